@@ -1,0 +1,86 @@
+"""The interface of an observer, and a group of them that are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from tcplab.reactor.connection import Connection, Ending
+
+log = Logger()
+
+
+class Observer:
+    """
+    All that an observer may be told; each method is optional, and so is this class.
+
+    An observer is called from the transport while bytes wait: it must not block.
+    """
+
+    def connectionOpened(self, connection: Connection) -> None:
+        """A peer is here, after any PROXY header and TLS handshake."""
+
+    def messageReported(self, connection: Connection, message: bytes) -> None:
+        """A behaviour found this message worth telling; its text is the peer's, unescaped."""
+
+    def connectionClosed(self, connection: Connection, ending: Ending) -> None:
+        """
+        A connection is over.
+
+        It was never opened if its handshake failed: ``ending.why`` is then ``"handshake"``.
+        """
+
+
+class Observers:
+    """
+    Tell several observers, in the order given.
+
+    One that raises is logged once and told nothing more: watching must not break what is watched.
+    """
+
+    def __init__(self, *observers: object) -> None:
+        self._observers = list(observers)
+        self._hooks: dict[str, list[tuple[object, Callable[..., object]]]] = {}
+        self._lookUp()
+
+    def add(self, observer: object) -> None:
+        """Tell this one too, from now on."""
+        self._observers.append(observer)
+        self._lookUp()
+
+    def remove(self, observer: object) -> None:
+        """
+        Tell this one no more.
+
+        :raises ValueError: it is not in the group.
+        """
+        self._observers.remove(observer)
+        self._lookUp()
+
+    def _lookUp(self) -> None:
+        # Once a change, not once an event: only hooks that are there cost anything.
+        for name in ("connectionOpened", "messageReported", "connectionClosed"):
+            hooks = [(each, getattr(each, name, None)) for each in self._observers]
+            self._hooks[name] = [(each, hook) for each, hook in hooks if hook is not None]
+
+    def connectionOpened(self, connection: Connection) -> None:
+        """Tell that a peer is here."""
+        self._tell("connectionOpened", connection)
+
+    def messageReported(self, connection: Connection, message: bytes) -> None:
+        """Tell a message that a behaviour reported."""
+        self._tell("messageReported", connection, message)
+
+    def connectionClosed(self, connection: Connection, ending: Ending) -> None:
+        """Tell that a connection is over."""
+        self._tell("connectionClosed", connection, ending)
+
+    def _tell(self, name: str, *event: Any) -> None:
+        for observer, hook in self._hooks[name]:
+            try:
+                hook(*event)
+            except Exception:
+                log.failure("{observer} failed and is told nothing more", observer=observer)
+                self.remove(observer)

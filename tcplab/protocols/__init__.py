@@ -1,0 +1,35 @@
+"""
+What a peer says: subclass `Conversation`, or `Dialogue` if it reads best from top to bottom.
+
+>>> class Shout(Conversation):
+...     framing = Lines
+...     def messageReceived(self, message):
+...         self.send(message.upper())
+"""
+
+from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
+from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.greeting import Ack, Greeting
+from tcplab.wire.framing import CRLF, FramingError, Int32, Lines, Netstrings, Stream
+
+__all__ = [
+    "CRLF",
+    "Ack",
+    "Conversation",
+    "ConversationFactory",
+    "Dialogue",
+    "DialogueOver",
+    "Draining",
+    "Echo",
+    "FramingError",
+    "Greeting",
+    "Int32",
+    "Lab",
+    "Lines",
+    "Netstrings",
+    "PeerFinished",
+    "PeerSilent",
+    "Stream",
+]

@@ -1,0 +1,28 @@
+"""The servers that return what they are told."""
+
+from __future__ import annotations
+
+from tcplab.protocols.conversation import Conversation
+from tcplab.wire import texts
+
+
+class Echo(Conversation):
+    """Return every byte until the peer finishes (RFC 862)."""
+
+    def messageReceived(self, message: bytes) -> None:
+        """Return it."""
+        self.send(message)
+
+
+class Lab(Echo):
+    """Say ``You are connected!``, report the first message, return every byte: the lab's default."""
+
+    greeting = texts.ACK
+    _reported = False
+
+    def messageReceived(self, message: bytes) -> None:
+        """Return it, and report it if it is the first."""
+        if not self._reported:
+            self._reported = True
+            self.report(message)
+        self.send(message)

@@ -1,0 +1,161 @@
+"""Flow control of one conversation: what it reads waits while what it wrote does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcplab.reactor.beneath import unsent
+
+if TYPE_CHECKING:
+    from tcplab.protocols.conversation import Conversation
+
+
+@implementer(IPushProducer)
+class Flow:
+    """
+    The producer that a conversation registers with its transport.
+
+    The transport pauses it while more than its ``bufferSize`` (64 KiB) waits to be sent; then
+    nothing more is read, so that a peer which does not read stops its own stream, and nobody
+    else's. A producer of the subclass's own takes this place, and gives it back at its end.
+
+    :ivar congested: what was written waits for the peer.
+    :ivar lent: the producer that has taken over, or ``None``.
+    :ivar counting: what is written now may have to wait, and is counted.
+    """
+
+    __slots__ = (
+        "_conversation",
+        "_held",
+        "_transport",
+        "_waiting",
+        "_written",
+        "congested",
+        "counting",
+        "lent",
+    )
+
+    def __init__(self, conversation: Conversation, transport: Any) -> None:
+        self._conversation = conversation
+        self._transport = transport
+        self._held = False
+        self._waiting: list[Deferred[None]] | None = None
+        self._written = 0
+        self.congested = False
+        self.counting = False
+        self.lent: Any = None
+
+    def start(self) -> None:
+        """Take over the flow control of the transport."""
+        if self.lent is None:
+            type(self._transport).registerProducer(self._transport, self, True)
+        # Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
+        vars(self._transport).update(registerProducer=self.lend, unregisterProducer=self.takeBack)
+
+    def stop(self) -> None:
+        """Give the transport up; a producer that has taken over is told to stop."""
+        if vars(self._transport).pop("registerProducer", None) is None:
+            return  # never started
+        del vars(self._transport)["unregisterProducer"]
+        self._transport.unregisterProducer()
+        lent, self.lent = self.lent, None
+        if lent is not None:
+            lent.stopProducing()
+
+    # Another producer takes over, and gives it back
+
+    def lend(self, producer: Any, streaming: bool) -> None:
+        """
+        Let a producer of the subclass's own control the flow of what is written.
+
+        :raises RuntimeError: there is one already.
+        """
+        if self.lent is not None:
+            raise RuntimeError(f"{self.lent} is registered already; unregister it first")
+        kind = type(self._transport)
+        kind.unregisterProducer(self._transport)
+        if self.congested:
+            self.resumeProducing()
+        self.lent = producer
+        self.counting = True
+        kind.registerProducer(self._transport, producer, streaming)
+
+    def takeBack(self) -> None:
+        """Control the flow again: the other producer has finished."""
+        kind = type(self._transport)
+        kind.unregisterProducer(self._transport)
+        if self.lent is not None:
+            self.lent = None
+            self.counting = False
+            kind.registerProducer(self._transport, self, True)
+            self._conversation.producerFinished()
+
+    # What the transport says
+
+    def pauseProducing(self) -> None:
+        """Stop reading: too much waits to be sent."""
+        self.congested = self.counting = True
+        self._written = 0
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Go on: all that was written has gone to the kernel."""
+        self.congested = self.counting = False
+        waiting, self._waiting = self._waiting, None
+        for deferred in waiting or ():
+            deferred.callback(None)
+        self._conversation.deliver()
+        self.readOn()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; ``connectionLost`` says so."""
+
+    # What the conversation says
+
+    def hold(self, held: bool) -> None:
+        """Stop reading because the conversation wants nothing now, or go on."""
+        if held != self._held:
+            self._held = held
+            if held:
+                self._transport.pauseProducing()
+            else:
+                self.readOn()
+
+    def readOn(self) -> None:
+        """Read again, unless there is a reason not to."""
+        # After a FIN there is nothing to read, and a reader at its end would never sleep.
+        if not (self.congested or self._held or self._conversation.peerFinished):
+            self._transport.resumeProducing()
+
+    def overfull(self, written: int, limit: int) -> bool:
+        """Count what is written while the peer takes nothing; tell whether it is too much."""
+        self._written += written
+        if self._written <= limit:
+            return False
+        # Some of it may have left since: ask, but only once for every limit's worth.
+        left = unsent(self._transport)
+        self._written = self._written if left is None else left
+        return self._written > limit
+
+    def whenFlushed(self) -> Deferred[None]:
+        """Fire when nothing waits for the peer; at once if nothing does."""
+        if not self.congested:
+            return succeed(None)
+        if self._waiting is None:
+            self._waiting = []
+        deferred: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(deferred)
+        return deferred
+
+    def over(self, reason: Failure) -> None:
+        """Fail what waits: the connection is lost."""
+        for name in ("registerProducer", "unregisterProducer"):
+            vars(self._transport).pop(name, None)
+        waiting, self._waiting = self._waiting, None
+        for deferred in waiting or ():
+            deferred.errback(reason)

@@ -1,0 +1,131 @@
+"""The polite end of a conversation: flush, finish, let the peer finish, and not for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, unsent
+
+if TYPE_CHECKING:
+    from tcplab.protocols.conversation import Conversation
+
+
+class PoliteEnd:
+    """
+    How one conversation ends.
+
+    Closing a socket with unread input makes the kernel reset it (RFC 2525, 2.17), and the reset
+    destroys last words that the peer has not read. So: half-close, read and drop until the peer
+    has finished too, and abort only a peer that does not.
+
+    :ivar begun: we have decided to end; nothing that comes is delivered any more.
+    """
+
+    __slots__ = ("_conversation", "_timer", "_unsent", "begun")
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._timer: Any = None
+        self._unsent: int | None = None
+        self.begun = False
+
+    # When to end
+
+    def hangUp(self) -> None:
+        """End now; a producer of the subclass's own is told to stop."""
+        if not self.begun:
+            self._begin()
+            self._finish()
+
+    def loseConnection(self) -> None:
+        """End, as the transport's method of this name: when a registered producer has finished."""
+        if self._conversation.flow.lent is None:
+            self.hangUp()
+        else:
+            self._begin()
+
+    def producerFinished(self) -> None:
+        """Another producer has finished: end if that was waited for."""
+        if self.begun:
+            self._finish()
+
+    def afterSilence(self) -> None:
+        """End once the peer has been silent for ``lingerTimeout`` seconds."""
+        if not self.begun and self._timer is None:
+            self._conversation.attention = self._heard
+            self._startTimer(self.hangUp)
+
+    def _heard(self) -> bool:
+        self._timer.reset(self._conversation.lingerTimeout)
+        return True
+
+    # How to end
+
+    def _begin(self) -> None:
+        self.begun = True
+        self._stopTimer()
+        self._conversation.attention = _drop
+
+    def _finish(self) -> None:
+        conversation, transport = self._conversation, self._conversation.transport
+        if not conversation.begun:
+            transport.abortConnection()  # still in the handshake: there is nobody to be polite to
+            return
+        vars(conversation).update(write=_drop)
+        self._conversation.flow.stop()
+        if conversation.peerFinished:
+            self._close()
+        elif halfCloses(transport):
+            transport.resumeProducing()
+            transport.loseWriteConnection()
+        else:
+            # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
+            self._close()
+            if secured(transport):
+                self._startTimer(self._lingered)
+
+    def finishSent(self) -> None:
+        """All was sent and our FIN too: now it is the peer's turn."""
+        if self.begun and self._timer is None:
+            self._startTimer(self._lingered)
+
+    def peerFinished(self) -> None:
+        """The peer has finished too: nothing can be lost any more."""
+        if self._conversation.flow.lent is None:
+            self._close()
+
+    def _close(self) -> None:
+        transport = self._conversation.transport
+        type(transport).loseConnection(transport)
+
+    def _lingered(self) -> None:
+        self._timer = None
+        transport = self._conversation.transport
+        left = unsent(transport)
+        if left and left != self._unsent:
+            # It reads, slowly: only a peer that does nothing at all is aborted.
+            self._unsent = left
+            self._startTimer(self._lingered)
+        else:
+            because(transport, "linger-timeout")
+            transport.abortConnection()
+
+    def over(self) -> None:
+        """The connection is lost."""
+        self.begun = True
+        self._stopTimer()
+
+    def _startTimer(self, then: Any) -> None:
+        conversation = self._conversation
+        clock = conversation.clock or clockOf(conversation.transport)
+        self._timer = clock.callLater(conversation.lingerTimeout, then)
+
+    def _stopTimer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+def _drop(data: bytes = b"") -> bool:
+    """Take nothing more, in either direction."""
+    return False

@@ -1,0 +1,66 @@
+"""What lies beneath a protocol's transport, through TLS and any other wrapper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+from tcplab.reactor.tls import HalfClosingTLS
+
+
+def lowest(transport: Any) -> Any:
+    """Return the transport that owns the socket, below all wrappers."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
+
+
+def because(transport: Any, why: str) -> None:
+    """Say why we are about to end this connection, to a transport that can remember it."""
+    remember = getattr(lowest(transport), "because", None)
+    if remember is not None:
+        remember(why)
+
+
+def unsent(transport: Any) -> int | None:
+    """Count the bytes that wait in this process to be sent; ``None`` where it can't be told."""
+    bottom = lowest(transport)
+    try:
+        return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen  # type: ignore[no-any-return]
+    except AttributeError:
+        return None
+
+
+def clockOf(transport: Any) -> Any:
+    """Return the reactor that runs a transport; the global one where it does not say."""
+    reactor = getattr(lowest(transport), "reactor", None)
+    if reactor is None:
+        from twisted.internet import reactor as reactor  # type: ignore[no-redef]
+    return reactor
+
+
+def halfCloses(transport: Any) -> bool:
+    """
+    Tell whether ``loseWriteConnection`` does on this transport what it says.
+
+    Twisted's own TLS passes the call to the socket beneath it: what TLS still holds would be lost.
+    """
+    while transport is not None:
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            return isinstance(transport, HalfClosingTLS)
+        if getattr(transport, "TLS", False):  # stock startTLS() on a plain transport
+            return False
+        if hasattr(type(transport), "loseWriteConnection"):
+            return True
+        transport = getattr(transport, "transport", None)
+    return False
+
+
+def secured(transport: Any) -> bool:
+    """Tell whether there is TLS anywhere beneath."""
+    while transport is not None:
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            return True
+        transport = getattr(transport, "transport", None)
+    return False

@@ -1,0 +1,60 @@
+"""What is told of a connection: two frozen values, one for its beginning and one for its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from twisted.internet.interfaces import IAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """
+    One connection that a listener accepted.
+
+    :ivar listener: the listener's name, as in the port file.
+    :ivar number: counted from 1 for each listener.
+    :ivar prefix: what stands in brackets before its log lines: behaviour, number and host.
+    :ivar peer: who connected. An IPv4 peer of an IPv6 socket is an IPv4 address.
+    :ivar host: our own address.
+    """
+
+    listener: str
+    number: int
+    prefix: str
+    peer: IAddress
+    host: IAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """
+    How a connection ended.
+
+    :ivar by: who ended first.
+    :ivar how: what was seen on the wire: an orderly end, a reset, or a peer that no longer answered.
+    :ivar why: our own cause, by the name of its option where there is one; ``None`` for none.
+    :ivar errno: the system's error number, where there was one.
+    :ivar received: bytes taken from the kernel (with TLS: ciphertext).
+    :ivar sent: bytes the kernel took. Whether the peer read them, no one can know.
+    :ivar seconds: how long it lasted, from accept.
+    """
+
+    by: Literal["peer", "server"]
+    how: Literal["fin", "reset", "timeout"]
+    why: str | None
+    errno: int | None
+    received: int
+    sent: int
+    seconds: float
+
+
+class Watcher(Protocol):
+    """Whom a listener tells; `tcplab.observers.Observers` is one."""
+
+    def connectionOpened(self, connection: Connection) -> None: ...
+
+    def messageReported(self, connection: Connection, message: bytes) -> None: ...
+
+    def connectionClosed(self, connection: Connection, ending: Ending) -> None: ...

@@ -1,0 +1,185 @@
+"""The transport of an accepted connection: it counts, keeps errno, and tells how it ended."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import struct
+import termios
+from typing import TYPE_CHECKING, Any, Literal
+
+from twisted.internet import error, main, tcp, unix
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.python.failure import Failure
+
+from tcplab.reactor.connection import Connection, Ending
+
+if TYPE_CHECKING:
+    from tcplab.reactor.port import Listener
+
+# Kernel states (include/net/tcp_states.h) in which the peer's FIN or RST has arrived.
+_PEER_ENDED = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING
+
+
+class _Watched:
+    """
+    What `Server` and `UnixServer` add to Twisted's own.
+
+    :ivar listener: who accepted it, and is told.
+    :ivar opened: the peer has been told of: at once, with TLS after the handshake.
+    :ivar received: bytes taken from the kernel so far.
+    :ivar sent: bytes the kernel took so far.
+    :ivar why: our own cause for ending it.
+    """
+
+    listener: Listener
+    opened = False
+    received = 0
+    sent = 0
+    why: str | None = None
+    errno: int | None = None
+    accepted = 0.0
+    _endedBy: Literal["peer", "server"] | None = None
+
+    @property
+    def connection(self: Any) -> Connection:
+        """The value that observers are told."""
+        return Connection(
+            self.listener.name, self.sessionno, self.logstr, self.getPeer(), self.getHost()
+        )
+
+    def connectionOpened(self) -> None:
+        """Tell that a peer is here, now that any handshake is through."""
+        self.opened = True
+        self.listener.observers.connectionOpened(self.connection)
+
+    def messageReported(self, message: bytes) -> None:
+        """Tell a message that the behaviour found worth telling."""
+        self.listener.observers.messageReported(self.connection, message)
+
+    # Who ended first, and why
+
+    def because(self, why: str) -> None:
+        """Say why we are about to end this connection; the first cause given stays."""
+        if self.why is None:
+            self.why = why
+
+    def endedBy(self, who: Literal["peer", "server"]) -> None:
+        """Note that this side has finished; whoever finished first stays noted."""
+        if self._endedBy is None:
+            # The peer's FIN may be here already, behind data that we have not read.
+            self._endedBy = "peer" if who == "peer" or self._peerHasEnded() else "server"
+
+    def _peerHasEnded(self: Any) -> bool:
+        info: bytes = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return info[0] in _PEER_ENDED
+
+    def _closeWriteConnection(self) -> None:
+        self.endedBy("server")
+        super()._closeWriteConnection()  # type: ignore[misc]
+
+    def abortConnection(self: Any) -> None:
+        """Reset the connection; what was written and not sent is dropped."""
+        if self.connected:
+            self.endedBy("server")
+        super().abortConnection()
+
+    # How it ended
+
+    def connectionLost(self: Any, reason: Failure) -> None:
+        """Tell the end, after the protocol has been told."""
+        if not hasattr(self, "socket"):
+            return  # twice, see twisted.internet.tcp.Connection.connectionLost
+        connection, how = self.connection, self._how(reason)
+        self.endedBy("peer" if self.errno or reason.check(error.ConnectionLost) else "server")
+        try:
+            super().connectionLost(reason)
+        finally:
+            self.listener.closed(self, connection, self._ending(reason, how))
+
+    def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
+        if self.errno is None:
+            self.errno = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or None
+        if self.errno == errno.ETIMEDOUT:
+            return "timeout"
+        if self.errno or reason.check(error.ConnectionAborted) or self._unread():
+            return "reset"
+        return "fin"
+
+    def _unread(self: Any) -> int:
+        # Linux answers a close() with unread bytes by a reset (RFC 2525, 2.17).
+        buffer = fcntl.ioctl(self.socket, termios.FIONREAD, b"\0\0\0\0")
+        return int(struct.unpack("i", buffer)[0])
+
+    def _ending(self: Any, reason: Failure, how: Literal["fin", "reset", "timeout"]) -> Ending:
+        why = self.why
+        if why is None and not self.opened:
+            why = "handshake"
+        elif why is None and not reason.check(error.ConnectionClosed):
+            why = "error"
+        seconds = max(0.0, self.reactor.seconds() - self.accepted)
+        return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
+
+
+class Server(_Watched, tcp.Server):
+    """An accepted TCP connection."""
+
+    def doRead(self) -> Any:
+        """Read once from the socket and hand it to the protocol."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            self.errno = e.errno
+            self.endedBy("peer")
+            return main.CONNECTION_LOST
+        if not data:
+            self.endedBy("peer")
+            return main.CONNECTION_DONE
+        self.received += len(data)
+        self.protocol.dataReceived(data)
+        return None
+
+    def writeSomeData(self, data: bytes) -> Any:
+        """Send what the kernel takes; return how much, or why the connection is lost."""
+        try:
+            sent = self.socket.send(memoryview(data)[: self.SEND_LIMIT])
+        except BlockingIOError:
+            return 0
+        except OSError as e:
+            if e.errno == errno.ENOBUFS:
+                return 0
+            self.errno = e.errno
+            self.endedBy("peer")
+            return main.CONNECTION_LOST
+        self.sent += sent
+        return sent
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """Return our own address, IPv4 for an IPv4 peer of an IPv6 socket."""
+        host, port = self.socket.getsockname()[:2]
+        return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
+
+
+class UnixServer(_Watched, unix.Server):
+    """An accepted connection of a Unix socket; descriptors may be passed over it."""
+
+    # What _SendmsgMixin sends with, once descriptors are gone.
+    _writeSomeDataBase = Server
+
+    def _dataReceived(self, data: bytes | None) -> Any:
+        if data:
+            self.received += len(data)
+        else:
+            self.endedBy("peer")
+        return super()._dataReceived(data)
+
+    def _peerHasEnded(self) -> bool:
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True

@@ -1,0 +1,184 @@
+"""What a lab is to do, as one frozen value, and how the words of the command line become it."""
+
+from __future__ import annotations
+
+import math
+import os.path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from tcplab.server.spec import Spec, SpecError, parseServe, parseSpec
+from tcplab.wire.escaping import unescape
+
+#: The recipe's own port. It lies in the range that the kernel hands out to clients.
+DEFAULT_PORT = "50544"
+#: Who can connect unless --interface says otherwise: programs on this machine.
+DEFAULT_INTERFACE = "127.0.0.1"
+DEFAULT_BEHAVIOUR = "lab"
+#: Connections that may wait to be accepted on --port. A burst that overflows it is delayed by a
+#: second or more (the client's SYN is dropped and sent again), so it is as long as Linux allows:
+#: the kernel cuts it to net.core.somaxconn, which is 4096 since Linux 5.4.
+BACKLOG = 4096
+
+
+class SettingsError(ValueError):
+    """The lab cannot do what it was asked to; the text is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """
+    What one listener serves, and where.
+
+    :ivar name: what it is called in the port file; no two have the same.
+    :ivar spec: what it serves.
+    :ivar endpoint: where: a Twisted server endpoint string.
+    :ivar option: the words it came from, to begin messages with; empty for ``--port``.
+    """
+
+    name: str
+    spec: Spec
+    endpoint: str
+    option: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What a lab is to do.
+
+    :ivar listeners: at least one.
+    :ivar greeting: what behaviours that speak first say; ``None``: what each says by itself.
+    :ivar lingerTimeout: seconds a peer has to finish after we have; ``None``: as each behaviour says.
+    :ivar portFile: the absolute path of the file that says where the listeners are, or ``None``.
+    :raises SettingsError: the values make no sense.
+    """
+
+    listeners: tuple[ListenerSettings, ...]
+    greeting: bytes | None = None
+    lingerTimeout: float | None = None
+    portFile: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [listener.name for listener in self.listeners]
+        if not names:
+            raise SettingsError("nothing to serve: give --port or --serve")
+        if len(set(names)) != len(names):
+            raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
+        if self.lingerTimeout is not None and not 0 < self.lingerTimeout < math.inf:
+            raise SettingsError(f"--linger-timeout must be more than 0, not {self.lingerTimeout}")
+
+
+def fromWords(
+    *,
+    port: str | None = None,
+    interface: str | None = None,
+    behaviour: str | None = None,
+    serve: Sequence[str] = (),
+    greeting: str | None = None,
+    lingerTimeout: str | None = None,
+    portFile: str | None = None,
+) -> Settings:
+    """
+    Make settings of the command line's words; ``None`` is an option that was not given.
+
+    :raises SettingsError: a word is wrong, or two contradict each other.
+    """
+    if port is None and serve:
+        _refuse("--behaviour", behaviour, "--serve names its own behaviour before the @")
+        _refuse("--interface", interface, "--serve names its own address after the @")
+    listeners = [] if port is None and serve else [_ofPort(port, interface, behaviour)]
+    listeners += [_ofServe(words) for words in serve]
+    return Settings(
+        listeners=tuple(_named(listeners)),
+        greeting=None if greeting is None else _greeting(greeting),
+        lingerTimeout=None if lingerTimeout is None else _seconds(lingerTimeout),
+        portFile=None if portFile is None else _path(portFile),
+    )
+
+
+def _refuse(option: str, word: str | None, reason: str) -> None:
+    if word is not None:
+        raise SettingsError(
+            f"{option} {word} belongs to --port, and --serve has replaced the default port:"
+            f" {reason}; give --port {DEFAULT_PORT} too, or leave {option} out"
+        )
+
+
+def _ofPort(port: str | None, interface: str | None, behaviour: str | None) -> ListenerSettings:
+    number = _portNumber(DEFAULT_PORT if port is None else port)
+    address = _address(DEFAULT_INTERFACE if interface is None else interface)
+    try:
+        spec = parseSpec(DEFAULT_BEHAVIOUR if behaviour is None else behaviour)
+    except SpecError as e:
+        raise SettingsError(f"--behaviour {e}") from None
+    kind = "tcp6" if ":" in address else "tcp"
+    quoted = address.replace(":", "\\:")
+    endpoint = f"{kind}:{number}:interface={quoted}:backlog={BACKLOG}"
+    return ListenerSettings(spec.name, spec, endpoint)
+
+
+def _ofServe(words: str) -> ListenerSettings:
+    try:
+        spec, endpoint = parseServe(words)
+    except SpecError as e:
+        raise SettingsError(f"--serve {e}") from None
+    return ListenerSettings(spec.name, spec, endpoint, f"--serve {words}")
+
+
+def _named(listeners: Iterable[ListenerSettings]) -> Iterable[ListenerSettings]:
+    # A repeated name becomes name-2, name-3.
+    count: dict[str, int] = {}
+    for each in listeners:
+        count[each.name] = number = count.get(each.name, 0) + 1
+        name = each.name if number == 1 else f"{each.name}-{number}"
+        yield ListenerSettings(name, each.spec, each.endpoint, each.option)
+
+
+def _portNumber(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) <= 5 and int(word) <= 65535):
+        raise SettingsError(
+            f"--port {word}: a port is a number from 0 to 65535 (0 lets the system choose)"
+        )
+    return int(word)
+
+
+def _address(word: str) -> str:
+    if word == "localhost":
+        return DEFAULT_INTERFACE
+    try:
+        return str(ip_address(word))
+    except ValueError:
+        raise SettingsError(
+            f"--interface {word}: give an address of this machine: 127.0.0.1 or ::1 (only this"
+            " machine can connect), 0.0.0.0 or :: (everyone can)"
+        ) from None
+
+
+def _greeting(word: str) -> bytes:
+    try:
+        greeting = unescape(word)
+    except ValueError as e:
+        raise SettingsError(f"--greeting {word}: {e}") from None
+    if not greeting:
+        raise SettingsError("--greeting is empty: give a text, or use --behaviour echo to say none")
+    return greeting
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingsError(
+            f"--linger-timeout {word}: give a number of seconds above 0, as in 2 or 0.5"
+        )
+    return seconds
+
+
+def _path(word: str) -> str:
+    if not word:
+        raise SettingsError("--port-file is empty: give the name of a file to write")
+    return os.path.abspath(word)

@@ -1,0 +1,101 @@
+"""Framings that say the length of a message before it."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from tcplab.wire.pieces import LONGEST, Framing, MessageTooLong, NetstringError
+
+__all__ = ["Int32", "Netstrings"]
+
+_NETSTRING_LENGTH = re.compile(rb"(0|[1-9][0-9]*)(:?)")
+
+
+class Netstrings(Framing):
+    """
+    Netstrings, strictly: ``5:hello,``, no leading zeros, nothing between them.
+
+    See https://cr.yp.to/proto/netstrings.txt.
+
+    :cvar maxLength: bytes a message may have; a greater length is refused before they are read.
+    """
+
+    maxLength: int = LONGEST
+
+    def next(self) -> bytes | None:
+        """Take out the next string, once its comma has come."""
+        if self._wrong is not None:
+            self._fail(self._wrong)
+        begin, length = self._length()
+        end = begin + length
+        if not begin or end >= len(self._buffer):
+            return None
+        if self._buffer[end] != 0x2C:
+            self._fail(NetstringError("a netstring without a comma at its end"))
+        return self._take(begin, end, end + 1)
+
+    def _length(self) -> tuple[int, int]:
+        """Return where the string begins, 0 when that is not known yet, and its length."""
+        # One digit and the colon more than can be right: enough to see that it is wrong.
+        stop = min(len(self._buffer), self._start + len(str(self.maxLength)) + 2)
+        found = _NETSTRING_LENGTH.match(self._buffer, self._start, stop)
+        digits, colon = found.groups() if found else (b"", b"")
+        if digits and int(digits) > self.maxLength:
+            self._fail(MessageTooLong(f"a netstring of more than {self.maxLength} bytes"))
+        if found and colon:
+            return found.end(), int(digits)
+        if self._start + len(digits) < stop:
+            self._fail(NetstringError("no netstring: its length in digits and a colon expected"))
+        return 0, 0
+
+    @classmethod
+    def frame(cls, message: bytes) -> bytes:
+        """
+        Put the length and a colon before, a comma after.
+
+        :raises MessageTooLong: the message is longer than ``maxLength``.
+        """
+        _checkLength(len(message), cls.maxLength)
+        return b"%d:%b," % (len(message), message)
+
+
+class Int32(Framing):
+    """
+    Messages after their length in four bytes, big-endian, as Twisted's ``Int32StringReceiver``.
+
+    :cvar prefix: how the length is written; ``Struct("!H")`` makes it two bytes.
+    :cvar maxLength: bytes a message may have; a greater length is refused before they are read.
+    """
+
+    prefix: struct.Struct = struct.Struct("!I")
+    maxLength: int = LONGEST
+
+    def next(self) -> bytes | None:
+        """Take out the next message, once all of it has come."""
+        if self._wrong is not None:
+            self._fail(self._wrong)
+        begin = self._start + self.prefix.size
+        if len(self._buffer) < begin:
+            return None
+        (length,) = self.prefix.unpack_from(self._buffer, self._start)
+        if length > self.maxLength:
+            self._fail(MessageTooLong(f"a message of more than {self.maxLength} bytes"))
+        end = begin + length
+        return self._take(begin, end, end) if end <= len(self._buffer) else None
+
+    @classmethod
+    def frame(cls, message: bytes) -> bytes:
+        """
+        Put the length before.
+
+        :raises MessageTooLong: the message is longer than ``maxLength``.
+        """
+        _checkLength(len(message), min(cls.maxLength, 256**cls.prefix.size - 1))
+        return cls.prefix.pack(len(message)) + message
+
+
+def _checkLength(length: int, longest: int) -> None:
+    """Refuse to send what the other end would refuse to read."""
+    if length > longest:
+        raise MessageTooLong(f"a message of {length} bytes, more than {longest}")

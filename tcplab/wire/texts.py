@@ -1,0 +1,130 @@
+"""
+What the lab says of its own accord: greeting and acknowledgement, and the texts of RFC 864 to 868.
+
+Nothing here looks at a clock: the answers that tell the time are given the seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from math import floor
+from time import gmtime
+
+__all__ = [
+    "ACK",
+    "GREETING",
+    "QUOTE",
+    "RING",
+    "chargen",
+    "daytime",
+    "quotation",
+    "time",
+    "trimmed",
+]
+
+ACK = b"You are connected!"
+"""What ``ack`` and ``lab`` say first: 18 bytes and no newline, as its clients expect."""
+
+GREETING = b"Hello from server!"
+"""What ``greeting`` says first, again without a newline."""
+
+QUOTE = (
+    b"Be conservative in what you do, be liberal in what you accept from others.\r\n"
+    b"    -- Jon Postel, RFC 793\r\n"
+)
+"""The quote of the day (RFC 865) unless another one is given."""
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_LINE = 72  # characters a line of RFC 864's popular pattern, without CR and LF
+
+RING = b"".join(
+    (_PRINTABLE * 2)[first : first + _LINE] + b"\r\n" for first in range(len(_PRINTABLE))
+)
+"""RFC 864's pattern until it begins again: 95 lines, each a character further on; 7,030 bytes."""
+
+# Long enough for 64 KiB from any place in the ring: reading it is then one copy.
+_REEL = RING * (65536 // len(RING) + 2)
+
+_QUOTE_LIMIT = 512  # RFC 865: "it should be less than 512 characters"
+_OUTSIDE_QUOTE = re.compile(rb"[^\x20-\x7e\r\n]")
+
+_EPOCH_1900 = 2_208_988_800  # RFC 868: seconds from 1 January 1900 to 1 January 1970, UTC
+_UNSIGNED_32 = struct.Struct("!I")
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+def trimmed(message: bytes) -> bytes:
+    """Drop one line end, CR LF or LF, from the end of ``message``; there may be none."""
+    if message.endswith(b"\n"):
+        return message[: -2 if message.endswith(b"\r\n") else -1]
+    return message
+
+
+def chargen(position: int, size: int) -> bytes:
+    """Read ``size`` bytes of RFC 864's endless stream, `RING` over and over, at a position."""
+    first = position % len(RING)
+    if first + size <= len(_REEL):
+        return _REEL[first : first + size]
+    return (RING * ((first + size) // len(RING) + 1))[first : first + size]
+
+
+def quotation(text: bytes) -> bytes:
+    """
+    Make a quote of the day (RFC 865) of ``text``: printable ASCII whose lines end with CR LF.
+
+    :raises ValueError: it holds other characters, or 512 bytes or more.
+    """
+    wrong = _OUTSIDE_QUOTE.search(text)
+    if wrong is not None:
+        raise ValueError(
+            f"a quote of the day is printable ASCII and line ends only, not \\x{wrong[0].hex()}"
+        )
+    lines = text.splitlines()
+    quote = b"".join(line + b"\r\n" for line in lines)
+    if len(quote) >= _QUOTE_LIMIT:
+        raise ValueError(
+            f"a quote of the day is shorter than {_QUOTE_LIMIT} bytes, not {len(quote)}"
+        )
+    return quote
+
+
+def daytime(seconds: float) -> bytes:
+    """
+    Say the time as one line (RFC 867): ``Tuesday, February 22, 1982 17:37:43-UTC`` and CR LF.
+
+    English whatever the locale, and UTC wherever the machine stands.
+
+    :param seconds: Unix time.
+    """
+    t = gmtime(floor(seconds))
+    return (
+        f"{_WEEKDAYS[t.tm_wday]}, {_MONTHS[t.tm_mon - 1]} {t.tm_mday}, {t.tm_year} "
+        f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}-UTC\r\n"
+    ).encode("ascii")
+
+
+def time(seconds: float) -> bytes:
+    """
+    Say the time as RFC 868 does: seconds since 1900 in four bytes, unsigned, big-endian.
+
+    The number begins again at zero on 7 February 2036, 06:28:16 UTC.
+
+    :param seconds: Unix time.
+    """
+    return _UNSIGNED_32.pack((floor(seconds) + _EPOCH_1900) % 2**32)

@@ -161,9 +161,7 @@ class Dialogue(Conversation):
 
     def deliver(self) -> None:
         """Give what has come to whoever asked for it; if nobody did, read no more."""
-        if self._end.begun:
-            return
-        if self._asking is not None:
+        if self._asking is not None and not self._end.begun:
             try:
                 message = self._next()
             except Exception:
@@ -171,7 +169,8 @@ class Dialogue(Conversation):
             else:
                 if message is not None:
                     self._answer(message)
-        self.flow.hold(self._asking is None)
+        if not self._end.begun:  # whoever was answered may have returned
+            self.flow.hold(self._asking is None)
 
     def _next(self) -> bytes | None:
         if self._isOver:

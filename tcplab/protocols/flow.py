@@ -51,9 +51,11 @@ class Flow:
         self.lent: Any = None
 
     def start(self) -> None:
-        """Take over the flow control of the transport."""
-        if self.lent is None:
-            type(self._transport).registerProducer(self._transport, self, True)
+        """Take over the flow control of the transport, from an earlier conversation too."""
+        earlier = vars(self._transport).get("registerProducer")
+        if earlier is not None:
+            earlier.__self__.stop()
+        type(self._transport).registerProducer(self._transport, self, True)
         # Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
         vars(self._transport).update(registerProducer=self.lend, unregisterProducer=self.takeBack)
 
@@ -99,8 +101,9 @@ class Flow:
 
     def pauseProducing(self) -> None:
         """Stop reading: too much waits to be sent."""
-        self.congested = self.counting = True
-        self._written = 0
+        if not self.congested:
+            self.congested = self.counting = True
+            self._written = 0
         self._transport.pauseProducing()
 
     def resumeProducing(self) -> None:

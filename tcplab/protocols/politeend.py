@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, unsent
+from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, speaker, unsent
 
 if TYPE_CHECKING:
     from tcplab.protocols.conversation import Conversation
@@ -39,7 +39,12 @@ class PoliteEnd:
 
     def loseConnection(self) -> None:
         """End, as the transport's method of this name: when a registered producer has finished."""
-        if self._conversation.flow.lent is None:
+        conversation = self._conversation
+        if speaker(conversation.transport) not in (conversation, None):
+            # Another protocol has taken our place; its end is its own.
+            conversation.flow.stop()
+            self._close()
+        elif conversation.flow.lent is None:
             self.hangUp()
         else:
             self._begin()

@@ -16,6 +16,14 @@ def lowest(transport: Any) -> Any:
     return transport
 
 
+def speaker(transport: Any) -> Any:
+    """Return the protocol that speaks through a transport, above all wrappers; ``None`` if unknown."""
+    above = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
+    while (wrapped := getattr(above, "wrappedProtocol", None)) is not None:
+        above = wrapped
+    return above
+
+
 def because(transport: Any, why: str) -> None:
     """Say why we are about to end this connection, to a transport that can remember it."""
     remember = getattr(lowest(transport), "because", None)

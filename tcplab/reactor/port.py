@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from tcplab.reactor.beneath import speaker
 from tcplab.reactor.connection import Connection, Ending, Watcher
 from tcplab.reactor.tls import halfClosing
 from tcplab.reactor.transport import Server, UnixServer
@@ -95,9 +96,7 @@ class Listener:
                 transport.abortConnection()
 
     def _drain(self, transport: Any) -> None:
-        protocol = transport.protocol
-        while (wrapped := getattr(protocol, "wrappedProtocol", None)) is not None:
-            protocol = wrapped
+        protocol = speaker(transport)
         try:
             if hasattr(protocol, "connectionDraining"):
                 protocol.connectionDraining()

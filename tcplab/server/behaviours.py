@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -63,7 +63,9 @@ class Behaviour:
         :raises SettingsError: a key or a value of the SPEC is wrong, or the factory cannot be made.
         """
         if _isConversation(self._found):
-            own = self._values(settingsOf(self._found), hintsOf(self._found))
+            known = settingsOf(self._found)
+            known.pop("clock", None)  # no clock can be typed
+            own = self._values(known, hintsOf(self._found))
             return ConversationFactory(self._found, **{**defaults, **own})
         if IProtocolFactory.providedBy(self._found):
             self._refuseArguments("is a factory that is made already: name its class instead")
@@ -81,7 +83,9 @@ class Behaviour:
 
     def _ofFactoryClass(self) -> IProtocolFactory:
         parameters = inspect.signature(self._found).parameters
-        named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        named = [
+            p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
         known = {p.name: None if p.default is p.empty else p.default for p in named}
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             known = {key: None for key, _ in self.spec.arguments} | known
@@ -108,12 +112,12 @@ class Behaviour:
                 raise SettingsError(f"{self.spec.name},{key}={text}: {e}") from None
         return values
 
-    def _unknown(self, key: str, known: Iterable[str]) -> str:
+    def _unknown(self, key: str, known: Mapping[str, Any]) -> str:
         if not known:
             return f"{self.spec.name} has no settings: leave {key} out"
-        mine = [name for name in known if name != "clock"]
         return (
-            f"{self.spec.name} has no setting {key}{didYouMean(key, mine)}: it has {', '.join(mine)}"
+            f"{self.spec.name} has no setting {key}{didYouMean(key, known)}:"
+            f" it has {', '.join(known)}"
         )
 
     def _value(self, key: str, text: str, default: object, annotation: object) -> object:
@@ -123,7 +127,7 @@ class Behaviour:
         if kind is None and _isConversation(self._found) and default is not None:
             raise ValueError(f"a {type(default).__name__} cannot be typed: set it in a subclass")
         value = valueOf(text, kind)
-        if key in _POSITIVE and not value > 0:
+        if key in _POSITIVE and isinstance(value, int | float) and not value > 0:
             raise ValueError("give a number above 0")
         return value
 

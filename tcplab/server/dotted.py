@@ -80,9 +80,8 @@ def located(error: BaseException) -> str:
     ]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
-    text = traceback.format_exception_only(error)[-1].strip()
-    if isinstance(error, SyntaxError):
-        text = f"{type(error).__name__}: {error.msg}"
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = ": ".join([type(error).__name__, *said.splitlines()[:1]])
     if not frames:
         return text
     file, line = frames[-1]

@@ -50,7 +50,8 @@ class Settings:
 
     :ivar listeners: at least one.
     :ivar greeting: what behaviours that speak first say; ``None``: what each says by itself.
-    :ivar lingerTimeout: seconds a peer has to finish after we have; ``None``: as each behaviour says.
+    :ivar lingerTimeout: seconds a peer has to finish after we have; ``None``: as each behaviour
+        says.
     :ivar portFile: the absolute path of the file that says where the listeners are, or ``None``.
     :raises SettingsError: the values make no sense.
     """

@@ -40,8 +40,7 @@ def parseSpec(text: str) -> Spec:
 
     :raises SpecError: it is none, or there is an ``@`` that is not escaped.
     """
-    spec, at, _ = _split(text, "@")
-    if at:
+    if _split(text, "@")[1]:
         raise SpecError(
             f"{text!r} has an @: write \\@ within a value; to name an endpoint use --serve"
         )

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tcplab.server.nearmiss import didYouMean
-from tcplab.server.settings import SettingsError
 from tcplab.wire.escaping import unescape
 from tcplab.wire.framing import FRAMINGS
 
@@ -50,7 +49,7 @@ def kindOf(annotation: object, default: object) -> type | None:
     :return: one of the types that can be typed; ``None`` if neither tells.
     """
     for each in _alternatives(annotation):
-        if each in _CONVERSIONS:
+        if isinstance(each, type) and each in _CONVERSIONS:
             return each
     return next((kind for kind in _CONVERSIONS if type(default) is kind), None)
 

@@ -18,7 +18,7 @@ def checkBehaviour(testCase: unittest.TestCase, factory: Any, say: bytes, expect
     Small pieces, a half-close behind the last byte, a reader that is slow, a reset, a drain, a
     ``transport.loseConnection()`` out of habit: nothing may be lost, hang, or stay behind.
 
-    :param factory: builds the protocols.
+    :param factory: what `connected` takes for each new connection: a factory or a protocol class.
     :param say: what the peer says before it finishes.
     :param expect: all that it must be told, or a function that tells whether it was.
     :raises AssertionError: through the test case, naming the check that failed.

@@ -81,15 +81,35 @@ class Peer:
         self.reading = True
         self._run()
 
-    # What it sees
+    # What it sees, once all that can happen has happened
 
     def value(self) -> bytes:
         """Return all that came from the server since `clear`."""
+        self._run()
         return bytes(self._value)
 
     def clear(self) -> None:
         """Forget what came."""
+        self._run()
         self._value.clear()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has finished, and the peer has read to that end."""
+        self._run()
+        return self._socket.finished and not self._socket.going
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server still has the connection."""
+        self._run()
+        return self.ending is None
+
+    @property
+    def wasReset(self) -> bool:
+        """Whether the server broke the connection instead of finishing it."""
+        self._run()
+        return self._socket.closed == "reset"
 
     @property
     def window(self) -> int:
@@ -99,21 +119,6 @@ class Peer:
     @window.setter
     def window(self, size: int) -> None:
         self._socket.window = size
-
-    @property
-    def ended(self) -> bool:
-        """Whether the server has finished, and the peer has read to that end."""
-        return self._socket.finished and not self._socket.going
-
-    @property
-    def connected(self) -> bool:
-        """Whether the server still has the connection."""
-        return self.ending is None
-
-    @property
-    def wasReset(self) -> bool:
-        """Whether the server broke the connection instead of finishing it."""
-        return self._socket.closed == "reset"
 
     def _run(self) -> None:
         left = self.appetite
@@ -132,10 +137,12 @@ class Peer:
 
 def connected(protocol: Any) -> Peer:
     """
-    Connect a protocol, or one that a factory builds, to a `Peer` in memory.
+    Connect a protocol, or a new one of a class or a factory, to a `Peer` in memory.
 
     A `Conversation` takes its deadlines from the peer's clock.
     """
     if IProtocolFactory.providedBy(protocol):
         protocol = protocol.buildProtocol(IPv4Address("TCP", "127.0.0.1", 36702))
+    elif isinstance(protocol, type):
+        protocol = protocol()
     return Peer(protocol)

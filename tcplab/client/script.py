@@ -1,0 +1,178 @@
+"""
+What is said and what is awaited, in the order given: the state of ``--send`` and ``--expect``.
+
+Matching is that of expect(1): an expectation looks at everything that came after the previous match,
+whether it came before or after the last thing sent, and takes it up to the end of its own match. The
+outcome depends on the bytes alone, not on the pieces they came in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tcplab.wire.escaping import escape
+
+SHOWN = 200
+"""How much of what came instead is kept to be shown: about two lines of a terminal."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Say ``data``, as it is."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ExpectText:
+    """Wait until ``text`` comes, with anything before it."""
+
+    text: bytes
+
+    @property
+    def window(self) -> int:
+        """How many of the bytes in vain may still belong to a match."""
+        return len(self.text) - 1
+
+    def end(self, data: bytearray, first: int) -> int | None:
+        """Return where the earliest match in ``data`` from ``first`` on ends."""
+        found = data.find(self.text, first)
+        return None if found < 0 else found + len(self.text)
+
+    def beginsWith(self, data: bytes) -> bool:
+        """Tell whether ``data`` is nothing or a mere beginning of the text."""
+        return self.text.startswith(data)
+
+    def __str__(self) -> str:
+        return f"'{escape(self.text)}'"
+
+
+@dataclass(frozen=True)
+class ExpectPattern:
+    """
+    Wait until something comes that matches a regular expression.
+
+    The match that ends first is taken: ``a+`` takes one ``a``. ``^`` is the place after the previous
+    match; ``$`` and ``\\Z`` are the end of what has come so far, so the network decides when they hold.
+    A regular expression has no beginnings: what came and doesn't match is something else.
+    """
+
+    pattern: re.Pattern[bytes]
+
+    # Long enough for any banner or header that one would write an expression for.
+    window = 65536
+
+    def end(self, data: bytearray, first: int) -> int | None:
+        """Return where the earliest match in ``data`` from ``first`` on ends."""
+        found = self.pattern.search(data, first)
+        if found is None:
+            return None
+        tooShort, enough = first - 1, found.end()
+        while enough - tooShort > 1:
+            middle = (tooShort + enough) // 2
+            if self.pattern.search(data, first, middle):
+                enough = middle
+            else:
+                tooShort = middle
+        return enough
+
+    def beginsWith(self, data: bytes) -> bool:
+        """Tell whether ``data`` is nothing."""
+        return not data
+
+    def __str__(self) -> str:
+        return f"a match of '{escape(self.pattern.pattern)}'"
+
+
+Expectation = ExpectText | ExpectPattern
+Step = Send | Expectation
+
+
+class Script:
+    """
+    Steps performed one after another as the server's bytes come in. Pure: what is to be sent is returned.
+
+    :ivar position: how many steps are done.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+        self.position = 0
+        self._unmatched = bytearray()
+        self._forgotten = 0
+        self._shown = b""
+
+    @property
+    def expecting(self) -> Expectation | None:
+        """What is awaited now; ``None`` when all steps are done."""
+        step = self._steps[self.position] if self.position < len(self._steps) else None
+        return None if isinstance(step, Send) else step
+
+    @property
+    def endsWithExpectation(self) -> bool:
+        """Tell whether a match ends the conversation, not the server."""
+        return bool(self._steps) and not isinstance(self._steps[-1], Send)
+
+    @property
+    def onlyBeginning(self) -> bool:
+        """Tell whether nothing, or only a beginning of what is awaited, came since the last match."""
+        if self.expecting is None:
+            return True
+        return not self._forgotten and self.expecting.beginsWith(bytes(self._unmatched))
+
+    @property
+    def unmatched(self) -> str:
+        """What came since the last match, escaped, or the first of it."""
+        return escape(self._shown, SHOWN)
+
+    def start(self) -> bytes:
+        """Return what is to be sent before the first thing is awaited."""
+        return self._advance()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came, and return what is to be sent because of it."""
+        searched = len(self._unmatched)
+        self._unmatched += data
+        self._shown += data[: SHOWN + 1 - len(self._shown)]
+        return self._advance(searched)
+
+    def _advance(self, searched: int = 0) -> bytes:
+        """Do all the steps that can be done now."""
+        sent = []
+        while self.position < len(self._steps):
+            step = self._steps[self.position]
+            if isinstance(step, Send):
+                sent.append(step.data)
+            elif self._matched(step, searched):
+                searched = 0
+            else:
+                self._forget(step.window)
+                break
+            self.position += 1
+        return b"".join(sent)
+
+    def _matched(self, step: Expectation, searched: int) -> bool:
+        """Take what came up to the end of the match, if there is one."""
+        # After something was forgotten its last byte is kept: this is not where ``^`` matches.
+        first = 1 if self._forgotten else 0
+        end = step.end(self._unmatched, max(first, searched - step.window))
+        if end is None:
+            return False
+        del self._unmatched[:end]
+        self._forgotten = 0
+        self._shown = bytes(self._unmatched[: SHOWN + 1])
+        return True
+
+    def _forget(self, window: int) -> None:
+        """Drop what no later match can need: memory stays bounded."""
+        surplus = len(self._unmatched) - window - 1
+        if surplus > 0:
+            del self._unmatched[:surplus]
+            self._forgotten += surplus
+
+
+def expectations(steps: Iterable[Step]) -> list[Expectation]:
+    """Return the steps that wait for something."""
+    return [step for step in steps if not isinstance(step, Send)]

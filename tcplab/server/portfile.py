@@ -1,0 +1,48 @@
+"""The port file: where a lab listens, for programs to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from tcplab.server.serving import Serving
+from tcplab.server.settings import SettingsError
+from tcplab.server.where import placeOf
+
+
+def prepare(path: str) -> None:
+    """
+    Remove what an earlier run has left, so that the file's being there means that all ports listen.
+
+    :raises SettingsError: the file could not be written later.
+    """
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise SettingsError(f"--port-file {path}: there is no folder {folder}: make it first")
+    if os.path.lexists(path) and not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode):
+        raise SettingsError(f"--port-file {path} is no plain file: name one that may be replaced")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"--port-file {path}: no right to write in {folder}: name another place"
+        )
+    if os.path.lexists(path):
+        os.remove(path)
+
+
+def write(path: str, servings: Iterable[Serving]) -> None:
+    """
+    Write a line for each listener, ``NAME HOST PORT`` or ``NAME unix PATH``, all at once.
+
+    Whoever waits for the file never sees a part of it: it is written beside its place and moved.
+
+    :raises SettingsError: it cannot be written.
+    """
+    text = "".join(f"{each.settings.name} {' '.join(placeOf(each.host))}\n" for each in servings)
+    beside = f"{path}.{os.getpid()}"
+    try:
+        with open(beside, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError as e:
+        raise SettingsError(f"--port-file {path} cannot be written: {e.strerror}") from None

@@ -1,0 +1,137 @@
+"""Where a lab listens: endpoint strings, what can be wrong with them, and who can reach them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
+
+from tcplab.server.nearmiss import didYouMean
+from tcplab.server.settings import ListenerSettings, SettingsError
+
+_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd")
+
+
+def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoint:
+    """
+    Make the endpoint that a listener's string describes; nothing is bound yet.
+
+    :raises SettingsError: the string is wrong, or a file that it names cannot be read.
+    """
+    try:
+        return serverFromString(reactor, settings.endpoint)  # type: ignore[no-any-return]
+    except Exception as e:
+        raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
+
+
+def _prefix(settings: ListenerSettings) -> str:
+    return f"{settings.option}: " if settings.option else ""
+
+
+def _misread(endpoint: str, error: Exception) -> str:
+    kind = endpoint.partition(":")[0]
+    text = ": ".join(str(error).splitlines()[:1])
+    if isinstance(error, OSError):
+        file = os.fsdecode(error.filename) if error.filename else endpoint
+        return f"cannot read {file}: {error.strerror or text}: name a file that is there"
+    if "Unknown endpoint type" in text:
+        near = didYouMean(kind, _KINDS)
+        return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
+    if isinstance(error, TypeError):  # the words of a Python call, without the function's name
+        text = re.sub(r"^[\w.]+\(\) ", "", text)
+        return (
+            f"{endpoint!r}: {text}: write KIND:ARGUMENT:key=value, and \\: for a colon in a value"
+        )
+    if invalid := re.match(r"invalid literal for int\(\) with base \d+: (.*)", text):
+        return f"{endpoint!r}: {invalid[1]} is no number"
+    if "StopIteration" in text:
+        return f"{endpoint!r} ends in a backslash: write \\\\ for one"
+    if kind == "systemd":
+        return f"{endpoint!r}: systemd has handed over no such socket (it said: {text})"
+    if kind in ("ssl", "tls"):
+        return f"{endpoint!r}: its key or certificate cannot be used: give PEM files ({text})"
+    return f"{endpoint!r}: {type(error).__name__}: {text}"
+
+
+def cannotListen(settings: ListenerSettings, error: BaseException | None) -> SettingsError:
+    """Say in one line why an endpoint could not listen, and what to do about it."""
+    prefix = _prefix(settings)
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    port = getattr(error, "port", None)
+    if isinstance(port, bytes):
+        return SettingsError(prefix + _unixInUse(os.fsdecode(port), cause))
+    host = getattr(error, "interface", None) or "every address"
+    number = getattr(cause, "errno", None)
+    if port is None or number is None:
+        return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_said(cause)}")
+    if number == errno.EADDRINUSE:
+        other = "port 0" if settings.option else "--port 0"
+        text = (
+            f"port {port} is in use on {host}: stop whatever listens there,"
+            f" or let the system choose with {other}"
+        )
+    elif number == errno.EACCES:
+        text = f"port {port} needs more rights: use one from 1024 up, or start as root"
+    elif number == errno.EADDRNOTAVAIL:
+        text = f"this machine has no address {host}: use one of its own, 127.0.0.1 or 0.0.0.0"
+    else:
+        text = f"cannot listen on port {port} of {host}: {_said(cause)}"
+    return SettingsError(prefix + text)
+
+
+def _unixInUse(path: str, cause: object) -> str:
+    number = getattr(cause, "errno", None)
+    if cause == "Cannot acquire lock":
+        return f"another process serves on {path}: stop it, or use another path"
+    if number == errno.EADDRINUSE:
+        return f"there is a file {path} already: remove it, or use another path"
+    return f"cannot listen on {path}: {_said(cause)}: use another path"
+
+
+def _said(cause: object) -> str:
+    return getattr(cause, "strerror", None) or ": ".join(str(cause).splitlines()[:1])
+
+
+# Where it listens now
+
+
+def placeOf(host: IAddress) -> tuple[str, str]:
+    """Give a listening address as the port file has it: host and port, or ``unix`` and the path."""
+    if isinstance(host, UNIXAddress):
+        return "unix", _path(host)
+    return str(getattr(host, "host", host)), str(getattr(host, "port", "-"))
+
+
+def shownAs(host: IAddress) -> str:
+    """Write a listening address for people: ``127.0.0.1:80``, ``[::1]:80``, a path."""
+    first, second = placeOf(host)
+    if isinstance(host, UNIXAddress):
+        return second
+    return f"[{first}]:{second}" if ":" in first else f"{first}:{second}"
+
+
+def reachOf(host: IAddress) -> str:
+    """Say who can reach a listening address."""
+    if isinstance(host, UNIXAddress):
+        return "reachable by local users who may open it"
+    try:
+        address = ip_address(str(getattr(host, "host", "")))
+    except ValueError:
+        return "reachable by whoever the endpoint lets in"
+    if address.is_loopback:
+        return "reachable from this machine only"
+    if address.is_unspecified:
+        return "reachable from every network this machine is on"
+    return f"reachable by whoever can reach {address}"
+
+
+def _path(host: UNIXAddress) -> str:
+    name = host.name or b""
+    return "@" + os.fsdecode(name[1:]) if name.startswith(b"\0") else os.fsdecode(name)

@@ -1,0 +1,196 @@
+"""twistd's words: the options of ``twistd tcplab``, and the service they ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from tcplab import __version__
+from tcplab.observers import LogObserver, Observers
+from tcplab.server import portfile
+from tcplab.server.behaviours import BEHAVIOURS
+from tcplab.server.exitstatus import exitWith
+from tcplab.server.nearmiss import didYouMean
+from tcplab.server.service import LabService
+from tcplab.server.settings import Settings, SettingsError, fromWords
+from tcplab.server.signals import StopSignals
+
+log = Logger()
+
+
+def refuse(problem: object) -> NoReturn:
+    """
+    End with one line on stderr and status 1: no page of usage, no traceback.
+
+    Before anything is bound or forked, so that no pid file and no process is left behind.
+    """
+    raise SystemExit("tcplab: " + " ".join(str(problem).split("\n")))
+
+
+class Options(UsageOptions):
+    """What may be said after ``twistd tcplab``."""
+
+    synopsis = "[options]"
+    longdesc = (
+        f"A SPEC is NAME[,key=value...]. The names: {', '.join(BEHAVIOURS)}, or package.module.Name"
+        " for a Protocol or a Factory of yours, found from where twistd was started. The keys are"
+        " its settings, as in echo,framing=lines. Without --port, --serve replaces the default"
+        " port. SIGTERM and SIGINT end it politely; a second one ends it at once."
+    )
+    optParameters = [
+        ["port", "p", None, "Serve on this TCP port [50544]; 0 lets the system choose."],
+        [
+            "interface",
+            "i",
+            None,
+            "Where --port listens [127.0.0.1]; 0.0.0.0 or :: opens it to others.",
+        ],
+        ["behaviour", "b", None, "The SPEC of what --port serves [lab]."],
+        [
+            "greeting",
+            "g",
+            None,
+            r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
+        ],
+        ["linger-timeout", None, None, "Seconds a peer has to finish after we have [2]."],
+        [
+            "port-file",
+            None,
+            None,
+            "Written at once when all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
+        ],
+    ]
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["serve"] = []
+
+    def opt_serve(self, words: str) -> None:
+        """SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable."""
+        self["serve"].append(words)
+
+    opt_s = opt_serve
+
+    def opt_version(self) -> NoReturn:
+        """Show the version and exit."""
+        print(f"tcplab {__version__}")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Read the words.
+
+        :raises SystemExit: they are wrong; its text is one line.
+        """
+        try:
+            super().parseOptions(None if options is None else [_spelled(each) for each in options])
+        except UsageError as e:
+            refuse(f"{e}{self._near(str(e))}: see twistd tcplab --help")
+        except SettingsError as e:
+            refuse(e)
+
+    def _near(self, problem: str) -> str:
+        unknown = re.match("option --(\\S+) not recognized", problem)
+        return (
+            didYouMean(f"--{unknown[1]}", [f"--{each}" for each in self._long()]) if unknown else ""
+        )
+
+    def _long(self) -> list[str]:
+        return [name.removesuffix("=") for name in self.longOpt]
+
+    def parseArgs(self, *words: str) -> None:
+        """Take no words but options."""
+        if words:
+            raise UsageError(
+                f"{words[0]!r} belongs to no option: to say what to serve, use -b or -s"
+            )
+
+    def postOptions(self) -> None:
+        """Make the settings, and leave out the pid file where nobody needs it."""
+        self.settings = fromWords(
+            port=self["port"],
+            interface=self["interface"],
+            behaviour=self["behaviour"],
+            serve=self["serve"],
+            greeting=self["greeting"],
+            lingerTimeout=self["linger-timeout"],
+            portFile=self["port-file"],
+        )
+        if self.parent is not None and (self.parent.get("nodaemon") or self.parent.get("debug")):
+            _leaveOutPidFile(self.parent)
+
+
+def _leaveOutPidFile(twistd: Any) -> None:
+    # In the foreground nobody looks for it, and it would forbid a second lab in the same folder.
+    # If it is the very object that is the default; a file that the user has named stays.
+    if twistd.get("pidfile") is twistd.defaults.get("pidfile"):
+        twistd["pidfile"] = ""
+
+
+def _spelled(word: str) -> str:
+    return re.sub("^--behavior(?==|$)", "--behaviour", word)
+
+
+def makeService(options: Options) -> IService:
+    """
+    Make the lab and bind its ports.
+
+    :raises SystemExit: it cannot; its text is one line.
+    """
+    from twisted.internet import reactor
+
+    settings = options.settings
+    try:
+        service = LabService(settings, reactor, Observers(LogObserver()))
+        if settings.portFile is not None:
+            portfile.prepare(settings.portFile)
+    except SettingsError as e:
+        refuse(e)
+    signals = StopSignals(reactor, service.abort)
+    reactor.callWhenRunning(signals.install)
+    failures: list[Failure] = []
+    starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
+        failures.append
+    )
+    if failures:
+        reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
+        refuse(failures[0].value)
+    starting.addCallback(_later, failures, reactor)
+    return service
+
+
+async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
+    await service.listen()
+    if settings.portFile is not None:
+        # Whoever reads it may send a signal at once.
+        running: Deferred[None] = Deferred()
+        reactor.callWhenRunning(running.callback, None)
+        await running
+        portfile.write(settings.portFile, service.servings)
+
+
+def _later(_: object, failures: list[Failure], reactor: Any) -> None:
+    # After makeService: an endpoint that takes its time has failed, or the port file has.
+    for failure in failures:
+        _giveUp(failure, reactor)
+
+
+def _giveUp(failure: Failure, reactor: Any) -> None:
+    if failure.check(CancelledError):
+        return  # stopped while it was starting
+    if failure.check(SettingsError):
+        log.critical("tcplab: {problem}", problem=str(failure.value), log_system="tcplab")
+    else:
+        log.failure("tcplab could not start", failure)
+    exitWith(1)
+    reactor.callWhenRunning(reactor.stop)

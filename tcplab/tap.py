@@ -95,7 +95,7 @@ class Options(UsageOptions):
         try:
             super().parseOptions(None if options is None else [_spelled(each) for each in options])
         except UsageError as e:
-            refuse(f"{e}{self._near(str(e))}: see twistd tcplab --help")
+            refuse(f"{e}{self._near(str(e))} (see twistd tcplab --help)")
         except SettingsError as e:
             refuse(e)
 
@@ -112,7 +112,7 @@ class Options(UsageOptions):
         """Take no words but options."""
         if words:
             raise UsageError(
-                f"{words[0]!r} belongs to no option: to say what to serve, use -b or -s"
+                f"{words[0]!r} belongs to no option: use -b or -s to say what to serve"
             )
 
     def postOptions(self) -> None:
@@ -164,6 +164,8 @@ def makeService(options: Options) -> IService:
     )
     if failures:
         reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
+        if not failures[0].check(SettingsError):
+            failures[0].raiseException()
         refuse(failures[0].value)
     starting.addCallback(_later, failures, reactor)
     return service

@@ -54,7 +54,7 @@ class Told:
 class Serving(TestCase):
     """Serve on real sockets; let blocking clients run in threads."""
 
-    timeout = 60
+    timeout = 30
 
     async def serve(self, factory: Any, endpoint: str = "tcp:0:interface=127.0.0.1") -> Told:
         """Serve on an endpoint; its port, listener and host are kept on the test."""
@@ -73,7 +73,7 @@ class Serving(TestCase):
 
     def connect(self) -> socket.socket:
         """Connect a plain blocking socket to it."""
-        return socket.create_connection(("127.0.0.1", self.host.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.host.port), timeout=10)
 
     def talk(self, client: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Run a blocking client in a thread."""

@@ -9,7 +9,7 @@ outcome depends on the bytes alone, not on the pieces they came in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tcplab.wire.escaping import escape
@@ -171,8 +171,3 @@ class Script:
         if surplus > 0:
             del self._unmatched[:surplus]
             self._forgotten += surplus
-
-
-def expectations(steps: Iterable[Step]) -> list[Expectation]:
-    """Return the steps that wait for something."""
-    return [step for step in steps if not isinstance(step, Send)]

@@ -34,13 +34,15 @@ class LogObserver:
         self._opened = self._reported = self._closed = 0
         self._received = self._sent = 0
         self._summary: Any = None
+        self._triggered = False
 
     def connectionOpened(self, connection: Connection) -> None:
         """Say who connected."""
         self._turn()
         self._opened += 1
         if self._opened > FULL_LINES:
-            return self._sumUp()
+            self._sumUp()
+            return
         peer = connection.peer
         host, port = getattr(peer, "host", None), getattr(peer, "port", None)
         where = "from = {host} and port = {port}" if host is not None else "from = unix"
@@ -51,7 +53,8 @@ class LogObserver:
         self._turn()
         self._reported += 1
         if self._reported > FULL_LINES:
-            return self._sumUp()
+            self._sumUp()
+            return
         self._line(connection, "Got the message:{text}", text=escape(trimmed(message)))
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
@@ -61,7 +64,8 @@ class LogObserver:
         self._received += ending.received
         self._sent += ending.sent
         if self._closed > FULL_LINES:
-            return self._sumUp()
+            self._sumUp()
+            return
         why = " why={why}" if ending.why is not None else ""
         number = " errno={errno}" if ending.errno is not None else ""
         self._line(
@@ -77,7 +81,7 @@ class LogObserver:
             seconds=ending.seconds,
         )
 
-    def _line(self, connection: Connection, text: str, **fields: Any) -> None:
+    def _line(self, connection: Connection, text: str, /, **fields: Any) -> None:
         self.log.info(
             text,
             log_system=connection.prefix,
@@ -90,7 +94,8 @@ class LogObserver:
 
     def _turn(self) -> None:
         second = int(self._time().seconds())
-        if second != self._second and self._summary is None:
+        if second != self._second:
+            self._flush()  # the reactor may be late, and the clock may have been set
             self._startSecond(second)
 
     def _startSecond(self, second: int) -> None:
@@ -104,6 +109,19 @@ class LogObserver:
             clock = self._time()
             left = max(0.0, self._second + 1 - clock.seconds())
             self._summary = clock.callLater(left, self._say)
+            self._beforeTheEnd(clock)
+
+    def _beforeTheEnd(self, clock: Any) -> None:
+        # Connections end when a server stops, and its timers never fire.
+        add = getattr(clock, "addSystemEventTrigger", None)
+        if add is not None and not self._triggered:
+            self._triggered = True
+            add("after", "shutdown", self._flush)
+
+    def _flush(self) -> None:
+        if self._summary is not None:
+            self._summary.cancel()
+            self._say()
 
     def _say(self) -> None:
         self._summary = None

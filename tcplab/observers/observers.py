@@ -56,8 +56,16 @@ class Observers:
 
         :raises ValueError: it is not in the group.
         """
-        self._observers.remove(observer)
+        if not self._drop(observer):
+            raise ValueError(f"{observer!r} is not in the group")
+
+    def _drop(self, observer: object) -> bool:
+        # The very object: of two that are equal, the one that failed has to go.
+        staying = [each for each in self._observers if each is not observer]
+        found = len(staying) < len(self._observers)
+        self._observers = staying
         self._lookUp()
+        return found
 
     def _lookUp(self) -> None:
         # Once a change, not once an event: only hooks that are there cost anything.
@@ -83,4 +91,4 @@ class Observers:
                 hook(*event)
             except Exception:
                 log.failure("{observer} failed and is told nothing more", observer=observer)
-                self.remove(observer)
+                self._drop(observer)

@@ -110,7 +110,11 @@ class Dialogue(Conversation):
         self._speakThrough(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()
-        await self._within(self._shaken, timeout)
+        try:
+            await self._within(self._shaken, timeout)
+        except PeerSilent:
+            self.abort("handshake-timeout")  # there is no polite end before the handshake's
+            raise
 
     # The end
 
@@ -170,7 +174,7 @@ class Dialogue(Conversation):
                 if message is not None:
                     self._answer(message)
         if not self._end.begun:  # whoever was answered may have returned
-            self.flow.hold(self._asking is None)
+            self.flow.hold(self._asking is None and self._shaken is None)
 
     def _next(self) -> bytes | None:
         if self._isOver:

@@ -18,10 +18,15 @@ def lowest(transport: Any) -> Any:
 
 def speaker(transport: Any) -> Any:
     """Return the protocol that speaks through a transport, above all wrappers; ``None`` if unknown."""
-    above = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
-    while (wrapped := getattr(above, "wrappedProtocol", None)) is not None:
+    above = _wrapped(transport) or getattr(transport, "protocol", None)
+    while (wrapped := _wrapped(above)) is not None:
         above = wrapped
     return above
+
+
+def _wrapped(wrapper: Any) -> Any:
+    # The wrapper of client endpoints keeps its protocol under a private name.
+    return getattr(wrapper, "wrappedProtocol", None) or getattr(wrapper, "_wrappedProtocol", None)
 
 
 def because(transport: Any, why: str) -> None:

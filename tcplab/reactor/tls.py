@@ -13,11 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IHandshakeListener,
-    IOpenSSLClientConnectionCreator,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
@@ -135,6 +131,7 @@ class HalfClosingTLS(BufferingTLSTransport):
     def _finishWriting(self) -> None:
         if self._appSendBuffer or self._producer is not None:
             return
+        self._tell("endedBy", "server")
         try:
             self._tlsConnection.shutdown()
         except Error:
@@ -190,14 +187,14 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
 
     The handshake begins with ``makeConnection(transport)`` of what is returned.
 
-    We are the client if ``contextFactory`` makes clients (`twisted.internet.ssl.optionsForClientTLS`).
-
     :raises RuntimeError: something stands between the two already.
     """
-    if getattr(transport, "protocol", None) is not protocol:
+    above = getattr(transport, "protocol", None)
+    # Client endpoints leave a wrapper between, which has done its work once we are connected.
+    if above is not protocol and getattr(above, "_wrappedProtocol", None) is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
-    isClient = IOpenSSLClientConnectionCreator.providedBy(contextFactory)
-    factory = TLSFactory(contextFactory, isClient, None, transport.reactor)
+    # Whoever connected is the client, as in ITLSTransport.startTLS.
+    factory = TLSFactory(contextFactory, transport._tlsClientDefault, None, transport.reactor)
     tls = HalfClosingTLS(factory, protocol, False)
     transport.protocol = tls
     return tls

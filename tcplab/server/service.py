@@ -134,8 +134,9 @@ class LabService(Service):
         return sum(serving.listener.abort() for serving in self.servings)
 
     async def _allGone(self, seconds: float) -> bool:
-        waiting = DeferredList([each.listener.whenEmpty() for each in self.servings])
-        await waiting.addTimeout(seconds, self._reactor).addErrback(lambda _: None)
+        waiting = [each.listener.whenEmpty() for each in self.servings]
+        # A deadline only ends the waiting: it makes no error of the list.
+        await DeferredList(waiting, consumeErrors=True).addTimeout(seconds, self._reactor)
         return not any(serving.listener.connections for serving in self.servings)
 
 

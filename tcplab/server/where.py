@@ -9,12 +9,15 @@ from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
+
+#: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
+_LONGEST_PATH = 107
 
 _KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd")
 
@@ -26,9 +29,21 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        return serverFromString(reactor, settings.endpoint)  # type: ignore[no-any-return]
+        endpoint = serverFromString(reactor, _absolute(settings.endpoint))
     except Exception as e:
         raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
+    return endpoint  # type: ignore[no-any-return]
+
+
+def _absolute(endpoint: str) -> str:
+    # twistd may change its folder afterwards, and a Unix socket must be found to be removed.
+    kind, _, rest = endpoint.partition(":")
+    if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
+        return endpoint
+    folder = os.getcwd()
+    if len(os.fsencode(folder + "/" + rest)) > _LONGEST_PATH:
+        return endpoint
+    return f"unix:{quoteStringArgument(folder)}/{rest}"
 
 
 def _prefix(settings: ListenerSettings) -> str:

@@ -6,7 +6,6 @@ Nothing here looks at a clock: the answers that tell the time are given the seco
 
 from __future__ import annotations
 
-import re
 import struct
 from math import floor
 from time import gmtime
@@ -18,7 +17,6 @@ __all__ = [
     "RING",
     "chargen",
     "daytime",
-    "quotation",
     "time",
     "trimmed",
 ]
@@ -33,7 +31,7 @@ QUOTE = (
     b"Be conservative in what you do, be liberal in what you accept from others.\r\n"
     b"    -- Jon Postel, RFC 793\r\n"
 )
-"""The quote of the day (RFC 865) unless another one is given."""
+"""The quote of the day: less than 512 printing characters and line ends, as RFC 865 asks for."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _LINE = 72  # characters a line of RFC 864's popular pattern, without CR and LF
@@ -45,9 +43,6 @@ RING = b"".join(
 
 # Long enough for 64 KiB from any place in the ring: reading it is then one copy.
 _REEL = RING * (65536 // len(RING) + 2)
-
-_QUOTE_LIMIT = 512  # RFC 865: "it should be less than 512 characters"
-_OUTSIDE_QUOTE = re.compile(rb"[^\x20-\x7e\r\n]")
 
 _EPOCH_1900 = 2_208_988_800  # RFC 868: seconds from 1 January 1900 to 1 January 1970, UTC
 _UNSIGNED_32 = struct.Struct("!I")
@@ -82,26 +77,6 @@ def chargen(position: int, size: int) -> bytes:
     if first + size <= len(_REEL):
         return _REEL[first : first + size]
     return (RING * ((first + size) // len(RING) + 1))[first : first + size]
-
-
-def quotation(text: bytes) -> bytes:
-    """
-    Make a quote of the day (RFC 865) of ``text``: printable ASCII whose lines end with CR LF.
-
-    :raises ValueError: it holds other characters, or 512 bytes or more.
-    """
-    wrong = _OUTSIDE_QUOTE.search(text)
-    if wrong is not None:
-        raise ValueError(
-            f"a quote of the day is printable ASCII and line ends only, not \\x{wrong[0].hex()}"
-        )
-    lines = text.splitlines()
-    quote = b"".join(line + b"\r\n" for line in lines)
-    if len(quote) >= _QUOTE_LIMIT:
-        raise ValueError(
-            f"a quote of the day is shorter than {_QUOTE_LIMIT} bytes, not {len(quote)}"
-        )
-    return quote
 
 
 def daytime(seconds: float) -> bytes:

@@ -238,7 +238,9 @@ class ToldTests(Serving):
 
         self.assertEqual(await self.talk(client), b"You are connected!")
         ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.received, ending.sent), ("server", "fin", 2, 18))
+        self.assertEqual(
+            (ending.by, ending.how, ending.received, ending.sent), ("server", "fin", 2, 18)
+        )
         self.assertEqual(told.opened[0].prefix, "Ack,1,unix")
 
     async def test_unixPeerFinishes(self) -> None:

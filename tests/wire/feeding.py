@@ -56,14 +56,13 @@ MAKERS: list[Any] = [
 ]
 """What makes any framing there is; the short limits are often met by what hypothesis invents."""
 
+_DELIMITED = [b"\n", b"\r", b"\r\n", b"\r\n.\r\n", b"aab", b"a", b"hello", b"\xff"]
+_NETSTRINGS = [b"0:,", b"5:hello,", b":", b",", b"0", b"1", b"12:", b"13:"]
+_INT32 = [b"\0\0\0\5hello", b"\0\0\0\0", b"\0\0\0"]
+
 # Made of what means something to one framing or another, so that messages come about.
 WIRE = st.lists(
-    st.sampled_from(
-        [b"\n", b"\r", b"\r\n", b"\r\n.\r\n", b"aab", b"a", b"hello", b"0:,", b"5:hello,", b":"]
-        + [b",", b"0", b"1", b"12:", b"13:", b"\0\0\0\x05hello", b"\0\0\0\0", b"\0\0\0", b"\xff"]
-    )
-    | st.binary(max_size=4),
-    max_size=12,
+    st.sampled_from([*_DELIMITED, *_NETSTRINGS, *_INT32]) | st.binary(max_size=4), max_size=12
 ).map(b"".join)
 
 CUTS = st.lists(st.integers(1, 8), max_size=40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import tracemalloc
 import weakref
@@ -87,7 +88,7 @@ class AnyFramingTests(SynchronousTestCase):
         self, make: type[Framing], data: bytes, cuts: list[int]
     ) -> None:
         used = make()
-        used.feed(b"\0")  # no framing is told wrong by it but netstrings, never asked
+        used.feed(b"1")  # the beginning of a message in any of them
         used.unread()
         self.assertEqual(outcome(used, pieces(data, cuts)), outcome(make(), pieces(data, cuts)))
 
@@ -142,12 +143,12 @@ class BoundTests(SynchronousTestCase):
     def test_anErrorDoesNotKeepTheFramingAlive(self) -> None:
         framing = FRAMED[2]()
         framing.feed(b"x")
-        self.assertRaises(FramingError, framing.next)
         gc.disable()
         self.addCleanup(gc.enable)
+        with contextlib.suppress(FramingError):  # assertRaises would keep the traceback
+            framing.next()
         gone = weakref.ref(framing)
         del framing
-        self.flushLoggedErrors()
         self.assertIsNone(gone())
 
 

@@ -1,0 +1,41 @@
+"""
+Connections that know of each other: a chat room, which is a factory with a set of members.
+
+A member that does not read is disconnected when more than ``maxUnsent`` bytes wait for it; the
+others never wait for it. Serve it from this folder, and enter it from two other terminals::
+
+    $ twistd -n tcplab --behaviour chatroom.ChatRoom
+    $ tcplab connect localhost
+    $ tcplab connect localhost
+"""
+
+from tcplab.protocols import Conversation, ConversationFactory, Lines
+
+
+class Member(Conversation):
+    greeting = b"What is your name?"
+    framing = Lines
+    name = b""
+
+    def messageReceived(self, message):
+        if self.name:
+            self.factory.tell(self.name + b": " + message[:1000])
+        elif message:
+            self.name = message[:20]
+            self.factory.members.add(self)
+            self.factory.tell(self.name + b" is here")
+
+    def connectionLost(self, reason):
+        if self in self.factory.members:
+            self.factory.members.remove(self)
+            self.factory.tell(self.name + b" has gone")
+
+
+class ChatRoom(ConversationFactory):
+    def __init__(self, **settings):
+        super().__init__(Member, **settings)
+        self.members = set()
+
+    def tell(self, message):
+        for member in list(self.members):
+            member.send(message)

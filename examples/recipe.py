@@ -1,0 +1,23 @@
+"""
+A dialogue on the server's side: it reads from top to bottom, and blocks nobody.
+
+Serve it from this folder, and talk to it from another terminal::
+
+    $ twistd -n tcplab --behaviour recipe.Recipe
+    $ tcplab connect localhost
+"""
+
+from tcplab.protocols import Dialogue, Lines, PeerSilent
+
+
+class Recipe(Dialogue):
+    framing = Lines
+
+    async def converse(self):
+        self.send(b"What is your name?")
+        try:
+            name = await self.receive(timeout=60)
+        except PeerSilent:
+            name = b"stranger"
+        self.report(name)
+        self.send(b"Hello, " + name + b"!")  # returning hangs up politely

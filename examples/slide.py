@@ -1,0 +1,31 @@
+"""
+The slides' echo client: say something, read until all of it has come back, print it.
+
+One ``recv`` may bring less than what was sent, or more; a dialogue asks for what it needs. Start
+the echo server, then this from another terminal::
+
+    $ python echo.py
+    $ python slide.py tcp:localhost:8888
+"""
+
+import sys
+
+from twisted.internet.endpoints import clientFromString, connectProtocol
+from twisted.internet.task import react
+
+from tcplab.protocols import Dialogue
+
+
+class Slide(Dialogue):
+    async def converse(self):
+        self.send(b"Hello, world!")
+        return await self.receiveExactly(13, timeout=5)
+
+
+async def main(reactor, where="tcp:localhost:8888"):
+    slide = await connectProtocol(clientFromString(reactor, where), Slide())
+    print(await slide.whenFinished())
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

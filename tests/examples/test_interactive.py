@@ -1,0 +1,32 @@
+"""Tests for ``examples/interactive.py``."""
+
+from __future__ import annotations
+
+from tests.examples.typed import Typed
+from tests.running import run
+
+
+class InteractiveTests(Typed):
+    def test_asItsDocstringSays(self) -> None:
+        self.assertEqual(self.typed("interactive", b"hello\nworld\n"), ["hello\nworld\n"])
+
+    def test_aLongFileComesBackWhole(self) -> None:
+        said = "".join(f"{number}\n" for number in range(1_000_000))
+        self.start("python echo.py")
+        (self.folder / "file").write_text(said)
+        shown = self.client("python interactive.py tcp:localhost:8888 < file", b"")
+        self.assertTrue(shown == said, f"{len(shown)} of {len(said)} characters")
+
+    def test_itEndsWhenTheServerDoes(self) -> None:
+        self.start("python hello.py")
+        shown = self.client(
+            "(sleep 60 & echo hi; wait) | python interactive.py tcp:localhost:8080", b""
+        )
+        self.assertEqual(shown, "Hello from server!")
+
+    def test_whereNobodyListensItSaysSo(self) -> None:
+        port = self.start("python echo.py").port
+        self.log()
+        done = run(f"python interactive.py tcp:localhost:{port}", folder=self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"refused", done.stdout + done.stderr)

@@ -1,0 +1,171 @@
+"""STARTTLS through a `Dialogue`, on both sides of real connections."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import (
+    Certificate,
+    PrivateCertificate,
+    optionsForClientTLS,
+    trustRootFromCertificates,
+)
+
+from tcplab.protocols.dialogue import Dialogue, PeerSilent
+from tcplab.wire.framing import CRLF
+from tests.certificates import localhostPEM
+from tests.serving import Serving, readAll
+
+
+class Post(Dialogue):
+    """A mail server that knows three words."""
+
+    framing = CRLF
+    heard: list[bytes] = []
+    outcome: Any = None
+
+    async def converse(self) -> None:
+        try:
+            await self.words()
+        except BaseException as e:
+            type(self).outcome = e
+            raise
+
+    async def words(self) -> None:
+        self.send(b"220 here")
+        async for word in self.messages():
+            self.heard.append(word)
+            if word == b"STARTTLS":
+                self.send(b"220 go ahead")
+                await self.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options(), timeout=0.5)
+            elif word == b"QUIT":
+                return self.send(b"221 bye")
+            else:
+                self.send(b"250 " + word)
+
+
+class Ask(Dialogue):
+    """Its client."""
+
+    framing = CRLF
+
+    async def converse(self) -> list[bytes]:
+        said = [await self.receive()]
+        self.send(b"STARTTLS")
+        said.append(await self.receive())
+        trusted = trustRootFromCertificates([Certificate.loadPEM(localhostPEM())])
+        await self.startTLS(optionsForClientTLS("localhost", trusted))
+        for word in (b"HELO", b"QUIT"):
+            self.send(word)
+            said.append(await self.receive())
+        return said
+
+
+class PostFactory(Factory):
+    noisy = False
+    protocol = Post
+
+
+class StartTLSTests(Serving):
+    """From plain to TLS within one conversation."""
+
+    def setUp(self) -> None:
+        Post.heard = []
+        Post.outcome = None
+
+    def handshake(self, sock: socket.socket) -> SSL.Connection:
+        sock.settimeout(None)  # OpenSSL takes the socket to be blocking
+        tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+        tls.set_connect_state()
+        tls.do_handshake()
+        return tls
+
+    async def test_bothSides(self) -> None:
+        """A Dialogue serves it, and a Dialogue asks for it and verifies the certificate."""
+        told = await self.serve(PostFactory())
+        endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.host.port)
+        asked = await (await connectProtocol(endpoint, Ask())).whenFinished()
+        self.assertEqual(asked, [b"220 here", b"220 go ahead", b"250 HELO", b"221 bye"])
+        ending = await told.ending()
+        self.assertEqual((ending.how, ending.why), ("fin", None))
+
+    async def test_otherPeer(self) -> None:
+        """OpenSSL's own client is understood, to its half-close."""
+        await self.serve(PostFactory())
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"STARTTLS\r\n")
+                heard = b""
+                while not heard.endswith(b"ahead\r\n"):
+                    heard += sock.recv(100)
+                tls = self.handshake(sock)
+                tls.sendall(b"HELO\r\nEHLO")
+                tls.shutdown()
+                answer = b""
+                while True:
+                    try:
+                        answer += tls.recv(1000)
+                    except SSL.ZeroReturnError:
+                        return answer
+
+        self.assertEqual(await self.talk(client), b"250 HELO\r\n250 EHLO\r\n")
+
+    async def test_injectedPlaintext(self) -> None:
+        """What was said in clear behind STARTTLS is not heard as if it had been encrypted."""
+        await self.serve(PostFactory())
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"STARTTLS\r\nINJECTED\r\n")
+                heard = b""
+                while not heard.endswith(b"ahead\r\n"):
+                    heard += sock.recv(100)
+                tls = self.handshake(sock)
+                tls.sendall(b"QUIT\r\n")
+                return tls.recv(100)
+
+        self.assertEqual(await self.talk(client), b"221 bye\r\n")
+        self.assertEqual(Post.heard, [b"STARTTLS", b"QUIT"])
+
+    async def test_garbageForHandshake(self) -> None:
+        """A handshake that fails ends the connection and cancels the coroutine, quietly."""
+        told = await self.serve(PostFactory())
+
+        def client() -> None:
+            with self.connect() as sock:
+                sock.sendall(b"STARTTLS\r\n")
+                heard = b""
+                while not heard.endswith(b"ahead\r\n"):
+                    heard += sock.recv(100)
+                sock.sendall(b"no handshake at all\r\n")
+                try:
+                    readAll(sock)
+                except ConnectionResetError:
+                    pass
+
+        await self.talk(client)
+        self.assertEqual((await told.ending()).why, "handshake")
+        self.assertIsInstance(Post.outcome, CancelledError)
+
+    async def test_stalledHandshake(self) -> None:
+        """A peer that never shakes hands is given up."""
+        told = await self.serve(PostFactory())
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"STARTTLS\r\n")
+                try:
+                    return readAll(sock)
+                except ConnectionResetError:
+                    return b""
+
+        await self.talk(client)
+        await told.ending()
+        self.assertIsInstance(Post.outcome, PeerSilent)

@@ -1,0 +1,486 @@
+"""Tests for `tcplab.observers.log`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
+from twisted.logger import (
+    Logger,
+    LogLevel,
+    eventAsJSON,
+    formatEvent,
+    globalLogPublisher,
+    textFileLogObserver,
+)
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.observers import LogObserver, Observers
+from tcplab.observers.log import FULL_LINES
+from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.greeting import Ack
+from tcplab.reactor.connection import Connection, Ending
+from tests.serving import Serving, readAll
+
+
+def connectionOf(
+    peer: IAddress, host: IAddress, prefix: str = "Ack,1,127.0.0.1", number: int = 1
+) -> Connection:
+    return Connection(listener="ack", number=number, prefix=prefix, peer=peer, host=host)
+
+
+TCP = connectionOf(IPv4Address("TCP", "127.0.0.1", 36702), IPv4Address("TCP", "127.0.0.1", 50544))
+TCP6 = connectionOf(
+    IPv6Address("TCP", "2001:db8::7", 36702), IPv6Address("TCP", "::1", 50544), "Ack,1,2001:db8::7"
+)
+UNIX = connectionOf(UNIXAddress(None), UNIXAddress("/run/lab.sock"), "Ack,1,unix")
+FIN = Ending("peer", "fin", None, None, 2, 18, 0.012)
+
+
+class Kept:
+    """A `LogObserver` on a clock of its own, and every event that it logs."""
+
+    def __init__(self, clock: Any = None) -> None:
+        self.clock = clock or Clock()
+        self.events: list[dict[str, Any]] = []
+        self.times: list[float] = []
+
+        class Keeping(LogObserver):
+            log = Logger(observer=self.keep)
+
+        self.observer = Keeping(self.clock)
+
+    def keep(self, event: Any) -> None:
+        self.events.append(event)
+        self.times.append(self.clock.seconds())
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"[{event['log_system']}] {formatEvent(event)}" for event in self.events]
+
+    def count(self, word: str) -> int:
+        return sum(line.split("] ", 1)[1].startswith(word) for line in self.lines)
+
+    @property
+    def summaries(self) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["log_system"] == "tcplab"]
+
+    def tell(self, what: str, times: int = 1) -> None:
+        for _ in range(times):
+            if what == "opened":
+                self.observer.connectionOpened(TCP)
+            elif what == "reported":
+                self.observer.messageReported(TCP, b"hi")
+            else:
+                self.observer.connectionClosed(TCP, FIN)
+
+
+class LineTests(SynchronousTestCase):
+    """Each line is word for word what people know from the recipe, and what tools look for."""
+
+    def setUp(self) -> None:
+        self.kept = Kept()
+        self.observer = self.kept.observer
+
+    def closed(self, *ending: Any) -> str:
+        self.observer.connectionClosed(TCP, Ending(*ending))
+        return self.kept.lines[-1]
+
+    def reported(self, message: bytes) -> str:
+        self.observer.messageReported(TCP, message)
+        return self.kept.lines[-1]
+
+    def test_opened(self) -> None:
+        """An IPv4 peer: its address and its port."""
+        self.observer.connectionOpened(TCP)
+        self.assertEqual(
+            self.kept.lines,
+            ["[Ack,1,127.0.0.1] server: got connection from = 127.0.0.1 and port = 36702"],
+        )
+
+    def test_openedIPv6(self) -> None:
+        """An IPv6 peer likewise."""
+        self.observer.connectionOpened(TCP6)
+        self.assertEqual(
+            self.kept.lines,
+            ["[Ack,1,2001:db8::7] server: got connection from = 2001:db8::7 and port = 36702"],
+        )
+
+    def test_openedUnix(self) -> None:
+        """The peer of a Unix socket has neither."""
+        self.observer.connectionOpened(UNIX)
+        self.assertEqual(self.kept.lines, ["[Ack,1,unix] server: got connection from = unix"])
+
+    def test_message(self) -> None:
+        """No space behind the colon: the recipe has none."""
+        self.assertEqual(self.reported(b"hi"), "[Ack,1,127.0.0.1] Got the message:hi")
+
+    def test_emptyMessage(self) -> None:
+        """An empty message is a line too."""
+        self.assertEqual(self.reported(b""), "[Ack,1,127.0.0.1] Got the message:")
+
+    def test_closed(self) -> None:
+        """Who, how, what passed and how long, in milliseconds."""
+        self.assertEqual(
+            self.closed("peer", "fin", None, None, 2, 18, 0.0123),
+            "[Ack,1,127.0.0.1] closed by=peer how=fin received=2 sent=18 seconds=0.012",
+        )
+
+    def test_closedWithItsCause(self) -> None:
+        """Our own cause stands behind how it ended."""
+        self.assertEqual(
+            self.closed("server", "reset", "linger-timeout", None, 0, 0, 2.0),
+            "[Ack,1,127.0.0.1] closed by=server how=reset why=linger-timeout"
+            " received=0 sent=0 seconds=2.000",
+        )
+
+    def test_closedWithAnErrorNumber(self) -> None:
+        """The system's number stands there if there was one."""
+        self.assertEqual(
+            self.closed("peer", "reset", None, 104, 1, 1, 0.5),
+            "[Ack,1,127.0.0.1] closed by=peer how=reset errno=104 received=1 sent=1 seconds=0.500",
+        )
+
+    def test_closedWithBoth(self) -> None:
+        """The cause comes first, then the number."""
+        self.assertEqual(
+            self.closed("peer", "timeout", "error", 110, 1, 1, 900.0),
+            "[Ack,1,127.0.0.1] closed by=peer how=timeout why=error errno=110"
+            " received=1 sent=1 seconds=900.000",
+        )
+
+    def test_oneLineEndIsDropped(self) -> None:
+        """One line end at the message's end is the terminal's doing; a second one is the peer's."""
+        self.assertTrue(self.reported(b"hi\n").endswith(":hi"))
+        self.assertTrue(self.reported(b"hi\r\n").endswith(":hi"))
+        self.assertTrue(self.reported(b"hi\n\n").endswith(r":hi\n"))
+        self.assertTrue(self.reported(b"hi\r").endswith(r":hi\r"))
+        self.assertTrue(self.reported(b"\nhi").endswith(r":\nhi"))
+
+    def test_cutAt200(self) -> None:
+        """200 bytes are shown whole, and of more the first 200."""
+        self.assertTrue(self.reported(b"x" * 200).endswith(":" + "x" * 200))
+        self.assertTrue(self.reported(b"x" * 200 + b"\r\n").endswith(":" + "x" * 200))
+        self.assertTrue(self.reported(b"x" * 201).endswith(":" + "x" * 200 + "..."))
+        self.assertTrue(self.reported(b"x" * 100_000).endswith(":" + "x" * 200 + "..."))
+
+    def test_hostileMessages(self) -> None:
+        """A peer forges no line, moves no cursor and fills in no field."""
+        forged = b"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\"
+        self.assertEqual(
+            self.reported(forged),
+            "[Ack,1,127.0.0.1] Got the message:"
+            r"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
+        )
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.binary(max_size=300))
+    @example(bytes(range(256)))
+    def test_whateverThePeerSays(self, message: bytes) -> None:
+        """One line, printable ASCII, of bounded length."""
+        kept, out = Kept(), io.StringIO()
+        kept.observer.messageReported(TCP, message)
+        textFileLogObserver(out, timeFormat=None)(kept.events[0])
+        line = out.getvalue()
+        self.assertEqual(line[-1], "\n")
+        self.assertLessEqual(set(line[:-1]), set(map(chr, range(0x20, 0x7F))))
+        self.assertLessEqual(len(line), len("- [Ack,1,127.0.0.1] Got the message:...\n") + 4 * 200)
+
+
+class EventTests(SynchronousTestCase):
+    """The events behind the lines have named fields, for those who log JSON."""
+
+    def setUp(self) -> None:
+        self.kept = Kept()
+
+    def parsed(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(eventAsJSON(self.kept.events[-1]))
+        return event
+
+    def test_everyLineSaysWhichConnection(self) -> None:
+        """The listener's name, the connection's number and its prefix are in each."""
+        for what in ("opened", "reported", "closed"):
+            self.kept.tell(what)
+            event = self.parsed()
+            self.assertEqual((event["listener"], event["number"]), ("ack", 1))
+            self.assertEqual(event["log_system"], "Ack,1,127.0.0.1")
+            self.assertEqual(self.kept.events[-1]["log_level"], LogLevel.info)
+
+    def test_opened(self) -> None:
+        """The peer's host and port."""
+        self.kept.observer.connectionOpened(TCP6)
+        event = self.parsed()
+        self.assertEqual((event["host"], event["port"]), ("2001:db8::7", 36702))
+
+    def test_openedUnix(self) -> None:
+        """No host and no port, and the fields are there all the same."""
+        self.kept.observer.connectionOpened(UNIX)
+        event = self.parsed()
+        self.assertEqual((event["host"], event["port"]), (None, None))
+
+    def test_message(self) -> None:
+        """The text as it is shown."""
+        self.kept.observer.messageReported(TCP, b"h\xe9\n")
+        self.assertEqual(self.parsed()["text"], r"h\xe9")
+
+    def test_closed(self) -> None:
+        """All of the ending, by its own names."""
+        ending = Ending("server", "reset", "unread", 32, 7, 9, 1.23456)
+        self.kept.observer.connectionClosed(TCP, ending)
+        event = self.parsed()
+        names = ("by", "how", "why", "errno", "received", "sent", "seconds")
+        self.assertEqual(
+            {name: event[name] for name in names}, {name: getattr(ending, name) for name in names}
+        )
+
+    def test_closedForNoCause(self) -> None:
+        """What was not there is null, not missing."""
+        self.kept.tell("closed")
+        event = self.parsed()
+        self.assertEqual((event["why"], event["errno"]), (None, None))
+
+    def test_publishedForAll(self) -> None:
+        """They go where all of Twisted's log goes, under the observer's own namespace."""
+        published = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        LogObserver(Clock()).connectionOpened(TCP)
+        [event] = published
+        self.assertEqual(event["log_namespace"], "tcplab.observers.log.LogObserver")
+
+    def test_globalReactorUnlessGivenAClock(self) -> None:
+        """Without a clock it counts in the global reactor's time, and leaves no timer there."""
+        from twisted.internet import reactor
+
+        before = reactor.getDelayedCalls()  # type: ignore[attr-defined]
+        published = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        LogObserver().connectionOpened(TCP)
+        self.assertEqual(len(list(published)), 1)
+        self.assertEqual(reactor.getDelayedCalls(), before)  # type: ignore[attr-defined]
+
+
+class StormTests(SynchronousTestCase):
+    """Above 100 a second of a kind, one summary a second with exact counts."""
+
+    def setUp(self) -> None:
+        self.kept = Kept()
+        self.clock = self.kept.clock
+
+    def counts(self, event: dict[str, Any]) -> tuple[int, ...]:
+        names = ("opened", "reported", "closed", "received", "sent")
+        return tuple(event[name] for name in names)
+
+    def test_limit(self) -> None:
+        """It is the documented one."""
+        self.assertEqual(FULL_LINES, 100)
+
+    def test_hundredAreNoStorm(self) -> None:
+        """A hundred of each kind in one second have their lines, and nothing is summed up."""
+        for what in ("opened", "reported", "closed"):
+            self.kept.tell(what, 100)
+        self.clock.pump([0.5] * 6)
+        self.assertEqual(len(self.kept.events), 300)
+        self.assertEqual(self.kept.summaries, [])
+
+    def test_oneMoreIs(self) -> None:
+        """The hundred and first has no line; the summary counts it, and says what it is."""
+        self.kept.tell("opened", 101)
+        self.assertEqual(len(self.kept.events), 100)
+        self.clock.advance(1)
+        self.assertEqual(len(self.kept.events), 101)
+        self.assertEqual(
+            self.kept.lines[-1],
+            "[tcplab] in one second: 101 connections opened, 0 messages, 0 closed"
+            " (received=0 sent=0); only the first 100 of a kind have lines above",
+        )
+
+    def test_kindsAreCountedApart(self) -> None:
+        """A storm of one kind takes no lines from another; the summary counts them all."""
+        self.kept.tell("opened", 1_000)
+        self.kept.tell("closed", 40)
+        self.kept.tell("reported", 100)
+        self.assertEqual(
+            [self.kept.count(word) for word in ("server:", "Got", "closed")], [100, 100, 40]
+        )
+        self.clock.advance(1)
+        [summary] = self.kept.summaries
+        self.assertEqual(self.counts(summary), (1_000, 100, 40, 80, 720))
+
+    def test_bytesOfTheSilentOnesCount(self) -> None:
+        """Bytes of connections without a line are in the sum."""
+        for size in range(200):
+            ending = Ending("peer", "fin", None, None, size, 10 * size, 0.1)
+            self.kept.observer.connectionClosed(TCP, ending)
+        self.clock.advance(1)
+        [summary] = self.kept.summaries
+        self.assertEqual(self.counts(summary), (0, 0, 200, 19_900, 199_000))
+
+    def test_atTheEndOfTheSecond(self) -> None:
+        """The summary comes when its second is over: not before, not at every event."""
+        self.clock.advance(41.25)
+        self.kept.tell("opened", 150)
+        self.clock.advance(0.5)
+        self.kept.tell("opened", 150)
+        self.clock.advance(0.125)
+        self.assertEqual(self.kept.summaries, [])
+        self.clock.advance(0.125)
+        [summary] = self.kept.summaries
+        self.assertEqual((summary["opened"], self.kept.times[-1]), (300, 42.0))
+
+    def test_aSecondAtATime(self) -> None:
+        """Each second of a long storm has its hundred lines and its own summary."""
+        for n in (150, 500, 101):
+            self.kept.tell("opened", n)
+            self.clock.advance(1)
+        self.assertEqual([each["opened"] for each in self.kept.summaries], [150, 500, 101])
+        self.assertEqual(self.kept.count("server:"), 300)
+
+    def test_theStormIsOver(self) -> None:
+        """Then every line is there again; the summary is not repeated, and no timer runs."""
+        self.kept.tell("opened", 500)
+        self.clock.advance(1)
+        self.clock.pump([1] * 5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.kept.tell("opened", 100)
+        self.clock.pump([1] * 5)
+        self.assertEqual(len(self.kept.summaries), 1)
+        self.assertEqual(self.kept.count("server:"), 200)
+
+    def test_quietSecondBehindAStorm(self) -> None:
+        """One that comes right behind the summary has a line, although the storm just ended."""
+        self.kept.tell("opened", 500)
+        self.clock.advance(1)
+        self.kept.tell("reported")
+        self.assertEqual(self.kept.lines[-1], "[Ack,1,127.0.0.1] Got the message:hi")
+
+    def test_slowDropsAreNoStorm(self) -> None:
+        """A thousand in ten seconds are a hundred a second."""
+        for _ in range(1_000):
+            self.kept.tell("opened")
+            self.clock.advance(1 / 64)  # exact in binary, as the clock adds it up
+        self.assertEqual((len(self.kept.events), self.kept.summaries), (1_000, []))
+
+    def test_reactorIsLate(self) -> None:
+        """What is told in the next second, before the timer had its turn, is not of this one."""
+        self.kept.tell("opened", 150)
+        self.clock.rightNow += 1.5
+        self.kept.tell("opened", 3)
+        self.assertEqual([each["opened"] for each in self.kept.summaries], [150])
+        self.assertEqual(self.kept.count("server:"), 103)
+        self.clock.pump([1] * 3)
+        self.assertEqual(len(self.kept.summaries), 1)
+
+    def test_clockIsSetBack(self) -> None:
+        """A clock that is set back by an hour silences nobody for an hour."""
+        self.clock.advance(7200)
+        self.kept.tell("opened", 150)
+        self.clock.rightNow -= 3600
+        self.kept.tell("opened")
+        self.assertEqual([each["opened"] for each in self.kept.summaries], [150])
+        self.assertEqual(self.kept.count("server:"), 101)
+
+    def test_serverStopsInTheMiddle(self) -> None:
+        """A summary that waits when the reactor stops is said then: nothing is dropped silently."""
+        kept = Kept(MemoryReactorClock())
+        kept.tell("opened", 150)
+        kept.tell("closed", 150)
+        [(function, args, kwargs)] = kept.clock.triggers["after"]["shutdown"]
+        function(*args, **kwargs)
+        self.assertEqual([self.counts(each)[:3] for each in kept.summaries], [(150, 0, 150)])
+        self.assertEqual(kept.clock.getDelayedCalls(), [])
+
+    def test_serverStopsQuietly(self) -> None:
+        """However many storms there were, one trigger is kept, and it has nothing to say twice."""
+        kept = Kept(MemoryReactorClock())
+        for _ in range(3):
+            kept.tell("opened", 150)
+            kept.clock.advance(1)
+        [(function, args, kwargs)] = kept.clock.triggers["after"]["shutdown"]
+        function(*args, **kwargs)
+        self.assertEqual(len(kept.summaries), 3)
+
+
+KINDS = ("opened", "reported", "closed")
+LINE = {"server:": "opened", "Got": "reported", "closed": "closed"}
+
+steps = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.sampled_from([1, 2, 60, 99, 100, 101, 250]))
+    | st.tuples(st.just("wait"), st.sampled_from([0.125, 0.25, 0.5, 0.875, 1.0, 1.5, 3.0])),
+    max_size=25,
+)
+
+
+class CountTests(SynchronousTestCase):
+    """Whatever the bursts, who reads the log knows how many there were."""
+
+    @settings(deadline=None, derandomize=True, max_examples=150)
+    @given(steps)
+    def test_linesAndSummariesAddUp(self, script: list[tuple[str, Any]]) -> None:
+        """A second has its lines, or a hundred of a kind and a summary that is exact."""
+        kept = Kept()
+        told: dict[int, Counter[str]] = {}
+        for what, how in script:
+            if what == "wait":
+                kept.clock.advance(how)
+            else:
+                kept.tell(what, how)
+                told.setdefault(int(kept.clock.seconds()), Counter())[what] += how
+        kept.clock.advance(2)
+
+        lines: dict[int, Counter[str]] = {}
+        summed: dict[int, Counter[str]] = {}
+        for event, time in zip(kept.events, kept.times, strict=True):
+            if event["log_system"] == "tcplab":
+                second = max(lines)  # the one whose lines stand above
+                self.assertNotIn(second, summed)
+                summed[second] = Counter({kind: event[kind] for kind in KINDS})
+            else:
+                kind = LINE[formatEvent(event).split()[0]]
+                lines.setdefault(int(time), Counter())[kind] += 1
+
+        for second, counts in told.items():
+            shown = {kind: min(100, counts[kind]) for kind in KINDS}
+            self.assertEqual({kind: lines[second][kind] for kind in KINDS}, shown)
+            if max(counts.values()) > 100:
+                self.assertEqual(summed.pop(second), counts)
+        self.assertEqual(summed, {})
+        self.assertEqual(kept.clock.getDelayedCalls(), [])
+
+
+class ServedTests(Serving):
+    """The log of a real connection, as Twisted's own text log writes it."""
+
+    async def test_threeLines(self) -> None:
+        """The recipe's own words under Twisted's own prefix, then ours."""
+        told = await self.serve(ConversationFactory(Ack))
+        observers = self.listener.observers
+        assert isinstance(observers, Observers)
+        observers.add(LogObserver())
+        out = io.StringIO()
+        write = textFileLogObserver(out, timeFormat=None)
+        globalLogPublisher.addObserver(write)
+        self.addCleanup(globalLogPublisher.removeObserver, write)
+
+        def client() -> int:
+            with self.connect() as sock:
+                sock.sendall(b"hi\n")
+                readAll(sock)
+                return int(sock.getsockname()[1])
+
+        port = await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual(
+            [line for line in out.getvalue().splitlines() if "[Ack,1," in line],
+            [
+                f"- [Ack,1,127.0.0.1] server: got connection from = 127.0.0.1 and port = {port}",
+                "- [Ack,1,127.0.0.1] Got the message:hi",
+                "- [Ack,1,127.0.0.1] closed by=server how=fin received=3 sent=18"
+                f" seconds={ending.seconds:.3f}",
+            ],
+        )

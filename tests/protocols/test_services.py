@@ -1,0 +1,273 @@
+"""Tests for `tcplab.protocols.services`: a test for each sentence of RFC 863, 864, 865, 867, 868."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
+from tcplab.reactor.beneath import lowest, unsent
+from tcplab.testing import checkBehaviour, connected
+from tcplab.wire import texts
+from tests.certificates import localhostFile
+from tests.serving import Serving, readAll
+
+MIB = 2**20
+
+
+class Then(Daytime):
+    now = staticmethod(lambda: 382_729_063.9)
+
+
+class ThenAsANumber(Time):
+    now = staticmethod(lambda: 1.0)
+
+
+def isChargen(value: bytes) -> bool:
+    return value == texts.chargen(0, len(value))
+
+
+class MannersTests(SynchronousTestCase):
+    def test_discard(self) -> None:
+        checkBehaviour(self, ConversationFactory(Discard), b"whatever", b"")
+
+    def test_chargen(self) -> None:
+        checkBehaviour(self, ConversationFactory(Chargen), b"whatever", isChargen)
+
+    def test_quoteOfTheDay(self) -> None:
+        checkBehaviour(self, ConversationFactory(QuoteOfTheDay), b"whatever", texts.QUOTE)
+
+    def test_daytime(self) -> None:
+        said = b"Tuesday, February 16, 1982 17:37:43-UTC\r\n"
+        checkBehaviour(self, ConversationFactory(Then), b"whatever", said)
+
+    def test_time(self) -> None:
+        checkBehaviour(self, ConversationFactory(ThenAsANumber), b"whatever", b"\x83\xaa\x7e\x81")
+
+
+class DiscardTests(SynchronousTestCase):
+    """RFC 863."""
+
+    def test_anyDataReceivedIsThrownAwayAndNoResponseIsSent(self) -> None:
+        peer = connected(Discard())
+        for data in (b"x" * MIB, b"\n", b"\0" * 1000):
+            peer.write(data)
+        self.assertEqual(peer.value(), b"")
+        self.assertEqual(peer.transport.received, MIB + 1001)
+        self.assertEqual(peer.protocol.framing.unread(), b"")
+
+    def test_continuesUntilTheCallingUserTerminates(self) -> None:
+        peer = connected(Discard())
+        peer.write(b"on and on")
+        peer.clock.advance(3600)
+        self.assertFalse(peer.ended)
+        peer.finish()
+        self.assertTrue(peer.ended)
+        self.assertFalse(peer.connected)
+
+
+class ChargenTests(SynchronousTestCase):
+    """RFC 864."""
+
+    def test_aStreamOfDataIsSentOnceConnected(self) -> None:
+        peer = connected(Chargen())
+        self.assertGreaterEqual(len(peer.value()), MIB)
+        self.assertTrue(isChargen(peer.value()))
+
+    def test_anyDataReceivedIsThrownAway(self) -> None:
+        peer = connected(Chargen())
+        peer.write(b"whatever" * 100_000)
+        self.assertEqual(peer.transport.received, 800_000)
+        self.assertEqual(peer.protocol.framing.unread(), b"")
+        self.assertTrue(isChargen(peer.value()))
+
+    def test_thrownAwayEvenWhileThePeerReadsNothing(self) -> None:
+        peer = silent()
+        peer.write(b"whatever" * 100_000)
+        self.assertEqual(peer.transport.received, 800_000)
+
+    def test_preparedForTheCarefulClose(self) -> None:
+        peer = silent()
+        peer.finish(b"bye")
+        peer.resume()
+        self.assertTrue(peer.ended)
+        self.assertTrue(isChargen(peer.value()))
+        self.assertEqual((peer.ending.how, peer.ending.why), ("fin", None))
+
+    def test_preparedForTheRudeAbort(self) -> None:
+        for peer in (silent(), connected(Chargen())):
+            peer.reset()
+            self.assertFalse(peer.connected)
+            self.assertEqual((peer.ending.how, peer.ending.why), ("reset", None))
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_limitedByTheFlowControlOfTCP(self) -> None:
+        peer = silent()
+        peer.clock.advance(3600)
+        self.assertLessEqual(peer.protocol._position, 3 * 64 * 1024)
+        self.assertLessEqual(unsent(peer.transport), 2 * 64 * 1024)
+        self.assertTrue(peer.connected)
+
+    def test_goesOnWhereItStoppedWhenThePeerReadsAgain(self) -> None:
+        peer = silent()
+        peer.resume()
+        self.assertGreaterEqual(len(peer.value()), MIB)
+        self.assertTrue(isChargen(peer.value()))
+
+    def test_endsAtOnceWhenTheServerDrains(self) -> None:
+        peer = connected(Chargen())
+        peer.listener.drain()
+        self.assertTrue(peer.ended)
+        peer.finish()
+        self.assertFalse(peer.connected)
+
+
+def silent() -> Any:
+    """Connect a peer that reads nothing to chargen."""
+
+    class Unread(Chargen):
+        def connectionMade(self) -> None:
+            self.whenStarted()
+            super().connectionMade()
+
+        def whenStarted(self) -> None: ...
+
+    peer = connected(Conversation())
+    return peer
+
+
+class QuoteOfTheDayTests(SynchronousTestCase):
+    """RFC 865."""
+
+    def test_aShortMessageIsSentThenTheServiceCloses(self) -> None:
+        peer = connected(QuoteOfTheDay())
+        self.assertEqual(peer.value(), texts.QUOTE)
+        self.assertTrue(peer.ended)
+
+    def test_anyDataReceivedIsThrownAway(self) -> None:
+        peer = connected(QuoteOfTheDay())
+        peer.finish(b"whatever")
+        self.assertEqual(peer.value(), texts.QUOTE)
+        self.assertFalse(peer.wasReset)
+
+    def test_anotherQuoteIsAnotherGreeting(self) -> None:
+        peer = connected(ConversationFactory(QuoteOfTheDay, greeting=b"Festina lente.\r\n"))
+        self.assertEqual(peer.value(), b"Festina lente.\r\n")
+
+
+class DaytimeTests(SynchronousTestCase):
+    """RFC 867."""
+
+    def test_theCurrentDateAndTimeIsSentThenTheServiceCloses(self) -> None:
+        before = time.time()
+        peer = connected(Daytime())
+        after = time.time()
+        possible = {texts.daytime(second) for second in range(int(before), int(after) + 1)}
+        self.assertIn(peer.value(), possible)
+        self.assertTrue(peer.ended)
+
+    def test_anyDataReceivedIsThrownAway(self) -> None:
+        peer = connected(Then())
+        peer.clear()
+        peer.finish(b"whatever")
+        self.assertEqual(peer.value(), b"")
+        self.assertFalse(peer.wasReset)
+
+
+class TimeTests(SynchronousTestCase):
+    """RFC 868."""
+
+    def test_sendsTheTimeAsA32BitBinaryNumberAndCloses(self) -> None:
+        before = time.time()
+        peer = connected(Time())
+        after = time.time()
+        self.assertEqual(len(peer.value()), 4)
+        since1970 = int.from_bytes(peer.value(), "big") - 2_208_988_800
+        self.assertIn(since1970 % 2**32, range(int(before), int(after) + 1))
+        self.assertTrue(peer.ended)
+
+    def test_theWallClockCountsNotTheReactors(self) -> None:
+        peer = connected(ThenAsANumber())
+        self.assertEqual(peer.clock.seconds(), 0)
+        self.assertEqual(peer.value(), texts.time(1))
+
+
+class SettingsTests(SynchronousTestCase):
+    def test_theClockIsNoSettingForTheCommandLine(self) -> None:
+        for service in (Daytime, Time):
+            self.assertRaises(TypeError, ConversationFactory, service, now=time.time)
+
+
+class ChargenOnSocketsTests(Serving):
+    """What only the kernel can show."""
+
+    async def test_aPeerThatNeverReadsCostsOneChunk(self) -> None:
+        await self.serve(ConversationFactory(Chargen))
+        await self.neverReading(self.connect())
+
+    async def test_aPeerThatNeverReadsCostsAFewChunksWithTLS(self) -> None:
+        await self.serve(
+            ConversationFactory(Chargen),
+            f"ssl:0:interface=127.0.0.1:privateKey={localhostFile(self.folder())}",
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = await self.talk(lambda: context.wrap_socket(self.connect()))
+        await self.neverReading(client)
+
+    async def neverReading(self, client: socket.socket) -> None:
+        self.addCleanup(client.close)
+        transport = await self.stalled()
+        chargen = transport.protocol
+        chargen = getattr(chargen, "wrappedProtocol", chargen)
+        self.assertLessEqual(unsent(transport), 2**18)
+        # With TLS the kernel got a little more than was said: the frames.
+        self.assertLessEqual(chargen._position - transport.sent, 2**18)
+        self.assertGreater(chargen._position, 0)
+        client.close()
+        await self.told.ending()
+
+    async def stalled(self) -> Any:
+        """Wait until the kernel takes nothing more from the only connection."""
+        quiet = 0
+        while quiet < 100:
+            await deferLater(reactor, 0)
+            (transport,) = self.listener.connections or (None,)
+            full = transport is not None and transport.sent > 0 and not writable(transport)
+            quiet = quiet + 1 if full else 0
+        return transport
+
+    async def test_exactBytesUpToTheHalfCloseAndBeyond(self) -> None:
+        told = await self.serve(ConversationFactory(Chargen))
+        got = await self.talk(self.readSome)
+        self.assertGreaterEqual(len(got), MIB)
+        self.assertTrue(isChargen(got))
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.sent), ("peer", "fin", len(got)))
+
+    def readSome(self) -> bytes:
+        with self.connect() as client:
+            got = b""
+            while len(got) < MIB:
+                got += client.recv(65536)
+            client.shutdown(socket.SHUT_WR)
+            return got + readAll(client)
+
+    async def test_aPeerThatClosesWithoutReadingEndsIt(self) -> None:
+        told = await self.serve(ConversationFactory(Chargen))
+        self.connect().close()
+        self.assertEqual((await told.ending()).by, "peer")
+        self.assertEqual(self.listener.connections, set())
+
+
+def writable(transport: Any) -> bool:
+    return bool(select.select([], [lowest(transport)], [], 0)[1])

@@ -1,0 +1,283 @@
+"""Tests for `tcplab.reactor.tls`."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.wire import Echo as StockEcho
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.greeting import Ack
+from tcplab.reactor.tls import HalfClosingTLS, TLSFactory, halfClosing
+from tcplab.wire.framing import Lines
+from tests.certificates import localhostFile
+from tests.serving import Serving, Told, readAll
+
+
+class Farewell(Conversation):
+    """Say goodbye to the first message."""
+
+    lingerTimeout = 0.2
+    goodbye = b"goodbye" * 100_000
+
+    def messageReceived(self, message: bytes) -> None:
+        self.write(self.goodbye)
+        self.hangUp()
+
+
+class KeepLines(Conversation):
+    framing = Lines
+
+    def messageReceived(self, message: bytes) -> None:
+        self.report(message)
+
+
+class TLSServing(Serving):
+    """Serve over TLS; clients speak it with OpenSSL on blocking sockets."""
+
+    async def serveTLS(self, factory: Any) -> Told:
+        pem = localhostFile(self.folder())
+        return await self.serve(
+            factory, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
+        )
+
+    def connectTLS(self) -> SSL.Connection:
+        sock = self.connect()
+        # A time limit would make the socket non-blocking to OpenSSL; the kernel's own does not.
+        sock.settimeout(None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 10, 0))
+        tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+        tls.set_connect_state()
+        tls.do_handshake()
+        return tls
+
+
+def readToCloseNotify(tls: SSL.Connection) -> bytes:
+    """Read until close_notify; anything else at the end is an error."""
+    pieces = []
+    while True:
+        try:
+            pieces.append(tls.recv(65536))
+        except SSL.ZeroReturnError:
+            return b"".join(pieces)
+
+
+def exchange(tls: SSL.Connection, data: bytes) -> bytes:
+    """Send, half-close, read to the end."""
+    tls.sendall(data)  # no more than the kernel's buffers hold: nothing is read meanwhile
+    tls.shutdown()
+    return readToCloseNotify(tls)
+
+
+class HalfCloseTests(TLSServing):
+    """close_notify ends one direction."""
+
+    async def test_everythingIsAnswered(self) -> None:
+        """Whatever came before close_notify is answered, and the answer ends with close_notify."""
+        told = await self.serveTLS(ConversationFactory(Echo))
+        for number, size in enumerate([1, 7, 1000, 16_384, 60_000, 100_000] * 3, 1):
+            data = bytes(range(251)) * (size // 251 + 1)
+            answer = await self.talk(lambda data=data: exchange(self.connectTLS(), data))
+            self.assertEqual(answer, data)
+            self.assertEqual((await told.ending(number)).by, "peer")
+
+    async def test_finishedInOneSegment(self) -> None:
+        """Data, close_notify and FIN that arrive together are all that and in this order."""
+        await self.serveTLS(ConversationFactory(Lab))
+
+        def client() -> bytes:
+            sock = self.connect()
+            tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+            tls.set_connect_state()
+            for _ in range(10):
+                try:
+                    tls.do_handshake()
+                    break
+                except SSL.WantReadError:
+                    sock.sendall(tls.bio_read(65536))
+                    tls.bio_write(sock.recv(65536))
+            tls.send(b"x" * 10_000)
+            tls.shutdown()
+            sock.sendall(tls.bio_read(65536))
+            sock.shutdown(socket.SHUT_WR)
+            tls.bio_write(readAll(sock))
+            return readToCloseNotify(tls)
+
+        self.assertEqual(await self.talk(client), b"You are connected!" + b"x" * 10_000)
+
+    async def test_stockProtocol(self) -> None:
+        """A plain protocol's answer leaves before the end that close_notify is to it."""
+
+        class Stock(Factory):
+            noisy = False
+            protocol = StockEcho
+
+        await self.serveTLS(Stock())
+        for size in (1, 1000, 60_000):
+            answer = await self.talk(lambda size=size: exchange(self.connectTLS(), b"x" * size))
+            self.assertEqual(len(answer), size)
+
+    async def test_truncated(self) -> None:
+        """A FIN without close_notify: an unfinished line is no message, and the loss is told."""
+        told = await self.serveTLS(ConversationFactory(KeepLines))
+
+        def client() -> None:
+            tls = self.connectTLS()
+            tls.sendall(b"whole\npart")
+            tls.sock_shutdown(socket.SHUT_WR)
+            try:
+                tls.recv(1)
+            except SSL.Error:
+                pass
+
+        await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual(told.messages, [b"whole"])
+        self.assertEqual((ending.by, ending.how), ("peer", "fin"))
+
+    async def test_truncatedIsAnsweredToo(self) -> None:
+        """A peer that finishes by FIN alone still gets its answers."""
+        await self.serveTLS(ConversationFactory(Echo))
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            tls.sendall(b"x" * 16_000)
+            tls.sock_shutdown(socket.SHUT_WR)
+            return readToCloseNotify(tls)
+
+        self.assertEqual(len(await self.talk(client)), 16_000)
+
+
+class PoliteEndTests(TLSServing):
+    """hangUp() over TLS."""
+
+    async def test_goodbye(self) -> None:
+        """The peer can read every byte, close_notify and FIN behind it, even while it sends."""
+        told = await self.serveTLS(ConversationFactory(Farewell, lingerTimeout=30.0))
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            for _ in range(50):
+                tls.sendall(b"x" * 1000)
+            answer = readToCloseNotify(tls)
+            tls.sendall(b"still talking")
+            tls.shutdown()
+            tls.sock_shutdown(socket.SHUT_WR)
+            return answer
+
+        self.assertEqual(await self.talk(client), Farewell.goodbye)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+
+    async def test_peerThatNeverAnswers(self) -> None:
+        """A peer silent on close_notify is aborted at the linger deadline."""
+        told = await self.serveTLS(ConversationFactory(Farewell))
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            tls.sendall(b"x")
+            self.kept = tls
+            return readToCloseNotify(tls)
+
+        self.assertEqual(await self.talk(client), Farewell.goodbye)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "linger-timeout"))
+
+    async def test_peerThatJustCloses(self) -> None:
+        """One that closes after our close_notify, as many do, has ended well."""
+        told = await self.serveTLS(ConversationFactory(Ack, lingerTimeout=30.0))
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            tls.sendall(b"x")
+            answer = readToCloseNotify(tls)
+            tls.sock_shutdown(socket.SHUT_WR)
+            return answer
+
+        self.assertEqual(await self.talk(client), b"You are connected!")
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+
+
+class HandshakeTests(TLSServing):
+    """Nobody is there before the handshake."""
+
+    async def test_greetingWaits(self) -> None:
+        """A peer is told of, and greeted, once the handshake is through."""
+        told = await self.serveTLS(ConversationFactory(Lab))
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            answer = tls.recv(100)
+            tls.shutdown()
+            tls.sock_shutdown(socket.SHUT_WR)
+            return answer
+
+        self.assertEqual(await self.talk(client), b"You are connected!")
+        await told.ending()
+        self.assertEqual(len(told.opened), 1)
+        self.assertEqual(told.opened[0].prefix, "Lab,1,127.0.0.1")
+
+    async def test_garbage(self) -> None:
+        """Whoever speaks no TLS was never there, and got no byte of the application."""
+        told = await self.serveTLS(ConversationFactory(Lab))
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                try:
+                    return readAll(sock)
+                except ConnectionResetError:
+                    return b""
+
+        self.assertNotIn(b"connected", await self.talk(client))
+        ending = await told.ending()
+        self.assertEqual(told.opened, [])
+        self.assertEqual(ending.why, "handshake")
+
+    async def test_goneBeforeIt(self) -> None:
+        """A bare connect and close is no error."""
+        told = await self.serveTLS(ConversationFactory(Lab))
+        await self.talk(lambda: self.connect().close())
+        self.assertEqual((await told.ending()).why, "handshake")
+        self.assertEqual(told.opened, [])
+
+
+class ReliesOnTests(SynchronousTestCase):
+    """What of Twisted's private parts we rely on; a Twisted that changes them is told here."""
+
+    def test_names(self) -> None:
+        """Each private name that the module uses is there."""
+        for name in (
+            "_aborted",
+            "_handshakeDone",
+            "_lostTLSConnection",
+            "_producer",
+            "_reason",
+            "_checkHandshakeStatus",
+            "_flushReceiveBIO",
+            "_flushSendBIO",
+            "_shutdownTLS",
+            "_tlsShutdownFinished",
+            "_unbufferPendingWrites",
+        ):
+            self.assertTrue(hasattr(TLSMemoryBIOProtocol, name), name)
+        self.assertTrue(issubclass(BufferingTLSTransport, TLSMemoryBIOProtocol))
+
+    def test_halfClosing(self) -> None:
+        """Every TLS layer of a factory is found, also below others, and only those."""
+        plain = Factory()
+        tls = TLSMemoryBIOFactory(CertificateOptions(), False, plain)
+        self.assertTrue(halfClosing(tls))
+        self.assertIs(tls.protocol, HalfClosingTLS)
+        self.assertFalse(halfClosing(plain))
+        self.assertIs(TLSFactory(CertificateOptions(), False, plain).protocol, HalfClosingTLS)

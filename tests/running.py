@@ -1,0 +1,116 @@
+"""Programs run as a user runs them, from a shell, with time limits; for tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import TestCase
+
+ROOT = Path(__file__).parents[1]
+LIMIT = 30.0  # seconds for what takes one; a machine may be busy
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which this Python's commands come first, and nothing is buffered."""
+    here = os.path.dirname(sys.executable)
+    return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+
+
+def scratch(test: TestCase) -> Path:
+    """Make a folder that is removed after the test."""
+    folder = tempfile.mkdtemp(prefix="tcplab")
+    test.addCleanup(shutil.rmtree, folder, True)
+    return Path(folder)
+
+
+def run(command: str, say: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
+    """Run a shell's command to its end, with something to read."""
+    return subprocess.run(
+        command,
+        shell=True,
+        input=say,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment(),
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+class Server:
+    """
+    A server in a process of its own.
+
+    :ivar port: where it listens.
+    """
+
+    def __init__(self, command: str, folder: Path, port: Callable[[Server], str]) -> None:
+        self._log = tempfile.NamedTemporaryFile(dir=folder, suffix=".log")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            f"exec {command}",
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment(),
+        )
+        self.port = int(self._awaited(lambda: port(self)))
+
+    def _awaited(self, ask: Callable[[], str]) -> str:
+        # To wait for its end is to wait at most that long, and not in vain if it has failed.
+        until = time.monotonic() + LIMIT
+        while time.monotonic() < until:
+            if answer := ask():
+                return answer
+            try:
+                self._process.wait(0.02)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        self.stop()
+        raise AssertionError(f"{self._process.args!r} does not listen:\n{self.output}")
+
+    @property
+    def output(self) -> str:
+        """All that it has printed so far."""
+        return Path(self._log.name).read_text()
+
+    def stop(self) -> int:
+        """Interrupt it as ^C does, and return its status."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait(LIMIT)
+
+
+def lab(command: str, folder: Path) -> Server:
+    """Start ``twistd -n tcplab …`` on a port that is free."""
+    file = Path(tempfile.mkdtemp(dir=folder)) / "ports"
+
+    def port(server: Server) -> str:
+        return file.read_text().split()[2] if file.exists() else ""
+
+    return Server(f"{command} --port 0 --port-file {file}", folder, port)
+
+
+def program(command: str, folder: Path) -> Server:
+    """Start a program that takes an endpoint, and prints where it listens, on a port that is free."""
+
+    def port(server: Server) -> str:
+        said = re.search(r"listening on port (\d+)$", server.output, re.MULTILINE)
+        return said[1] if said else ""
+
+    return Server(f"{command} tcp:0:interface=127.0.0.1", folder, port)

@@ -1,0 +1,138 @@
+"""One listener: listening, saying so, and stopping."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import LogLevel
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+
+from tcplab.observers import Observers
+from tcplab.protocols import ConversationFactory, Echo
+from tcplab.server.serving import Serving
+from tcplab.server.settings import ListenerSettings, SettingsError
+from tcplab.server.spec import parseSpec
+from tcplab.server.where import endpointOf
+from tests.server.logged import Logged
+
+
+@implementer(IListeningPort)
+class ForeignPort:
+    """A port that Twisted does not know."""
+
+    stopped = False
+
+    def startListening(self) -> None: ...
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 7)
+
+    def stopListening(self) -> None:
+        self.stopped = True
+
+
+class FakeEndpoint:
+    def __init__(self, result: Deferred[Any]) -> None:
+        self.result = result
+
+    def listen(self, factory: object) -> Deferred[Any]:
+        return self.result
+
+
+def serving(result: Deferred[Any], factory: Any = None, spec: str = "echo") -> Serving:
+    settings = ListenerSettings("echo-2", parseSpec(spec), "fake:1", "--serve echo@fake:1")
+    return Serving(settings, factory or Factory(), FakeEndpoint(result), Observers())
+
+
+class Listening(Logged, SynchronousTestCase):
+    def refused(self, result: Deferred[Any]) -> str:
+        return str(self.failureResultOf(serving(result).listen(), SettingsError).value)
+
+    def test_not_before_the_endpoint_does(self) -> None:
+        result: Deferred[Any] = Deferred()
+        late = serving(result)
+        listening = late.listen()
+        self.assertNoResult(listening)
+        result.callback(ForeignPort())
+        self.successResultOf(listening)
+        self.assertEqual(late.host, IPv4Address("TCP", "192.0.2.1", 7))
+
+    def test_says_what_where_and_who_can_reach_it(self) -> None:
+        serving(succeed(ForeignPort()), spec=r"echo,greeting=é\n").listen()
+        self.assertIn(
+            r"serving echo,greeting=\xe9\n on tcp 192.0.2.1:7"
+            " (reachable by whoever can reach 192.0.2.1)",
+            self.lines(LogLevel.info),
+        )
+
+    def test_warns_if_connections_cannot_be_watched(self) -> None:
+        serving(succeed(ForeignPort())).listen()
+        [line] = self.lines(LogLevel.warn)
+        self.assertIn("connections of echo-2 are not told of", line)
+
+    def test_failure_is_one_line(self) -> None:
+        problem = self.refused(fail(ValueError("no\nway")))
+        self.assertEqual(problem, "--serve echo@fake:1: cannot listen on fake:1: no")
+
+    def test_what_does_not_listen_is_refused(self) -> None:
+        self.assertIn("no place to listen", self.refused(succeed(object())))
+
+
+class Stopping(SynchronousTestCase):
+    def test_stops_the_port(self) -> None:
+        port = ForeignPort()
+        started = serving(succeed(port))
+        started.listen()
+        self.successResultOf(started.stopListening())
+        self.assertTrue(port.stopped)
+
+    def test_before_it_began(self) -> None:
+        self.successResultOf(serving(Deferred()).stopListening())
+
+    def test_while_it_begins_cancels_that(self) -> None:
+        starting = serving(Deferred())
+        listening = starting.listen()
+        self.successResultOf(starting.stopListening())
+        self.failureResultOf(listening, CancelledError)
+
+
+class Lingering(SynchronousTestCase):
+    def test_as_long_as_its_conversations(self) -> None:
+        class Patient(Echo):
+            lingerTimeout = 7
+
+        for factory, seconds in (
+            (ConversationFactory(Echo), 2.0),
+            (ConversationFactory(Patient), 7.0),
+            (ConversationFactory(Echo, lingerTimeout=0.5), 0.5),
+            (Factory(), 2.0),
+        ):
+            self.assertEqual(serving(Deferred(), factory).lingerTimeout, seconds)
+
+
+class RealSockets(Logged, TestCase):
+    async def test_tcp_and_unix(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for endpoint, place in (
+            ("tcp:0:interface=127.0.0.1", "on tcp 127.0.0.1:"),
+            ("tcp6:0:interface=\\:\\:1", "on tcp [::1]:"),
+            (f"unix:{folder}/s", "on unix /"),
+        ):
+            settings = ListenerSettings("echo", parseSpec("echo"), endpoint)
+            started = Serving(
+                settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
+            )
+            listening = started.listen()
+            self.successResultOf(listening)  # at once
+            await started.stopListening()
+            self.assertIn(place, self.lines(LogLevel.info)[-1])
+        self.assertEqual(self.lines(LogLevel.warn), [])

@@ -1,0 +1,113 @@
+"""Words of the command line, as settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server.settings import ListenerSettings, Settings, SettingsError, fromWords
+from tcplab.server.spec import Spec
+
+
+class FromWords(SynchronousTestCase):
+    def endpoints(self, **words: Any) -> list[str]:
+        return [listener.endpoint for listener in fromWords(**words).listeners]
+
+    def refused(self, **words: Any) -> str:
+        problem = str(self.assertRaises(SettingsError, fromWords, **words))
+        self.assertNotIn("\n", problem)
+        return problem
+
+    def test_no_words_serve_the_lab_on_50544_to_this_machine_only(self) -> None:
+        [listener] = fromWords().listeners
+        self.assertEqual(listener.name, "lab")
+        self.assertEqual(listener.spec, Spec("lab", (), "lab"))
+        self.assertEqual(listener.endpoint, "tcp:50544:interface=127.0.0.1:backlog=4096")
+
+    def test_port_interface_and_behaviour(self) -> None:
+        [listener] = fromWords(port="0", interface="0.0.0.0", behaviour="echo,a=b").listeners
+        self.assertEqual(listener.endpoint, "tcp:0:interface=0.0.0.0:backlog=4096")
+        self.assertEqual(listener.spec.arguments, (("a", "b"),))
+
+    def test_interface_of_IPv6_is_quoted(self) -> None:
+        self.assertEqual(
+            self.endpoints(interface="::1"), ["tcp6:50544:interface=\\:\\:1:backlog=4096"]
+        )
+
+    def test_interface_localhost_is_understood(self) -> None:
+        self.assertEqual(self.endpoints(interface="localhost"), self.endpoints())
+
+    def test_serve_replaces_the_default_port(self) -> None:
+        self.assertEqual(self.endpoints(serve=["echo@tcp:1", "lab@unix:/x"]), ["tcp:1", "unix:/x"])
+
+    def test_serve_beside_a_port(self) -> None:
+        found = self.endpoints(port="7", behaviour="echo", interface="::", serve=["lab@tcp:1"])
+        self.assertEqual(found, ["tcp6:7:interface=\\:\\::backlog=4096", "tcp:1"])
+
+    def test_repeated_names_are_numbered(self) -> None:
+        serve = ["echo@tcp:1", "lab@tcp:2", "echo,framing=lines@tcp:3", "echo@tcp:4"]
+        names = [listener.name for listener in fromWords(serve=serve).listeners]
+        self.assertEqual(names, ["echo", "lab", "echo-2", "echo-3"])
+
+    def test_behaviour_or_interface_without_a_port_is_refused(self) -> None:
+        for option in ("behaviour", "interface"):
+            problem = self.refused(serve=["echo@tcp:1"], **{option: "::"})
+            self.assertIn(f"--{option} ::", problem)
+            self.assertIn("--port 50544", problem)
+
+    def test_port_out_of_range_or_no_number_is_refused(self) -> None:
+        for word in ("65536", "-1", "http", "", "٣", "9" * 5000, "1.5", " 1"):
+            self.assertIn("from 0 to 65535", self.refused(port=word))
+
+    def test_interface_that_is_no_address_is_refused(self) -> None:
+        for word in ("eth0", "", "256.1.1.1", "[::1]", "*"):
+            self.assertIn("0.0.0.0 or ::", self.refused(interface=word))
+
+    def test_wrong_SPEC_is_refused_under_its_option(self) -> None:
+        self.assertIn("--behaviour 'echo,x'", self.refused(behaviour="echo,x"))
+        self.assertIn("--serve 'echo'", self.refused(serve=["echo"]))
+
+    def test_greeting_is_unescaped(self) -> None:
+        self.assertEqual(fromWords(greeting=r"hi\n").greeting, b"hi\n")
+        self.assertEqual(fromWords(greeting="é").greeting, "é".encode())
+
+    def test_greeting_with_a_wrong_escape_or_empty_is_refused(self) -> None:
+        self.assertIn(r"unknown escape \q", self.refused(greeting=r"a\q"))
+        self.assertIn("empty", self.refused(greeting=""))
+
+    def test_linger_timeout_is_a_number_above_zero(self) -> None:
+        self.assertEqual(fromWords(lingerTimeout="0.5").lingerTimeout, 0.5)
+        for word in ("0", "-1", "nan", "inf", "soon", ""):
+            self.assertIn("above 0", self.refused(lingerTimeout=word))
+
+    def test_port_file_becomes_absolute(self) -> None:
+        self.assertEqual(fromWords(portFile="p").portFile, os.path.join(os.getcwd(), "p"))
+        self.assertIn("empty", self.refused(portFile=""))
+
+    def test_what_was_not_said_is_None(self) -> None:
+        settings = fromWords()
+        self.assertIsNone(settings.greeting)
+        self.assertIsNone(settings.lingerTimeout)
+        self.assertIsNone(settings.portFile)
+
+
+class Values(SynchronousTestCase):
+    listener = ListenerSettings("lab", Spec("lab"), "tcp:0")
+
+    def test_settings_are_frozen(self) -> None:
+        settings = Settings((self.listener,))
+        for value, name in ((settings, "greeting"), (self.listener, "name")):
+            self.assertRaises(dataclasses.FrozenInstanceError, setattr, value, name, "x")
+
+    def test_nothing_to_serve_is_refused(self) -> None:
+        self.assertRaises(SettingsError, Settings, ())
+
+    def test_two_listeners_of_one_name_are_refused(self) -> None:
+        self.assertRaises(SettingsError, Settings, (self.listener, self.listener))
+
+    def test_linger_timeout_is_checked(self) -> None:
+        for seconds in (0.0, -1.0, float("nan"), float("inf")):
+            self.assertRaises(SettingsError, Settings, (self.listener,), lingerTimeout=seconds)

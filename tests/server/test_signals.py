@@ -1,0 +1,81 @@
+"""SIGTERM and SIGINT."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import ReactorNotRunning
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server.signals import StopSignals
+from tests.server.logged import Logged
+
+
+class FakeReactor:
+    """What a reactor has to do with signals."""
+
+    def __init__(self) -> None:
+        self.running = True
+        self.calls: list[Callable[[], object]] = []
+
+    def sigTerm(self, number: int, frame: object) -> None: ...
+
+    def sigInt(self, number: int, frame: object) -> None: ...
+
+    def stop(self) -> None:
+        if not self.running:
+            raise ReactorNotRunning
+        self.running = False
+
+    def callFromThread(self, function: Callable[..., object], *args: object) -> None:
+        self.calls.append(lambda: function(*args))
+
+
+class Installing(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.aborted: list[str] = []
+        self.signals = StopSignals(self.reactor, lambda: self.aborted.append("aborted"))
+
+    def handle(self, number: signal.Signals, handler: Any) -> None:
+        self.addCleanup(signal.signal, number, signal.getsignal(number))
+        signal.signal(number, handler)
+
+    def test_takes_the_place_of_the_reactors_own(self) -> None:
+        self.handle(signal.SIGTERM, self.reactor.sigTerm)
+        self.handle(signal.SIGINT, self.reactor.sigInt)
+        self.signals.install()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(signal.getsignal(number), self.signals._received)
+
+    def test_leaves_what_others_have_set(self) -> None:
+        self.handle(signal.SIGTERM, self.reactor.sigTerm)
+        self.handle(signal.SIGINT, signal.SIG_IGN)
+        self.signals.install()
+        self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+
+    def test_signal_only_wakes_the_reactor(self) -> None:
+        self.handle(signal.SIGTERM, self.reactor.sigTerm)
+        self.signals.install()
+        signal.raise_signal(signal.SIGTERM)
+        self.assertTrue(self.reactor.running)
+        [call] = self.reactor.calls
+        call()
+        self.assertFalse(self.reactor.running)
+
+
+class Stopping(Logged):
+    def test_first_stops_the_reactor_and_the_next_aborts(self) -> None:
+        reactor, aborted = FakeReactor(), []
+        signals = StopSignals(reactor, lambda: aborted.append(reactor.running))
+        signals.stop("SIGTERM")
+        self.assertFalse(reactor.running)
+        self.assertEqual(aborted, [])
+        signals.stop("SIGINT")
+        self.assertEqual(aborted, [False])
+        self.assertEqual(
+            self.lines(),
+            ["Received SIGTERM, shutting down.", "Received SIGINT again, ending at once."],
+        )

@@ -1,0 +1,173 @@
+"""Endpoint strings, what can be wrong with them, and who can reach them."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server import where
+from tcplab.server.settings import ListenerSettings, SettingsError
+from tcplab.server.spec import Spec
+from tcplab.server.where import cannotListen, endpointOf, placeOf, reachOf, shownAs
+
+
+def listener(endpoint: str, option: str = "--serve x") -> ListenerSettings:
+    return ListenerSettings("lab", Spec("lab"), endpoint, option)
+
+
+class EndpointOf(SynchronousTestCase):
+    def refused(self, endpoint: str) -> str:
+        problem = str(
+            self.assertRaises(SettingsError, endpointOf, MemoryReactorClock(), listener(endpoint))
+        )
+        self.assertEqual(len(problem.splitlines()), 1)
+        self.assertTrue(problem.startswith("--serve x: "))
+        return problem
+
+    def test_any_endpoint_string(self) -> None:
+        reactor, factory = MemoryReactorClock(), Factory()
+        endpointOf(reactor, listener("tcp:7:interface=127.0.0.1")).listen(factory)
+        self.assertEqual(reactor.tcpServers, [(7, factory, 50, "127.0.0.1")])
+
+    def test_unix_path_is_made_absolute(self) -> None:
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir("/tmp")
+        for given in ("unix:s", "unix:s:mode=660"):
+            reactor = MemoryReactorClock()
+            endpointOf(reactor, listener(given)).listen(Factory())
+            self.assertEqual(reactor.unixServers[0][0], "/tmp/s")
+
+    def test_unix_path_that_would_become_too_long_stays(self) -> None:
+        given = "s" * 100
+        reactor = MemoryReactorClock()
+        endpointOf(reactor, listener(f"unix:{given}")).listen(Factory())
+        self.assertEqual(reactor.unixServers[0][0], given)
+
+    def test_unix_path_that_is_absolute_stays(self) -> None:
+        for given in ("unix:/a/s", "unix:address=/a/s"):
+            reactor = MemoryReactorClock()
+            endpointOf(reactor, listener(given)).listen(Factory())
+            self.assertEqual(reactor.unixServers[0][0], "/a/s")
+
+    def test_unknown_kind(self) -> None:
+        problem = self.refused("tpc:80")
+        self.assertIn("no kind of endpoint 'tpc' (did you mean tcp?)", problem)
+        self.assertIn("unix", problem)
+
+    def test_missing_or_surplus_arguments(self) -> None:
+        self.assertIn("missing 1 required positional argument: 'port'", self.refused("tcp"))
+        self.assertIn("unexpected keyword argument 'a'", self.refused("tcp:80:a=b"))
+        self.assertIn("\\: for a colon", self.refused("tcp:80:interface=::1"))
+
+    def test_no_number(self) -> None:
+        self.assertIn("'http' is no number", self.refused("tcp:http"))
+
+    def test_backslash_at_the_end(self) -> None:
+        self.assertIn("ends in a backslash", self.refused("tcp:80\\"))
+
+    def test_file_that_is_not_there(self) -> None:
+        problem = self.refused("ssl:443:privateKey=/no/such.pem")
+        self.assertIn("cannot read /no/such.pem: No such file", problem)
+
+    def test_file_that_is_no_certificate(self) -> None:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("nothing")
+        self.assertIn("key or certificate", self.refused(f"ssl:443:privateKey={path}"))
+
+    def test_socket_that_systemd_has_not_handed_over(self) -> None:
+        self.assertIn("systemd has handed over", self.refused("systemd:domain=INET:name=nobody"))
+        self.assertIn("systemd has handed over", self.refused("systemd:domain=INET:index=0"))
+
+    def test_any_other_problem_is_named(self) -> None:
+        def broken(reactor: object, text: str) -> None:
+            raise RuntimeError("a plugin's own\ntrouble")
+
+        self.patch(where, "serverFromString", broken)
+        self.assertIn("'own:80': RuntimeError: a plugin's own", self.refused("own:80"))
+
+
+class CannotListen(SynchronousTestCase):
+    def said(self, error: BaseException, endpoint: str = "tcp:80", option: str = "") -> str:
+        return str(cannotListen(listener(endpoint, option), error))
+
+    def failed(self, number: int, host: str = "127.0.0.1", option: str = "") -> str:
+        error = OSError(number, os.strerror(number))
+        return self.said(CannotListenError(host, 80, error), option=option)
+
+    def test_port_in_use_suggests_port_0(self) -> None:
+        self.assertEqual(
+            self.failed(errno.EADDRINUSE),
+            "port 80 is in use on 127.0.0.1: stop whatever listens there,"
+            " or let the system choose with --port 0",
+        )
+
+    def test_port_in_use_of_serve_names_the_words(self) -> None:
+        said = self.failed(errno.EADDRINUSE, host="", option="--serve echo@tcp:80")
+        self.assertTrue(said.startswith("--serve echo@tcp:80: port 80 is in use on every address"))
+        self.assertTrue(said.endswith("choose with port 0"))
+
+    def test_privileged_port(self) -> None:
+        self.assertIn("from 1024 up", self.failed(errno.EACCES))
+
+    def test_address_of_another_machine(self) -> None:
+        self.assertIn("no address 192.0.2.1", self.failed(errno.EADDRNOTAVAIL, "192.0.2.1"))
+
+    def test_any_other_error(self) -> None:
+        self.assertIn("port 80 of 127.0.0.1: Too many open files", self.failed(errno.EMFILE))
+
+    def test_error_without_a_port(self) -> None:
+        self.assertEqual(
+            self.said(OverflowError("too\nlong"), "tcp:99999"), "cannot listen on tcp:99999: too"
+        )
+
+    def test_unix_socket_in_use(self) -> None:
+        locked = CannotListenError(None, b"/a/s", "Cannot acquire lock")  # type: ignore[arg-type]
+        self.assertIn("another process serves on /a/s", self.said(locked))
+        there = OSError(errno.EADDRINUSE, "in use")
+        error = CannotListenError(None, b"/a/s", there)  # type: ignore[arg-type]
+        self.assertIn("there is a file /a/s already", self.said(error))
+
+    def test_unix_socket_that_cannot_be(self) -> None:
+        nowhere = OSError(errno.ENOENT, "No such file or directory")
+        error = CannotListenError(None, b"/a/s", nowhere)  # type: ignore[arg-type]
+        self.assertIn("cannot listen on /a/s: No such file", self.said(error))
+        error = CannotListenError(None, b"/a/s", OSError("path too long"))  # type: ignore[arg-type]
+        self.assertIn("path too long", self.said(error))
+
+
+class Addresses(SynchronousTestCase):
+    four = IPv4Address("TCP", "127.0.0.1", 80)
+    six = IPv6Address("TCP", "::", 80)
+    unix = UNIXAddress(b"/a/s")
+
+    def test_place(self) -> None:
+        self.assertEqual(placeOf(self.four), ("127.0.0.1", "80"))
+        self.assertEqual(placeOf(self.six), ("::", "80"))
+        self.assertEqual(placeOf(self.unix), ("unix", "/a/s"))
+        self.assertEqual(placeOf(UNIXAddress(b"\0name")), ("unix", "@name"))
+
+    def test_shown(self) -> None:
+        self.assertEqual(shownAs(self.four), "127.0.0.1:80")
+        self.assertEqual(shownAs(self.six), "[::]:80")
+        self.assertEqual(shownAs(self.unix), "/a/s")
+
+    def test_reach(self) -> None:
+        everyone = "reachable from every network this machine is on"
+        self.assertEqual(reachOf(self.four), "reachable from this machine only")
+        self.assertEqual(reachOf(IPv6Address("TCP", "::1", 80)), "reachable from this machine only")
+        self.assertEqual(reachOf(self.six), everyone)
+        self.assertEqual(reachOf(IPv4Address("TCP", "0.0.0.0", 80)), everyone)
+        self.assertIn("who may open it", reachOf(self.unix))
+        self.assertIn("can reach 192.0.2.1", reachOf(IPv4Address("TCP", "192.0.2.1", 80)))
+
+    def test_address_of_a_kind_that_is_not_known(self) -> None:
+        self.assertEqual(placeOf(object())[1], "-")  # type: ignore[arg-type]
+        self.assertIn("lets in", reachOf(object()))  # type: ignore[arg-type]

@@ -1,0 +1,232 @@
+"""The options of ``twistd tcplab``, and the service made of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+import twisted.internet
+from twisted.application.service import IServiceMaker
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab import __version__, tap
+from tcplab.server.behaviours import BEHAVIOURS
+from tcplab.server.service import LabService
+from tcplab.server.settings import Settings
+from tests.server.logged import Logged
+
+
+def parsed(*words: str) -> Settings:
+    options = tap.Options()
+    options.parseOptions(list(words))
+    return options.settings
+
+
+class Refusing(SynchronousTestCase):
+    def refused(self, *words: str) -> str:
+        problem = self.assertRaises(SystemExit, parsed, *words).code
+        assert isinstance(problem, str)
+        self.assertTrue(problem.startswith("tcplab: "), problem)
+        self.assertEqual(len(problem.splitlines()), 1, problem)
+        return problem
+
+
+class Words(Refusing):
+    def test_each_option_becomes_a_setting(self) -> None:
+        settings = parsed(
+            *("--port", "1", "--interface", "::1", "--behaviour", "ack", "--serve", "lab@tcp:2"),
+            *("--serve", "lab@tcp:3", "--greeting", "hi", "--linger-timeout", "4"),
+            *("--port-file", "/a"),
+        )
+        names = [listener.name for listener in settings.listeners]
+        self.assertEqual(names, ["ack", "lab", "lab-2"])
+        self.assertIn("tcp6:1:", settings.listeners[0].endpoint)
+        self.assertEqual(
+            (settings.greeting, settings.lingerTimeout, settings.portFile), (b"hi", 4.0, "/a")
+        )
+
+    def test_short_options(self) -> None:
+        words = ("-p", "1", "-i", "::1", "-b", "ack", "-s", "lab@tcp:2", "-g", "hi")
+        long = ("--port=1", "--interface=::1", "--behaviour=ack", "--serve=lab@tcp:2")
+        self.assertEqual(parsed(*words), parsed(*long, "--greeting=hi"))
+
+    def test_behavior_is_understood(self) -> None:
+        for words in (("--behavior", "echo"), ("--behavior=echo",), ("--behav=echo",)):
+            self.assertEqual(parsed(*words).listeners[0].name, "echo")
+
+    def test_unknown_option_is_refused(self) -> None:
+        problem = self.refused("--prot", "1")
+        self.assertIn("did you mean --port?", problem)
+        self.assertIn("twistd tcplab --help", problem)
+
+    def test_option_without_its_value_is_refused(self) -> None:
+        self.assertIn("--port requires argument", self.refused("--port"))
+
+    def test_word_that_belongs_to_no_option_is_refused(self) -> None:
+        self.assertIn("'echo' belongs to no option", self.refused("echo"))
+
+    def test_wrong_value_is_refused(self) -> None:
+        self.assertIn("--port http", self.refused("--port", "http"))
+
+    def test_value_with_a_newline_is_still_refused_in_one_line(self) -> None:
+        self.assertIn("--interface a b", self.refused("--interface", "a\nb"))
+
+
+class Texts(SynchronousTestCase):
+    def printed(self, *words: str) -> str:
+        output = io.StringIO()
+        self.patch(sys, "stdout", output)
+        self.assertIn(self.assertRaises(SystemExit, parsed, *words).code, (None, 0))
+        return output.getvalue()
+
+    def test_version_is_ours(self) -> None:
+        self.assertEqual(self.printed("--version"), f"tcplab {__version__}\n")
+
+    def test_help_names_every_option_and_every_behaviour(self) -> None:
+        text = self.printed("--help")
+        for option in ("port", "interface", "behaviour", "serve", "greeting", "linger-timeout"):
+            self.assertIn(f"--{option}=", text)
+        for name in BEHAVIOURS:
+            self.assertIn(name, text)
+        self.assertLess(max(map(len, text.splitlines())), 81)
+        self.assertLess(len(text.splitlines()), 30)
+
+    def test_the_plugin_leads_here(self) -> None:
+        [plugin] = [each for each in getPlugins(IServiceMaker) if each.tapname == "tcplab"]
+        self.assertIs(plugin.options, tap.Options)
+        self.assertIs(plugin.makeService, tap.makeService)
+
+
+class PidFile(SynchronousTestCase):
+    """twistd's own options, as they are when it calls ours."""
+
+    def pidFile(self, *words: str) -> str:
+        from twisted.scripts.twistd import ServerOptions
+
+        options = ServerOptions()
+        options.parseOptions([*words, "tcplab"])
+        return str(options["pidfile"])
+
+    def test_left_out_in_the_foreground(self) -> None:
+        self.assertEqual(self.pidFile("-n"), "")
+
+    def test_written_in_the_background(self) -> None:
+        self.assertEqual(self.pidFile(), os.path.abspath("twistd.pid"))
+
+    def test_written_where_the_user_wants_it(self) -> None:
+        # Typed: another object than twistd's default, even if it reads the same.
+        for name in ("my.pid", "".join(["twistd", ".pid"])):
+            self.assertEqual(self.pidFile("-n", "--pidfile", name), os.path.abspath(name))
+
+
+class RecordingReactor(MemoryReactorClock):
+    """A reactor in memory that is told to start and to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.iterated = self.stopped = 0
+        self.sigTerm = self.sigInt = object()
+
+    def iterate(self, delay: float = 0) -> None:
+        self.iterated += 1
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def start(self) -> None:
+        self.running = True
+        for function, args, kwargs in self.whenRunningHooks:
+            function(*args, **kwargs)
+
+
+class MakeService(Logged, Refusing):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = RecordingReactor()
+        self.patch(twisted.internet, "reactor", self.reactor)
+        self.statuses: list[int] = []
+        self.patch(tap, "exitWith", self.statuses.append)
+
+    def make(self, *words: str) -> LabService:
+        options = tap.Options()
+        options.parseOptions(list(words))
+        return tap.makeService(options)  # type: ignore[return-value]
+
+    def listenLater(self) -> Deferred[None]:
+        listening: Deferred[None] = Deferred()
+        self.patch(LabService, "listen", lambda service: listening)
+        return listening
+
+    def test_ports_are_bound_before_it_is_started(self) -> None:
+        service = self.make("-p", "7")
+        self.assertFalse(service.running)
+        [(port, factory, backlog, interface)] = self.reactor.tcpServers
+        self.assertEqual((port, backlog, interface), (7, 4096, "127.0.0.1"))
+
+    def test_what_cannot_be_made_is_refused(self) -> None:
+        self.assertRaises(SystemExit, self.make, "-b", "ecko")
+        self.assertRaises(SystemExit, self.make, "--port-file", "/no/such/ports")
+
+    def test_port_that_cannot_be_bound_is_refused_and_the_others_closed(self) -> None:
+        self.listenLater().errback(tap.SettingsError("port 7 is in use"))
+        problem = self.assertRaises(SystemExit, self.make).code
+        self.assertEqual(problem, "tcplab: port 7 is in use")
+        self.assertEqual(self.reactor.iterated, 1)
+
+    def test_fault_of_our_own_keeps_its_traceback(self) -> None:
+        self.listenLater().errback(ZeroDivisionError())
+        self.assertRaises(ZeroDivisionError, self.make)
+
+    def test_port_file_is_written_when_all_listen_and_the_reactor_runs(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        listening = self.listenLater()
+        service = self.make("--port-file", path)
+        service.servings = []
+        self.reactor.start()
+        self.assertFalse(os.path.exists(path))
+        listening.callback(None)
+        self.assertTrue(os.path.exists(path))
+
+    def test_port_file_waits_for_the_reactor(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        listening = self.listenLater()
+        listening.callback(None)
+        service = self.make("--port-file", path)
+        service.servings = []
+        self.assertFalse(os.path.exists(path))
+        self.reactor.start()
+        self.assertTrue(os.path.exists(path))
+
+    def late(self, problem: BaseException) -> None:
+        listening = self.listenLater()
+        self.make()
+        self.reactor.start()
+        listening.errback(problem)
+
+    def test_endpoint_that_fails_later_ends_it_with_status_1(self) -> None:
+        self.late(tap.SettingsError("no way"))
+        self.assertEqual(self.lines(LogLevel.critical), ["tcplab: no way"])
+        self.assertEqual((self.statuses, self.reactor.stopped), ([1], 1))
+
+    def test_fault_of_our_own_later_keeps_its_traceback(self) -> None:
+        self.late(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((self.statuses, self.reactor.stopped), ([1], 1))
+
+    def test_stopped_while_it_starts_is_no_failure(self) -> None:
+        self.late(CancelledError())
+        self.assertEqual((self.statuses, self.reactor.stopped), ([], 0))
+
+    def test_signals_are_ours_once_it_runs(self) -> None:
+        installed: list[Any] = []
+        self.patch(tap.StopSignals, "install", installed.append)
+        self.make("-p", "7")
+        self.assertEqual(installed, [])
+        self.reactor.start()
+        self.assertEqual(len(installed), 1)

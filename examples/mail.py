@@ -3,7 +3,7 @@ A dialogue that turns to TLS half-way, as mail does (RFC 5321, RFC 3207): it cou
 
 Make a certificate, serve it from this folder, and talk to it from another terminal::
 
-    $ openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -keyout mail.pem -out mail.pem
+    $ openssl req -x509 -nodes -newkey rsa -subj /CN=localhost -keyout mail.pem -out mail.pem
     $ twistd -n tcplab --behaviour mail.Mail
     $ openssl s_client -starttls smtp -crlf -quiet -CAfile mail.pem -connect localhost:50544
 

@@ -194,5 +194,5 @@ def _giveUp(failure: Failure, reactor: Any) -> None:
         log.critical("tcplab: {problem}", problem=str(failure.value), log_system="tcplab")
     else:
         log.failure("tcplab could not start", failure)
-    exitWith(1)
+    reactor.addSystemEventTrigger("after", "shutdown", exitWith, 1)
     reactor.callWhenRunning(reactor.stop)

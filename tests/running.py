@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ LIMIT = 30.0  # seconds for what takes one; a machine may be busy
 
 def environment() -> dict[str, str]:
     """Return an environment in which this Python's commands come first, and nothing is buffered."""
-    here = os.path.dirname(sys.executable)
+    here = f"{os.path.dirname(sys.executable)}:{sysconfig.get_path('scripts')}"
     return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
 
 
@@ -32,18 +33,28 @@ def scratch(test: TestCase) -> Path:
 
 
 def run(command: str, say: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
-    """Run a shell's command to its end, with something to read."""
-    return subprocess.run(
+    """
+    Run a shell's command to its end, with something to read.
+
+    :raises AssertionError: it takes too long; what it had printed until then is told.
+    """
+    with subprocess.Popen(
         command,
         shell=True,
-        input=say,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
         env=environment(),
-        timeout=LIMIT,
-        check=False,
-    )
+        start_new_session=True,  # so that a pipeline can be ended as a whole
+    ) as process:
+        try:
+            out, err = process.communicate(say, LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"{command} goes on and on: {out!r} {err!r}") from None
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 class Server:
@@ -86,9 +97,9 @@ class Server:
         return Path(self._log.name).read_text()
 
     def stop(self) -> int:
-        """Interrupt it as ^C does, and return its status."""
+        """End it, and return its status."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
         try:
             return self._process.wait(LIMIT)
         except subprocess.TimeoutExpired:
@@ -107,7 +118,7 @@ def lab(command: str, folder: Path) -> Server:
 
 
 def program(command: str, folder: Path) -> Server:
-    """Start a program that takes an endpoint, and prints where it listens, on a port that is free."""
+    """Start a program that takes an endpoint and prints its port, on one that is free."""
 
     def port(server: Server) -> str:
         said = re.search(r"listening on port (\d+)$", server.output, re.MULTILINE)

@@ -138,6 +138,8 @@ class RecordingReactor(MemoryReactorClock):
 
     def stop(self) -> None:
         self.stopped += 1
+        for function, args, kwargs in self.triggers["after"]["shutdown"]:
+            function(*args, **kwargs)
 
     def start(self) -> None:
         self.running = True
@@ -166,7 +168,7 @@ class MakeService(Logged, Refusing):
     def test_ports_are_bound_before_it_is_started(self) -> None:
         service = self.make("-p", "7")
         self.assertFalse(service.running)
-        [(port, factory, backlog, interface)] = self.reactor.tcpServers
+        [(port, _, backlog, interface)] = self.reactor.tcpServers
         self.assertEqual((port, backlog, interface), (7, 4096, "127.0.0.1"))
 
     def test_what_cannot_be_made_is_refused(self) -> None:
@@ -225,7 +227,7 @@ class MakeService(Logged, Refusing):
 
     def test_signals_are_ours_once_it_runs(self) -> None:
         installed: list[Any] = []
-        self.patch(tap.StopSignals, "install", installed.append)
+        self.patch(tap.StopSignals, "install", lambda signals: installed.append(signals))
         self.make("-p", "7")
         self.assertEqual(installed, [])
         self.reactor.start()

@@ -57,24 +57,20 @@ class ForTerminal:
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._heldReturn = ""
-        self._lineBegun = False
 
     def feed(self, data: bytes) -> bytes:
         """Return the text of ``data``; a character or a line end cut in two waits for its rest."""
         return self._safe(self._decoder.decode(data), final=False)
 
     def finish(self) -> bytes:
-        """Return what waited, and end the line: what is printed next is not the peer's."""
-        text = self._safe(self._decoder.decode(b"", final=True), final=True)
-        return text + (b"\n" if self._lineBegun else b"")
+        """Return what waited."""
+        return self._safe(self._decoder.decode(b"", final=True), final=True)
 
     def _safe(self, text: str, final: bool) -> bytes:
         text = self._heldReturn + text
         self._heldReturn = "\r" if text.endswith("\r") and not final else ""
         if self._heldReturn:
             text = text[:-1]
-        if text:
-            self._lineBegun = not text.endswith("\n")
         safe = _SUSPECT.sub(_escaped, text)
         return safe.encode(self._encoding, "backslashreplace")
 
@@ -92,7 +88,9 @@ def _escaped(found: re.Match[str]) -> str:
         return "\\r"
     code = ord(character)
     # Below 0x100 these are C1 controls, which came as two bytes: \xNN would be read as one.
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
 
 
 _WIDTH = 16
@@ -127,12 +125,13 @@ class HexDump:
 
     def _lines(self, data: bytes) -> bytes:
         lines = []
-        while data:
-            # An incomplete line shown at once ends early, so that offsets line up again after it.
-            row = data[: _WIDTH - self._offset % _WIDTH]
+        begin = 0
+        while begin < len(data):
+            # After an incomplete line shown at once, the next one is short: offsets line up again.
+            row = data[begin : begin + _WIDTH - self._offset % _WIDTH]
             lines.append(_line(self._offset, row))
             self._offset += len(row)
-            data = data[len(row) :]
+            begin += len(row)
         return b"".join(lines)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from errno import ENOENT
+from errno import ECONNRESET, ENOENT
+from os import strerror
 
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
@@ -47,7 +48,7 @@ class Ending:
     why: str = ""
 
     def line(self, label: str, quiet: bool = False) -> str:
-        """Return the line for stderr, without its newline, or nothing when there's nothing to say."""
+        """Return the line for stderr, without a newline; empty when there is nothing to say."""
         if self.outcome in _WITHOUT_A_WORD or (quiet and self.outcome is Outcome.OK):
             return ""
         return f"{self.outcome.name} {label}" + (f": {self.why}" if self.why else "")
@@ -57,7 +58,7 @@ class HandshakeFailed(Exception):
     """
     A connection ended before its TLS handshake was complete.
 
-    :ivar reason: what `connectionLost` was told.
+    :ivar reason: what ``connectionLost`` was told.
     """
 
     def __init__(self, reason: Failure) -> None:
@@ -65,18 +66,32 @@ class HandshakeFailed(Exception):
         self.reason = reason
 
 
-def ofConnecting(problem: BaseException, timeout: float) -> Ending:
-    """Say why there is no connection."""
+# Ours or the endpoint's own, the kernel's, and what a cancelled attempt says.
+_TIMED_OUT = (error.TimeoutError, error.TCPTimedOutError, error.ConnectingCancelledError)
+
+
+def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = False) -> Ending:
+    """
+    Say why there is no connection.
+
+    :param timeout: the seconds there were.
+    :param handshaking: the socket was connected, and TLS was not.
+    """
     if isinstance(problem, HandshakeFailed):
         return Ending(Outcome.TLS, _ofHandshake(problem.reason.value))
     if isinstance(problem, error.ConnectionRefusedError):
         return Ending(Outcome.REFUSED, "nobody listens there; is the server running?")
     if isinstance(problem, error.ConnectError) and problem.osError == ENOENT:
         return Ending(Outcome.REFUSED, "there is no such socket; is the server running?")
-    if isinstance(problem, error.TimeoutError | error.ConnectingCancelledError):
-        return Ending(Outcome.TIMEOUT, f"no connection in {timeout:g} s; see --timeout")
-    if isinstance(problem, error.DNSLookupError | error.UnknownHostError | UnicodeError):
+    if isinstance(problem, error.ConnectError) and problem.osError == ECONNRESET:
+        return Ending(Outcome.RESET, "the connection was reset before it began")
+    if isinstance(problem, _TIMED_OUT):
+        what = "TLS handshake; does the server speak TLS?" if handshaking else "connection"
+        return Ending(Outcome.TIMEOUT, f"{timeout:g} s passed without a {what}")
+    if isinstance(problem, error.DNSLookupError | error.UnknownHostError | ValueError):
         return Ending(Outcome.DNS, "no address is known for this name")
+    if isinstance(problem, error.ConnectError) and problem.osError:
+        return Ending(Outcome.OTHER, strerror(problem.osError))
     return Ending(Outcome.OTHER, _oneLine(problem))
 
 
@@ -87,10 +102,8 @@ def _ofHandshake(problem: BaseException | None) -> str:
     if isinstance(problem, TLSError):
         said = _saidByOpenSSL(problem)
         if "certificate verify failed" in said:
-            return f"{said}: it is not trusted here; --insecure goes on all the same"
-        if "wrong version number" in said or "packet length too long" in said:
-            return f"the server does not speak TLS ({said})"
-        return said
+            return f"the certificate is not trusted here ({said}); --insecure goes on all the same"
+        return f"the handshake failed ({said}); does the server speak TLS?"
     return "the server ended the connection during the handshake; does it speak TLS?"
 
 

@@ -1,9 +1,9 @@
 """
 What is said and what is awaited, in the order given: the state of ``--send`` and ``--expect``.
 
-Matching is that of expect(1): an expectation looks at everything that came after the previous match,
-whether it came before or after the last thing sent, and takes it up to the end of its own match. The
-outcome depends on the bytes alone, not on the pieces they came in.
+Matching is that of expect(1): an expectation looks at everything that came after the previous
+match, whether it came before or after the last thing sent, and takes it up to the end of its own
+match. The outcome depends on the bytes alone, not on the pieces they came in.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class ExpectPattern:
     """
     Wait until something comes that matches a regular expression.
 
-    The match that ends first is taken: ``a+`` takes one ``a``. ``^`` is the place after the previous
-    match; ``$`` and ``\\Z`` are the end of what has come so far, so the network decides when they hold.
-    A regular expression has no beginnings: what came and doesn't match is something else.
+    The match that ends first is taken: ``a+`` takes one ``a``. ``^`` is the place after the
+    previous match; ``$`` and ``\\Z`` are the end of what has come so far, so the network decides
+    when they hold. An expression has no beginnings: what came and doesn't match is something else.
     """
 
     pattern: re.Pattern[bytes]
@@ -92,7 +92,9 @@ Step = Send | Expectation
 
 class Script:
     """
-    Steps performed one after another as the server's bytes come in. Pure: what is to be sent is returned.
+    Steps performed one after another as the server's bytes come in.
+
+    Nothing is sent here: what is to be sent is returned.
 
     :ivar position: how many steps are done.
     """
@@ -117,7 +119,7 @@ class Script:
 
     @property
     def onlyBeginning(self) -> bool:
-        """Tell whether nothing, or only a beginning of what is awaited, came since the last match."""
+        """Tell whether nothing came since the last match, or a beginning of what is awaited."""
         if self.expecting is None:
             return True
         return not self._forgotten and self.expecting.beginsWith(bytes(self._unmatched))

@@ -29,7 +29,7 @@ class LogObserver:
     log = Logger()
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
-        self._clock = clock
+        self._clock: Any = clock
         self._second = -1
         self._opened = self._reported = self._closed = 0
         self._received = self._sent = 0
@@ -142,5 +142,5 @@ class LogObserver:
         if self._clock is None:
             from twisted.internet import reactor
 
-            self._clock = reactor  # type: ignore[assignment]
+            self._clock = reactor
         return self._clock

@@ -12,15 +12,20 @@ from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFini
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack, Greeting
+from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
+from tcplab.protocols.whoami import WhoAmI
 from tcplab.wire.framing import CRLF, FramingError, Int32, Lines, Netstrings, Stream
 
 __all__ = [
     "CRLF",
     "Ack",
+    "Chargen",
     "Conversation",
     "ConversationFactory",
+    "Daytime",
     "Dialogue",
     "DialogueOver",
+    "Discard",
     "Draining",
     "Echo",
     "FramingError",
@@ -31,5 +36,8 @@ __all__ = [
     "Netstrings",
     "PeerFinished",
     "PeerSilent",
+    "QuoteOfTheDay",
     "Stream",
+    "Time",
+    "WhoAmI",
 ]

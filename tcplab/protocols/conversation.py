@@ -93,7 +93,12 @@ class Conversation(Protocol):
 
         :raises FramingError: the framing cannot say it (a newline within a line, say).
         """
-        self.write(self.framing.frame(message))
+        framing, flow = self.framing, self.flow
+        data = message if framing.__class__ is Stream else framing.frame(message)
+        if flow.counting and flow.overfull(len(data), self.maxUnsent):
+            self.abort("unread")
+        else:
+            self.transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Say these bytes as they are. After ``hangUp`` they are dropped."""
@@ -149,6 +154,7 @@ class Conversation(Protocol):
     peerFinished = False
     begun = False
     _delivering = False
+    _direct = True
     _inputOver = False
     # Asked before data is taken, and says whether it is; None while there is nothing special.
     attention: Callable[[], bool] | None = None
@@ -165,16 +171,17 @@ class Conversation(Protocol):
         self.framing = self.framing()
         self._end = PoliteEnd(self)
         # In front of the hooks, so that none needs super(); gone when the connection is.
-        vars(self).update(readConnectionLost=self._peerFinishes, connectionLost=self._lost)
+        self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
+        self.connectionLost = self._lost  # type: ignore[method-assign]
         self._speakThrough(transport)
         if not isinstance(transport, TLSMemoryBIOProtocol):
             self._begin()
 
-    def _speakThrough(self, transport: ITransport) -> None:
+    def _speakThrough(self, transport: Any) -> None:
         self.transport = transport
         self.flow = Flow(self, transport)
         # A subclass's habitual transport.loseConnection() is a polite end too.
-        vars(transport).update(loseConnection=self._end.loseConnection)
+        transport.loseConnection = self._end.loseConnection
 
     def handshakeCompleted(self) -> None:
         """TLS is through: begin."""
@@ -188,9 +195,12 @@ class Conversation(Protocol):
             self.attention = self._handshakeOver
         else:
             self.flow.start()
+        self._attempt(self._greet)
+
+    def _greet(self) -> None:
         if self.greeting:
             self.send(self.greeting)
-        self._attempt(self.connectionMade)
+        self.connectionMade()
 
     def _handshakeOver(self) -> bool:
         self.attention = None
@@ -216,8 +226,15 @@ class Conversation(Protocol):
         """Cut what came into messages and deliver them."""
         if self.attention is not None and not self.attention():
             return
-        self.framing.feed(data)
-        self.deliver()
+        if self.framing.__class__ is Stream and self._direct and not self.flow.congested:
+            # The same, for what is a message as it stands: the way of most bytes.
+            try:
+                self.messageReceived(data)
+            except Exception:
+                self._failed()
+        else:
+            self.framing.feed(data)
+            self.deliver()
 
     def deliver(self) -> None:
         """Deliver what has come, one whole message at a time, while the peer takes the answers."""
@@ -275,9 +292,8 @@ class Conversation(Protocol):
         self._end.producerFinished()
 
     def _lost(self, reason: Failure = connectionDone) -> None:
-        for name in ("readConnectionLost", "connectionLost"):
-            vars(self).pop(name, None)
-        vars(self.transport).pop("loseConnection", None)
+        del self.readConnectionLost, self.connectionLost
+        del self.transport.loseConnection
         self._end.over()
         self.flow.over(reason)
         if self.begun:

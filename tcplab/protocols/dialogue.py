@@ -1,4 +1,4 @@
-"""Conversations that read from top to bottom, on either side of the connection, and block nobody."""
+"""Conversations that read from top to bottom, on either side, and block nobody."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Dialogue(Conversation):
 
     Returning hangs up politely, and so does leaving by a `DialogueOver`. Any other exception is
     logged once and aborts. If the connection is lost meanwhile, the coroutine is cancelled
-    (`twisted.internet.defer.CancelledError`), so that its ``finally`` blocks run.
+    (``twisted.internet.defer.CancelledError``), so that its ``finally`` blocks run.
 
     While nothing is awaited nothing is read: the peer waits, and memory does not grow.
     """
@@ -99,14 +99,14 @@ class Dialogue(Conversation):
         be an attacker's (RFC 3207, 4.2; CVE-2011-0411). What is sent meanwhile waits.
 
         :param contextFactory: as for ``ITLSTransport.startTLS``; a server's, or for a client what
-            `twisted.internet.ssl.optionsForClientTLS` returns.
+            ``twisted.internet.ssl.optionsForClientTLS`` returns.
         :raises PeerSilent: the handshake took longer than ``timeout`` seconds.
         """
         self.framing.unread()
         plain, self._shaken = self.transport, Deferred()
         self.flow.stop()
         tls = startTLS(plain, self, contextFactory)
-        vars(plain).pop("loseConnection", None)  # TLS closes the socket with it
+        del plain.loseConnection  # TLS closes the socket with the transport's own
         self._speakThrough(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()
@@ -138,6 +138,7 @@ class Dialogue(Conversation):
     _conversing: Deferred[None] | None = None
     _outcome: Any = None
     _draining = False
+    _direct = False  # what comes waits until it is asked for
     _isOver = False
     _askers: Sequence[Deferred[Any]] = ()
 

@@ -15,7 +15,7 @@ class Echo(Conversation):
 
 
 class Lab(Echo):
-    """Say ``You are connected!``, report the first message, return every byte: the lab's default."""
+    """Say ``You are connected!``, report the first message, return every byte: the default."""
 
     greeting = texts.ACK
     _reported = False

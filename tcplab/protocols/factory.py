@@ -11,8 +11,10 @@ from tcplab.protocols.conversation import Conversation
 
 
 def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
-    """Return a conversation's settings and their defaults: its public attributes that are no methods."""
-    names = (name for name in dir(protocol) if name not in _NO_SETTINGS and not name.startswith("_"))
+    """Return a conversation's settings and defaults: its public attributes that are no methods."""
+    names = (
+        name for name in dir(protocol) if name not in _NO_SETTINGS and not name.startswith("_")
+    )
     values = {name: getattr(protocol, name) for name in names}
     return {
         name: value
@@ -22,7 +24,9 @@ def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
 
 
 # What the machinery keeps on the class, and what Twisted's Protocol does.
-_NO_SETTINGS = frozenset({"attention", "begun", "connected", "factory", "flow", "peerFinished", "transport"})
+_NO_SETTINGS = frozenset(
+    {"attention", "begun", "connected", "factory", "flow", "peerFinished", "transport"}
+)
 
 
 class ConversationFactory(Factory):
@@ -52,7 +56,8 @@ class ConversationFactory(Factory):
         """Build one conversation."""
         conversation = self.protocol()
         conversation.factory = self
-        vars(conversation).update(self.settings)
+        for name, value in self.settings.items():
+            setattr(conversation, name, value)
         return conversation
 
     def logPrefix(self) -> str:

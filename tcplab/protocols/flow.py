@@ -32,6 +32,7 @@ class Flow:
     __slots__ = (
         "_conversation",
         "_held",
+        "_stopped",
         "_transport",
         "_waiting",
         "_written",
@@ -43,31 +44,36 @@ class Flow:
     def __init__(self, conversation: Conversation, transport: Any) -> None:
         self._conversation = conversation
         self._transport = transport
-        self._held = False
+        self._held = self._stopped = False
         self._waiting: list[Deferred[None]] | None = None
         self._written = 0
         self.congested = False
         self.counting = False
         self.lent: Any = None
+        earlier = getattr(transport.registerProducer, "__self__", None)
+        if isinstance(earlier, Flow):
+            earlier.stop()  # of a conversation that has handed over to this one
+        # Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
+        transport.registerProducer, transport.unregisterProducer = self.lend, self.takeBack
 
     def start(self) -> None:
-        """Take over the flow control of the transport, from an earlier conversation too."""
-        earlier = vars(self._transport).get("registerProducer")
-        if earlier is not None:
-            earlier.__self__.stop()
-        type(self._transport).registerProducer(self._transport, self, True)
-        # Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
-        vars(self._transport).update(registerProducer=self.lend, unregisterProducer=self.takeBack)
+        """Control the flow from here on."""
+        if self.lent is None:
+            type(self._transport).registerProducer(self._transport, self, True)
 
     def stop(self) -> None:
         """Give the transport up; a producer that has taken over is told to stop."""
-        if vars(self._transport).pop("registerProducer", None) is None:
-            return  # never started
-        del vars(self._transport)["unregisterProducer"]
+        if self._stopped:
+            return
+        self._giveUp()
         self._transport.unregisterProducer()
         lent, self.lent = self.lent, None
         if lent is not None:
             lent.stopProducing()
+
+    def _giveUp(self) -> None:
+        self._stopped = True
+        del self._transport.registerProducer, self._transport.unregisterProducer
 
     # Another producer takes over, and gives it back
 
@@ -157,8 +163,8 @@ class Flow:
 
     def over(self, reason: Failure) -> None:
         """Fail what waits: the connection is lost."""
-        for name in ("registerProducer", "unregisterProducer"):
-            vars(self._transport).pop(name, None)
+        if not self._stopped:
+            self._giveUp()
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)

@@ -76,7 +76,7 @@ class PoliteEnd:
         if not conversation.begun:
             transport.abortConnection()  # still in the handshake: there is nobody to be polite to
             return
-        vars(conversation).update(write=_drop)
+        conversation.write = conversation.send = _drop  # type: ignore[method-assign,assignment]
         self._conversation.flow.stop()
         if conversation.peerFinished:
             self._close()

@@ -17,7 +17,7 @@ def lowest(transport: Any) -> Any:
 
 
 def speaker(transport: Any) -> Any:
-    """Return the protocol that speaks through a transport, above all wrappers; ``None`` if unknown."""
+    """Return the protocol that speaks through a transport, above all wrappers, or ``None``."""
     above = _wrapped(transport) or getattr(transport, "protocol", None)
     while (wrapped := _wrapped(above)) is not None:
         above = wrapped
@@ -73,7 +73,7 @@ def halfCloses(transport: Any) -> bool:
 def secured(transport: Any) -> bool:
     """Tell whether there is TLS anywhere beneath."""
     while transport is not None:
-        if isinstance(transport, TLSMemoryBIOProtocol):
+        if isinstance(transport, TLSMemoryBIOProtocol) or getattr(transport, "TLS", False):
             return True
         transport = getattr(transport, "transport", None)
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from twisted.internet.interfaces import IAddress
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IAddress
 @dataclass(frozen=True, slots=True)
 class Connection:
     """
-    One connection that a listener accepted.
+    One connection that a listener accepted; it is known by its listener and number.
 
     :ivar listener: the listener's name, as in the port file.
     :ivar number: counted from 1 for each listener.
@@ -22,9 +22,9 @@ class Connection:
 
     listener: str
     number: int
-    prefix: str
-    peer: IAddress
-    host: IAddress
+    prefix: str = field(compare=False)
+    peer: IAddress = field(compare=False)
+    host: IAddress = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ending:
     How a connection ended.
 
     :ivar by: who ended first.
-    :ivar how: what was seen on the wire: an orderly end, a reset, or a peer that no longer answered.
+    :ivar how: what was seen on the wire: an orderly end, a reset, or a peer that went silent.
     :ivar why: our own cause, by the name of its option where there is one; ``None`` for none.
     :ivar errno: the system's error number, where there was one.
     :ivar received: bytes taken from the kernel (with TLS: ciphertext).

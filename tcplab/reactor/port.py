@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -14,6 +15,7 @@ from tcplab.reactor.beneath import speaker
 from tcplab.reactor.connection import Connection, Ending, Watcher
 from tcplab.reactor.tls import halfClosing
 from tcplab.reactor.transport import Server, UnixServer
+from tcplab.wire.escaping import escape
 
 log = Logger()
 
@@ -32,6 +34,7 @@ class Listener:
         self.observers = observers
         self.connections: set[Any] = set()
         self._waiting: list[Deferred[None]] = []
+        self._number = 0
 
     def watch(self, port: IListeningPort) -> bool:
         """
@@ -44,19 +47,23 @@ class Listener:
         handshake = halfClosing(port.factory)
         kind = UnixServer if isinstance(port, unix.Port) else Server
 
-        def accept(sock: socket.socket, protocol: Any, client: Any, *args: Any) -> Any:
-            transport = kind(sock, protocol, _mapped(client), *args)
+        def accept(
+            sock: socket.socket, protocol: Any, client: Any, port: Any, number: int, reactor: Any
+        ) -> Any:
+            self._number += 1  # Twisted counts for each port, and from 0
+            transport = kind(sock, protocol, _mapped(client), port, self._number, reactor)
             self._accepted(transport, handshake)
             return transport
 
         port.transport = accept
-        port.sessionno = max(1, port.sessionno)  # the first connection is number 1
         return True
 
     def _accepted(self, transport: Any, handshake: bool) -> None:
         transport.listener = self
-        if not transport.hostname:
-            transport.logstr += "unix"  # the peer of a Unix socket has no name
+        if isinstance(transport, UnixServer):
+            # Its peer may have no name, or have chosen any.
+            name = escape(os.fsencode(transport.hostname or b"unix"))
+            transport.logstr = transport.logstr.removesuffix(str(transport.hostname)) + name
         transport.accepted = transport.reactor.seconds()
         transport.setTcpNoDelay(True)  # an answer leaves whole: nothing is won by waiting for more
         self.connections.add(transport)

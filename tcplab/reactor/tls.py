@@ -3,7 +3,7 @@ TLS that can half-close: close_notify ends one direction, as FIN does for plain 
 
 RFC 8446, 6.1: close_notify "notifies the recipient that the sender will not send any more
 messages"; the other direction goes on. Twisted's own TLS ends both at once and drops what was
-written in the same turn. This module relies on the private parts of `TLSMemoryBIOProtocol`
+written in the same turn. This module relies on the private parts of ``TLSMemoryBIOProtocol``
 that ``tests.reactor.test_tls`` names one by one.
 """
 
@@ -27,7 +27,7 @@ class HalfClosingTLS(BufferingTLSTransport):
     TLS between a transport and a protocol, with half-close in both directions.
 
     The peer's close_notify is told as ``readConnectionLost`` to a protocol that provides
-    `IHalfCloseableProtocol`; any other protocol is ended, after what it wrote has left.
+    ``IHalfCloseableProtocol``; any other protocol is ended, after what it wrote has left.
 
     :ivar truncated: the peer's FIN came without a close_notify: what was received may have been
         cut short by someone on the way.
@@ -36,6 +36,12 @@ class HalfClosingTLS(BufferingTLSTransport):
     truncated = False
     _peerFinished = False
     _writeFinished = False
+
+    def makeConnection(self, transport: Any) -> None:
+        """Begin the handshake on a transport."""
+        # While it is decrypted and encrypted again every byte is held several times over.
+        transport.readLimit = 32768
+        super().makeConnection(transport)
 
     def logPrefix(self) -> str:
         """Log under the name of what is served: TLS is not a conversation of its own."""
@@ -124,7 +130,9 @@ class HalfClosingTLS(BufferingTLSTransport):
             return
         self._aggregator.flush()
         self._writeFinished = True
-        self.write = _dropped  # OpenSSL would take a write after close_notify for a broken connection
+        self.write = (
+            _dropped  # OpenSSL would take a write after close_notify for a broken connection
+        )
         if self._handshakeDone:
             self._finishWriting()
 

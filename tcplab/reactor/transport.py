@@ -9,11 +9,12 @@ import struct
 import termios
 from typing import TYPE_CHECKING, Any, Literal
 
-from twisted.internet import error, main, tcp, unix
+from twisted.internet import error, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Connection, Ending
+from tcplab.reactor.corked import Accepted, Corked, CorkedUnix
 
 if TYPE_CHECKING:
     from tcplab.reactor.port import Listener
@@ -28,17 +29,12 @@ class _Watched:
 
     :ivar listener: who accepted it, and is told.
     :ivar opened: the peer has been told of: at once, with TLS after the handshake.
-    :ivar received: bytes taken from the kernel so far.
-    :ivar sent: bytes the kernel took so far.
     :ivar why: our own cause for ending it.
     """
 
     listener: Listener
     opened = False
-    received = 0
-    sent = 0
     why: str | None = None
-    errno: int | None = None
     accepted = 0.0
     _endedBy: Literal["peer", "server"] | None = None
 
@@ -122,40 +118,8 @@ class _Watched:
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
 
-class Server(_Watched, tcp.Server):
+class Server(_Watched, Accepted, Corked, tcp.Server):
     """An accepted TCP connection."""
-
-    def doRead(self) -> Any:
-        """Read once from the socket and hand it to the protocol."""
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except BlockingIOError:
-            return None
-        except OSError as e:
-            self.errno = e.errno
-            self.endedBy("peer")
-            return main.CONNECTION_LOST
-        if not data:
-            self.endedBy("peer")
-            return main.CONNECTION_DONE
-        self.received += len(data)
-        self.protocol.dataReceived(data)
-        return None
-
-    def writeSomeData(self, data: bytes) -> Any:
-        """Send what the kernel takes; return how much, or why the connection is lost."""
-        try:
-            sent = self.socket.send(memoryview(data)[: self.SEND_LIMIT])
-        except BlockingIOError:
-            return 0
-        except OSError as e:
-            if e.errno == errno.ENOBUFS:
-                return 0
-            self.errno = e.errno
-            self.endedBy("peer")
-            return main.CONNECTION_LOST
-        self.sent += sent
-        return sent
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return our own address, IPv4 for an IPv4 peer of an IPv6 socket."""
@@ -163,18 +127,8 @@ class Server(_Watched, tcp.Server):
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class UnixServer(_Watched, unix.Server):
+class UnixServer(_Watched, Accepted, CorkedUnix, unix.Server):
     """An accepted connection of a Unix socket; descriptors may be passed over it."""
-
-    # What _SendmsgMixin sends with, once descriptors are gone.
-    _writeSomeDataBase = Server
-
-    def _dataReceived(self, data: bytes | None) -> Any:
-        if data:
-            self.received += len(data)
-        else:
-            self.endedBy("peer")
-        return super()._dataReceived(data)
 
     def _peerHasEnded(self) -> bool:
         try:

@@ -12,7 +12,8 @@ def exitWith(status: int) -> None:
     Have this process end with ``status``, once its main program is through.
 
     twistd and twist end with 0 whenever the reactor was stopped. All that others have asked for
-    with :mod:`atexit` is done before.
+    with ``atexit`` is done before. To be called late, when the reactor has stopped: what is
+    registered after it would be done twice.
     """
 
     def end() -> None:

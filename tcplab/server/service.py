@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Watcher
 from tcplab.server.behaviours import Behaviour
+from tcplab.server.endpoints import endpointOf
 from tcplab.server.serving import Serving
 from tcplab.server.settings import Settings, SettingsError
-from tcplab.server.where import endpointOf
 
 log = Logger()
 
@@ -26,12 +26,12 @@ class LabService(Service):
     """
     Serve what the settings say.
 
-    Ports may be bound before the service is started, by L{listen}: twistd has written no pid file
+    Ports may be bound before the service is started, by `listen`: twistd has written no pid file
     and has not gone to the background then, so that a port in use is the end of it.
 
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
-    :param observers: who is told of connections; see L{tcplab.observers.Observers}.
+    :param observers: who is told of connections; see `tcplab.observers.Observers`.
     :raises SettingsError: there is no such behaviour, setting or endpoint.
     """
 
@@ -48,7 +48,7 @@ class LabService(Service):
         Listen on every endpoint; to ask again is the same as once.
 
         :return: fires when all listen, at once for TCP, TLS and Unix sockets; or with the first
-            :class:`SettingsError`, and then nothing is left listening.
+            `SettingsError`, and then nothing is left listening.
         """
         if self._listening is None:
             self._listening = self._listen()
@@ -81,7 +81,7 @@ class LabService(Service):
         self._start()
 
     def startService(self) -> None:
-        """Begin; also the start for those who do not call C{privilegedStartService}."""
+        """Begin; also the start for those who do not call ``privilegedStartService``."""
         super().startService()
         self._start()
 

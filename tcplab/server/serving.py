@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation
 from tcplab.reactor.connection import Watcher
 from tcplab.reactor.port import Listener
+from tcplab.server.addresses import reachOf, shownAs
+from tcplab.server.endpoints import cannotListen
 from tcplab.server.settings import ListenerSettings, SettingsError
-from tcplab.server.where import cannotListen, reachOf, shownAs
 
 log = Logger()
 
@@ -66,7 +67,7 @@ class Serving:
         """
         Listen, and say so in the log.
 
-        :return: fires when it listens; with a :class:`SettingsError`, one line, if it cannot.
+        :return: fires when it listens; with a `SettingsError`, one line, if it cannot.
         """
         self._starting = maybeDeferred(self.endpoint.listen, self.factory)
         return self._starting.addCallbacks(self._listening, self._failed)

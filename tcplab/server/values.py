@@ -20,7 +20,7 @@ def valueOf(text: str, kind: type | None) -> Any:
     """
     Convert what was typed.
 
-    :param text: what :mod:`tcplab.server.spec` left: a backslash is still doubled.
+    :param text: what `tcplab.server.spec` left: a backslash is still doubled.
     :param kind: ``bool``, ``int``, ``float``, ``bytes`` or ``str``.
     :raises ValueError: the text is no such value; the error's text is one line.
     """

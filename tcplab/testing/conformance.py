@@ -17,13 +17,14 @@ def checkBehaviour(testCase: unittest.TestCase, factory: Any, say: bytes, expect
 
     Small pieces, a half-close behind the last byte, a reader that is slow, a reset, a drain, a
     ``transport.loseConnection()`` out of habit: nothing may be lost, hang, or stay behind.
+    An answer, and an end, may take a minute of the clock in memory.
 
     :param factory: what `connected` takes for each new connection: a factory or a protocol class.
     :param say: what the peer says before it finishes.
     :param expect: all that it must be told, or a function that tells whether it was.
     :raises AssertionError: through the test case, naming the check that failed.
     """
-    for check in (_whole, _bytewise, _halfClosed, _slowReader, _silentPeer, _reset, _drained, _lost):
+    for check in _CHECKS:
         check(_Manners(testCase, check.__name__.strip("_"), expect), connected(factory), say)
 
 
@@ -34,22 +35,44 @@ class _Manners:
         self.testCase, self.name, self.expect = testCase, name, expect
 
     def answered(self, peer: Peer) -> None:
+        self.patient(peer)
         value = peer.value()
         right = self.expect(value) if callable(self.expect) else value == self.expect
-        self._demand(right, f"the peer was told {value[:200]!r}, not {self.expect!r}")
+        self._demand(right, f"the peer was told {_shown(value)}, not {_shown(self.expect)}")
+
+    def patient(self, peer: Peer) -> None:
+        """Give it a minute to end, in steps: one deadline may set the next."""
+        for _ in range(60):
+            if peer.ended:
+                break
+            peer.clock.advance(1.0)
 
     def politelyOver(self, peer: Peer) -> None:
         self._demand(peer.ended, "the peer was not told the end")
         self._demand(not peer.wasReset, f"the connection was reset ({peer.ending})")
         self.over(peer)
 
+    def drained(self, peer: Peer) -> None:
+        self._demand(peer.ended, "it goes on, although it was told to drain")
+
     def over(self, peer: Peer) -> None:
         self._demand(not peer.connected, "the connection is still there")
         left = peer.clock.getDelayedCalls()
         self._demand(not left, f"timers stay behind: {left}")
 
+    def overAlone(self, peer: Peer) -> None:
+        """The peer does nothing about it: another minute for the deadline."""
+        peer.clock.pump([1.0] * 60)
+        self.over(peer)
+
     def _demand(self, right: bool, otherwise: str) -> None:
         self.testCase.assertTrue(right, f"{self.name}: {otherwise}")
+
+
+def _shown(words: Expected) -> str:
+    if isinstance(words, bytes) and len(words) > 200:
+        return f"{words[:200]!r}... ({len(words)} bytes)"
+    return repr(words)
 
 
 def _whole(manners: _Manners, peer: Peer, say: bytes) -> None:
@@ -88,10 +111,11 @@ def _slowReader(manners: _Manners, peer: Peer, say: bytes) -> None:
 def _silentPeer(manners: _Manners, peer: Peer, say: bytes) -> None:
     # It says all and never finishes: whoever has hung up on it must not wait for ever.
     peer.write(say)
-    peer.clock.pump([1.0] * 60)  # in steps: one deadline may set the next
+    manners.patient(peer)
     if peer.ended:
-        manners.over(peer)
+        manners.overAlone(peer)
     peer.finish()
+    manners.patient(peer)
     manners.over(peer)
 
 
@@ -104,9 +128,18 @@ def _reset(manners: _Manners, peer: Peer, say: bytes) -> None:
 def _drained(manners: _Manners, peer: Peer, say: bytes) -> None:
     peer.write(say)
     peer.listener.drain()
-    peer.clock.pump([1.0] * 60)
-    manners._demand(peer.ended, "it goes on, although it was told to drain")
-    manners.over(peer)
+    manners.patient(peer)
+    manners.drained(peer)
+    peer.finish()
+    manners.politelyOver(peer)
+
+
+def _drainedAndSilent(manners: _Manners, peer: Peer, say: bytes) -> None:
+    peer.write(say)
+    peer.listener.drain()
+    manners.patient(peer)
+    manners.drained(peer)
+    manners.overAlone(peer)
 
 
 def _lost(manners: _Manners, peer: Peer, say: bytes) -> None:
@@ -114,8 +147,23 @@ def _lost(manners: _Manners, peer: Peer, say: bytes) -> None:
     peer.write(say)
     if peer.protocol.connected and peer.connected:
         peer.protocol.transport.loseConnection()
-    peer.write(say)
+    if peer.connected:
+        peer.write(say)  # it had not heard of that
     peer.resume()
+    manners.patient(peer)
     manners._demand(peer.ended, "loseConnection() did not end it")
     peer.finish()
     manners.politelyOver(peer)
+
+
+_CHECKS = (
+    _whole,
+    _bytewise,
+    _halfClosed,
+    _slowReader,
+    _silentPeer,
+    _reset,
+    _drained,
+    _drainedAndSilent,
+    _lost,
+)

@@ -1,4 +1,4 @@
-"""The kernel's part of a connection, in memory: a socket, a reactor, and the server's transport on them."""
+"""The kernel's part of a connection, in memory: a socket, a reactor, and a transport on them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ class MemorySocket:
         self.peerFinished = self.finished = False
         self.closed: str | None = None
         self.error = 0
+
+    def arrive(self, data: bytes) -> None:
+        """Take what the peer sends; bytes for a socket that is closed are answered by a reset."""
+        if self.closed is None:
+            self.coming += data
+        elif data:
+            self.closed = "reset"
 
     def recv(self, size: int) -> bytes:
         if self.error:

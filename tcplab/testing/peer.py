@@ -18,7 +18,7 @@ class Peer:
     """
     The other end of a connection in memory.
 
-    :ivar clock: a `twisted.internet.task.Clock`: ``peer.clock.advance(2)`` lets two seconds pass.
+    :ivar clock: a ``twisted.internet.task.Clock``: ``peer.clock.advance(2)`` lets two seconds pass.
     :ivar protocol: what it talks to.
     :ivar transport: the server's transport.
     :ivar reading: whether the peer reads; while it does not, 64 KiB fit in the kernel's stead.
@@ -57,12 +57,12 @@ class Peer:
 
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
-        self._socket.coming += data
+        self._socket.arrive(data)
         self._run()
 
     def finish(self, data: bytes = b"") -> None:
         """Send a last word, if any, and FIN right behind it; go on reading."""
-        self._socket.coming += data
+        self._socket.arrive(data)
         self._socket.peerFinished = True
         self._run()
 

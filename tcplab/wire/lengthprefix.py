@@ -37,8 +37,8 @@ class Netstrings(Framing):
 
     def _length(self) -> tuple[int, int]:
         """Return where the string begins, 0 when that is not known yet, and its length."""
-        # One digit and the colon more than can be right: enough to see that it is wrong.
-        stop = min(len(self._buffer), self._start + len(str(self.maxLength)) + 2)
+        # After so many digits comes the colon, or one digit too many: enough to tell.
+        stop = min(len(self._buffer), self._start + len(str(self.maxLength)) + 1)
         found = _NETSTRING_LENGTH.match(self._buffer, self._start, stop)
         digits, colon = found.groups() if found else (b"", b"")
         if digits and int(digits) > self.maxLength:

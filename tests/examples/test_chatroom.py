@@ -65,13 +65,12 @@ class ChatRoomTests(Typed):
         said = b"x" * 1000 + b"\n"
         while deaf.connected:
             bob.write(said)
-            self.assertLess(len(bob.value()), 500_000, "nobody has stopped it")
-            deaf.clock.advance(0)
+            self.assertLess(len(heard(ann)), 500_000, "nobody has stopped it")
+            heard(deaf)
         assert deaf.ending is not None
         self.assertEqual(deaf.ending.why, "unread")
         # 64 KiB in the kernel's stead, 64 KiB before it counts as congested, and the bound.
         self.assertLess(bob.value().count(said), 250)
-        self.assertTrue(ann.connected and bob.connected)
         bob.write(b"still here\n")
         self.assertTrue(heard(ann).endswith(b"Deaf has gone\nBob: still here\n"))
         self.assertEqual(ann.value().count(said), bob.value().count(said))

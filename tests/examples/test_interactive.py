@@ -19,9 +19,9 @@ class InteractiveTests(Typed):
 
     def test_itEndsWhenTheServerDoes(self) -> None:
         self.start("python hello.py")
-        shown = self.client(
-            "(sleep 60 & echo hi; wait) | python interactive.py tcp:localhost:8080", b""
-        )
+        # A pipe that somebody holds open for writing never ends.
+        typed = "mkfifo typed; exec 3<>typed; echo hi >&3"
+        shown = self.client(f"{typed}; python interactive.py tcp:localhost:8080 <typed", b"")
         self.assertEqual(shown, "Hello from server!")
 
     def test_whereNobodyListensItSaysSo(self) -> None:

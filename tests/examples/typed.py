@@ -51,7 +51,7 @@ class Typed(SynchronousTestCase):
         self.folder = scratch(self) / "examples"
         shutil.copytree(EXAMPLES, self.folder, ignore=shutil.ignore_patterns("__pycache__"))
         self.server: Server | None = None
-        self.addCleanup(self._interrupted)
+        self.addCleanup(self._ended)
 
     def typed(self, name: str, *says: bytes) -> list[str]:
         """
@@ -85,7 +85,7 @@ class Typed(SynchronousTestCase):
         return done.stdout.decode()
 
     def log(self) -> str:
-        """Interrupt the server, and return all that it has printed."""
+        """End the server, and return all that it has printed."""
         server, self.server = self.server, None
         assert server is not None
         self.assertEqual(server.stop(), 0, server.output)
@@ -93,6 +93,6 @@ class Typed(SynchronousTestCase):
             self.assertNotIn(bad, server.output)
         return server.output
 
-    def _interrupted(self) -> None:
+    def _ended(self) -> None:
         if self.server is not None:
             self.log()

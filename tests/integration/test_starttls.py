@@ -43,7 +43,9 @@ class Post(Dialogue):
             self.heard.append(word)
             if word == b"STARTTLS":
                 self.send(b"220 go ahead")
-                await self.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options(), timeout=0.5)
+                await self.startTLS(
+                    PrivateCertificate.loadPEM(localhostPEM()).options(), timeout=0.5
+                )
             elif word == b"QUIT":
                 return self.send(b"221 bye")
             else:

@@ -459,9 +459,7 @@ class ServedTests(Serving):
     async def test_threeLines(self) -> None:
         """The recipe's own words under Twisted's own prefix, then ours."""
         told = await self.serve(ConversationFactory(Ack))
-        observers = self.listener.observers
-        assert isinstance(observers, Observers)
-        observers.add(LogObserver())
+        self.listener.observers = Observers(LogObserver(), told)
         out = io.StringIO()
         write = textFileLogObserver(out, timeFormat=None)
         globalLogPublisher.addObserver(write)

@@ -85,7 +85,10 @@ class TopToBottomTests(SynchronousTestCase):
                 word = await self.receiveUntil(b"; ")
                 return line, four, word, await self.receive()
 
-        for chunks in ([b"line\n4444word; last\n"], [bytes([b]) for b in b"line\n4444word; last\n"]):
+        for chunks in (
+            [b"line\n4444word; last\n"],
+            [bytes([b]) for b in b"line\n4444word; last\n"],
+        ):
             mixed = Mixed()
             peer = connected(mixed)
             for chunk in chunks:

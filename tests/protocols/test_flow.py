@@ -39,8 +39,8 @@ class BackPressureTests(SynchronousTestCase):
         peer.write(MEGABYTE * 20)
         held = unsent(peer.transport)
         assert held is not None
-        self.assertLessEqual(held, 128 * 1024)
-        self.assertLess(peer.transport.received, 256 * 1024)
+        self.assertLessEqual(held, 192 * 1024)
+        self.assertLess(peer.transport.received, 320 * 1024)
         self.assertFalse(peer.protocol.writable)
 
     def test_nothingIsLostByWaiting(self) -> None:

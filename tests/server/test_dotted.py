@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import ModuleType
 
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,6 +45,13 @@ class ImportDotted(SynchronousTestCase):
             "twisted.protocols has no wier (did you mean wire?)",
             self.refused("twisted.protocols.wier.Echo"),
         )
+
+    def test_module_that_was_made_by_hand(self) -> None:
+        made = ModuleType("dotted_made")
+        made.Shout = object()  # type: ignore[attr-defined]
+        made.__spec__ = None
+        self.patch(sys, "modules", {**sys.modules, "dotted_made": made})
+        self.assertIs(importDotted("dotted_made.Shout"), made.Shout)
 
     def test_no_such_name_in_the_module(self) -> None:
         standIn(self, dotted_near="class Shout: pass")

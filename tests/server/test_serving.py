@@ -17,10 +17,11 @@ from zope.interface import implementer
 
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Echo
+from tcplab.server.endpoints import endpointOf
 from tcplab.server.serving import Serving
 from tcplab.server.settings import ListenerSettings, SettingsError
 from tcplab.server.spec import parseSpec
-from tcplab.server.where import endpointOf
+from tests.certificates import localhostFile
 from tests.server.logged import Logged
 
 
@@ -124,6 +125,7 @@ class RealSockets(Logged, TestCase):
         self.addCleanup(shutil.rmtree, folder)
         for endpoint, place in (
             ("tcp:0:interface=127.0.0.1", "on tcp 127.0.0.1:"),
+            (f"ssl:0:privateKey={localhostFile(folder)}", "on tls 0.0.0.0:"),
             ("tcp6:0:interface=\\:\\:1", "on tcp [::1]:"),
             (f"unix:{folder}/s", "on unix /"),
         ):

@@ -131,6 +131,7 @@ class LinesTests(SynchronousTestCase):
         for end in (b"\n", b"\r\n", b""):
             self.assertEqual(outcome(Lines(), [line + end]), ([line], None))
             self.assertEqual(outcome(Lines(), [line, end]), ([line], None))
+        self.assertEqual(outcome(Lines(), [line + b"\r", b"\n"]), ([line], None))
 
     def test_aLineThatIsLongerIsAnErrorHoweverItEnds(self) -> None:
         error = (LineTooLong, "more than 65536 bytes without a delimiter")

@@ -1,20 +1,20 @@
-"""Endpoint strings, what can be wrong with them, and who can reach them."""
+"""Endpoint strings, and what can be wrong with them."""
 
 from __future__ import annotations
 
 import errno
 import os
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server import where
+from tcplab.server import endpoints
+from tcplab.server.endpoints import cannotListen, endpointOf
 from tcplab.server.settings import ListenerSettings, SettingsError
 from tcplab.server.spec import Spec
-from tcplab.server.where import cannotListen, endpointOf, placeOf, reachOf, shownAs
+from tests.certificates import localhostFile
 
 
 def listener(endpoint: str, option: str = "--serve x") -> ListenerSettings:
@@ -82,6 +82,23 @@ class EndpointOf(SynchronousTestCase):
             file.write("nothing")
         self.assertIn("key or certificate", self.refused(f"ssl:443:privateKey={path}"))
 
+    def test_folder_without_certificates(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        self.assertIn("no .pem file in " + path, self.refused(f"tls:{path}:0"))
+        os.makedirs(os.path.join(path, "some.pem"))
+        self.assertIn("no .pem file", self.refused(f"tls:{path}:0"))
+
+    def test_folder_or_file_with_certificates(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(path)
+        for given in (path, localhostFile(path)):
+            reactor = MemoryReactorClock()
+            endpointOf(reactor, listener(f"tls:{given}:7")).listen(Factory())
+            self.assertEqual(len(reactor.tcpServers), 1)
+
+    def test_folder_that_is_named_by_its_key_is_not_looked_into(self) -> None:
+        endpointOf(MemoryReactorClock(), listener("tls:path=/no/such:port=7"))
+
     def test_socket_that_systemd_has_not_handed_over(self) -> None:
         self.assertIn("systemd has handed over", self.refused("systemd:domain=INET:name=nobody"))
         self.assertIn("systemd has handed over", self.refused("systemd:domain=INET:index=0"))
@@ -90,7 +107,7 @@ class EndpointOf(SynchronousTestCase):
         def broken(reactor: object, text: str) -> None:
             raise RuntimeError("a plugin's own\ntrouble")
 
-        self.patch(where, "serverFromString", broken)
+        self.patch(endpoints, "serverFromString", broken)
         self.assertIn("'own:80': RuntimeError: a plugin's own", self.refused("own:80"))
 
 
@@ -141,33 +158,3 @@ class CannotListen(SynchronousTestCase):
         self.assertIn("cannot listen on /a/s: No such file", self.said(error))
         error = CannotListenError(None, b"/a/s", OSError("path too long"))  # type: ignore[arg-type]
         self.assertIn("path too long", self.said(error))
-
-
-class Addresses(SynchronousTestCase):
-    four = IPv4Address("TCP", "127.0.0.1", 80)
-    six = IPv6Address("TCP", "::", 80)
-    unix = UNIXAddress(b"/a/s")
-
-    def test_place(self) -> None:
-        self.assertEqual(placeOf(self.four), ("127.0.0.1", "80"))
-        self.assertEqual(placeOf(self.six), ("::", "80"))
-        self.assertEqual(placeOf(self.unix), ("unix", "/a/s"))
-        self.assertEqual(placeOf(UNIXAddress(b"\0name")), ("unix", "@name"))
-
-    def test_shown(self) -> None:
-        self.assertEqual(shownAs(self.four), "127.0.0.1:80")
-        self.assertEqual(shownAs(self.six), "[::]:80")
-        self.assertEqual(shownAs(self.unix), "/a/s")
-
-    def test_reach(self) -> None:
-        everyone = "reachable from every network this machine is on"
-        self.assertEqual(reachOf(self.four), "reachable from this machine only")
-        self.assertEqual(reachOf(IPv6Address("TCP", "::1", 80)), "reachable from this machine only")
-        self.assertEqual(reachOf(self.six), everyone)
-        self.assertEqual(reachOf(IPv4Address("TCP", "0.0.0.0", 80)), everyone)
-        self.assertIn("who may open it", reachOf(self.unix))
-        self.assertIn("can reach 192.0.2.1", reachOf(IPv4Address("TCP", "192.0.2.1", 80)))
-
-    def test_address_of_a_kind_that_is_not_known(self) -> None:
-        self.assertEqual(placeOf(object())[1], "-")  # type: ignore[arg-type]
-        self.assertIn("lets in", reachOf(object()))  # type: ignore[arg-type]

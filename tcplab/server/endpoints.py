@@ -1,17 +1,15 @@
-"""Where a lab listens: endpoint strings, what can be wrong with them, and who can reach them."""
+"""Endpoint strings: what was typed becomes an endpoint, or one line that says why it cannot."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
@@ -32,6 +30,8 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
         endpoint = serverFromString(reactor, _absolute(settings.endpoint))
     except Exception as e:
         raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
+    if settings.endpoint.startswith("tls:"):
+        _checkCertificates(settings)
     return endpoint  # type: ignore[no-any-return]
 
 
@@ -44,6 +44,20 @@ def _absolute(endpoint: str) -> str:
     if len(os.fsencode(folder + "/" + rest)) > _LONGEST_PATH:
         return endpoint
     return f"unix:{quoteStringArgument(folder)}/{rest}"
+
+
+def _checkCertificates(settings: ListenerSettings) -> None:
+    # Twisted would listen all the same, and every handshake would fail.
+    found = re.match(r"tls:((?:\\.|[^:=\\])+)(?::|$)", settings.endpoint)
+    if found is None:
+        return
+    path = re.sub(r"\\(.)", r"\1", found[1])
+    within = [name for _, _, names in os.walk(path) for name in names]
+    if not any(name.endswith(".pem") for name in [path, *within] if os.path.exists(path)):
+        raise SettingsError(
+            f"{_prefix(settings)}there is no .pem file in {path}: name a folder that has"
+            " certificates and their keys"
+        )
 
 
 def _prefix(settings: ListenerSettings) -> str:
@@ -112,41 +126,3 @@ def _unixInUse(path: str, cause: object) -> str:
 
 def _said(cause: object) -> str:
     return getattr(cause, "strerror", None) or ": ".join(str(cause).splitlines()[:1])
-
-
-# Where it listens now
-
-
-def placeOf(host: IAddress) -> tuple[str, str]:
-    """Give a listening address as the port file has it: host and port, or ``unix`` and the path."""
-    if isinstance(host, UNIXAddress):
-        return "unix", _path(host)
-    return str(getattr(host, "host", host)), str(getattr(host, "port", "-"))
-
-
-def shownAs(host: IAddress) -> str:
-    """Write a listening address for people: ``127.0.0.1:80``, ``[::1]:80``, a path."""
-    first, second = placeOf(host)
-    if isinstance(host, UNIXAddress):
-        return second
-    return f"[{first}]:{second}" if ":" in first else f"{first}:{second}"
-
-
-def reachOf(host: IAddress) -> str:
-    """Say who can reach a listening address."""
-    if isinstance(host, UNIXAddress):
-        return "reachable by local users who may open it"
-    try:
-        address = ip_address(str(getattr(host, "host", "")))
-    except ValueError:
-        return "reachable by whoever the endpoint lets in"
-    if address.is_loopback:
-        return "reachable from this machine only"
-    if address.is_unspecified:
-        return "reachable from every network this machine is on"
-    return f"reachable by whoever can reach {address}"
-
-
-def _path(host: UNIXAddress) -> str:
-    name = host.name or b""
-    return "@" + os.fsdecode(name[1:]) if name.startswith(b"\0") else os.fsdecode(name)

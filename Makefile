@@ -1,0 +1,76 @@
+# make serve     a lab on port 50544, in a virtual environment of its own
+# make test      all tests
+# make check     style, types, documentation and coverage besides
+# make clean     remove what the others have made
+#
+# PORT=8888 and ARGS="--behaviour echo" change what is served, PYTHON=python3.12 the Python.
+
+VENV ?= .venv
+PORT ?= 50544
+ARGS ?=
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The first of these that is new enough.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+serve: $(VENV)/installed
+	@exec $(BIN)/twistd -n tcplab --port $(PORT) $(ARGS)
+
+# trial runs every test there is; pytest shows that the tests, and tcplab.testing, run under it too,
+# beside pytest-twisted. (Plain test functions, which trial would not see, are not allowed.)
+test: $(VENV)/installed-test
+	$(BIN)/trial tests
+	$(BIN)/python -m pytest --quiet tests/wire tests/testing
+
+check: lint types docs coverage
+
+lint: $(VENV)/installed-check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/installed-check
+	$(BIN)/mypy
+
+docs: $(VENV)/installed-check
+	$(BIN)/pydoctor --quiet
+
+coverage: $(VENV)/installed-check
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m twisted.trial --reporter=text tests
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f twisted/plugins/dropin.cache twistd.log* twistd.pid
+
+# What is installed; the project itself as it stands, so that only a change of what it needs counts.
+
+$(VENV)/made:
+	@test -n "$(PYTHON)" || { echo "tcplab needs Python 3.11 or newer, and there is none on the PATH:" \
+		"install it, or name it as in make PYTHON=/usr/local/bin/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tcplab needs Python" \
+		"3.11 or newer, and $(PYTHON) is none: name another, as in make PYTHON=python3.12" >&2; exit 1; }
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-check: $(VENV)/installed-test
+	$(PIP) --editable '.[check]'
+	@touch $@
+
+.PHONY: help serve test check lint types docs coverage clean

@@ -1,0 +1,170 @@
+"""The ``tcplab`` command; ``python -m tcplab`` is the same."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+HELP = """usage: tcplab connect HOST[:PORT] [options]
+
+  tcplab connect    hold one conversation with a TCP server, for people and for scripts
+                    (tcplab connect --help says more)
+  tcplab --version  print the version
+
+The server is: twistd -n tcplab [options]    (twistd tcplab --help says more)
+"""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """
+    Run the command.
+
+    :param arguments: what follows the command's name; the process's own if ``None``.
+    :raises SystemExit: always; the status is 0 when all is well.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    _openMissing()
+    _rememberFlags()
+    try:
+        _run(words)
+    except KeyboardInterrupt:  # while modules are imported: the reactor does not run yet
+        raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        _restoreFlags()
+
+
+def _run(words: list[str]) -> NoReturn:
+    first, *rest = words or [""]
+    if first in ("-h", "--help"):
+        _print(HELP)
+    elif first == "--version":
+        from tcplab import __version__
+
+        _print(f"tcplab {__version__}\n")
+    elif first in _COMMANDS:
+        _COMMANDS[first](rest)
+    elif not first:
+        _misused("which command? there is: tcplab connect HOST", "tcplab")
+    else:
+        _misused(f"unknown command {first!r}; there is: tcplab connect HOST", "tcplab")
+    raise SystemExit(0)
+
+
+def _connect(arguments: list[str]) -> None:
+    """Hold one conversation and leave with its outcome."""
+    from tcplab.client.options import Answer, UsageError, parseOptions
+
+    try:
+        options = parseOptions(arguments)
+    except UsageError as problem:
+        _misused(str(problem), "tcplab connect")
+    except Answer as answer:
+        _print(str(answer))
+        return
+
+    from twisted.internet.task import react
+
+    react(_converse, [options])
+
+
+_COMMANDS: dict[str, Callable[[list[str]], None]] = {"connect": _connect}
+
+
+def _converse(reactor: Any, options: Any) -> Any:
+    """Make the conversation, and have signals end it."""
+    from twisted.internet.defer import Deferred
+
+    from tcplab.client.connect import connect
+
+    def signalled(number: int, _frame: Any) -> None:
+        # Nothing has to be waited for, not even a resolver that is still looking for a name.
+        _leaveAtOnce(128 + number)
+
+    def handleSignals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signalled)
+
+    handleSignals()
+    reactor.callWhenRunning(handleSignals)  # the reactor has installed its own by then
+    encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
+    conversation = Deferred.fromCoroutine(connect(reactor, options, encoding=encoding))
+    return conversation.addCallbacks(_report, _notUnderstood, callbackArgs=(options,))
+
+
+def _report(ending: Any, options: Any) -> NoReturn:
+    from tcplab.client.outcomes import Outcome
+
+    _restoreFlags()
+    _complain(ending.line(options.address.label, options.quiet))
+    if ending.outcome is Outcome.TIMEOUT:
+        # The thread that still looks for a name would hold the exit up for many seconds.
+        _leaveAtOnce(ending.outcome)
+    raise SystemExit(int(ending.outcome))
+
+
+def _notUnderstood(failure: Any) -> Any:
+    from tcplab.client.address import AddressError
+
+    failure.trap(AddressError)
+    _misused(str(failure.value), "tcplab connect")
+
+
+# What is printed
+
+
+def _misused(problem: str, command: str) -> NoReturn:
+    """Say what is wrong with what was typed, and leave."""
+    _complain(f"usage: {problem} ({command} --help says more)")
+    raise SystemExit(2)
+
+
+def _complain(line: str) -> None:
+    """Print a line on stderr, if there is one and somebody reads it."""
+    if line:
+        with suppress(OSError):  # the exit code says it too
+            os.write(2, line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def _print(text: str) -> None:
+    try:
+        os.write(1, text.encode())
+    except BrokenPipeError:
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+# The process's own descriptors
+
+_STANDARD = (0, 1, 2)
+_flags: dict[int, int] = {}
+
+
+def _openMissing() -> None:
+    """Open what the caller has closed: else a socket would get its number, and be taken for it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) in _STANDARD:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _rememberFlags() -> None:
+    for descriptor in _STANDARD:
+        _flags[descriptor] = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+
+
+def _restoreFlags() -> None:
+    """Make terminals and pipes block again: the shell, and others in a pipeline, share the flag."""
+    for descriptor, flags in _flags.items():
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+
+
+def _leaveAtOnce(status: int) -> NoReturn:
+    _restoreFlags()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Where to connect to: what a person types, as a client endpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.abstract import isIPv6Address
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString
+
+from tcplab.wire.escaping import escape
+
+PORT = 50544
+"""The port of the lab, and of the textbook's server before it."""
+
+# A refused attempt does not start the next one, so this is what a name with two addresses costs
+# when only the second is served: ``localhost``, usually. Loopback answers within microseconds, and
+# RFC 8305 (section 8) asks for 10 ms at least; for all others it recommends 100 ms at least.
+_LOOPBACK_DELAY = 0.01
+_ATTEMPT_DELAY = 0.1
+
+# What fits in Linux's sockaddr_un with its final zero; beyond it Twisted fails inside the reactor.
+_LONGEST_PATH = 107
+
+_STRINGS = ("tcp:", "ssl:", "tls:", "unix:")
+_EXPLAINED = "want HOST, HOST:PORT, [IPv6]:PORT, unix:PATH or a client endpoint string"
+
+
+class AddressError(ValueError):
+    """An address that can't be understood; its text is one line to show to the person."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """
+    A server's address.
+
+    :ivar label: how it is called in messages.
+    :ivar host: the name or IP address that a certificate must be for; ``None`` where there is none.
+    :ivar port: the TCP port; ``None`` where ``description`` says it all.
+    :ivar description: a client endpoint string; empty for a host and port.
+    """
+
+    label: str
+    host: str | None = None
+    port: int | None = None
+    description: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Tell whether the address itself asks for TLS."""
+        return self.description.startswith(("ssl:", "tls:"))
+
+    def endpoint(self, reactor: Any, timeout: float) -> Any:
+        """
+        Make the endpoint.
+
+        :param timeout: seconds for each attempt; an endpoint string may have its own.
+        :raises AddressError: the endpoint string is not understood.
+        """
+        if self.host is not None and self.port is not None:
+            delay = _LOOPBACK_DELAY if self.host == "localhost" else _ATTEMPT_DELAY
+            return HostnameEndpoint(
+                reactor, self.host, self.port, timeout=timeout, attemptDelay=delay
+            )
+        try:
+            return clientFromString(reactor, self.description)
+        except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
+            reason = " ".join(str(problem).split())
+            raise AddressError(
+                f"{self.label!r} is no address: {_EXPLAINED} ({reason})"
+            ) from problem
+
+
+def parse(text: str) -> Address:
+    """
+    Read an address; the port is `PORT` unless said.
+
+    :raises AddressError: it is none of the known forms.
+    """
+    if text.startswith("["):
+        return _bracketed(text)
+    if isIPv6Address(text):
+        return Address(f"[{text}]:{PORT}", text, PORT)
+    if text.startswith(_STRINGS):
+        return _described(text)
+    host, colon, port = text.partition(":")
+    if colon and not port.isdecimal():
+        return _described(text)
+    if not host or re.search(r"[\s/]", host):
+        unix = f"; for a Unix socket: unix:{_label(text)}" if "/" in host else ""
+        raise AddressError(f"{text!r} is no address: {_EXPLAINED}{unix}")
+    number = _port(text, port)
+    return Address(_label(f"{host}:{number}"), host, number)
+
+
+def _bracketed(text: str) -> Address:
+    """Read ``[IPv6]`` or ``[IPv6]:PORT``."""
+    found = re.fullmatch(r"\[([^]]*)\](?::([0-9]+))?", text)
+    if found is None or not isIPv6Address(found[1]):
+        raise AddressError(f"{text!r} is no [IPv6]:PORT")
+    number = _port(text, found[2] or "")
+    return Address(f"[{found[1]}]:{number}", found[1], number)
+
+
+def _described(text: str) -> Address:
+    """Take a client endpoint string; ``tcp:`` may leave out the port."""
+    kind, *parts = re.split(r"(?<!\\):", text)
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    unnamed = [part for part in parts if "=" not in part]
+    if kind == "unix":
+        path = _plain(named.get("path") or "".join(unnamed[:1]))
+        if not 0 < len(os.fsencode(path)) <= _LONGEST_PATH:
+            raise AddressError(
+                f"{text!r}: the path of a Unix socket has 1 to {_LONGEST_PATH} bytes"
+            )
+    if kind != "tcp":
+        return Address(_label(text), description=text)
+    host = _plain(named.get("host") or "".join(unnamed[:1]))
+    if host and "port" not in named and len(unnamed) < 2 - ("host" in named):
+        return Address(_label(f"{text}:{PORT}"), host, None, f"{text}:port={PORT}")
+    return Address(_label(text), host or None, None, text)
+
+
+def _plain(host: str) -> str:
+    """Take away the backslashes of an endpoint string."""
+    return re.sub(r"\\(.)", r"\1", host)
+
+
+def _port(text: str, digits: str) -> int:
+    """Read a port's number; nothing at all is the lab's."""
+    number = int(digits) if digits else PORT
+    if not 0 < number < 65536:
+        raise AddressError(f"{text!r}: a port is a number from 1 to 65535")
+    return number
+
+
+def _label(text: str) -> str:
+    """Make a label that fits in a line."""
+    return text if text.isprintable() else escape(text.encode("utf-8", "surrogateescape"))

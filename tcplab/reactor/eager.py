@@ -1,0 +1,166 @@
+"""
+The eager reactor: epoll with the shortest way from the kernel to a protocol and back.
+
+``twistd --reactor eager``, ``trial --reactor eager``. It differs from Twisted's epoll reactor in
+three things, none of which a program can see: transports write what was said when the protocol
+returns (`tcplab.reactor.corked`), a read is dispatched without a detour, and a turn of the loop in
+which nothing but sockets has anything to do does nothing else.
+"""
+
+from __future__ import annotations
+
+from select import EPOLLIN
+from typing import Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.base import _topHandler
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.interfaces import IConnector, IListeningPort
+from twisted.internet.main import installReactor
+from twisted.logger import Logger
+from twisted.python import context, log
+
+from tcplab.reactor.privates import missing
+from tcplab.reactor.unwatched import TCPConnector, TCPServer, UnixConnector, UnixServer
+
+_log = Logger()
+
+
+class EagerReactor(EPollReactor):
+    """An epoll reactor that writes at once."""
+
+    # The loop
+
+    def mainLoop(self) -> None:
+        """Run until stopped."""
+        while self._started:
+            with _topHandler:
+                self._turns()
+        _log.info("Main loop terminated.")
+
+    def _turns(self) -> None:
+        while self._started:
+            if (
+                self._pendingTimedCalls
+                or self._newTimedCalls
+                or self.threadCallQueue
+                or self._justStopped
+                or not self.running
+            ):
+                self.runUntilCurrent()
+                timeout = self.timeout()
+                self.doIteration(self.running and timeout)
+            else:
+                self.doIteration(None)
+
+    def doPoll(self, timeout: float | None) -> None:
+        """Wait for events, that long at most, and handle them."""
+        selectables = self._selectables
+        events = self._poller.poll(-1 if timeout is None else timeout, len(selectables) or 1)
+        contexts = context.theContextTracker.currentContext().contexts
+        for fd, event in events:
+            selectable = selectables.get(fd)
+            if selectable is None:
+                continue  # gone, by the hand of an earlier event
+            if event != EPOLLIN or selectable.fileno() == -1:
+                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+                continue
+            # As log.callWithLogger and _doReadOrWrite do it, without their frames.
+            contexts.append({log.ILogContext: {"isError": 0, "system": _prefixOf(selectable)}})
+            try:
+                why = selectable.doRead()
+            except BaseException as error:
+                log.err()
+                why = error
+            finally:
+                contexts.pop()
+            if why:
+                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
+
+    doIteration = doPoll
+
+    # The transports
+
+    def listenTCP(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """Listen as ever, with transports that write at once."""
+        listening = EagerPort(port, factory, backlog, interface, self)
+        listening.startListening()
+        return listening
+
+    def listenUNIX(
+        self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
+    ) -> IListeningPort:
+        """Listen as ever, with transports that write at once."""
+        listening = EagerUnixPort(address, factory, backlog, mode, self, wantPID)
+        listening.startListening()
+        return listening
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: Any = None,
+    ) -> IConnector:
+        """Connect as ever, with a transport that writes at once."""
+        connector = TCPConnector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def connectUNIX(
+        self, address: Any, factory: Any, timeout: float = 30, checkPID: int = 0
+    ) -> IConnector:
+        """Connect as ever, with a transport that writes at once."""
+        connector = UnixConnector(address, factory, timeout, self, checkPID)
+        connector.connect()
+        return connector
+
+
+def _prefixOf(selectable: Any) -> str:
+    try:
+        return selectable.logPrefix()  # type: ignore[no-any-return]
+    except Exception:
+        log.err(system="(buggy logPrefix method)")
+        return "(buggy logPrefix method)"
+
+
+class _Greeting:
+    """A port that sends what was written in ``makeConnection`` as soon as it has accepted."""
+
+    transport: Any
+
+    def doRead(self: Any) -> None:
+        """Accept who waits."""
+        self.fresh = []
+        super().doRead()  # type: ignore[misc]
+        fresh, self.fresh = self.fresh, None
+        for transport in fresh:
+            corked, transport._corked = transport._corked, 0
+            if corked == 2:
+                transport.uncork()
+
+    # Transports that were accepted in this doRead, corked until its end.
+    fresh: list[Any] | None = None
+
+
+class EagerPort(_Greeting, tcp.Port):
+    """A TCP port."""
+
+    transport = TCPServer
+
+
+class EagerUnixPort(_Greeting, unix.Port):
+    """A Unix port."""
+
+    transport = UnixServer
+
+
+def install() -> None:
+    """Install it as the global reactor; on a Twisted that it does not know, the epoll reactor."""
+    unknown = missing()
+    if unknown:
+        _log.warn("this Twisted has no {names}: using its epoll reactor", names=", ".join(unknown))
+    installReactor(EPollReactor() if unknown else EagerReactor())

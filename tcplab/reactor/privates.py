@@ -1,0 +1,63 @@
+"""
+What the reactor relies on in Twisted's private parts, in one place.
+
+A Twisted that changed one of these is told by its name, and served by its own reactor.
+"""
+
+from __future__ import annotations
+
+from twisted.internet import abstract, base, epollreactor, tcp, unix
+
+RELIED_ON: tuple[tuple[object, str], ...] = (
+    (abstract.FileDescriptor, "_maybePauseProducer"),
+    (abstract.FileDescriptor, "_writeDisconnected"),
+    (abstract.FileDescriptor, "_writeDisconnecting"),
+    (base, "_topHandler"),
+    (base.ReactorBase, "runUntilCurrent"),
+    (base.ReactorBase, "timeout"),
+    (epollreactor.EPollReactor, "_disconnectSelectable"),
+    (epollreactor.EPollReactor, "_doReadOrWrite"),
+    (tcp.Connection, "_aborting"),
+    (tcp.Connection, "_closeWriteConnection"),
+    (tcp.Connector, "_makeTransport"),
+    (unix.Connector, "_makeTransport"),
+    (unix.Server, "_ancillaryLevelSOLSOCKETTypeSCMRIGHTS"),
+)
+
+#: Attributes that an instance has only once it is made.
+OF_A_DESCRIPTOR = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
+OF_A_REACTOR = (
+    "_justStopped",
+    "_newTimedCalls",
+    "_pendingTimedCalls",
+    "_poller",
+    "_selectables",
+    "_started",
+    "threadCallQueue",
+)
+
+
+def missing() -> list[str]:
+    """Name what this Twisted lacks of what we rely on; nothing, if we know it."""
+    lacking = [
+        f"{getattr(owner, '__name__', owner)}.{name}"
+        for owner, name in RELIED_ON
+        if not hasattr(owner, name)
+    ]
+    reactor = epollreactor.EPollReactor()
+    descriptor = abstract.FileDescriptor(reactor)
+    try:
+        lacking += [f"EPollReactor.{name}" for name in OF_A_REACTOR if not hasattr(reactor, name)]
+        lacking += [
+            f"FileDescriptor.{name}" for name in OF_A_DESCRIPTOR if not hasattr(descriptor, name)
+        ]
+    finally:
+        _close(reactor)
+    return lacking
+
+
+def _close(reactor: epollreactor.EPollReactor) -> None:
+    reactor.removeAll()
+    reactor._poller.close()
+    if reactor.waker is not None:
+        reactor.waker.connectionLost(None)

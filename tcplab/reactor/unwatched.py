@@ -1,0 +1,37 @@
+"""The transports that the eager reactor makes for connections which nobody watches."""
+
+from __future__ import annotations
+
+from twisted.internet import tcp, unix
+
+from tcplab.reactor.corked import Accepted, Corked, CorkedUnix
+
+
+class TCPServer(Accepted, Corked, tcp.Server):
+    """A TCP connection that was accepted."""
+
+
+class UnixServer(Accepted, CorkedUnix, unix.Server):
+    """A Unix connection that was accepted."""
+
+
+class TCPClient(Corked, tcp.Client):
+    """A TCP connection that we made."""
+
+
+class UnixClient(CorkedUnix, unix.Client):
+    """A Unix connection that we made."""
+
+
+class TCPConnector(tcp.Connector):
+    """Makes TCP connections."""
+
+    def _makeTransport(self) -> TCPClient:
+        return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+class UnixConnector(unix.Connector):
+    """Makes Unix connections."""
+
+    def _makeTransport(self) -> UnixClient:
+        return UnixClient(self.address, self, self.reactor, self.checkPID)

@@ -1,0 +1,109 @@
+"""Tests for `tcplab.protocols.whoami`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.whoami import WhoAmI, _place
+from tcplab.testing import checkBehaviour, connected
+from tests.serving import Serving, readAll
+
+PID = os.getpid()
+
+
+class Proxied(ProtocolWrapper):
+    """What stands where a proxy has told whom it speaks for."""
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "203.0.113.9", 4711)
+
+
+class WhoAmITests(SynchronousTestCase):
+    def test_manners(self) -> None:
+        factory = ConversationFactory(WhoAmI, name="blue")
+        line = f"name=blue host=127.0.0.1:50544 peer=127.0.0.1:36702 via= pid={PID}\n"
+        checkBehaviour(self, factory, b"whatever", line.encode())
+
+    def test_theNameIsTheMachinesUnlessGiven(self) -> None:
+        self.patch(socket, "gethostname", lambda: "machine.example")
+        self.assertEqual(facts(connected(WhoAmI()).value())["name"], "machine.example")
+
+    def test_behindAProxyThePeerIsTheRealOneAndViaTheProxy(self) -> None:
+        factory = WrappingFactory(ConversationFactory(WhoAmI))
+        factory.noisy = False
+        factory.protocol = Proxied
+        told = facts(connected(factory).value())
+        self.assertEqual((told["peer"], told["via"]), ("203.0.113.9:4711", "127.0.0.1:36702"))
+
+    def test_noValueHoldsASpaceOrAnythingUnprintable(self) -> None:
+        for name in ("two words", "pid=1\nname=forged", "grün", "\x1b[2J", "a\tb", "back\\slash"):
+            line = connected(ConversationFactory(WhoAmI, name=name)).value()
+            self.assertRegex(line, rb"\A[\x20-\x7e]+\n\Z")
+            self.assertEqual(line.count(b" "), 4)
+            self.assertEqual(
+                [fact.split(b"=")[0] for fact in line.split(b" ")],
+                [b"name", b"host", b"peer", b"via", b"pid"],
+            )
+
+    def test_aLongNameIsNotCut(self) -> None:
+        name = "x" * 300
+        told = facts(connected(ConversationFactory(WhoAmI, name=name)).value())
+        self.assertEqual(told["name"], name)
+
+
+class PlaceTests(SynchronousTestCase):
+    """How an address is written."""
+
+    def test_addresses(self) -> None:
+        for address, expected in [
+            (IPv4Address("TCP", "192.0.2.1", 80), "192.0.2.1:80"),
+            (IPv6Address("TCP", "2001:db8::1", 80), "[2001:db8::1]:80"),
+            (UNIXAddress(b"/run/lab socket"), r"/run/lab\x20socket"),
+            (UNIXAddress(b"\0abstract"), r"\x00abstract"),
+            (UNIXAddress(b""), "unix"),
+            (UNIXAddress(None), "unix"),
+        ]:
+            self.assertEqual(_place(address), expected)
+
+    def test_anAddressOfAnyOtherKindIsOneWord(self) -> None:
+        self.assertNotIn(" ", _place(HostnameAddress(b"lab.example", 80)))
+
+
+class WhoAmIOnSocketsTests(Serving):
+    async def test_overTCP(self) -> None:
+        await self.serve(ConversationFactory(WhoAmI))
+        client = self.connect()
+        self.addCleanup(client.close)
+        told = facts(await self.talk(readAll, client))
+        self.assertEqual(told["peer"], "{}:{}".format(*client.getsockname()))
+        self.assertEqual(told["host"], "{}:{}".format(*client.getpeername()))
+        self.assertEqual((told["via"], told["pid"]), ("", str(PID)))
+
+    async def test_anIPv4PeerOfAnIPv6PortIsIPv4(self) -> None:
+        await self.serve(ConversationFactory(WhoAmI), r"tcp6:0:interface=\:\:ffff\:127.0.0.1")
+        client = self.connect()
+        self.addCleanup(client.close)
+        told = facts(await self.talk(readAll, client))
+        self.assertEqual(told["peer"], "{}:{}".format(*client.getsockname()))
+        self.assertEqual(told["host"], "{}:{}".format(*client.getpeername()))
+
+    async def test_overAUnixSocketHostIsItsPath(self) -> None:
+        path = self.unixPath()
+        await self.serve(ConversationFactory(WhoAmI), f"unix:{path}")
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.connect(path)
+        told = facts(await self.talk(readAll, client))
+        self.assertEqual((told["host"], told["peer"], told["via"]), (path, "unix", ""))
+
+
+def facts(line: bytes) -> dict[str, Any]:
+    """Read the line as its users do."""
+    return dict(fact.split("=", 1) for fact in line.decode("ascii").split())

@@ -1,0 +1,380 @@
+"""Tests for the house: its rooms, who may import whom, and the habits that hold everywhere."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ROOT / "tcplab"
+TESTS = ROOT / "tests"
+
+#: A room imports only from itself and from rooms that stand before it.
+ROOMS = ("wire", "reactor", "observers", "protocols", "policies", "server", "client")
+#: Except that what a peer says and how it is treated know nothing of each other.
+STRANGERS = {"protocols": "policies", "policies": "protocols"}
+#: On top of the house: they may import from every room.
+ON_TOP = ("testing", "tap", "__main__", "__init__")
+#: The programs; all others are given their reactor.
+PROGRAMS = ("tap.py", "__main__.py")
+
+LONGEST_FILE = 280
+
+
+def sources(folder: Path) -> list[Path]:
+    """Return the Python files in a folder and below."""
+    return sorted(path for path in folder.rglob("*.py") if "_trial_temp" not in path.parts)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def broken(folder: Path, rule: Callable[[Path, ast.Module], Iterator[str]]) -> list[str]:
+    """Return where a rule is broken, and how."""
+    return [
+        f"{relative(path)}: {what}" for path in sources(folder) for what in rule(path, parsed(path))
+    ]
+
+
+# The rules: each yields what is wrong with one file
+
+
+def imported(path: Path, tree: ast.AST) -> Iterator[str]:
+    """Yield the full names of the modules, and of what is imported from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = path.relative_to(ROOT).with_suffix("").parts[: -node.level]
+                base = ".".join([*package, *filter(None, [base])])
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def room(name: str) -> str | None:
+    """Return the room of a module's full name; ``None`` for what is not in the house."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "tcplab" else None
+
+
+def wrongWayImports(path: Path, tree: ast.Module) -> Iterator[str]:
+    here = room(".".join(path.relative_to(ROOT).with_suffix("").parts)) or ""
+    for name in imported(path, tree):
+        there = room(name)
+        if there in (None, here) or name == "tcplab.__version__":
+            continue
+        if there not in ROOMS + ON_TOP:
+            yield f"imports {name}, which is in no room"
+        elif STRANGERS.get(here) == there:
+            yield f"imports {name}: {here} and {there} know nothing of each other"
+        elif here in ROOMS and (there not in ROOMS or ROOMS.index(there) > ROOMS.index(here)):
+            yield f"imports {name}, which stands behind {here}"
+
+
+def twistedImports(path: Path, tree: ast.Module) -> Iterator[str]:
+    for name in imported(path, tree):
+        if name.partition(".")[0] in ("twisted", "zope", "OpenSSL", "asyncio", "socket"):
+            yield f"imports {name}"
+
+
+def importTime(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is done when a module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from importTime(node)
+
+
+def earlyReactors(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in importTime(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in imported(path, ast.Module([node], [])):
+                if name.startswith("twisted.internet.reactor"):
+                    yield "imports the global reactor when it is imported itself"
+
+
+def wrongNamesForAll(path: Path, tree: ast.Module) -> Iterator[str]:
+    public: set[str] = set()
+    declared: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            public |= {name.asname or name.name for name in node.names}
+        elif isinstance(node, ast.Import):
+            public |= {(name.asname or name.name).partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            declared = ast.literal_eval(node.value)
+    public = {name for name in public if not name.startswith("_")}
+    if set(declared) != public:
+        yield f"__all__ is wrong about {sorted(set(declared) ^ public)}"
+    if len(set(declared)) != len(declared):
+        yield "__all__ names something twice"
+
+
+def tooLong(path: Path, tree: ast.Module) -> Iterator[str]:
+    lines = len(path.read_text("utf-8").splitlines())
+    if lines > LONGEST_FILE:
+        yield f"{lines} lines; it has more than one role"
+
+
+def epytext(path: Path, tree: ast.Module) -> Iterator[str]:
+    for found in re.finditer(r"\b[LC]\{[^}\n]*\}|^\s*@\w+( \w+)?: ", path.read_text("utf-8"), re.M):
+        yield f"{found[0].strip()!r}: docstrings are reStructuredText"
+
+
+def plainTests(path: Path, tree: ast.Module) -> Iterator[str]:
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    bases = {ast.unparse(base) for node in classes for base in node.bases}
+    for name in namesOfTests(tree):
+        yield f"{name} is a function: trial runs methods of a TestCase only"
+    for node in classes:
+        if not node.bases and node.name not in bases:  # nor shared by several TestCases
+            for name in namesOfTests(node):
+                yield f"{node.name}.{name}: the class is no TestCase"
+
+
+def namesOfTests(
+    node: ast.Module | ast.ClassDef,
+    kinds: tuple[type[ast.AST], ...] = (ast.FunctionDef, ast.AsyncFunctionDef),
+) -> list[str]:
+    named = [each for each in node.body if isinstance(each, kinds)]
+    return [each.name for each in named if each.name.startswith("test")]  # type: ignore[attr-defined]
+
+
+def forgottenCoroutines(path: Path, tree: ast.Module) -> Iterator[str]:
+    """A coroutine in a SynchronousTestCase is never awaited, and passes."""
+    synchronous = {"SynchronousTestCase"}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+            if bases and bases <= synchronous:
+                synchronous.add(node.name)
+                for name in namesOfTests(node, (ast.AsyncFunctionDef,)):
+                    yield f"{node.name}.{name} is never awaited"
+
+
+def sleeps(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep":
+            yield f"line {node.lineno}: sleeps"
+    if "time.sleep" in imported(path, tree):
+        yield "imports time.sleep"
+
+
+class RoomTests(SynchronousTestCase):
+    """Rooms stack."""
+
+    def test_rooms(self) -> None:
+        """Every folder with code in it is a room, or stands on top; every file is in one."""
+        folders = {path.parent.name for path in sources(CODE) if path.parent != CODE}
+        self.assertLessEqual(folders, {*ROOMS, *ON_TOP})
+        files = {path.stem for path in CODE.glob("*.py")}
+        self.assertLessEqual(files, set(ON_TOP))
+
+    def test_importRule(self) -> None:
+        """A module imports only from rooms that stand before its own."""
+        self.assertEqual(broken(CODE, wrongWayImports), [])
+
+    def test_wireIsPure(self) -> None:
+        """``wire`` knows bytes and values; no Twisted, no sockets."""
+        self.assertEqual(broken(CODE / "wire", twistedImports), [])
+
+    def test_noEarlyReactor(self) -> None:
+        """To import a module must not choose the reactor; only the programs may."""
+        found = broken(CODE, earlyReactors)
+        self.assertEqual([each for each in found if not each.split(":")[0].endswith(PROGRAMS)], [])
+
+    def test_packaged(self) -> None:
+        """What is installed is what there is."""
+        settings = configparser.ConfigParser()
+        settings.read(ROOT / "setup.cfg")
+        packages = settings["options"]["packages"].split()
+        there = [
+            ".".join(path.parent.relative_to(ROOT).parts) for path in CODE.rglob("__init__.py")
+        ]
+        self.assertEqual(sorted(packages), sorted([*there, "twisted.plugins"]))
+
+    def test_pluginsAreNoPackage(self) -> None:
+        """An ``__init__.py`` above the plugins would hide Twisted, or the plugins."""
+        self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])
+
+
+class ModuleTests(SynchronousTestCase):
+    """What holds for every module."""
+
+    def test_all(self) -> None:
+        """A package's ``__all__`` is what it imports for others."""
+        packages = {path for path in sources(CODE) if path.name == "__init__.py"}
+        found = [
+            f"{relative(path)}: {what}"
+            for path in sorted(packages)
+            for what in wrongNamesForAll(path, parsed(path))
+        ]
+        self.assertEqual(found, [])
+
+    def test_notTooLong(self) -> None:
+        """One role a file."""
+        self.assertEqual(broken(CODE, tooLong), [])
+
+    def test_documentation(self) -> None:
+        """Docstrings are in one language."""
+        self.assertEqual(broken(CODE, epytext), [])
+
+    def test_everyModuleSaysItsDuty(self) -> None:
+        """Its first line does; an empty ``__init__.py`` has none."""
+        silent = [
+            relative(path)
+            for path in sources(CODE)
+            if (tree := parsed(path)).body and not ast.get_docstring(tree)
+        ]
+        self.assertEqual(silent, [])
+
+
+class TestsTests(SynchronousTestCase):
+    """The tests mirror the code, and every one of them runs."""
+
+    #: Tested under another name.
+    ELSEWHERE = {"tcplab/__main__.py": "tests/test_main.py"}
+
+    def test_everyModuleIsTested(self) -> None:
+        """Each source module has a test module of its own."""
+        untested = []
+        for path in sources(CODE):
+            if path.name == "__init__.py":
+                continue
+            source = path.relative_to(CODE)
+            usual = f"tests/{(source.parent / f'test_{source.name}').as_posix()}"
+            if not (ROOT / self.ELSEWHERE.get(relative(path), usual)).exists():
+                untested.append(relative(path))
+        self.assertEqual(untested, [])
+
+    def test_everyFolderIsAPackage(self) -> None:
+        """Otherwise trial does not look into it."""
+        folders = {path.parent for path in sources(TESTS)}
+        self.assertEqual([each for each in folders if not (each / "__init__.py").exists()], [])
+
+    def test_noPlainFunctions(self) -> None:
+        """pytest runs functions and any class, trial only methods of a TestCase."""
+        found = broken(TESTS, plainTests)
+        self.assertEqual([each for each in found if "/test_pt_" not in each], [])
+
+    def test_noForgottenCoroutines(self) -> None:
+        """A test that is a coroutine is in a TestCase that awaits it."""
+        self.assertEqual(broken(TESTS, forgottenCoroutines), [])
+
+    def test_noSleeps(self) -> None:
+        """What waits for a time is slow on a fast machine and wrong on a slow one."""
+        self.assertEqual(broken(TESTS, sleeps), [])
+
+
+class RuleTests(SynchronousTestCase):
+    """The rules find what they are there to find."""
+
+    def found(
+        self, rule: Callable[[Path, ast.Module], Iterator[str]], source: str, path: str = "x.py"
+    ) -> int:
+        return len(list(rule(CODE / path, ast.parse(source))))
+
+    def test_imports(self) -> None:
+        """However they are written, and wherever they stand."""
+        for source in (
+            "import tcplab.server.settings",
+            "import os, tcplab.client as c",
+            "from tcplab.server import settings",
+            "from tcplab.server.settings import Settings",
+            "from tcplab import server",
+            "from ..server.settings import Settings",
+            "from .. import server",
+            "if TYPE_CHECKING:\n from tcplab.server import settings",
+            "def f():\n from tcplab.testing import Peer",
+            "from tcplab.policies import admission",
+            "from tcplab.elsewhere import x",
+        ):
+            self.assertEqual(self.found(wrongWayImports, source, "protocols/x.py"), 1, source)
+        for source in (
+            "from tcplab import __version__",
+            "from tcplab.wire.texts import ACK",
+            "from tcplab.protocols.echo import Echo",
+            "from . import echo",
+            "from .echo import Echo",
+            "from ..reactor import port",
+            "import twisted.internet",
+        ):
+            self.assertEqual(self.found(wrongWayImports, source, "protocols/x.py"), 0, source)
+
+    def test_order(self) -> None:
+        """The ground floor sees nobody; the top sees all."""
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.reactor.tls", "wire/x.py"), 1)
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.protocols", "server/x.py"), 0)
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.client", "server/x.py"), 1)
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.protocols", "policies/x.py"), 1)
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.client", "tap.py"), 0)
+        self.assertEqual(self.found(wrongWayImports, "import tcplab.server.x", "testing/x.py"), 0)
+        self.assertEqual(self.found(twistedImports, "from twisted.logger import Logger"), 1)
+
+    def test_reactors(self) -> None:
+        """At import time, wherever that is; not in a function that runs later."""
+        for source in (
+            "from twisted.internet import reactor",
+            "from twisted.internet import defer, reactor as r",
+            "import twisted.internet.reactor",
+            "try:\n from twisted.internet import reactor\nexcept E: pass",
+            "class C:\n from twisted.internet import reactor",
+        ):
+            self.assertEqual(self.found(earlyReactors, source), 1, source)
+        late = "def f():\n from twisted.internet import reactor"
+        self.assertEqual(self.found(earlyReactors, late), 0)
+
+    def test_all(self) -> None:
+        """A name too many, too few, or twice."""
+        imports = "from a import b, _c\nfrom d import e as f\n"
+        self.assertEqual(self.found(wrongNamesForAll, imports + "__all__ = ['b', 'f']"), 0)
+        self.assertEqual(self.found(wrongNamesForAll, "__version__ = '1'"), 0)
+        for wrong in ("['b']", "['b', 'e', 'f']", "['b', 'f', 'b']", "[]"):
+            self.assertEqual(self.found(wrongNamesForAll, imports + f"__all__ = {wrong}"), 1)
+
+    def test_tests(self) -> None:
+        """Tests that only one of the two runners finds, or that never run."""
+        self.assertEqual(self.found(plainTests, "def test_it(): pass"), 1)
+        self.assertEqual(self.found(plainTests, "async def test_it(): pass"), 1)
+        self.assertEqual(self.found(plainTests, "class T:\n def test_it(self): pass"), 1)
+        shared = "class A:\n def test_it(self): pass\nclass T(A, TestCase): pass"
+        self.assertEqual(self.found(plainTests, shared), 0)
+        self.assertEqual(self.found(plainTests, "class T(TestCase):\n def test_it(s): pass"), 0)
+        forgotten = "class T(SynchronousTestCase):\n async def test_it(self): pass\n"
+        self.assertEqual(self.found(forgottenCoroutines, forgotten), 1)
+        inherited = "class A(SynchronousTestCase): pass\nclass T(A):\n async def test_it(s): pass"
+        self.assertEqual(self.found(forgottenCoroutines, inherited), 1)
+        awaited = "class T(TestCase):\n async def test_it(self): pass\n"
+        self.assertEqual(self.found(forgottenCoroutines, awaited), 0)
+        self.assertEqual(self.found(sleeps, "import time\ndef f():\n time.sleep(1)"), 1)
+        self.assertEqual(self.found(sleeps, "from time import sleep"), 1)
+        self.assertEqual(self.found(sleeps, "import time\ntime.monotonic()"), 0)
+
+    def test_texts(self) -> None:
+        """Files that are too long, and docstrings in another language."""
+        folder = Path(tempfile.mkdtemp(prefix="tcplab"))
+        self.addCleanup(shutil.rmtree, folder)
+        for rule, text, wrong in (
+            (tooLong, "x = 1\n" * LONGEST_FILE, 0),
+            (tooLong, "x = 1\n" * (LONGEST_FILE + 1), 1),
+            (epytext, '"""See L' + '{twisted.logger}."""', 1),
+            (epytext, '"""See C' + '{None}."""', 1),
+            (epytext, '"""\n    @param' + ' x: it.\n"""', 1),
+            (epytext, '"""See `twisted.logger`, ``None``; f"{x}" """\n@decorated\ndef f(): ...', 0),
+        ):
+            path = folder / "text.py"
+            path.write_text(text)
+            self.assertEqual(len(list(rule(path, parsed(path)))), wrong, text[:40])

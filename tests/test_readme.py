@@ -1,0 +1,218 @@
+"""The pages say what is: every file, name, option, program and command in them is checked."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import unittest
+from configparser import ConfigParser
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.client.options import HELP
+from tcplab.client.outcomes import Outcome
+from tcplab.protocols import Conversation
+from tcplab.protocols.factory import settingsOf
+from tcplab.server.behaviours import BEHAVIOURS
+from tcplab.server.settings import DEFAULT_BEHAVIOUR, DEFAULT_INTERFACE, DEFAULT_PORT
+from tcplab.tap import Options
+from tcplab.testing import connected
+from tcplab.wire.framing import FRAMINGS
+from tests.pages import PAGES, literals, page, programs, section, table
+from tests.running import ROOT
+
+README = page("README.rst")
+
+
+class ValidTests(SynchronousTestCase):
+    def test_everyPageIsReStructuredText(self) -> None:
+        try:
+            from docutils.core import publish_doctree
+        except ImportError:
+            raise unittest.SkipTest("docutils is not installed") from None
+        strictly = {"report_level": 1, "halt_level": 1, "syntax_highlight": "none"}
+        for name in PAGES:
+            publish_doctree(page(name), name, settings_overrides=strictly)
+
+    def test_everyFileThatIsNamedIsThere(self) -> None:
+        for name in PAGES:
+            for path in _paths(name):
+                self.assertTrue((ROOT / path).exists(), f"{name} names {path}")
+
+    def test_theFirstScreenHasItAll(self) -> None:
+        first = README.partition(".. contents::")[0]
+        self.assertLess(len(first.splitlines()), 75)
+        for word in ("make serve", "make test", "pip install", "Got the message:hi", "class Shout"):
+            self.assertIn(word, first)
+
+
+def _paths(name: str) -> list[str]:
+    """Find what reads like a file of the project, and the targets of links."""
+    text = page(name)
+    rooms = "tcplab|tests|examples|docs|twisted|benchmarks"
+    named = [each for each in literals(text) if re.fullmatch(rf"(?:{rooms})/[\w./]*", each)]
+    named += [
+        each for each in literals(text) if re.fullmatch(r"[A-Z]+\.rst|LICENSE|\.ci/\w+", each)
+    ]
+    folder = name.rpartition("/")[0]
+    linked = re.findall(r"<(?!http)([\w./]+)>`_", text)
+    made_up = {"tcplab/protocols/reverse.py", "tests/protocols/test_reverse.py"}
+    return sorted({*named, *(f"{folder}/{each}" for each in linked)} - made_up)
+
+
+class NamesTests(SynchronousTestCase):
+    """What can be typed is what the tables say."""
+
+    def first(self, title: str, heading: str = "") -> list[str]:
+        return [literals(row[0])[0] for row in table(section(README, title), heading)]
+
+    def test_behaviours(self) -> None:
+        self.assertEqual(self.first("Behaviours"), list(BEHAVIOURS))
+
+    def test_framings(self) -> None:
+        sentence = section(README, "Behaviours").partition("``framing`` is one of")[2]
+        self.assertEqual(literals(sentence)[: len(FRAMINGS)], list(FRAMINGS))
+
+    def test_optionsOfTheServer(self) -> None:
+        options = Options()
+        known = {f"--{name.removesuffix('=')}" for name in options.longOpt if len(name) > 2}
+        known |= {f"-{name}" for name in options.shortOpt.replace(":", "")}
+        told = {each for row in table(section(README, "The server")) for each in literals(row[0])}
+        self.assertEqual(told, {each for each in known if each not in _EVERYWHERE})
+
+    def test_defaultsOfTheServer(self) -> None:
+        told = re.findall(r"\[(\S+)\]", section(README, "The server").partition("A SPEC")[0])
+        usual = f"{Conversation.lingerTimeout:g}"
+        self.assertEqual(told, [DEFAULT_PORT, DEFAULT_INTERFACE, DEFAULT_BEHAVIOUR, usual])
+
+    def test_optionsOfTheClient(self) -> None:
+        rows = table(section(README, "The client"), "The options:")
+        told = {each for row in rows for each in literals(row[0])}
+        self.assertEqual(told, set(re.findall(r"(?<!\S)--?[a-z][\w-]*", HELP)))
+
+    def test_exitCodes(self) -> None:
+        rows = table(section(README, "The client"), "The first word")
+        told = {literals(row[0])[0]: int(row[1]) for row in rows}
+        self.assertEqual(told, {each.name: each.value for each in Outcome})
+
+    def test_everyOptionInTheTextIsOne(self) -> None:
+        known = {f"--{name.removesuffix('=')}" for name in Options().longOpt}
+        known |= set(re.findall(r"--[a-z][\w-]*", HELP)) | {"--behavior", "--log-format"}
+        told = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README))
+        self.assertEqual(told - known, set())
+
+    def test_causes(self) -> None:
+        source = "".join(path.read_text() for path in (ROOT / "tcplab").rglob("*.py"))
+        given = re.findall(r'(?:because\([^)]*|abort\(|why = |"because", )"([\w-]+)"', source)
+        self.assertEqual(self.first("What the log says"), _inOrder(given, self))
+
+    def test_rooms(self) -> None:
+        drawn = re.findall(r"^      (\w+)/ ", section(README, "The house"), re.MULTILINE)
+        rooms = {each.parent.name for each in (ROOT / "tcplab").glob("*/__init__.py")}
+        self.assertEqual(set(drawn), rooms)
+
+    def test_hooksAndSettings(self) -> None:
+        own = section(README, "Writing your own")
+        for hook in self.first("Writing your own"):
+            self.assertTrue(callable(getattr(Conversation, hook)), hook)
+        settings = literals(own.partition("Its settings are class attributes:")[2])
+        self.assertEqual(sorted(settings[:5]), sorted(settingsOf(Conversation)))
+
+    def test_dependencies(self) -> None:
+        config = ConfigParser()
+        config.read(ROOT / "setup.cfg")
+        wanted = config["options"]["install_requires"]
+        wanted += "".join(config["options.extras_require"].values())
+        text = section(README, "Dependencies")
+        told = [
+            name
+            for each in text.split("\n\n")
+            if each.startswith("=")
+            for name in (literals(row[0])[0] for row in table(each + "\n\n"))
+        ]
+        self.assertEqual(sorted(told), sorted(re.findall(r"^[\w\[\]-]+", wanted, re.MULTILINE)))
+
+
+_EVERYWHERE = {"--help", "--version", "-h"}
+
+
+def _inOrder(given: list[str], test: SynchronousTestCase) -> list[str]:
+    """Return the causes that the code gives, in the order of the table."""
+    order = ["linger-timeout", "unread", "error", "handshake", "handshake-timeout"]
+    test.assertEqual(set(given), set(order))
+    return order
+
+
+class ProgramsTests(SynchronousTestCase):
+    """Every program in the pages works."""
+
+    def setUp(self) -> None:
+        self.patch(sys, "path", [str(ROOT / "examples"), *sys.path])
+        self.addCleanup(sys.modules.pop, "shout", None)
+
+    def made(self, number: int, name: str = "README.rst") -> dict[str, Any]:
+        names: dict[str, Any] = {"__name__": "page"}
+        exec(compile(programs(page(name))[number], name, "exec"), names)
+        return names
+
+    def test_thereAreNoOthers(self) -> None:
+        self.assertEqual(len(programs(README)), 6)
+        self.assertEqual(len(programs(page("CONTRIBUTING.rst"))), 2)
+
+    def test_sixLines(self) -> None:
+        lines = [line for line in programs(README)[0].splitlines() if line]
+        self.assertEqual(len(lines), 6)
+        peer = connected(self.made(0)["Shout"])
+        peer.write(b"hi\nthe")
+        self.assertEqual(peer.value(), b"say something\nHI\n")
+
+    def test_sixLinesAreTheExample(self) -> None:
+        example = (ROOT / "examples" / "shout.py").read_text()
+        for line in programs(README)[0].splitlines():
+            self.assertIn(line, example)
+
+    def test_settingsOfAFactory(self) -> None:
+        peer = connected(self.made(1)["factory"])
+        peer.write(b"hi\r\n")
+        self.assertEqual(peer.value(), b"louder\r\nHI\r\n")
+
+    def test_dialogueOfAServer(self) -> None:
+        peer = connected(self.made(2)["Recipe"])
+        peer.write(b"Ada\n")
+        self.assertEqual(peer.value(), b"What is your name?\nHello, Ada!\n")
+        self.assertTrue(peer.ended)
+
+    def test_dialogueOfAClient(self) -> None:
+        ask = self.made(3)["Ask"]()
+        peer = connected(ask)
+        finished = ask.whenFinished()
+        peer.write(b"What is your name?\n")
+        self.assertEqual(peer.value(), b"Ada\n")
+        peer.finish(b"Hello, Ada!\n")
+        self.assertEqual(self.successResultOf(finished), b"Hello, Ada!")
+
+    def test_sharedState(self) -> None:
+        room = self.made(4)["ChatRoom"]()
+        ada, bob = connected(room), connected(room)
+        ada.write(b"hi\n")
+        self.assertEqual((ada.value(), bob.value()), (b"hi\n", b"hi\n"))
+        ada.finish()
+        self.assertEqual(len(room.members), 1)
+
+    def passes(self, case: type[unittest.TestCase]) -> None:
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+        self.assertGreater(result.testsRun, 1)
+        self.assertEqual([*result.errors, *result.failures], [])
+
+    def test_testsOfYourOwn(self) -> None:
+        self.passes(self.made(5)["ShoutTests"])
+
+    def test_behaviourInFiveMinutes(self) -> None:
+        module = types.ModuleType("tcplab.protocols.reverse")
+        sys.modules[module.__name__] = module
+        self.addCleanup(sys.modules.pop, module.__name__)
+        exec(programs(page("CONTRIBUTING.rst"))[0], vars(module))
+        self.passes(self.made(1, "CONTRIBUTING.rst")["ReverseTests"])

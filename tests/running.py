@@ -65,16 +65,17 @@ class Server:
     """
 
     def __init__(self, command: str, folder: Path, port: Callable[[Server], str]) -> None:
-        self._log = tempfile.NamedTemporaryFile(dir=folder, suffix=".log")  # noqa: SIM115
+        log, self._log = tempfile.mkstemp(".log", dir=folder)
         self._process = subprocess.Popen(
             f"exec {command}",
             shell=True,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
+            stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env=environment(),
         )
+        os.close(log)
         self.port = int(self._awaited(lambda: port(self)))
 
     def _awaited(self, ask: Callable[[], str]) -> str:
@@ -94,7 +95,7 @@ class Server:
     @property
     def output(self) -> str:
         """All that it has printed so far."""
-        return Path(self._log.name).read_text()
+        return Path(self._log).read_text()
 
     def stop(self) -> int:
         """End it, and return its status."""

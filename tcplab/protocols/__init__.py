@@ -8,7 +8,8 @@ What a peer says: subclass `Conversation`, or `Dialogue` if it reads best from t
 """
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
+from tcplab.protocols.dialogue import Dialogue
+from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack, Greeting

@@ -12,27 +12,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.reactor.beneath import clockOf
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
 
 log = Logger()
-
-
-class DialogueOver(Exception):
-    """There is no more to converse about; leaving ``converse`` by it is an ordinary polite end."""
-
-
-class PeerFinished(DialogueOver):
-    """The peer has finished: what was awaited will never come."""
-
-
-class PeerSilent(DialogueOver):
-    """The peer said nothing, or not enough, in time."""
-
-
-class Draining(DialogueOver):
-    """The server wants to end, and no whole message is here."""
 
 
 class Dialogue(Conversation):
@@ -182,7 +167,7 @@ class Dialogue(Conversation):
             raise CancelledError
         if self.flow.congested and self.flow.lent is None:
             return None
-        message = self.framing.next()
+        message: bytes | None = self.framing.next()
         if message is None and self.peerFinished:
             message = self._last()
         if message is None and self._draining:
@@ -190,7 +175,7 @@ class Dialogue(Conversation):
         return message
 
     def _last(self) -> bytes:
-        tail = None
+        tail: bytes | None = None
         try:
             if not getattr(self.transport, "truncated", False):
                 tail = self.framing.finish()
@@ -214,7 +199,7 @@ class Dialogue(Conversation):
     def _answer(self, answer: bytes | Failure) -> None:
         asking, self._asking = self._asking, None
         if asking is not None:
-            asking.callback(answer)  # type: ignore[arg-type]
+            asking.callback(answer)
 
     def _within(self, deferred: Deferred[Any], timeout: float | None) -> Deferred[Any]:
         if timeout is not None:
@@ -243,7 +228,7 @@ class Dialogue(Conversation):
         self._outcome, self._conversing = failure, None
         if failure.check(DialogueOver):
             self.hangUp()
-        elif failure.check(FramingError):
+        elif isinstance(failure.value, FramingError):
             self._misunderstood(failure.value)
         elif not (self._isOver and failure.check(CancelledError)):
             log.failure("{name} failed", failure, name=type(self).__name__)

@@ -38,6 +38,7 @@ class ConversationFactory(Factory):
     :param protocol: the `Conversation` to build.
     :param settings: class attributes of it, by name.
     :raises TypeError: there is no such setting.
+    :raises FramingError: the greeting cannot be said in this framing.
     """
 
     noisy = False
@@ -49,12 +50,14 @@ class ConversationFactory(Factory):
                 raise TypeError(
                     f"{protocol.__name__} has no setting {name!r}; it has {', '.join(allowed)}"
                 )
-        self.protocol = protocol
+        framing = settings.get("framing", protocol.framing)
+        framing.frame(settings.get("greeting", protocol.greeting))  # now, not to every peer
+        self.protocol: Any = protocol
         self.settings = settings
 
     def buildProtocol(self, addr: IAddress | None) -> Conversation:
         """Build one conversation."""
-        conversation = self.protocol()
+        conversation: Conversation = self.protocol()
         conversation.factory = self
         for name, value in self.settings.items():
             setattr(conversation, name, value)
@@ -62,4 +65,4 @@ class ConversationFactory(Factory):
 
     def logPrefix(self) -> str:
         """Log under the name of what is served."""
-        return self.protocol.__name__
+        return str(self.protocol.__name__)

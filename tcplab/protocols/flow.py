@@ -12,7 +12,7 @@ from zope.interface import implementer
 from tcplab.reactor.beneath import unsent
 
 if TYPE_CHECKING:
-    from tcplab.protocols.conversation import Conversation
+    from tcplab.protocols.machinery import Machinery
 
 
 @implementer(IPushProducer)
@@ -41,7 +41,7 @@ class Flow:
         "lent",
     )
 
-    def __init__(self, conversation: Conversation, transport: Any) -> None:
+    def __init__(self, conversation: Machinery, transport: Any) -> None:
         self._conversation = conversation
         self._transport = transport
         self._held = self._stopped = False

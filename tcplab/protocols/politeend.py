@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, speaker, unsent
+from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, speaker, underway
 
 if TYPE_CHECKING:
-    from tcplab.protocols.conversation import Conversation
+    from tcplab.protocols.machinery import Machinery
 
 
 class PoliteEnd:
@@ -21,12 +21,12 @@ class PoliteEnd:
     :ivar begun: we have decided to end; nothing that comes is delivered any more.
     """
 
-    __slots__ = ("_conversation", "_timer", "_unsent", "begun")
+    __slots__ = ("_conversation", "_timer", "_underway", "begun")
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Machinery) -> None:
         self._conversation = conversation
         self._timer: Any = None
-        self._unsent: int | None = None
+        self._underway = 0
         self.begun = False
 
     # When to end
@@ -106,10 +106,10 @@ class PoliteEnd:
     def _lingered(self) -> None:
         self._timer = None
         transport = self._conversation.transport
-        left = unsent(transport)
-        if left and left != self._unsent:
-            # It reads, slowly: only a peer that does nothing at all is aborted.
-            self._unsent = left
+        left = underway(transport)
+        if left and left != self._underway:
+            # It reads, slowly: our last words are still on their way, and a reset would take them.
+            self._underway = left
             self._startTimer(self._lingered)
         else:
             because(transport, "linger-timeout")

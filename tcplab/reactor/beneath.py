@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import Any
 
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -45,11 +48,21 @@ def unsent(transport: Any) -> int | None:
         return None
 
 
+def underway(transport: Any) -> int:
+    """Count the bytes that the peer's kernel has not taken yet: here, in our kernel, on the way."""
+    waiting = unsent(transport) or 0
+    try:
+        queued = fcntl.ioctl(lowest(transport).socket, termios.TIOCOUTQ, b"\0\0\0\0")
+    except (AttributeError, OSError, TypeError, ValueError):
+        return waiting  # no socket, or none of the kernel's
+    return waiting + int(struct.unpack("i", queued)[0])
+
+
 def clockOf(transport: Any) -> Any:
     """Return the reactor that runs a transport; the global one where it does not say."""
     reactor = getattr(lowest(transport), "reactor", None)
     if reactor is None:
-        from twisted.internet import reactor as reactor  # type: ignore[no-redef]
+        from twisted.internet import reactor as reactor
     return reactor
 
 

@@ -64,9 +64,8 @@ class Corked:
             self.protocol.dataReceived(data)
         finally:
             corked, self._corked = self._corked, 0
-        if corked == 2 and self.connected and not self._aborting:
-            if self.dataBuffer or not self._tempDataLen or not self._sendAll():
-                self.reactor.addWriter(self)
+        if corked == 2:
+            self.uncork()
         return None
 
     def write(self: Any, data: bytes) -> None:
@@ -158,7 +157,7 @@ class CorkedUnix(Corked):
 
     doRead = unix.Server.doRead  # takes descriptors from the socket as well
 
-    def _dataReceived(self: Any, data: bytes) -> Any:
+    def _dataReceived(self: Any, data: bytes | None) -> Any:
         if not data:
             self.endedBy("peer")
             return main.CONNECTION_DONE

@@ -149,13 +149,13 @@ class _Greeting:
 class EagerPort(_Greeting, tcp.Port):
     """A TCP port."""
 
-    transport = TCPServer
+    transport: Any = TCPServer
 
 
 class EagerUnixPort(_Greeting, unix.Port):
     """A Unix port."""
 
-    transport = UnixServer
+    transport: Any = UnixServer
 
 
 def install() -> None:

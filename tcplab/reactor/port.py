@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, succeed
@@ -55,15 +55,16 @@ class Listener:
             self._accepted(transport, handshake)
             return transport
 
-        port.transport = accept
+        port.transport = cast(Any, accept)  # Twisted only calls it
         return True
 
     def _accepted(self, transport: Any, handshake: bool) -> None:
         transport.listener = self
         if isinstance(transport, UnixServer):
             # Its peer may have no name, or have chosen any.
-            name = escape(os.fsencode(transport.hostname or b"unix"))
-            transport.logstr = transport.logstr.removesuffix(str(transport.hostname)) + name
+            hostname: Any = transport.hostname
+            name = escape(os.fsencode(hostname or b"unix"))
+            transport.logstr = transport.logstr.removesuffix(str(hostname)) + name
         transport.accepted = transport.reactor.seconds()
         transport.setTcpNoDelay(True)  # an answer leaves whole: nothing is won by waiting for more
         self.connections.add(transport)

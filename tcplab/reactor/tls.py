@@ -10,6 +10,7 @@ that ``tests.reactor.test_tls`` names one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
@@ -34,6 +35,9 @@ class HalfClosingTLS(BufferingTLSTransport):
     """
 
     truncated = False
+    transport: Any
+    wrappedProtocol: Any
+    write: Any
     _peerFinished = False
     _writeFinished = False
 
@@ -140,10 +144,8 @@ class HalfClosingTLS(BufferingTLSTransport):
         if self._appSendBuffer or self._producer is not None:
             return
         self._tell("endedBy", "server")
-        try:
+        with suppress(Error):  # as in TLSMemoryBIOProtocol._shutdownTLS
             self._tlsConnection.shutdown()
-        except Error:
-            pass  # as in TLSMemoryBIOProtocol._shutdownTLS
         self._flushSendBIO()
         self.transport.loseWriteConnection()
 
@@ -197,13 +199,14 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
 
     :raises RuntimeError: something stands between the two already.
     """
-    above = getattr(transport, "protocol", None)
+    above: Any = getattr(transport, "protocol", None)
     # Client endpoints leave a wrapper between, which has done its work once we are connected.
     if above is not protocol and getattr(above, "_wrappedProtocol", None) is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
     # Whoever connected is the client, as in ITLSTransport.startTLS.
-    factory = TLSFactory(contextFactory, transport._tlsClientDefault, None, transport.reactor)
-    tls = HalfClosingTLS(factory, protocol, False)
+    nothing: Any = None  # to be wrapped: the protocol is there already
+    factory = TLSFactory(contextFactory, transport._tlsClientDefault, nothing, transport.reactor)
+    tls = HalfClosingTLS(factory, protocol, _connectWrapped=False)
     transport.protocol = tls
     return tls
 

@@ -79,7 +79,7 @@ class _Watched:
         """Reset the connection; what was written and not sent is dropped."""
         if self.connected:
             self.endedBy("server")
-        super().abortConnection()
+        super().abortConnection()  # type: ignore[misc]
 
     # How it ended
 
@@ -90,7 +90,7 @@ class _Watched:
         connection, how = self.connection, self._how(reason)
         self.endedBy("peer" if self.errno or reason.check(error.ConnectionLost) else "server")
         try:
-            super().connectionLost(reason)
+            super().connectionLost(reason)  # type: ignore[misc]
         finally:
             self.listener.closed(self, connection, self._ending(reason, how))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet import tcp, unix
 
 from tcplab.reactor.corked import Accepted, Corked, CorkedUnix
@@ -33,5 +35,5 @@ class TCPConnector(tcp.Connector):
 class UnixConnector(unix.Connector):
     """Makes Unix connections."""
 
-    def _makeTransport(self) -> UnixClient:
+    def _makeTransport(self) -> Any:
         return UnixClient(self.address, self, self.reactor, self.checkPID)

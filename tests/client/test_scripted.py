@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.outcomes import Outcome
-from tcplab.client.script import ExpectText, Script, Send, Step
+from tcplab.client.script import ExpectPattern, ExpectText, Script, Send, Step
 from tcplab.client.scripted import ScriptedCall
 from tcplab.testing import Peer, connected
 from tests.client.calling import MemoryConsole, ended, outcome
@@ -104,6 +106,13 @@ class WaitingInVainTests(Scripted):
         self.play(ExpectText(b"hello")).finish(b"bye")
         self.assertEnded(
             Outcome.UNEXPECTED, "expected 'hello', but 'bye' came before the server finished"
+        )
+
+    def test_anExpressionIsNamedAsSuch(self) -> None:
+        self.play(ExpectPattern(re.compile(b"^2\\d\\d "))).finish(b"554 no\r\n")
+        self.assertEnded(
+            Outcome.UNEXPECTED,
+            r"expected a match of '^2\\d\\d ', but '554 no\r\n' came before the server finished",
         )
 
     def test_whatCameIsPrintedAllTheSame(self) -> None:

@@ -1,0 +1,213 @@
+"""
+What drives a conversation: it calls the hooks, and sees to it that they can do no harm.
+
+Nothing here is meant to be overridden, except by `Dialogue`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcplab.protocols.flow import Flow
+from tcplab.protocols.politeend import PoliteEnd
+from tcplab.reactor.beneath import because, lowest, secured
+from tcplab.wire.framing import FramingError, Stream
+
+log = Logger()
+
+_HOOKS = (
+    "connectionMade",
+    "messageReceived",
+    "readConnectionLost",
+    "connectionDraining",
+    "connectionLost",
+)
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
+class Machinery(Protocol):
+    """
+    The part of a `Conversation` that its subclasses need not know.
+
+    :ivar flow: its flow control.
+    :ivar begun: the hooks have been called: the handshake is through.
+    :ivar peerFinished: the peer will say nothing more.
+    :ivar attention: asked before data is taken, and says whether it is; ``None`` while there is
+        nothing special.
+    """
+
+    if TYPE_CHECKING:  # what Conversation says
+        greeting: bytes
+        framing: Any
+        lingerTimeout: float
+        clock: IReactorTime | None
+
+        def messageReceived(self, message: bytes) -> None: ...
+        def readConnectionLost(self) -> None: ...
+        def send(self, message: bytes) -> None: ...
+        def write(self, data: bytes) -> None: ...
+        def hangUp(self) -> None: ...
+        def abort(self, why: str | None = None) -> None: ...
+
+    transport: Any
+    flow: Flow
+    begun = False
+    peerFinished = False
+    attention: Callable[[], bool] | None = None
+    _delivering = False
+    _direct = True
+    _inputOver = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _HOOKS:
+            if inspect.iscoroutinefunction(getattr(cls, name, None)):
+                raise TypeError(f"{cls.__name__}.{name} is a coroutine: use Dialogue for that")
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """Begin on a transport of any kind."""
+        self.connected = 1
+        self.framing = self.framing()
+        self._end = PoliteEnd(self)
+        # In front of the hooks, so that none needs super(); gone when the connection is.
+        self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
+        self.connectionLost = self._lost  # type: ignore[method-assign]
+        self._speakThrough(transport)
+        if not isinstance(transport, TLSMemoryBIOProtocol):
+            self._begin()
+
+    def _speakThrough(self, transport: Any) -> None:
+        self.transport = transport
+        self.flow = Flow(self, transport)
+        # A subclass's habitual transport.loseConnection() is a polite end too.
+        transport.loseConnection = self._end.loseConnection
+
+    def handshakeCompleted(self) -> None:
+        """TLS is through: begin."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.begun = True
+        if secured(self.transport) and not isinstance(self.transport, TLSMemoryBIOProtocol):
+            # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
+            # TLS, and a registered producer would be paused by that, so that nothing were read.
+            self.attention = self._handshakeOver
+        else:
+            self.flow.start()
+        self._attempt(self._greet)
+
+    def _greet(self) -> None:
+        if self.greeting:
+            self.send(self.greeting)
+        self.connectionMade()
+
+    def _handshakeOver(self) -> bool:
+        self.attention = None
+        self.flow.start()
+        return True
+
+    def _attempt(self, hook: Callable[..., object], *args: object) -> None:
+        try:
+            hook(*args)
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        log.failure("{name} failed", name=type(self).__name__, log_system=self._logPrefix())
+        self.abort("error")
+
+    def _logPrefix(self) -> str:
+        return str(getattr(lowest(self.transport), "logstr", type(self).__name__))
+
+    # What comes
+
+    def dataReceived(self, data: bytes) -> None:
+        """Cut what came into messages and deliver them."""
+        if self.attention is not None and not self.attention():
+            return
+        if self.framing.__class__ is Stream and self._direct and not self.flow.congested:
+            # The same, for what is a message as it stands: the way of most bytes.
+            try:
+                self.messageReceived(data)
+            except Exception:
+                self._failed()
+        else:
+            self.framing.feed(data)
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Deliver what has come, one whole message at a time, while the peer takes the answers."""
+        if self._delivering:
+            return  # the hook that runs now wrote so much that we were paused and resumed
+        self._delivering = True
+        try:
+            while not self._end.begun and (not self.flow.congested or self.flow.lent):
+                message = self.framing.next()
+                if message is not None:
+                    self.messageReceived(message)
+                elif self.peerFinished and not self._inputOver:
+                    self._endInput()
+                else:
+                    break
+        except FramingError as error:
+            self._misunderstood(error)
+        except Exception:
+            self._failed()
+        finally:
+            self._delivering = False
+
+    def _misunderstood(self, error: FramingError) -> None:
+        log.warn("{error}", error=str(error), log_system=self._logPrefix())
+        because(self.transport, "error")
+        self.hangUp()
+
+    def _peerFinishes(self) -> None:
+        if self.peerFinished:
+            return
+        self.peerFinished = True
+        if self._end.begun:
+            self._end.peerFinished()
+        else:
+            self.deliver()
+
+    def _endInput(self) -> None:
+        self._inputOver = True
+        # On TLS a FIN without close_notify may have cut the last line: it is no message then.
+        truncated = getattr(self.transport, "truncated", False)
+        tail = None if truncated else self.framing.finish()
+        if tail is not None:
+            self.messageReceived(tail)
+        if not self._end.begun:
+            type(self).readConnectionLost(self)
+
+    # The end
+
+    def writeConnectionLost(self) -> None:
+        """Our FIN has been sent."""
+        self._end.finishSent()
+
+    def producerFinished(self) -> None:
+        """Another producer has given the flow back."""
+        self._end.producerFinished()
+
+    def _lost(self, reason: Failure = connectionDone) -> None:
+        del self.readConnectionLost, self.connectionLost
+        del self.transport.loseConnection
+        self._end.over()
+        self.flow.over(reason)
+        if self.begun:
+            self._attempt(self.connectionLost, reason)

@@ -237,7 +237,7 @@ class OverTests(SynchronousTestCase):
         class Bad(Keep):
             async def say(self) -> Any:
                 await self.receive()
-                1 / 0
+                raise ZeroDivisionError
 
         peer = connected(Bad())
         peer.write(b"x\n")

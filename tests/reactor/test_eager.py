@@ -1,0 +1,111 @@
+"""Tests for `tcplab.reactor.eager`; Twisted's own suites run over it elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.logger import globalLogPublisher
+from twisted.python import log
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tcplab.reactor import eager
+
+
+class InstallTests(SynchronousTestCase):
+    """install() makes it the global reactor."""
+
+    def setUp(self) -> None:
+        self.installed: list[Any] = []
+        self.patch(eager, "installReactor", self.installed.append)
+
+    def test_known(self) -> None:
+        """On a Twisted that it knows."""
+        eager.install()
+        self.assertIsInstance(self.installed[0], eager.EagerReactor)
+
+    def test_unknown(self) -> None:
+        """On another the epoll reactor serves, and one line says why."""
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.patch(eager, "missing", lambda: ["Connection._gone"])
+        eager.install()
+        self.assertIs(type(self.installed[0]), EPollReactor)
+        (warning,) = (each for each in events if "using its epoll reactor" in each["log_format"])
+        self.assertEqual(warning["names"], "Connection._gone")
+
+
+class Greets(Protocol):
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello ")
+        self.transport.write(b"there")
+
+    def dataReceived(self, data: bytes) -> None:
+        log.msg("heard", heard=True)
+        self.transport.loseConnection()
+
+
+class RunTests(SynchronousTestCase):
+    """A reactor of our own, run to its end."""
+
+    def setUp(self) -> None:
+        self.reactor = eager.EagerReactor()
+        self.addCleanup(self.reactor.disconnectAll)
+
+    def run_(self, client: Any) -> None:
+        factory = Factory.forProtocol(Greets)
+        factory.noisy = False
+        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.sock = socket.socket()
+        self.addCleanup(self.sock.close)
+        self.sock.settimeout(10)
+        self.sock.connect(("127.0.0.1", port.getHost().port))
+        self.reactor.callInThread(client)
+        self.reactor.run(installSignalHandlers=False)
+
+    def test_greetingLeavesAtOnce(self) -> None:
+        """What makeConnection writes is one segment."""
+        seen: list[bytes] = []
+
+        def client() -> None:
+            seen.append(self.sock.recv(100))
+            self.reactor.callFromThread(self.reactor.stop)
+
+        self.run_(client)
+        self.assertEqual(seen, [b"hello there"])
+
+    def test_logPrefix(self) -> None:
+        """A message that is logged while bytes are read stands under the connection's name."""
+        events: list[Any] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+
+        def client() -> None:
+            self.sock.recv(100)
+            self.sock.send(b"x")
+            self.sock.recv(100)
+            self.reactor.callFromThread(self.reactor.stop)
+
+        self.run_(client)
+        (heard,) = (each for each in events if "heard" in each)
+        self.assertEqual(heard["system"], "Greets,0,127.0.0.1")
+
+
+class PluginTests(TestCase):
+    """Twisted's programs know it by name."""
+
+    async def run_(self, *command: str) -> str:
+        out, err, code = await getProcessOutputAndValue(
+            sys.executable, ["-m", *command], env={"PATH": "/usr/bin:/bin"}
+        )
+        self.assertEqual((err, code), (b"", 0))
+        return out.decode()
+
+    async def test_help(self) -> None:
+        """twist and trial offer it."""
+        self.assertIn("eager", await self.run_("twisted.trial", "--help-reactors"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -116,7 +118,8 @@ class Options(UsageOptions):
             )
 
     def postOptions(self) -> None:
-        """Make the settings, and leave out the pid file where nobody needs it."""
+        """Choose the reactor, make the settings, leave out the pid file where nobody needs it."""
+        _chooseReactor()
         self.settings = fromWords(
             port=self["port"],
             interface=self["interface"],
@@ -128,6 +131,14 @@ class Options(UsageOptions):
         )
         if self.parent is not None and (self.parent.get("nodaemon") or self.parent.get("debug")):
             _leaveOutPidFile(self.parent)
+
+
+def _chooseReactor() -> None:
+    # twistd and twist have acted on --reactor by now: where there is none yet, it is ours to choose.
+    if "twisted.internet.reactor" not in sys.modules and hasattr(select, "epoll"):
+        from tcplab.reactor import eager
+
+        eager.install()
 
 
 def _leaveOutPidFile(twistd: Any) -> None:

@@ -54,7 +54,8 @@ class Signals(Commands):
 
 class Background(Commands):
     async def test_daemon(self) -> None:
-        parent = self.start(*DAEMON, "tcplab", "--port", "0", "--port-file", "ports")
+        words = ("--port", "0", "--serve", "ack@unix:s", "--port-file", "ports")
+        parent = self.start(*DAEMON, "tcplab", *words)
         self.assertEqual(await parent.ended(), 0, parent.err)
         self.assertEqual(parent.out + parent.err, "")
         pid = int(self.read("twistd.pid"))
@@ -66,7 +67,11 @@ class Background(Commands):
         port = int(log.partition("serving lab on tcp 127.0.0.1:")[2].partition(" ")[0])
         answer = await self.talk(self.connect(port), b"x" * 300_000)
         self.assertEqual(answer, b"You are connected!" + b"x" * 300_000)
-        self.assertEqual(self.read("ports"), f"lab 127.0.0.1 {port}\n")
+        path = os.path.join(self.folder, "s")
+        self.assertEqual(self.read("ports"), f"lab 127.0.0.1 {port}\nack unix {path}\n")
+        another = self.start(*TWISTD, "tcplab", "--serve", "ack@unix:s")
+        self.assertEqual(await another.ended(), 1)
+        self.assertIn(f"another process serves on {path}", another.err)
         os.kill(pid, signal.SIGTERM)
         ended, _, _ = await deferToThread(select.select, [ending], [], [], PATIENCE)
         self.assertEqual(ended, [ending])

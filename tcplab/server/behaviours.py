@@ -17,6 +17,7 @@ from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import SettingsError
 from tcplab.server.spec import Spec
 from tcplab.server.values import framingOf, hintsOf, kindOf, valueOf
+from tcplab.wire.framing import FramingError
 
 #: The names of the command line, and the classes of :mod:`tcplab.protocols` they stand for.
 BEHAVIOURS = {
@@ -66,7 +67,7 @@ class Behaviour:
             known = settingsOf(self._found)
             known.pop("clock", None)  # no clock can be typed
             own = self._values(known, hintsOf(self._found))
-            return ConversationFactory(self._found, **{**defaults, **own})
+            return self._ofConversation({**defaults, **own})
         if IProtocolFactory.providedBy(self._found):
             self._refuseArguments("is a factory that is made already: name its class instead")
             return self._found
@@ -76,6 +77,14 @@ class Behaviour:
         factory = Factory.forProtocol(self._found)
         factory.noisy = False
         return factory
+
+    def _ofConversation(self, settings: dict[str, Any]) -> IProtocolFactory:
+        try:
+            return ConversationFactory(self._found, **settings)
+        except FramingError as e:
+            raise SettingsError(
+                f"{self.spec}: its greeting cannot be said in its framing ({e}): change one of them"
+            ) from None
 
     def _refuseArguments(self, reason: str) -> None:
         for key, _ in self.spec.arguments:

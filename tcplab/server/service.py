@@ -73,12 +73,14 @@ class LabService(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Listen, if nobody has asked for it yet.
+        Listen, if nobody has asked for it yet, and own what was bound before twistd forked.
 
         :raises SettingsError: it cannot.
         """
         super().privilegedStartService()
         self._start()
+        for serving in self.servings:
+            serving.takeOver()
 
     def startService(self) -> None:
         """Begin; also the start for those who do not call ``privilegedStartService``."""

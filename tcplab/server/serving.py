@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
@@ -110,6 +111,18 @@ class Serving:
             place=shownAs(host),
             reach=reachOf(host),
         )
+
+    def takeOver(self) -> None:
+        """
+        Own the lock of a Unix socket that was bound before this process was forked.
+
+        It has the number of a process that is gone; others would take the socket for left over.
+        """
+        lock = getattr(self.port, "lockFile", None)
+        if lock is not None and os.readlink(lock.name) != os.fsencode(str(os.getpid())):
+            mine = lock.name + b".mine"
+            os.symlink(str(os.getpid()), mine)
+            os.replace(mine, lock.name)
 
     def stopListening(self) -> Deferred[None]:
         """Accept nobody any more; who is connected stays."""

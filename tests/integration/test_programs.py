@@ -114,6 +114,7 @@ class SocatOverTLSTests(HalfClosing, Programs):
 
     command = "socat -t 30 - OPENSSL:127.0.0.1:{},verify=0"
     endpoint = "tls"
+    option = "openssl"
 
 
 class Whole(Dialogue):

@@ -100,9 +100,9 @@ class Conversations(Refusing):
 
     def test_keys_are_settings_by_the_type_of_each(self) -> None:
         talker = self.built(
-            r",greeting=hi\n,framing=lines,lingerTimeout=3,maxUnsent=10,rooms=4,loud=yes,motto=a\,b"
+            r",greeting=hi\t,framing=lines,lingerTimeout=3,maxUnsent=10,rooms=4,loud=yes,motto=a\,b"
         )
-        self.assertEqual(talker.greeting, b"hi\n")
+        self.assertEqual(talker.greeting, b"hi\t")
         self.assertIs(talker.framing, Lines)
         self.assertEqual((talker.lingerTimeout, talker.maxUnsent), (3.0, 10))
         self.assertEqual((talker.rooms, talker.loud, talker.motto), (4, True, "a,b"))
@@ -110,6 +110,10 @@ class Conversations(Refusing):
     def test_defaults_give_way_to_the_keys(self) -> None:
         self.assertEqual(self.built("", lingerTimeout=9.0).lingerTimeout, 9.0)
         self.assertEqual(self.built(",lingerTimeout=3", lingerTimeout=9.0).lingerTimeout, 3.0)
+
+    def test_greeting_that_cannot_be_framed_is_refused(self) -> None:
+        problem = self.refused(r"lab,greeting=one\ntwo,framing=lines")
+        self.assertIn("its greeting cannot be said in its framing", problem)
 
     def test_unknown_key_is_refused(self) -> None:
         problem = self.refused("echo,linger-timeout=3")

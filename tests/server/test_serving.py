@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from typing import Any
@@ -103,6 +104,38 @@ class Stopping(SynchronousTestCase):
         listening = starting.listen()
         self.successResultOf(starting.stopListening())
         self.failureResultOf(listening, CancelledError)
+
+
+class TakingOver(TestCase):
+    """A Unix socket that was bound by a process which has forked and gone."""
+
+    def setUp(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.lock = os.path.join(folder, "s.lock")
+        settings = ListenerSettings("echo", parseSpec("echo"), f"unix:{folder}/s")
+        self.bound = Serving(
+            settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
+        )
+        self.successResultOf(self.bound.listen())
+
+    async def test_lock_becomes_this_processs(self) -> None:
+        os.remove(self.lock)
+        os.symlink("1", self.lock)
+        self.bound.takeOver()
+        self.assertEqual(os.readlink(self.lock), str(os.getpid()))
+        await self.bound.stopListening()
+        self.assertEqual(os.listdir(os.path.dirname(self.lock)), [])
+
+    async def test_lock_of_this_process_is_left_alone(self) -> None:
+        before = os.lstat(self.lock).st_ino
+        self.bound.takeOver()
+        self.assertEqual(os.lstat(self.lock).st_ino, before)
+        await self.bound.stopListening()
+
+    async def test_what_has_no_lock_needs_nothing(self) -> None:
+        serving(succeed(ForeignPort())).takeOver()
+        await self.bound.stopListening()
 
 
 class Lingering(SynchronousTestCase):

@@ -12,8 +12,10 @@ import errno
 from typing import Any, Literal
 
 from twisted.internet import main, unix
+from twisted.python.failure import Failure
 
 _LEAST = 4096
+_DONE = Failure(main.CONNECTION_DONE)
 
 
 class Corked:
@@ -91,9 +93,20 @@ class Corked:
         """Send what was collected; leave to the reactor what the kernel does not take."""
         if not self.connected or self._aborting:
             return
-        if self._tempDataLen and not self.dataBuffer and self._sendAll():
-            return
-        self.reactor.addWriter(self)
+        if self.dataBuffer or (self._tempDataLen and not self._sendAll()):
+            self.reactor.addWriter(self)
+        else:
+            self._allSent()
+
+    def readConnectionLost(self: Any, reason: Failure) -> None:
+        """Tell the protocol that the peer has finished; then send what that wrote."""
+        self._corked = 1
+        try:
+            super().readConnectionLost(reason)  # type: ignore[misc]
+        finally:
+            corked, self._corked = self._corked, 0
+        if corked == 2:
+            self.uncork()
 
     def _sendAll(self: Any) -> bool:
         pieces = self._tempDataBuffer
@@ -108,20 +121,27 @@ class Corked:
         if sent != len(data):
             self.dataBuffer, self.offset = data, sent
             return False
-        if self.disconnecting or self._writeDisconnecting:
-            return False  # an end that waited for this; doWrite() knows how
-        if self.producerPaused or not self.streamingProducer:
-            self._resumeProducer()
         return True
 
-    # Of a transport without a producer; FileDescriptor sets both when one is registered.
-    producerPaused = False
-    streamingProducer = True
-
-    def _resumeProducer(self: Any) -> None:
-        if self.producer is not None:
+    def _allSent(self: Any) -> None:
+        # What doWrite() does when nothing is left, in its order.
+        producer = self.producer
+        if producer is not None and (self.producerPaused or not self.streamingProducer):
             self.producerPaused = False
-            self.producer.resumeProducing()
+            producer.resumeProducing()
+        elif self.disconnecting:
+            self.connectionLost(_DONE)
+        elif self._writeDisconnecting and not self._writeDisconnected:
+            self._writeDisconnected = True
+            self._closeWriteConnection()
+
+    def doWrite(self: Any) -> Any:
+        """Send more, unless the read of the same event has sent all and ended it."""
+        if self.disconnected:
+            return None
+        if self._writeDisconnected:
+            return self.stopWriting()
+        return super().doWrite()  # type: ignore[misc]
 
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send what the kernel takes; return how much, or why the connection is lost."""
@@ -171,9 +191,12 @@ class CorkedUnix(Corked):
             self.uncork()
         return None
 
-    def _sendAll(self: Any) -> bool:
-        # Descriptors travel with the bytes behind which they were sent; doWrite() sees to that.
-        return not self._sendmsgQueue and super()._sendAll()
+    def uncork(self: Any) -> None:
+        """Send what was collected, unless descriptors travel with it: doWrite() sees to those."""
+        if self._sendmsgQueue and self.connected:
+            self.reactor.addWriter(self)
+        else:
+            super().uncork()
 
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send descriptors and bytes, as Twisted's Unix transports do."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.logger import Logger
 
 from tcplab.reactor.beneath import speaker
@@ -35,6 +35,7 @@ class Listener:
         self.connections: set[Any] = set()
         self._waiting: list[Deferred[None]] = []
         self._number = 0
+        self._lastHost: IAddress | None = None
 
     def watch(self, port: IListeningPort) -> bool:
         """
@@ -65,16 +66,31 @@ class Listener:
             hostname: Any = transport.hostname
             name = escape(os.fsencode(hostname or b"unix"))
             transport.logstr = transport.logstr.removesuffix(str(hostname)) + name
+        transport.connection = Connection(
+            self.name,
+            transport.sessionno,
+            transport.logstr,
+            transport.getPeer(),
+            self._host(transport),
+        )
         transport.accepted = transport.reactor.seconds()
         transport.setTcpNoDelay(True)  # an answer leaves whole: nothing is won by waiting for more
         self.connections.add(transport)
         if not handshake:
             transport.connectionOpened()
 
-    def closed(self, transport: Any, connection: Connection, ending: Ending) -> None:
+    def _host(self, transport: Any) -> IAddress:
+        # Nearly always the same one: ten thousand connections need not keep it ten thousand times.
+        host: IAddress = transport.getHost()
+        if host == self._lastHost:
+            return self._lastHost
+        self._lastHost = host
+        return host
+
+    def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
         self.connections.discard(transport)
-        self.observers.connectionClosed(connection, ending)
+        self.observers.connectionClosed(transport.connection, ending)
         if not self.connections:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:

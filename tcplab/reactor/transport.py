@@ -28,22 +28,17 @@ class _Watched:
     What `Server` and `UnixServer` add to Twisted's own.
 
     :ivar listener: who accepted it, and is told.
+    :ivar connection: the value that observers are told.
     :ivar opened: the peer has been told of: at once, with TLS after the handshake.
     :ivar why: our own cause for ending it.
     """
 
     listener: Listener
+    connection: Connection
     opened = False
     why: str | None = None
     accepted = 0.0
     _endedBy: Literal["peer", "server"] | None = None
-
-    @property
-    def connection(self: Any) -> Connection:
-        """The value that observers are told."""
-        return Connection(
-            self.listener.name, self.sessionno, self.logstr, self.getPeer(), self.getHost()
-        )
 
     def connectionOpened(self) -> None:
         """Tell that a peer is here, now that any handshake is through."""
@@ -87,19 +82,22 @@ class _Watched:
         """Tell the end, after the protocol has been told."""
         if not hasattr(self, "socket"):
             return  # twice, see twisted.internet.tcp.Connection.connectionLost
-        connection, how = self.connection, self._how(reason)
+        how = self._how(reason)
         self.endedBy("peer" if self.errno or reason.check(error.ConnectionLost) else "server")
         try:
             super().connectionLost(reason)  # type: ignore[misc]
         finally:
-            self.listener.closed(self, connection, self._ending(reason, how))
+            self.listener.closed(self, self._ending(reason, how))
 
     def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
         if self.errno is None:
             self.errno = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or None
         if self.errno == errno.ETIMEDOUT:
             return "timeout"
-        if self.errno or reason.check(error.ConnectionAborted) or self._unread():
+        if self.errno or reason.check(error.ConnectionAborted):
+            return "reset"
+        # Behind a FIN that we have read there is nothing.
+        if self._endedBy != "peer" and self._unread():
             return "reset"
         return "fin"
 

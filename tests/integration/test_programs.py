@@ -55,7 +55,8 @@ class Programs(Serving):
     async def called(self, say: bytes) -> CompletedProcess[bytes]:
         """Run the program, with something to say and the end of it."""
         place = getattr(self.host, "name", b"").decode() or getattr(self.host, "port", 0)
-        return await self.talk(run, self.command.format(place), say)
+        done: CompletedProcess[bytes] = await self.talk(run, self.command.format(place), say)
+        return done
 
 
 class HalfClosing:

@@ -1,33 +1,28 @@
-/* The load: one thread that talks to an echo server on 127.0.0.1 and checks every byte it returns.
+/* The load: one thread that talks to an echo server on 127.0.0.1 and checks every byte of the echo.
  *
  *   load request PORT CONNECTIONS BYTES SECONDS   ask, wait for the echo, ask again
  *   load bulk    PORT CONNECTIONS BYTES SECONDS   writes of BYTES, as much as 1 MiB on its way
- *   load storm   PORT CONNECTIONS BYTES SECONDS   connect, BYTES there and back, close; so many at once
+ *   load storm   PORT CONNECTIONS BYTES SECONDS   connect, BYTES there and back, close; all at once
  *   load idle    PORT CONNECTIONS BYTES SECONDS   hold them (see there)
  *
- * A last word, GREETING, is what the server says first. One line of JSON is printed. What happens in
- * the first quarter of the time (half a second at most) does not count. Status 1: the server has
- * not done what an echo server does, and stderr says what. */
+ * A last word, GREETING, is what the server says first. One line of JSON is printed. What happens
+ * in the first quarter of the time (half a second at most) does not count. Status 1: the server
+ * has not done what an echo server does, and stderr says what. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "measure.h"
 
 #define PERIOD 65521         /* what is sent repeats itself after this prime number of bytes */
 #define MOST (256 << 10)     /* read at once */
 #define WINDOW (1 << 20)     /* on its way on a connection, for bulk */
 #define SOURCES 16           /* addresses 127.0.0.1 and up, lest the ports of one run out */
-#define SAMPLES (16 << 20)   /* latencies that are kept */
 #define PATIENCE 10          /* seconds without an answer */
 
 struct connection {
@@ -41,65 +36,8 @@ struct connection {
 static char pattern[PERIOD + MOST], incoming[MOST];
 static int port, poller;
 static size_t size;
-static double seconds;
 static const char *greeting = "";
 static size_t greets;
-static uint32_t *latencies;     /* ns */
-static uint64_t samples, counted, all; /* latencies kept, in the time that counts, altogether */
-static uint64_t from, until;    /* the time that counts, ns */
-static double cpuBefore;
-
-static void fail(const char *what) {
-    fprintf(stderr, "load: %s (%s)\n", what, errno ? strerror(errno) : "no error of the system");
-    exit(1);
-}
-
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
-static double cpu(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void begin(void) {
-    double warm = seconds / 4 < .5 ? seconds / 4 : .5;
-    from = now() + warm * 1e9;
-    until = from + seconds * 1e9;
-    cpuBefore = -1;
-}
-
-/* Count an amount that came at a time; begun: when it was asked for, 0 if that is of no interest. */
-static void count(uint64_t amount, uint64_t begun, uint64_t at) {
-    all += amount;
-    if (at < from || at >= until)
-        return;
-    if (cpuBefore < 0)
-        cpuBefore = cpu();
-    counted += amount;
-    if (begun && samples < SAMPLES)
-        latencies[samples++] = at - begun > UINT32_MAX ? UINT32_MAX : at - begun;
-}
-
-static int ascending(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* cpuUsed: seconds of ours, taken before anything is sorted. */
-static void report(double cpuUsed) {
-    qsort(latencies, samples, sizeof *latencies, ascending);
-    printf("{\"rate\": %.3f, \"all\": %lu, \"generator\": %.3f", counted / seconds, all, cpuUsed / seconds);
-    if (samples)
-        printf(", \"p50\": %.2f, \"p99\": %.2f", latencies[samples / 2] / 1e3,
-               latencies[samples * 99 / 100] / 1e3);
-    puts("}");
-}
-
 /* Connections */
 
 static void start(struct connection *c, int flags) {
@@ -156,11 +94,11 @@ static ssize_t hear(struct connection *c) {
 
 /* Open so many, each greeted and answered once: no queue of the server's is ever full. */
 static struct connection *opened(int connections) {
-    struct connection *all = calloc(connections, sizeof *all);
+    struct connection *some = calloc(connections, sizeof *some);
     struct timeval patience = {.tv_sec = PATIENCE};
     size_t wanted = size;
     size = 16;
-    for (struct connection *c = all; c < all + connections; c++) {
+    for (struct connection *c = some; c < some + connections; c++) {
         start(c, 0);
         setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         ask(c);
@@ -170,7 +108,7 @@ static struct connection *opened(int connections) {
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
     }
     size = wanted;
-    return all;
+    return some;
 }
 
 /* The loads: what is done about a connection that is ready; 0 when it has nothing more to do. */
@@ -231,15 +169,13 @@ static void run(int (*ready)(struct connection *), int busy) {
         for (int i = 0; i < count; i++)
             busy -= !ready(events[i].data.ptr);
     }
-    if (!counted)
-        fail("nothing came back in time");
-    report(cpu() - cpuBefore);
+    report();
 }
 
 static void talk(int (*ready)(struct connection *), int connections) {
-    struct connection *all = opened(connections);
+    struct connection *some = opened(connections);
     begin();
-    for (struct connection *c = all; c < all + connections; c++) {
+    for (struct connection *c = some; c < some + connections; c++) {
         c->begun = now();
         watch(EPOLL_CTL_ADD, c, EPOLLIN);
         ask(c);
@@ -248,9 +184,9 @@ static void talk(int (*ready)(struct connection *), int connections) {
 }
 
 static void connectAndClose(int connections) {
-    struct connection *all = calloc(connections, sizeof *all);
+    struct connection *some = calloc(connections, sizeof *some);
     begin();
-    for (struct connection *c = all; c < all + connections; c++) {
+    for (struct connection *c = some; c < some + connections; c++) {
         start(c, SOCK_NONBLOCK);
         watch(EPOLL_CTL_ADD, c, greets ? EPOLLIN : EPOLLOUT);
     }
@@ -286,7 +222,6 @@ int main(int count, char **words) {
     srandom(1);
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = i < PERIOD ? random() >> 8 : pattern[i - PERIOD];
-    latencies = calloc(SAMPLES, sizeof *latencies); /* memory only when it is used */
     poller = epoll_create1(0);
     if (!strcmp(words[1], "request"))
         talk(request, connections);

@@ -134,7 +134,7 @@ class Options(UsageOptions):
 
 
 def _chooseReactor() -> None:
-    # twistd and twist have acted on --reactor by now: where there is none yet, it is ours to choose.
+    # twistd and twist have acted on --reactor by now: where there is none yet, it is ours.
     if "twisted.internet.reactor" not in sys.modules and hasattr(select, "epoll"):
         from tcplab.reactor import eager
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from typing import Any
 
 import twisted.internet
+import twisted.internet.reactor  # the options choose one where there is none; here there is
 from twisted.application.service import IServiceMaker
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
@@ -16,6 +18,7 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import __version__, tap
+from tcplab.reactor import eager
 from tcplab.server.behaviours import BEHAVIOURS
 from tcplab.server.service import LabService
 from tcplab.server.settings import Settings
@@ -26,6 +29,32 @@ def parsed(*words: str) -> Settings:
     options = tap.Options()
     options.parseOptions(list(words))
     return options.settings
+
+
+class ReactorChoice(SynchronousTestCase):
+    """Which reactor runs the lab."""
+
+    def chosen(self) -> str:
+        chosen = ["Twisted's"]
+        self.patch(eager, "install", lambda: chosen.append("eager"))
+        parsed()
+        return chosen[-1]
+
+    def test_eager_where_nobody_has_chosen(self) -> None:
+        self.patch(sys, "modules", {**sys.modules})
+        del sys.modules["twisted.internet.reactor"]
+        self.assertEqual(self.chosen(), "eager")
+
+    def test_the_one_that_was_chosen(self) -> None:
+        self.assertEqual(self.chosen(), "Twisted's")
+
+    def test_twisted_s_own_where_there_is_no_epoll(self) -> None:
+        self.patch(sys, "modules", {**sys.modules})
+        del sys.modules["twisted.internet.reactor"]
+        self.patch(select, "epoll", None)
+        del select.epoll
+        self.addCleanup(setattr, select, "epoll", None)
+        self.assertEqual(self.chosen(), "Twisted's")
 
 
 class Refusing(SynchronousTestCase):

@@ -1,6 +1,7 @@
 # make serve     a lab on port 50544, in a virtual environment of its own
 # make test      all tests
 # make check     style, types, documentation and coverage besides
+# make bench     measure the echo servers beside each other; QUICK=1 only sees that it works
 # make clean     remove what the others have made
 #
 # PORT=8888 and ARGS="--behaviour echo" change what is served, PYTHON=python3.12 the Python.
@@ -45,6 +46,9 @@ coverage: $(VENV)/installed-check
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -73,4 +77,8 @@ $(VENV)/installed-check: $(VENV)/installed-test
 	$(PIP) --editable '.[check]'
 	@touch $@
 
-.PHONY: help serve test check lint types docs coverage clean
+$(VENV)/installed-bench: $(VENV)/installed
+	$(PIP) --editable '.[bench]'
+	@touch $@
+
+.PHONY: help serve test check lint types docs coverage bench clean

@@ -76,7 +76,7 @@ def _script(name: str, kind: str) -> Callable[[bool, Path], list[str]]:
 
 
 def _lab(greet: bool, folder: Path) -> list[str]:
-    """As people start it: no file of ours, no reactor chosen, and everything that is on by default."""
+    """As people start it: no reactor chosen, and everything that is on by default."""
     twistd = os.path.join(sysconfig.get_path("scripts"), "twistd")
     serve = f"{'lab' if greet else 'echo'}@tcp:0:interface=127.0.0.1"
     return [twistd, "-n", "tcplab", "--serve", serve, "--port-file", str(folder / "port")]
@@ -100,12 +100,12 @@ def serving(contender: Contender, greet: bool, core: int, folder: Path) -> Itera
             stderr=stderr,
             cwd=folder,
         )
-    try:
-        os.sched_setaffinity(process.pid, {core})
-        place = folder / "port" if contender.key == "lab" else out
-        yield Running(process.pid, _port(process, place, log))
-    finally:
-        _stop(process)
+        try:
+            os.sched_setaffinity(process.pid, {core})
+            place = folder / "port" if contender.key == "lab" else out
+            yield Running(process.pid, _port(process, place, log))
+        finally:
+            _stop(process)
 
 
 def _port(process: subprocess.Popen[bytes], place: Path, log: Path) -> int:

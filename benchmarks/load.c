@@ -5,9 +5,10 @@
  *   load storm   PORT CONNECTIONS BYTES SECONDS   connect, BYTES there and back, close; all at once
  *   load idle    PORT CONNECTIONS BYTES SECONDS   hold them (see there)
  *
- * A last word, GREETING, is what the server says first. One line of JSON is printed. What happens
- * in the first quarter of the time (half a second at most) does not count. Status 1: the server
- * has not done what an echo server does, and stderr says what. */
+ * A last word, GREETING, is what the server says first. It prints "begun" when all are
+ * connected, and a line of JSON at the end. What happens in the first quarter of the time (half a
+ * second at most) does not count. Status 1: the server has not done what an echo server does, and
+ * stderr says what. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -174,6 +175,7 @@ static void run(int (*ready)(struct connection *), int busy) {
 
 static void talk(int (*ready)(struct connection *), int connections) {
     struct connection *some = opened(connections);
+    puts("begun");
     begin();
     for (struct connection *c = some; c < some + connections; c++) {
         c->begun = now();
@@ -185,6 +187,7 @@ static void talk(int (*ready)(struct connection *), int connections) {
 
 static void connectAndClose(int connections) {
     struct connection *some = calloc(connections, sizeof *some);
+    puts("begun");
     begin();
     for (struct connection *c = some; c < some + connections; c++) {
         start(c, SOCK_NONBLOCK);

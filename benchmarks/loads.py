@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.contenders import GREETING, PATIENCE, Contender, Running, Trouble, serving
+from benchmarks.contenders import GREETING, Contender, Running, Trouble, serving
+from benchmarks.generator import Generator
 
 #: How a rate is told: what it is divided by, and its name.
 UNITS = {
@@ -85,45 +86,38 @@ class Bench:
             connections = min(load.connections, self.files - 100)
             command = [load.kind, server.port, connections, load.size, self.seconds]
             words = [*self.generator, *map(str, command), *([GREETING] if load.greet else [])]
-            use = machine.Use(self.cores, server.pid)
-            with _Generator(words, self.cores[1]) as generator:
+            with Generator(words) as generator:
+                os.sched_setaffinity(generator.pid, {self.cores[1]})
                 if load.kind == "idle":
                     figures = _memory(generator, server, connections)
                 else:
-                    figures = json.loads(generator.line(self.seconds))
-            return {**figures, **_cpu(use, figures, generator.seconds), "connections": connections}
+                    figures = self._speed(generator, server)
+            return {**figures, "connections": connections}
+
+    def _speed(self, generator: Generator, server: Running) -> dict[str, Any]:
+        _expect(generator, "begun")
+        begun = time.monotonic()
+        use = machine.Use(self.cores, server.pid, generator.pid)
+        figures = json.loads(generator.line(self.seconds))
+        used, foreign = use.soFar()
+        elapsed = time.monotonic() - begun
+        return {
+            **figures,
+            "cpu": round(1e6 * used / figures["all"], 3),
+            "foreign": round(foreign / elapsed, 3),
+        }
 
 
-def _memory(generator: _Generator, server: Running, connections: int) -> dict[str, Any]:
+def _memory(generator: Generator, server: Running, connections: int) -> dict[str, Any]:
     sizes = []
     for word in ("warm", "held"):
-        said = generator.line()
-        if said != word:
-            raise Trouble(f"the generator said {said!r} instead of {word!r}")
+        _expect(generator, word)
         sizes.append(machine.residentOf(server.pid))
         generator.goOn()
-    return {"rate": (sizes[1] - sizes[0]) / connections, "all": connections}
+    return {"rate": (sizes[1] - sizes[0]) / connections}
 
 
-def _cpu(use: machine.Use, figures: dict[str, Any], elapsed: float) -> dict[str, float]:
-    server, foreign = use.soFar()
-    return {
-        "server": round(server, 3),
-        "cpu": round(1e6 * server / figures["all"], 3) if figures["all"] else 0.0,
-        "foreign": round(foreign / elapsed, 3),
-    }
-
-
-class _Generator:
-    """The load generator while it runs; it does not outlive the ``with``."""
-
-    def __init__(self, words: list[str], core: int) -> None:
-        self._words = words
-        self._core = core
-        self.seconds = 0.0
-
-    def __enter__(self) -> _Generator:
-        pass
-
-    def line(self, seconds: float = 0) -> str:
-        pass
+def _expect(generator: Generator, word: str) -> None:
+    said = generator.line()
+    if said != word:
+        raise Trouble(f"the generator said {said!r} instead of {word!r}")

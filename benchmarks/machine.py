@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -74,12 +75,13 @@ class Use:
     """
     Who has used two cores since this object was made.
 
-    :param server: the process id of the server.
+    :param server: its process id.
+    :param generator: its process id; it may have ended, but nobody has waited for it.
     """
 
-    def __init__(self, cores: tuple[int, int], server: int) -> None:
+    def __init__(self, cores: tuple[int, int], server: int, generator: int) -> None:
         self._cores = {f"cpu{core}" for core in cores}
-        self._server = server
+        self._server, self._generator = server, generator
         self._then = self._now()
 
     def _now(self) -> tuple[float, float, float]:
@@ -89,12 +91,10 @@ class Use:
             if name in self._cores:
                 # user, nice, system, idle, iowait, irq, softirq, steal (proc(5))
                 busy += sum(int(each) for each in ticks[:3] + ticks[5:8])
-        # The generator is a child of ours; the server will be one when it has ended.
-        ours = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return (
             busy / TICKS,
             cpuOf(self._server),
-            sum(each.ru_utime + each.ru_stime for each in ours),
+            cpuOf(self._generator) + time.process_time(),
         )
 
     def soFar(self) -> tuple[float, float]:

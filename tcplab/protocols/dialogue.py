@@ -91,7 +91,7 @@ class Dialogue(Conversation):
         plain, self._shaken = self.transport, Deferred()
         self.flow.stop()
         tls = startTLS(plain, self, contextFactory)
-        del plain.loseConnection  # TLS closes the socket with the transport's own
+        del plain.loseConnection, plain.loseWriteConnection  # TLS ends with the transport's own
         self._speakThrough(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()
@@ -165,7 +165,7 @@ class Dialogue(Conversation):
     def _next(self) -> bytes | None:
         if self._isOver:
             raise CancelledError
-        if self.flow.congested and self.flow.lent is None:
+        if not self.flow.mayHear():
             return None
         message: bytes | None = self.framing.next()
         if message is None and self.peerFinished:

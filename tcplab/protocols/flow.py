@@ -20,9 +20,11 @@ class Flow:
     """
     The producer that a conversation registers with its transport.
 
-    The transport pauses it while more than its ``bufferSize`` (64 KiB) waits to be sent; then
-    nothing more is read, so that a peer which does not read stops its own stream, and nobody
-    else's. A producer of the subclass's own takes this place, and gives it back at its end.
+    The transport pauses it while more than its ``bufferSize`` (64 KiB) waits to be sent. Then, as
+    soon as an answer has joined what waits, nothing more is read: a peer which does not read its
+    answers stops its own stream, and nobody else's; but one that waits for us to read before it
+    reads on, as an echo server does, is read. A producer of the subclass's own takes this place,
+    and gives it back at its end.
 
     :ivar congested: what was written waits for the peer.
     :ivar lent: the producer that has taken over, or ``None``.
@@ -31,6 +33,7 @@ class Flow:
 
     __slots__ = (
         "_conversation",
+        "_heardAt",
         "_held",
         "_stopped",
         "_transport",
@@ -45,6 +48,7 @@ class Flow:
         self._conversation = conversation
         self._transport = transport
         self._held = self._stopped = False
+        self._heardAt: int | None = None
         self._waiting: list[Deferred[None]] | None = None
         self._written = 0
         self.congested = False
@@ -106,11 +110,11 @@ class Flow:
     # What the transport says
 
     def pauseProducing(self) -> None:
-        """Stop reading: too much waits to be sent."""
+        """Take care: much waits to be sent."""
         if not self.congested:
             self.congested = self.counting = True
             self._written = 0
-        self._transport.pauseProducing()
+            self._heardAt = None
 
     def resumeProducing(self) -> None:
         """Go on: all that was written has gone to the kernel."""
@@ -138,8 +142,23 @@ class Flow:
     def readOn(self) -> None:
         """Read again, unless there is a reason not to."""
         # After a FIN there is nothing to read, and a reader at its end would never sleep.
-        if not (self.congested or self._held or self._conversation.peerFinished):
+        if not (self._held or self._conversation.peerFinished):
             self._transport.resumeProducing()
+
+    def mayHear(self) -> bool:
+        """
+        Tell whether one more message may be delivered; if not, stop reading.
+
+        Not while the answer to an earlier one has joined what waits already.
+        """
+        if not self.congested or self.lent is not None:
+            return True
+        left = unsent(self._transport)
+        if self._heardAt is not None and (left is None or left > self._heardAt):
+            self._transport.pauseProducing()
+            return False
+        self._heardAt = left or 0
+        return True
 
     def overfull(self, written: int, limit: int) -> bool:
         """Count what is written while the peer takes nothing; tell whether it is too much."""

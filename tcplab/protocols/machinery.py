@@ -95,6 +95,8 @@ class Machinery(Protocol):
         self.flow = Flow(self, transport)
         # A subclass's habitual transport.loseConnection() is a polite end too.
         transport.loseConnection = self._end.loseConnection
+        if hasattr(transport, "loseWriteConnection"):
+            transport.loseWriteConnection = self._end.loseWriteConnection
 
     def handshakeCompleted(self) -> None:
         """TLS is through: begin."""
@@ -155,7 +157,7 @@ class Machinery(Protocol):
             return  # the hook that runs now wrote so much that we were paused and resumed
         self._delivering = True
         try:
-            while not self._end.begun and (not self.flow.congested or self.flow.lent):
+            while not self._end.begun and self.flow.mayHear():
                 message = self.framing.next()
                 if message is not None:
                     self.messageReceived(message)
@@ -207,6 +209,7 @@ class Machinery(Protocol):
     def _lost(self, reason: Failure = connectionDone) -> None:
         del self.readConnectionLost, self.connectionLost
         del self.transport.loseConnection
+        vars(self.transport).pop("loseWriteConnection", None)
         self._end.over()
         self.flow.over(reason)
         if self.begun:

@@ -21,13 +21,13 @@ class PoliteEnd:
     :ivar begun: we have decided to end; nothing that comes is delivered any more.
     """
 
-    __slots__ = ("_conversation", "_timer", "_underway", "begun")
+    __slots__ = ("_conversation", "_finSent", "_spoken", "_timer", "_underway", "begun")
 
     def __init__(self, conversation: Machinery) -> None:
         self._conversation = conversation
         self._timer: Any = None
         self._underway = 0
-        self.begun = False
+        self.begun = self._spoken = self._finSent = False
 
     # When to end
 
@@ -49,10 +49,19 @@ class PoliteEnd:
         else:
             self._begin()
 
+    def loseWriteConnection(self) -> None:
+        """Finish speaking, when a registered producer has finished; go on listening."""
+        if not (self.begun or self._spoken):
+            self._spoken = True
+            if self._conversation.flow.lent is None:
+                self._halfClose()
+
     def producerFinished(self) -> None:
-        """Another producer has finished: end if that was waited for."""
+        """Another producer has finished: end, or finish speaking, if that was waited for."""
         if self.begun:
             self._finish()
+        elif self._spoken:
+            self._halfClose()
 
     def afterSilence(self) -> None:
         """End once the peer has been silent for ``lingerTimeout`` seconds."""
@@ -76,21 +85,38 @@ class PoliteEnd:
         if not conversation.begun:
             transport.abortConnection()  # still in the handshake: there is nobody to be polite to
             return
-        conversation.write = conversation.send = _drop  # type: ignore[method-assign,assignment]
-        self._conversation.flow.stop()
         if conversation.peerFinished:
+            self._speakNoMore()
             self._close()
         elif halfCloses(transport):
+            self._halfClose()
             transport.resumeProducing()
-            transport.loseWriteConnection()
         else:
+            self._speakNoMore()
             # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
             self._close()
             if secured(transport):
                 self._startTimer(self._lingered)
 
+    def _halfClose(self) -> None:
+        if self._finSent:
+            self.finishSent()
+            return
+        self._speakNoMore()
+        transport = self._conversation.transport
+        vars(transport).pop("loseWriteConnection", None)
+        transport.loseWriteConnection()
+
+    def _speakNoMore(self) -> None:
+        conversation, flow = self._conversation, self._conversation.flow
+        conversation.write = conversation.send = _drop  # type: ignore[method-assign,assignment]
+        flow.stop()
+        if flow.congested:
+            flow.resumeProducing()  # nothing joins what waits any more
+
     def finishSent(self) -> None:
         """All was sent and our FIN too: now it is the peer's turn."""
+        self._finSent = True
         if self.begun and self._timer is None:
             self._startTimer(self._lingered)
 

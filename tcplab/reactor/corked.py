@@ -15,6 +15,7 @@ from twisted.internet import main, unix
 from twisted.python.failure import Failure
 
 _LEAST = 4096
+_SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
 _DONE = Failure(main.CONNECTION_DONE)
 
 
@@ -44,7 +45,7 @@ class Corked:
 
     def doRead(self: Any) -> Any:
         """Read once from the socket and hand it to the protocol; then send what that wrote."""
-        size = self._readSize
+        size = _SMALL if self.dataBuffer and self._readSize > _SMALL else self._readSize
         try:
             data = self.socket.recv(size)
         except BlockingIOError:
@@ -57,7 +58,7 @@ class Corked:
             self.endedBy("peer")
             return main.CONNECTION_DONE
         self.received += length
-        if length == size:
+        if length == self._readSize:
             self._readSize = min(size * 4, self.readLimit)
         elif size > _LEAST and length < size // 8:
             self._readSize = size // 4

@@ -42,6 +42,8 @@ class _Watched:
 
     def connectionOpened(self) -> None:
         """Tell that a peer is here, now that any handshake is through."""
+        if self.opened:
+            return  # the handshake that is through now was STARTTLS's
         self.opened = True
         self.listener.observers.connectionOpened(self.connection)
 

@@ -10,6 +10,7 @@ from twisted.protocols.basic import FileSender
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.reactor.beneath import unsent
 from tcplab.testing import connected
@@ -249,3 +250,41 @@ class WhenFlushedTests(SynchronousTestCase):
         flushed.cancel()
         peer.resume()
         self.assertTrue(echo.writable)
+
+
+class MutualTests(SynchronousTestCase):
+    """Two ends that both control their flow do not wait for each other for ever."""
+
+    def test_muchIsSaidFirst(self) -> None:
+        """While much of what we said waits, what the peer says is still heard."""
+
+        class Count(Conversation):
+            heard = 0
+
+            def connectionMade(self) -> None:
+                self.write(MEGABYTE * 8)
+
+            def messageReceived(self, message: bytes) -> None:
+                self.heard += len(message)
+
+        count = Count()
+        peer = connected(count)
+        peer.reading = False
+        peer.write(MEGABYTE * 3)
+        self.assertEqual(count.heard, 3 * 2**20)
+
+    def test_muchIsSaidInADialogue(self) -> None:
+        """A dialogue may say much and then await the answer to it."""
+
+        class Ask(Dialogue):
+            answer = b""
+
+            async def converse(self) -> None:
+                self.write(MEGABYTE * 8)
+                self.answer = await self.receiveExactly(3 * 2**20)
+
+        ask = Ask()
+        peer = connected(ask)
+        peer.reading = False
+        peer.write(MEGABYTE * 3)
+        self.assertEqual(len(ask.answer), 3 * 2**20)

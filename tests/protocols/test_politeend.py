@@ -193,3 +193,51 @@ class DrainTests(SynchronousTestCase):
         peer.listener.drain()
         peer.reset()
         self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+
+class HalfCloseTests(SynchronousTestCase):
+    """transport.loseWriteConnection(): finish speaking, go on listening."""
+
+    def upload(self, size: int) -> Conversation:
+        class Upload(Conversation):
+            heard = b""
+
+            def connectionMade(self) -> None:
+                self.write(b"x" * size)
+                self.transport.loseWriteConnection()
+
+            def messageReceived(self, message: bytes) -> None:
+                self.heard += message
+
+        return Upload()
+
+    def test_whateverTheSize(self) -> None:
+        """The end comes behind the last byte, even if flow control had to wait for it."""
+        for size in (0, 1, 65536, 65537, 300_000):
+            upload = self.upload(size)
+            peer = connected(upload)
+            self.assertEqual((len(peer.value()), peer.ended, peer.connected), (size, True, True))
+            peer.write(b"answer")
+            self.assertEqual(upload.heard, b"answer")
+            peer.clock.advance(60)
+            peer.finish()
+            self.assertFalse(peer.connected)
+            self.assertFalse(peer.wasReset)
+
+    def test_thenHangUp(self) -> None:
+        """Hanging up afterwards waits for the peer no longer than ever."""
+        upload = self.upload(10)
+        peer = connected(upload)
+        self.assertTrue(peer.ended)
+        upload.hangUp()
+        peer.clock.advance(2)
+        self.assertFalse(peer.connected)
+        assert peer.ending is not None
+        self.assertEqual(peer.ending.why, "linger-timeout")
+
+    def test_nothingMoreIsSaid(self) -> None:
+        """What is written afterwards is dropped."""
+        upload = self.upload(10)
+        peer = connected(upload)
+        upload.write(b"more")
+        self.assertEqual(len(peer.value()), 10)

@@ -1,0 +1,37 @@
+"""Every behaviour that the command line knows keeps its manners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server.behaviours import BEHAVIOURS, Behaviour
+from tcplab.server.spec import parseSpec
+from tcplab.testing import checkBehaviour
+from tcplab.wire import texts
+
+ANYTHING = b"one\ntwo\r\nthree \x00\xff"
+
+EXPECTED: dict[str, bytes | Callable[[bytes], bool]] = {
+    "lab": texts.ACK + ANYTHING,
+    "greeting": texts.GREETING,
+    "ack": texts.ACK,
+    "echo": ANYTHING,
+    "discard": b"",
+    "chargen": lambda value: texts.chargen(0, len(value)) == value and bool(value),
+    "qotd": texts.QUOTE,
+    "daytime": lambda value: value.endswith(b"\r\n"),
+    "time": lambda value: len(value) == 4,
+    "whoami": lambda value: value.startswith(b"name=") and value.endswith(b"\n"),
+}
+
+
+class MannersTests(SynchronousTestCase):
+    """The conformance kit, over all of them."""
+
+    def test_everyBehaviour(self) -> None:
+        """Each answers to the last byte, ends, and leaves nothing behind."""
+        self.assertEqual(sorted(EXPECTED), sorted(BEHAVIOURS))
+        for name, expect in EXPECTED.items():
+            checkBehaviour(self, Behaviour(parseSpec(name)).factory(), ANYTHING, expect)

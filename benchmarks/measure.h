@@ -8,10 +8,10 @@
 
 #define SAMPLES (16 << 20) /* latencies that are kept */
 
-static double seconds; /* that count, after those that warm up */
-static uint32_t *latencies;     /* ns */
-static uint64_t samples, counted, all; /* latencies kept, in the time that counts, altogether */
-static uint64_t from, until;    /* the time that counts, ns */
+static double seconds;                 /* that count, after those that warm up */
+static uint64_t from, until;           /* the same, ns */
+static uint32_t *latencies;            /* ns */
+static uint64_t samples, counted, all; /* latencies, amount in the time that counts, amount */
 static double cpuBefore;
 
 static void fail(const char *what) {

@@ -96,6 +96,8 @@ async def main() -> None:
     if KIND == "idle":
         await idle()
         return
+    for _, writer in [await opened() for _ in range(100)]:
+        writer.close()
     some = [] if KIND == "storm" else [await opened() for _ in range(CONNECTIONS)]
     print("begun", flush=True)
     count = Count()

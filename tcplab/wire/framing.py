@@ -49,6 +49,8 @@ __all__ = [
 class Stream(Framing):
     """No framing: a message is whatever has come."""
 
+    __slots__ = ()
+
     def next(self) -> bytes | None:
         """Take out all there is; ``None`` when there is nothing."""
         return self.unread() or None

@@ -50,6 +50,8 @@ class Framing:
     begins: what is fed afterwards is dropped, and both go on raising the same error.
     """
 
+    __slots__ = ("_buffer", "_start", "_wrong")  # every connection has one
+
     def __init__(self) -> None:
         self._buffer: bytes | bytearray = b""
         self._start = 0  # of the bytes not delivered yet

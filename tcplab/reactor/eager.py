@@ -68,16 +68,33 @@ class EagerReactor(EPollReactor):
             # As log.callWithLogger and _doReadOrWrite do it, without their frames.
             contexts.append({log.ILogContext: {"isError": 0, "system": _prefixOf(selectable)}})
             try:
-                why = selectable.doRead()
-            except BaseException as error:
+                try:
+                    why = selectable.doRead()
+                except BaseException as error:
+                    log.err()
+                    why = error
+                if why:
+                    self._disconnectSelectable(selectable, why, True)
+            except BaseException:
                 log.err()
-                why = error
             finally:
                 contexts.pop()
-            if why:
-                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
 
     doIteration = doPoll
+
+    # A descriptor that ends asks several times over not to be told any more.
+
+    def removeReader(self, reader: Any) -> None:
+        """Stop telling a descriptor that it may read, if it is told."""
+        fd = reader.fileno()
+        if fd in self._reads or fd == -1 or self._continuousPolling.getReaders():
+            super().removeReader(reader)
+
+    def removeWriter(self, writer: Any) -> None:
+        """Stop telling a descriptor that it may write, if it is told."""
+        fd = writer.fileno()
+        if fd in self._writes or fd == -1 or self._continuousPolling.getWriters():
+            super().removeWriter(writer)
 
     # The transports
 

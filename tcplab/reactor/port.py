@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from tcplab.reactor.beneath import speaker
@@ -35,7 +35,8 @@ class Listener:
         self.connections: set[Any] = set()
         self._waiting: list[Deferred[None]] = []
         self._number = 0
-        self._lastHost: IAddress | None = None
+        self._lastHost: Any = None
+        self._lastName: Any = None
 
     def watch(self, port: IListeningPort) -> bool:
         """
@@ -79,13 +80,12 @@ class Listener:
         if not handshake:
             transport.connectionOpened()
 
-    def _host(self, transport: Any) -> IAddress:
+    def _host(self, transport: Any) -> Any:
         # Nearly always the same one: ten thousand connections need not keep it ten thousand times.
-        host: IAddress = transport.getHost()
-        if host == self._lastHost:
-            return self._lastHost
-        self._lastHost = host
-        return host
+        name = transport.socket.getsockname()
+        if name != self._lastName:
+            self._lastName, self._lastHost = name, transport.getHost()
+        return self._lastHost
 
     def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""

@@ -27,12 +27,15 @@ RELIED_ON: tuple[tuple[object, str], ...] = (
 #: Attributes that an instance has only once it is made.
 OF_A_DESCRIPTOR = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
 OF_A_REACTOR = (
+    "_continuousPolling",
     "_justStopped",
     "_newTimedCalls",
     "_pendingTimedCalls",
     "_poller",
+    "_reads",
     "_selectables",
     "_started",
+    "_writes",
     "threadCallQueue",
 )
 

@@ -85,7 +85,8 @@ class _Watched:
         if not hasattr(self, "socket"):
             return  # twice, see twisted.internet.tcp.Connection.connectionLost
         how = self._how(reason)
-        self.endedBy("peer" if self.errno or reason.check(error.ConnectionLost) else "server")
+        lost = self.errno or isinstance(reason.value, error.ConnectionLost)
+        self.endedBy("peer" if lost else "server")
         try:
             super().connectionLost(reason)  # type: ignore[misc]
         finally:
@@ -96,7 +97,7 @@ class _Watched:
             self.errno = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or None
         if self.errno == errno.ETIMEDOUT:
             return "timeout"
-        if self.errno or reason.check(error.ConnectionAborted):
+        if self.errno or isinstance(reason.value, error.ConnectionAborted):
             return "reset"
         # Behind a FIN that we have read there is nothing.
         if self._endedBy != "peer" and self._unread():
@@ -112,7 +113,7 @@ class _Watched:
         why = self.why
         if why is None and not self.opened:
             why = "handshake"
-        elif why is None and not reason.check(error.ConnectionClosed):
+        elif why is None and not isinstance(reason.value, error.ConnectionClosed):
             why = "error"
         seconds = max(0.0, self.reactor.seconds() - self.accepted)
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)

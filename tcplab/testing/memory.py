@@ -66,6 +66,9 @@ class MemorySocket:
 
     def setblocking(self, flag: bool) -> None: ...
 
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 50544)
+
     def fileno(self) -> int:
         return -1
 

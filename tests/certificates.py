@@ -17,13 +17,21 @@ from cryptography.x509.oid import NameOID
 @functools.cache
 def localhostPEM() -> bytes:
     """Make a key and a certificate for localhost and 127.0.0.1, signed by itself."""
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    return _signed(x509.SubjectAlternativeName(names))
+
+
+@functools.cache
+def namelessPEM() -> bytes:
+    """Make them with a common name only, which names nobody (RFC 9525, 6.3)."""
+    return _signed()
+
+
+def _signed(*extensions: x509.ExtensionType) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -31,10 +39,11 @@ def localhostPEM() -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension, False)
+    certificate = builder.sign(key, hashes.SHA256())
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -8,7 +8,7 @@ from errno import ECONNRESET, ENOENT
 from os import strerror
 
 from OpenSSL.SSL import Error as TLSError
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from twisted.internet import error
 from twisted.python.failure import Failure
 
@@ -97,7 +97,7 @@ def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = Fal
 
 def _ofHandshake(problem: BaseException | None) -> str:
     """Say why a handshake failed."""
-    if isinstance(problem, VerificationError):
+    if isinstance(problem, VerificationError | CertificateError):
         return "the certificate is not for this name; --insecure goes on all the same"
     if isinstance(problem, TLSError):
         said = _saidByOpenSSL(problem)

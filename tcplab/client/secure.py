@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL.SSL import Connection
+from OpenSSL.SSL import SSL_CB_HANDSHAKE_DONE, Connection, Context
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+from twisted.internet.ssl import CertificateOptions, platformTrust
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.tls import TLSFactory
@@ -18,17 +20,45 @@ class Unverified:
     """Connections that believe any certificate; the name is only told to the server (SNI)."""
 
     def __init__(self, host: str | None) -> None:
-        self._context = CertificateOptions().getContext()
+        self._context = self._makeContext()
         self._host = host
+
+    def _makeContext(self) -> Context:
+        return CertificateOptions().getContext()
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Connection:
         """Make one connection."""
         connection = Connection(self._context, None)
-        host = self._host
+        connection.set_app_data(tlsProtocol)
         # RFC 6066, section 3: a literal address is no server name.
-        if host and not isIPAddress(host) and not isIPv6Address(host):
-            connection.set_tlsext_host_name(host.encode("idna"))
+        if self._host and not _isAddress(self._host):
+            connection.set_tlsext_host_name(self._host.encode("idna"))
         return connection
+
+
+class Verified(Unverified):
+    """
+    Connections that end unless the certificate is trusted by this machine, and for the host.
+
+    Twisted's own `optionsForClientTLS` logs a certificate that names nobody, and goes on.
+    """
+
+    def _makeContext(self) -> Context:
+        context = CertificateOptions(trustRoot=platformTrust()).getContext()
+        context.set_info_callback(self._shaken)
+        return context
+
+    def _shaken(self, connection: Connection, where: int, result: int) -> None:
+        if where & SSL_CB_HANDSHAKE_DONE:
+            verify = verify_ip_address if _isAddress(str(self._host)) else verify_hostname
+            try:
+                verify(connection, str(self._host))
+            except Exception:
+                connection.get_app_data().failVerification(Failure())
+
+
+def _isAddress(host: str) -> bool:
+    return isIPAddress(host) or isIPv6Address(host)
 
 
 def overTLS(factory: Any, host: str | None, *, insecure: bool) -> Any:
@@ -41,4 +71,4 @@ def overTLS(factory: Any, host: str | None, *, insecure: bool) -> Any:
     if insecure:
         return TLSFactory(Unverified(host), True, factory)
     assert host is not None
-    return TLSFactory(optionsForClientTLS(host), True, factory)
+    return TLSFactory(Verified(host), True, factory)

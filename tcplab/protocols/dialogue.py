@@ -8,7 +8,6 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
@@ -16,8 +15,6 @@ from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, 
 from tcplab.reactor.beneath import clockOf
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
-
-log = Logger()
 
 
 class Dialogue(Conversation):
@@ -137,6 +134,9 @@ class Dialogue(Conversation):
 
     def _begin(self) -> None:
         super()._begin()
+        self._attempt(self._converse)
+
+    def _converse(self) -> None:
         self._conversing = Deferred.fromCoroutine(self.converse())
         self._conversing.addCallbacks(self._returned, self._raised)
 
@@ -231,8 +231,7 @@ class Dialogue(Conversation):
         elif isinstance(failure.value, FramingError):
             self._misunderstood(failure.value)
         elif not (self._isOver and failure.check(CancelledError)):
-            log.failure("{name} failed", failure, name=type(self).__name__)
-            self.abort("error")
+            self._failed(failure)
 
     def _lost(self, reason: Failure = connectionDone) -> None:
         self._isOver = True

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.wire.framing import Framing
 
 
 def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
@@ -21,6 +22,19 @@ def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
         for name, value in values.items()
         if name == "framing" or not (callable(value) or isinstance(value, property))
     }
+
+
+def _check(
+    protocol: type[Conversation], *, framing: Any = None, greeting: Any = None, **others: Any
+) -> None:
+    name = protocol.__name__
+    framing = protocol.framing if framing is None else framing
+    greeting = protocol.greeting if greeting is None else greeting
+    if not (isinstance(framing, type) and issubclass(framing, Framing)):
+        raise TypeError(f"{name}: framing is {framing!r}: give the class itself, as in Lines")
+    if not isinstance(greeting, bytes):
+        raise TypeError(f"{name}: greeting is {greeting!r}: give bytes, as in b'hello'")
+    framing.frame(greeting)
 
 
 # What the machinery keeps on the class, and what Twisted's Protocol does.
@@ -37,7 +51,7 @@ class ConversationFactory(Factory):
 
     :param protocol: the `Conversation` to build.
     :param settings: class attributes of it, by name.
-    :raises TypeError: there is no such setting.
+    :raises TypeError: there is no such setting, or it has no such value.
     :raises FramingError: the greeting cannot be said in this framing.
     """
 
@@ -50,8 +64,7 @@ class ConversationFactory(Factory):
                 raise TypeError(
                     f"{protocol.__name__} has no setting {name!r}; it has {', '.join(allowed)}"
                 )
-        framing = settings.get("framing", protocol.framing)
-        framing.frame(settings.get("greeting", protocol.greeting))  # now, not to every peer
+        _check(protocol, **settings)  # now, not at every peer
         self.protocol: Any = protocol
         self.settings = settings
 

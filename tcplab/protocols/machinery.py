@@ -128,8 +128,9 @@ class Machinery(Protocol):
         except Exception:
             self._failed()
 
-    def _failed(self) -> None:
-        log.failure("{name} failed", name=type(self).__name__, log_system=self._logPrefix())
+    def _failed(self, failure: Failure | None = None) -> None:
+        name = type(self).__name__
+        log.failure("{name} failed", failure, name=name, log_system=self._logPrefix())
         self.abort("error")
 
     def _logPrefix(self) -> str:

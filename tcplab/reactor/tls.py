@@ -63,6 +63,8 @@ class HalfClosingTLS(BufferingTLSTransport):
         except Error:
             self._tlsShutdownFinished(Failure())
         else:
+            if self._aborted:
+                return  # by whoever looked at the certificate meanwhile
             self._handshakeDone = True
             self._tell("connectionOpened")
             if IHandshakeListener.providedBy(self.wrappedProtocol):

@@ -85,6 +85,8 @@ class Behaviour:
             raise SettingsError(
                 f"{self.spec}: its greeting cannot be said in its framing ({e}): change one of them"
             ) from None
+        except TypeError as e:
+            raise SettingsError(f"{self.spec}: {e}") from None
 
     def _refuseArguments(self, reason: str) -> None:
         for key, _ in self.spec.arguments:
@@ -98,6 +100,8 @@ class Behaviour:
         known = {p.name: None if p.default is p.empty else p.default for p in named}
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             known = {key: None for key, _ in self.spec.arguments} | known
+            if issubclass(self._found, ConversationFactory):
+                known |= settingsOf(Conversation)  # which it passes on
         arguments = self._values(known, hintsOf(self._found.__init__))
         missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
         if missing:
@@ -130,7 +134,7 @@ class Behaviour:
         )
 
     def _value(self, key: str, text: str, default: object, annotation: object) -> object:
-        if key == "framing" and _isConversation(self._found):
+        if key == "framing" and isinstance(default, type):
             return framingOf(text)
         kind = kindOf(annotation, default)
         if kind is None and _isConversation(self._found) and default is not None:

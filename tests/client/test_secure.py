@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from OpenSSL.SSL import Error
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -16,7 +16,8 @@ from tcplab.client.call import Call
 from tcplab.client.outcomes import HandshakeFailed, Outcome
 from tcplab.client.secure import overTLS
 from tcplab.protocols import ConversationFactory, Echo
-from tests.certificates import localhostFile
+from tests import certificates
+from tests.certificates import localhostFile, namelessPEM
 from tests.serving import Serving
 
 
@@ -90,3 +91,9 @@ class SecureTests(Serving):
     async def test_insecureTakesAnyCertificateWhateverTheName(self) -> None:
         for host in "example.org", "127.0.0.1", None:
             await self.assertAnswered(await self.ask(host, insecure=True))
+
+    async def test_aCertificateThatNamesNobodyIsRefused(self) -> None:
+        self.patch(certificates, "localhostPEM", namelessPEM)
+        asked = Deferred.fromCoroutine(self.ask("localhost", insecure=False, trusted=True))
+        problem = await self.failure(asked)
+        self.assertIsInstance(problem.reason.value, CertificateError)

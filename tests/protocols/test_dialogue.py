@@ -428,3 +428,18 @@ class FramingTests(SynchronousTestCase):
         keep = Switch()
         connected(keep).write(b"one\ntwo\nthree\r\n")
         self.assertEqual(keep.outcome, (b"one", b"two\nthree"))
+
+
+class DefinitionTests(SynchronousTestCase):
+    """A dialogue that is none."""
+
+    def test_plainFunction(self) -> None:
+        """A converse that is no coroutine is a failure like another: logged once, aborted."""
+
+        class Plain(Dialogue):
+            def converse(self) -> None:  # type: ignore[override]
+                self.send(b"x")
+
+        peer = connected(Plain())
+        self.assertTrue(peer.wasReset)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)

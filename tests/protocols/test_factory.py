@@ -230,3 +230,18 @@ class BuildingTests(SynchronousTestCase):
         self.assertIsNone(peer.protocol.factory)
         peer.write(b"hi\n")
         self.assertEqual(peer.value(), b"say something\nHI!\n")
+
+
+class MistakeTests(SynchronousTestCase):
+    """What its author wrote wrong is told when the factory is made, not to every peer."""
+
+    def test_framing(self) -> None:
+        """A name or an instance is no framing."""
+        for wrong in ("lines", Lines()):
+            error = self.assertRaises(TypeError, ConversationFactory, Echo, framing=wrong)
+            self.assertIn("give the class itself", str(error))
+
+    def test_greeting(self) -> None:
+        """Text is no bytes."""
+        error = self.assertRaises(TypeError, ConversationFactory, Echo, greeting="hello")
+        self.assertIn("give bytes", str(error))

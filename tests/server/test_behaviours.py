@@ -50,6 +50,11 @@ class Anything(Factory):
         self.words = words
 
 
+class Room(ConversationFactory):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(Echo, **settings)
+
+
 made = Factory.forProtocol(Plain)
 one = Plain()
 number = 3
@@ -114,6 +119,10 @@ class Conversations(Refusing):
     def test_greeting_that_cannot_be_framed_is_refused(self) -> None:
         problem = self.refused(r"lab,greeting=one\ntwo,framing=lines")
         self.assertIn("its greeting cannot be said in its framing", problem)
+
+    def test_settings_that_a_factory_passes_on_are_of_their_types(self) -> None:
+        room = factory(f"{_HERE}.Room,greeting=hi,framing=crlf,maxUnsent=10")
+        self.assertEqual(room.settings, {"greeting": b"hi", "framing": CRLF, "maxUnsent": 10})
 
     def test_unknown_key_is_refused(self) -> None:
         problem = self.refused("echo,linger-timeout=3")

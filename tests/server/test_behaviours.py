@@ -10,7 +10,7 @@ from twisted.protocols.wire import Echo as WireEcho
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import protocols
-from tcplab.protocols import Conversation, ConversationFactory, Lines
+from tcplab.protocols import CRLF, Conversation, ConversationFactory, Echo, Lines
 from tcplab.server.behaviours import BEHAVIOURS, Behaviour
 from tcplab.server.settings import SettingsError
 from tcplab.server.spec import parseSpec

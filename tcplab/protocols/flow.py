@@ -123,7 +123,8 @@ class Flow:
         for deferred in waiting or ():
             deferred.callback(None)
         self._conversation.deliver()
-        self.readOn()
+        if not self.congested:  # by the answers to what was delivered now
+            self.readOn()
 
     def stopProducing(self) -> None:
         """The connection is lost; ``connectionLost`` says so."""

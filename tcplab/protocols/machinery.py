@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from tcplab.protocols.flow import Flow
 from tcplab.protocols.politeend import PoliteEnd
-from tcplab.reactor.beneath import because, lowest, secured
+from tcplab.reactor.beneath import because, lowest, secured, standAlone
 from tcplab.wire.framing import FramingError, Stream
 
 log = Logger()
@@ -81,6 +81,7 @@ class Machinery(Protocol):
     def makeConnection(self, transport: ITransport) -> None:
         """Begin on a transport of any kind."""
         self.connected = 1
+        standAlone(transport, self)
         self.framing = self.framing()
         self._end = PoliteEnd(self)
         # In front of the hooks, so that none needs super(); gone when the connection is.

@@ -67,7 +67,14 @@ class PoliteEnd:
         """End once the peer has been silent for ``lingerTimeout`` seconds."""
         if not self.begun and self._timer is None:
             self._conversation.attention = self._heard
-            self._startTimer(self.hangUp)
+            self._startTimer(self._silent)
+
+    def _silent(self) -> None:
+        self._timer = None
+        if self._conversation.flow.congested:
+            self._startTimer(self._silent)  # it is we who do not listen, until it has read
+        else:
+            self.hangUp()
 
     def _heard(self) -> bool:
         self._timer.reset(self._conversation.lingerTimeout)

@@ -32,6 +32,18 @@ def _wrapped(wrapper: Any) -> Any:
     return getattr(wrapper, "wrappedProtocol", None) or getattr(wrapper, "_wrappedProtocol", None)
 
 
+def standAlone(transport: Any, protocol: Any) -> None:
+    """
+    Take out the wrapper that a client endpoint leaves between a transport and a protocol.
+
+    It has done its work once we are connected, and of several interfaces that the protocol
+    provides it passes on only the last: half-close was lost (Twisted 26.10).
+    """
+    above = getattr(transport, "protocol", None)
+    if getattr(above, "_wrappedProtocol", None) is protocol:
+        transport.protocol = protocol
+
+
 def because(transport: Any, why: str) -> None:
     """Say why we are about to end this connection, to a transport that can remember it."""
     remember = getattr(lowest(transport), "because", None)

@@ -12,6 +12,7 @@ import errno
 from typing import Any, Literal
 
 from twisted.internet import main, unix
+from twisted.python import log
 from twisted.python.failure import Failure
 
 _LEAST = 4096
@@ -95,9 +96,17 @@ class Corked:
         if not self.connected or self._aborting:
             return
         if self.dataBuffer or (self._tempDataLen and not self._sendAll()):
+            if len(self._tempDataBuffer) > 1:  # an object for each small answer weighs far more
+                self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
             self.reactor.addWriter(self)
-        else:
+            return
+        try:
             self._allSent()
+        except BaseException:
+            # As the reactor does when doWrite() fails; whoever reads now, or accepts, goes on.
+            log.err()
+            if self.connected:
+                self.connectionLost(Failure())
 
     def readConnectionLost(self: Any, reason: Failure) -> None:
         """Tell the protocol that the peer has finished; then send what that wrote."""
@@ -114,8 +123,11 @@ class Corked:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
             sent = self.socket.send(data)
-        except OSError:
-            sent = 0  # doWrite() will meet the same error, and can end the connection for it
+        except BlockingIOError:
+            sent = 0
+        except OSError as e:
+            self.errno = e.errno  # doWrite() will meet another, and end the connection for it
+            sent = 0
         pieces.clear()
         self._tempDataLen = 0
         self.sent += sent
@@ -153,7 +165,7 @@ class Corked:
         except OSError as e:
             if e.errno == errno.ENOBUFS:
                 return 0
-            self.errno = e.errno
+            self.errno = self.errno or e.errno
             return main.CONNECTION_LOST
         self.sent += sent
         return sent

@@ -134,6 +134,7 @@ class Listener:
     def abort(self) -> int:
         """Reset what is still open, and say how many that were."""
         for transport in list(self.connections):
+            transport.because("drain-timeout")
             transport.abortConnection()
         return len(self.connections)
 

@@ -83,6 +83,18 @@ class HalfClosingTLS(BufferingTLSTransport):
         if tell is not None:
             tell(*args)
 
+    def dataReceived(self, data: bytes) -> None:
+        """Decrypt what came; read no more while our own answers to the protocol of TLS pile up."""
+        super().dataReceived(data)
+        # KeyUpdate (RFC 8446, 4.6.3) is answered without a message that flow control could stop.
+        if self._producer is not None and self._unsent() > 2**17:
+            self.transport.pauseProducing()  # until all has left: its producer resumes it
+
+    def _unsent(self) -> int:
+        return len(getattr(self.transport, "dataBuffer", b"")) + getattr(
+            self.transport, "_tempDataLen", 0
+        )
+
     # The peer finishes
 
     def _flushReceiveBIO(self) -> None:

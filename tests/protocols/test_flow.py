@@ -83,6 +83,22 @@ class BackPressureTests(SynchronousTestCase):
         self.assertTrue(peer.ended)
         self.assertFalse(peer.wasReset)
 
+    def test_slowReaderOfFramedAnswers(self) -> None:
+        """While a peer reads slowly, no more is taken from it than it takes from us."""
+
+        class Lined(Echo):
+            framing = Lines
+
+        peer = connected(Lined())
+        peer.reading = False
+        peer.write(b"some line\n" * 1_000_000)
+        for _ in range(100):
+            peer.read(20_000)
+            self.assertLess(peer.transport.received - peer.transport.sent, 256 * 1024)
+        peer.appetite = 2**30
+        peer.resume()
+        self.assertEqual(peer.value(), b"some line\n" * 1_000_000)
+
 
 class MaxUnsentTests(SynchronousTestCase):
     """What others send to a peer that does not read is bounded."""

@@ -164,6 +164,20 @@ class DrainTests(SynchronousTestCase):
         peer.clock.advance(2)
         self.assertTrue(peer.ended)
 
+    def test_streamThatDoesNotRead(self) -> None:
+        """While it does not read, we do not listen: that is no silence of its own."""
+        peer = connected(Echo())
+        peer.reading = False
+        said = bytes(range(256)) * 8192
+        peer.write(said)
+        peer.listener.drain()
+        peer.clock.pump([1.0] * 10)
+        peer.appetite = 2**30
+        peer.resume()
+        self.assertEqual(peer.value(), said)
+        peer.clock.pump([1.0] * 3)
+        self.assertTrue(peer.ended)
+
     def test_streamThatFinishes(self) -> None:
         """At the peer's end a draining stream ends as ever."""
         peer = connected(Echo())

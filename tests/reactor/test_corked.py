@@ -147,6 +147,61 @@ class CorkTests(SynchronousTestCase):
         self.assertTrue(peer.protocol.lost)
 
 
+class FailureTests(SynchronousTestCase):
+    """What fails when all has been sent fails alone."""
+
+    def test_connectionLost(self) -> None:
+        """A connectionLost that raises is logged, and nobody else hears of it."""
+
+        class Raises(Script):
+            def connectionLost(self, reason: Any = None) -> None:
+                raise ZeroDivisionError
+
+        peer = connected(Raises())
+        peer.transport._corked = 2
+        peer.transport.write(b"bye")
+        peer.transport.loseConnection()
+        peer.transport._corked = 0
+        peer.transport.uncork()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(peer.connected)
+
+    def test_producer(self) -> None:
+        """A producer that raises ends its connection, as in Twisted."""
+
+        class Producer:
+            def resumeProducing(self) -> None:
+                raise ZeroDivisionError
+
+            def stopProducing(self) -> None: ...
+
+        peer = connected(Script(write(b"x"), lambda t: t.registerProducer(Producer(), True)))
+        peer.protocol.steps = (write(b"x" * 70_000),)
+        producer = Producer()
+        producer.pauseProducing = lambda: None  # type: ignore[attr-defined]
+        peer.transport.registerProducer(producer, True)
+        peer.write(b"x")
+        self.assertFalse(peer.connected)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_errorOfTheSend(self) -> None:
+        """The error that a send met first is the one that is told."""
+
+        def breaks(transport: Any) -> None:
+            def send(data: bytes) -> int:
+                transport.socket.error = 0
+                transport.socket.send = type(transport.socket).send.__get__(transport.socket)
+                transport.socket.error = 104
+                raise ConnectionResetError(104, "reset")
+
+            transport.socket.send = send
+
+        peer = connected(Script(breaks, write(b"late")))
+        peer.write(b"x")
+        assert peer.ending is not None
+        self.assertEqual((peer.ending.how, peer.ending.errno), ("reset", 104))
+
+
 class ReadSizeTests(SynchronousTestCase):
     """The read size follows what comes."""
 

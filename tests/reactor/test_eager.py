@@ -79,6 +79,33 @@ class RunTests(SynchronousTestCase):
         self.run_(client)
         self.assertEqual(seen, [b"hello there"])
 
+    def test_portOutlivesItsConnections(self) -> None:
+        """A connection that fails while it is accepted does not end the port."""
+
+        class Fails(Protocol):
+            def connectionMade(self) -> None:
+                self.transport.write(b"bye")
+                self.transport.loseConnection()
+
+            def connectionLost(self, reason: object = None) -> None:
+                raise ZeroDivisionError
+
+        factory = Factory.forProtocol(Fails)
+        factory.noisy = False
+        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        heard: list[bytes] = []
+
+        def client() -> None:
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", port.getHost().port), 10) as sock:
+                    heard.append(sock.recv(100))
+            self.reactor.callFromThread(self.reactor.stop)
+
+        self.reactor.callInThread(client)
+        self.reactor.run(installSignalHandlers=False)
+        self.assertEqual(heard, [b"bye"] * 3)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+
     def test_logPrefix(self) -> None:
         """A message that is logged while bytes are read stands under the connection's name."""
         events: list[Any] = []

@@ -572,6 +572,6 @@ class AbortTests(Serving):
             await factory.queue.get()
             self.assertEqual(self.listener.abort(), 1)
             ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "handshake"))
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "drain-timeout"))
 
     caught = DrainTests.caught

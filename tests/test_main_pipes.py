@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
 from tests.client.command import Running, start, tcplabs
-from tests.client.servers import PATIENCE, echo, serve, silent
+from tests.client.servers import PATIENCE, Handler, echo, hangingUp, serve, silent
 
 
 class PipeTests(Running):
@@ -70,6 +71,48 @@ class PipeTests(Running):
             process.stdout.close()
             self.assertEqual(process.wait(PATIENCE), 141)
             self.assertEqual(process.stderr.read(), b"")
+
+    def leftUnread(self, handle: Handler, **settings: Any) -> None:
+        """Read a little of an output that is longer than a pipe, and go."""
+        process = start("connect", serve(self, handle), **settings)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with process:
+            self.assertEqual(len(os.read(process.stdout.fileno(), 300)), 300)
+            process.stdout.close()
+            self.assertEqual(process.wait(PATIENCE), 141)
+            self.assertEqual(process.stderr.read(), b"")
+
+    def test_theReaderGoesWhileOutputWaitsForIt(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(3_000_000))
+            file.seek(0)
+            self.leftUnread(echo, stdin=file)
+
+    def test_theReaderGoesWhenTheServerHasFinished(self) -> None:
+        self.leftUnread(hangingUp(bytes(131072)), stdin=subprocess.DEVNULL)
+
+    def test_theReaderGoesWhenTheConversationIsOver(self) -> None:
+        over = threading.Event()
+
+        def handle(sock: socket.socket) -> None:
+            hangingUp(bytes(100_000))(sock)
+            over.set()
+
+        process = start("connect", serve(self, handle), stdin=subprocess.DEVNULL)
+        assert process.stdout is not None
+        with process:
+            self.assertTrue(over.wait(PATIENCE))
+            process.stdout.close()
+            self.assertEqual(process.wait(PATIENCE), 141)
+
+    def test_outputThatCannotBeWrittenIsNoSuccess(self) -> None:
+        where = serve(self, echo)
+        for arguments in [], ["--send", "hi"], ["--send", "hi", "--expect", "hi"]:
+            with open("/dev/full", "wb") as full:
+                done = tcplabs("connect", where, *arguments, say=b"hi", stdout=full)
+            line = self.assertEnded(done, 10, "OTHER")
+            self.assertTrue(line.endswith(": No space left on device"), line)
 
     def test_descriptorsThatAreClosedAreNotTakenForOthers(self) -> None:
         where = serve(self, echo)

@@ -8,6 +8,7 @@ import shutil
 import sys
 import unittest
 from configparser import ConfigParser
+from pathlib import Path
 
 from twisted.application.reactors import getReactorTypes
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.client.options import parseOptions
 from tcplab.tap import Options
 from tests.client.terminal import Terminal
-from tests.pages import PAGES, literals, page, screens, section, simple, terminals
+from tests.pages import PAGES, literals, page, programs, screens, section, simple, terminals
 from tests.running import ROOT, Server, lab, run, scratch
 
 README = page("README.rst")
@@ -31,7 +32,7 @@ class UnderstoodTests(SynchronousTestCase):
                     self.understood(each)
 
     def understood(self, command: str) -> None:
-        word, *words = shlex.split(command)
+        word, *words = shlex.split(re.sub(r"^[A-Z_]+=\S+ ", "", command))
         known = getattr(self, f"understood_{word}", None)
         self.assertIsNotNone(known, f"no test knows {command!r}")
         known(*words)
@@ -59,7 +60,7 @@ class UnderstoodTests(SynchronousTestCase):
         if words[:3] == ("-m", "pytest", "-q"):
             self.assertTrue((ROOT / words[3]).is_dir(), words[3])
         elif words[0] == "-m":
-            self.assertEqual(words, ("-m", "twisted", "tcplab"))
+            self.assertIn(words, [("-m", "twisted", "tcplab"), *_OF_YOUR_OWN])
         else:
             self.assertTrue((ROOT / "examples" / words[0]).exists(), words[0])
 
@@ -77,6 +78,9 @@ class UnderstoodTests(SynchronousTestCase):
 
     def understood_printf(self, text: str) -> None: ...
 
+    def understood_openssl(self, *words: str) -> None:
+        self.assertEqual(words[:2], ("req", "-x509"))
+
     def understood_tool(self, *words: str) -> None: ...
 
     understood_twist = understood_twistd
@@ -85,6 +89,9 @@ class UnderstoodTests(SynchronousTestCase):
     def test_toolsAreInstalledForChecks(self) -> None:
         for tool in ("ruff", "pydoctor", "mypy"):
             self.assertIn(f"\n{tool}>=", _config()["options.extras_require"]["check"])
+
+
+_OF_YOUR_OWN = [("-m", "twisted.trial", "test_shout"), ("-m", "pytest", "test_shout.py")]
 
 
 def _config() -> ConfigParser:
@@ -156,6 +163,16 @@ class Typing(SynchronousTestCase):
             self.assertNotIn("Traceback", server.output)
 
 
+def tlsLab(command: str, folder: Path) -> Server:
+    """Start a command that serves on one port, a free one."""
+    file = folder / f"ports-{len(list(folder.glob('ports-*')))}"
+
+    def port(server: Server) -> str:
+        return file.read_text().split()[2] if file.exists() else ""
+
+    return Server(f"{command} --port-file {file}", folder, port)
+
+
 def _serves(command: str) -> bool:
     return re.match("twistd? ", simple(command)[0]) is not None
 
@@ -179,7 +196,40 @@ class TypedTests(Typing):
     def test_onlyWhatInstallsIsNotTyped(self) -> None:
         others = [command for each in terminals(README) if not _serves(each[0]) for command in each]
         first = [simple(each)[0].split()[0] for each in others]
-        self.assertEqual(first, ["make", "make", "python3", "pip", "tcplab"])
+        # These, and the tests of your own, are typed below.
+        tls = ["openssl", "twistd", "SSL_CERT_FILE=server.pem", "tcplab"]
+        self.assertEqual(
+            first, ["make", "make", "python3", "pip", "tcplab", *tls, "python", "python"]
+        )
+
+    def test_theCertificate(self) -> None:
+        if shutil.which("openssl") is None:
+            raise unittest.SkipTest("the openssl program is not installed")
+        (make, serve, *clients), *_ = (
+            each for each in terminals(README) if each[0].startswith("openssl")
+        )
+        self.assertEqual(run(make, folder=self.folder).returncode, 0)
+        text = section(README, "The server").partition("--insecure")[2]
+        folder = next(each for each in literals(text) if "@tls:" in each)
+        for command in serve, f"twistd -n tcplab --serve {folder}":
+            server = self.startTLS(command)
+            for client in clients:
+                done = run(client.replace("4433", str(server.port)), b"hi\n", self.folder)
+                self.assertEqual((done.returncode, done.stdout), (0, b"hi\n"), done)
+            stranger = clients[1].replace("4433", str(server.port)).replace(" --insecure", "")
+            self.assertEqual(run(stranger, b"", self.folder).returncode, 9)
+
+    def startTLS(self, command: str) -> Server:
+        self.stop()
+        self.server = tlsLab(command.replace(":4433", ":0"), self.folder)
+        return self.server
+
+    def test_testsOfYourOwnAreRunFromTheirFolder(self) -> None:
+        program = next(each for each in programs(README) if "class ShoutTests" in each)
+        (self.folder / "test_shout.py").write_text(program)
+        for words in _OF_YOUR_OWN:
+            done = run(shlex.join(["python", *words]), folder=self.folder)
+            self.assertEqual(done.returncode, 0, done)
 
     def test_theTextbooksPrograms(self) -> None:
         text = section(README, "The textbooks' programs").partition("list-table")[2]

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.outcomes import Ending, HandshakeFailed, Outcome
-from tcplab.reactor.beneath import halfCloses
+from tcplab.reactor.beneath import halfCloses, standAlone
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -76,9 +76,10 @@ class Call(Protocol):
             # Twisted's own TLS: this sends close_notify, and goes on receiving until the peer's.
             self.transport.loseConnection()
 
-    def outputLost(self) -> None:
-        """Stop at once, as any filter does when nobody reads its output any more."""
-        self.cutOff(Ending(Outcome.UNREAD))
+    def outputLost(self, ending: Ending) -> None:
+        """Stop at once, as any filter does when its output goes nowhere any more."""
+        failed = self._leaving and self._ending.outcome is not Outcome.OK
+        self.cutOff(self._ending if failed else ending)
 
     def leave(self) -> None:
         """Close, once all that was said is sent: the server has finished too."""
@@ -131,6 +132,7 @@ class Call(Protocol):
 
     def connectionMade(self) -> None:
         """Begin, except on TLS: there the handshake comes first."""
+        standAlone(self.transport, self)
         if not ISSLTransport.providedBy(self.transport):
             self._begin()
 

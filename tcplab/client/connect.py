@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from tcplab.client.call import Call
 from tcplab.client.options import Options
-from tcplab.client.outcomes import Ending, ofConnecting
+from tcplab.client.outcomes import Ending, Outcome, ofConnecting
 from tcplab.client.script import Script
 
 
@@ -52,9 +52,11 @@ async def connect(
     except Exception as problem:
         return ofConnecting(problem, options.timeout, handshaking=call.transport is not None)
     ending = await call.ended
-    if console is not None:
-        await console.close()
-    return ending
+    if console is None:
+        return ending
+    lost = await console.close()
+    # What was wrong with the conversation itself says more.
+    return lost if lost is not None and ending.outcome is Outcome.OK else ending
 
 
 async def _dial(reactor: Any, endpoint: Any, call: Call, options: Options) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from errno import ECONNRESET, ENOENT
+from errno import ECONNRESET, ENOENT, EPIPE
 from os import strerror
 
 from OpenSSL.SSL import Error as TLSError
@@ -93,6 +93,17 @@ def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = Fal
     if isinstance(problem, error.ConnectError) and problem.osError:
         return Ending(Outcome.OTHER, strerror(problem.osError))
     return Ending(Outcome.OTHER, _oneLine(problem))
+
+
+def ofOutput(errno: int) -> Ending:
+    """
+    Say why stdout takes no more.
+
+    :param errno: the system's reason; 0 if it only said that the reader has gone.
+    """
+    if errno in (0, EPIPE):
+        return Ending(Outcome.UNREAD)
+    return Ending(Outcome.OTHER, f"stdout takes no more: {strerror(errno)}")
 
 
 def _ofHandshake(problem: BaseException | None) -> str:

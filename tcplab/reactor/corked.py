@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 _LEAST = 4096
 _SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
+_PIECES = 500  # that wait: an object for each small answer weighs far more than the answer
 _DONE = Failure(main.CONNECTION_DONE)
 
 
@@ -83,6 +84,8 @@ class Corked:
                     self._maybePauseProducer()
         else:
             super().write(data)  # type: ignore[misc]
+        if len(self._tempDataBuffer) > _PIECES:
+            self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
 
     def startWriting(self: Any) -> None:
         """Ask to be told when there is room, unless we are about to see for ourselves."""
@@ -96,8 +99,6 @@ class Corked:
         if not self.connected or self._aborting:
             return
         if self.dataBuffer or (self._tempDataLen and not self._sendAll()):
-            if len(self._tempDataBuffer) > 1:  # an object for each small answer weighs far more
-                self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
             self.reactor.addWriter(self)
             return
         try:

@@ -44,7 +44,7 @@ class HalfClosingTLS(BufferingTLSTransport):
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake on a transport."""
         # While it is decrypted and encrypted again every byte is held several times over.
-        transport.readLimit = 32768
+        transport.readLimit = 16384
         super().makeConnection(transport)
 
     def logPrefix(self) -> str:

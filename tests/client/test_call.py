@@ -74,7 +74,7 @@ class CallTests(SynchronousTestCase):
 
     def test_anOutputThatNobodyReadsEndsItAtOnce(self) -> None:
         peer = self.connected()
-        self.call.outputLost()
+        self.call.outputLost(Ending(Outcome.UNREAD))
         self.assertTrue(peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.UNREAD)
 
@@ -84,6 +84,18 @@ class HangingUpTests(SynchronousTestCase):
         self.clock = Clock()
         self.call = Listening(self.clock)
         self.peer = connected(self.call)
+
+    def test_anOutputThatIsLostMeanwhileDoesNotHideWhatWasWrong(self) -> None:
+        self.call.hangUp(Ending(Outcome.EOF))
+        self.call.outputLost(Ending(Outcome.UNREAD))
+        self.assertTrue(self.peer.wasReset)
+        self.assertIs(outcome(self.call), Outcome.EOF)
+
+    def test_anOutputThatIsLostMeanwhileIsNoSuccess(self) -> None:
+        self.call.hangUp(FINE)
+        self.call.outputLost(Ending(Outcome.UNREAD))
+        self.assertTrue(self.peer.wasReset)
+        self.assertIs(outcome(self.call), Outcome.UNREAD)
 
     def test_itSendsEverythingThenFinishesAndDropsWhatStillComes(self) -> None:
         self.call.say(b"bye")

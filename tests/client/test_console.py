@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from tcplab.client.console import Console
 from tcplab.client.display import Display, HexDump, Raw
+from tcplab.client.outcomes import Ending, Outcome
 from tests.client.pipes import Pipes
 
 
@@ -22,7 +23,7 @@ class Listener:
         self.transport = StringTransport()
         self.heard = b""
         self.inputEnd: Deferred[bytes] = Deferred()
-        self.outputEnd: Deferred[None] = Deferred()
+        self.outputEnd: Deferred[Ending] = Deferred()
 
     def typed(self, data: bytes) -> None:
         self.heard += data
@@ -30,8 +31,8 @@ class Listener:
     def inputFinished(self) -> None:
         self.inputEnd.callback(self.heard)
 
-    def outputLost(self) -> None:
-        self.outputEnd.callback(None)
+    def outputLost(self, ending: Ending) -> None:
+        self.outputEnd.callback(ending)
 
 
 class ConsoleTests(TestCase):
@@ -84,7 +85,7 @@ class ConsoleTests(TestCase):
 
     async def test_aSlowServerPausesStdin(self) -> None:
         console = self.console()
-        self.assertIs(self.listener.transport.producer, console.transport)
+        self.assertIs(self.listener.transport.producer, console)
         self.assertTrue(self.listener.transport.streaming)
 
     async def test_itCanLeaveStdinAlone(self) -> None:
@@ -99,8 +100,46 @@ class ConsoleTests(TestCase):
         console = self.console()
         self.pipes.close("screen")
         console.show(b"to nobody")
+        self.assertEqual(await self.listener.outputEnd, Ending(Outcome.UNREAD))
+        self.assertEqual(await console.close(), Ending(Outcome.UNREAD))
+
+    async def test_theServerIsNotLeftPolitelyWhenTheReaderGoesAway(self) -> None:
+        console = self.console()
+        console.show(b"x" * 1_000_000)
+        self.pipes.close("screen")
         await self.listener.outputEnd
-        self.successResultOf(console.close())
+        self.assertFalse(self.listener.transport.disconnecting)
+
+    async def test_aReaderThatGoesAwayAtTheEndIsTold(self) -> None:
+        console = self.console()
+        console.show(b"x" * 1_000_000)
+        closed = console.close()
+        self.pipes.close("screen")
+        self.assertEqual(await closed, Ending(Outcome.UNREAD))
+
+    async def test_allThatWasTakenIsNoLoss(self) -> None:
+        console = self.console()
+        console.show(b"x" * 1000)
+        self.assertIsNone(await console.close())
+
+    async def test_aFullDeviceIsToldAtTheEnd(self) -> None:
+        console = self.full()
+        console.show(b"x")
+        ending = await console.close()
+        self.assertEqual(
+            ending, Ending(Outcome.OTHER, "stdout takes no more: No space left on device")
+        )
+
+    async def test_aFullDeviceRefusesNothingIfNothingIsPrinted(self) -> None:
+        self.assertIsNone(await self.full().close())
+
+    def full(self) -> Console:
+        """Open a console whose stdout takes nothing."""
+        device = os.open("/dev/full", os.O_WRONLY)
+        self.addCleanup(os.close, device)
+        console = Console(reactor, Raw(), stdout=device)
+        console.open(Listener(), reading=False)
+        return console
 
     async def test_aConsoleThatWasNeverOpenIsClosed(self) -> None:
         console: Any = Console(reactor, Raw())

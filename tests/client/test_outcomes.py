@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
@@ -11,7 +12,7 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.outcomes import Ending, HandshakeFailed, Outcome, ofConnecting
+from tcplab.client.outcomes import Ending, HandshakeFailed, Outcome, ofConnecting, ofOutput
 
 
 class EndingTests(SynchronousTestCase):
@@ -91,6 +92,18 @@ class ConnectingTests(SynchronousTestCase):
         why = self.assertOutcome(RuntimeError("two\nlines\x1b"), Outcome.OTHER)
         self.assertEqual(why, "two lines\\x1b")
         self.assertEqual(self.assertOutcome(RuntimeError(), Outcome.OTHER), "RuntimeError")
+
+
+class OutputTests(SynchronousTestCase):
+    def test_aReaderThatHasGoneIsUnread(self) -> None:
+        for number in 0, errno.EPIPE:
+            self.assertEqual(ofOutput(number), Ending(Outcome.UNREAD))
+
+    def test_anyOtherErrorIsNamed(self) -> None:
+        ending = ofOutput(errno.ENOSPC)
+        self.assertEqual(
+            ending.line("h:1"), "OTHER h:1: stdout takes no more: " + os.strerror(errno.ENOSPC)
+        )
 
 
 class HandshakeTests(SynchronousTestCase):

@@ -40,7 +40,7 @@ class Verified(Unverified):
     """
     Connections that end unless the certificate is trusted by this machine, and for the host.
 
-    Twisted's own `optionsForClientTLS` logs a certificate that names nobody, and goes on.
+    Twisted's own ``optionsForClientTLS`` logs a certificate that names nobody, and goes on.
     """
 
     def _makeContext(self) -> Context:

@@ -141,8 +141,14 @@ _EVERYWHERE = {"--help", "--version", "-h"}
 
 def _inOrder(given: list[str], test: SynchronousTestCase) -> list[str]:
     """Return the causes that the code gives, in the order of the table."""
-    order = ["linger-timeout", "unread", "error", "handshake", "handshake-timeout"]
-    order.append("drain-timeout")
+    order = [
+        "linger-timeout",
+        "unread",
+        "error",
+        "handshake",
+        "handshake-timeout",
+        "drain-timeout",
+    ]
     test.assertEqual(set(given), set(order))
     return order
 

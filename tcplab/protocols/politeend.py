@@ -92,18 +92,16 @@ class PoliteEnd:
         if not conversation.begun:
             transport.abortConnection()  # still in the handshake: there is nobody to be polite to
             return
-        if conversation.peerFinished:
-            self._speakNoMore()
-            self._close()
-        elif halfCloses(transport):
+        waiting = not conversation.peerFinished
+        if waiting and halfCloses(transport):
             self._halfClose()
             transport.resumeProducing()
-        else:
-            self._speakNoMore()
+            return
+        self._speakNoMore()
+        self._close()
+        if waiting and secured(transport):
             # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
-            self._close()
-            if secured(transport):
-                self._startTimer(self._lingered)
+            self._startTimer(self._lingered)
 
     def _halfClose(self) -> None:
         if self._finSent:

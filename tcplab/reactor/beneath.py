@@ -21,15 +21,10 @@ def lowest(transport: Any) -> Any:
 
 def speaker(transport: Any) -> Any:
     """Return the protocol that speaks through a transport, above all wrappers, or ``None``."""
-    above = _wrapped(transport) or getattr(transport, "protocol", None)
-    while (wrapped := _wrapped(above)) is not None:
+    above = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
+    while (wrapped := getattr(above, "wrappedProtocol", None)) is not None:
         above = wrapped
     return above
-
-
-def _wrapped(wrapper: Any) -> Any:
-    # The wrapper of client endpoints keeps its protocol under a private name.
-    return getattr(wrapper, "wrappedProtocol", None) or getattr(wrapper, "_wrappedProtocol", None)
 
 
 def standAlone(transport: Any, protocol: Any) -> None:

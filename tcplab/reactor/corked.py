@@ -196,7 +196,7 @@ class CorkedUnix(Corked):
             self.endedBy("peer")
             return main.CONNECTION_DONE
         self.received += len(data)
-        self._corked = 1
+        self._corked = 1  # as in doRead, where it stands to spare most bytes a call
         try:
             self.protocol.dataReceived(data)
         finally:

@@ -214,8 +214,7 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
     :raises RuntimeError: something stands between the two already.
     """
     above: Any = getattr(transport, "protocol", None)
-    # Client endpoints leave a wrapper between, which has done its work once we are connected.
-    if above is not protocol and getattr(above, "_wrappedProtocol", None) is not protocol:
+    if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
     # Whoever connected is the client, as in ITLSTransport.startTLS.
     nothing: Any = None  # to be wrapped: the protocol is there already

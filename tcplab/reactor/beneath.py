@@ -50,7 +50,8 @@ def unsent(transport: Any) -> int | None:
     """Count the bytes that wait in this process to be sent; ``None`` where it can't be told."""
     bottom = lowest(transport)
     try:
-        return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen  # type: ignore[no-any-return]
+        held = len(getattr(bottom, "_held", b""))
+        return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen + held  # type: ignore[no-any-return]
     except AttributeError:
         return None
 

@@ -1,15 +1,13 @@
-"""What is told of a connection: two frozen values, one for its beginning and one for its end."""
+"""What is told of a connection: two values, one for its beginning and one for its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """
     One connection that a listener accepted; it is known by its listener and number.
 
@@ -22,13 +20,21 @@ class Connection:
 
     listener: str
     number: int
-    prefix: str = field(compare=False)
-    peer: IAddress = field(compare=False)
-    host: IAddress = field(compare=False)
+    prefix: str
+    peer: IAddress
+    host: IAddress
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and self[:2] == other[:2]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:2])
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """
     How a connection ended.
 

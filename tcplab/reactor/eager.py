@@ -20,10 +20,15 @@ from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import context, log
 
+from tcplab.reactor.accepting import Acceptor
+from tcplab.reactor.corked import Corked
 from tcplab.reactor.privates import missing
 from tcplab.reactor.unwatched import TCPConnector, TCPServer, UnixConnector, UnixServer
 
 _log = Logger()
+
+_OURS = Corked.kinds
+_NOWHERE: dict[object, Any] = {}
 
 
 class EagerReactor(EPollReactor):
@@ -58,27 +63,26 @@ class EagerReactor(EPollReactor):
         selectables = self._selectables
         events = self._poller.poll(-1 if timeout is None else timeout, len(selectables) or 1)
         contexts = context.theContextTracker.currentContext().contexts
-        for fd, event in events:
-            selectable = selectables.get(fd)
-            if selectable is None:
-                continue  # gone, by the hand of an earlier event
-            if event != EPOLLIN or selectable.fileno() == -1:
-                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
-                continue
-            # As log.callWithLogger and _doReadOrWrite do it, without their frames.
-            contexts.append({log.ILogContext: {"isError": 0, "system": _prefixOf(selectable)}})
-            try:
-                try:
-                    why = selectable.doRead()
-                except BaseException as error:
-                    log.err()
-                    why = error
-                if why:
-                    self._disconnectSelectable(selectable, why, True)
-            except BaseException:
-                log.err()
-            finally:
-                contexts.pop()
+        contexts.append(_NOWHERE)
+        try:
+            for fd, event in events:
+                selectable = selectables.get(fd)
+                if event == EPOLLIN and type(selectable) in _OURS:
+                    contexts[-1] = selectable  # it stands for itself in the log's context
+                    try:
+                        try:
+                            why = selectable.doRead()
+                        except BaseException as error:
+                            log.err()
+                            why = error
+                        if why:
+                            self._disconnectSelectable(selectable, why, True)
+                    except BaseException:
+                        log.err()
+                elif selectable is not None:  # not gone, by the hand of an earlier event
+                    log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+        finally:
+            contexts.pop()
 
     doIteration = doPoll
 
@@ -103,6 +107,7 @@ class EagerReactor(EPollReactor):
     ) -> IListeningPort:
         """Listen as ever, with transports that write at once."""
         listening = EagerPort(port, factory, backlog, interface, self)
+        Acceptor(listening)
         listening.startListening()
         return listening
 
@@ -111,6 +116,7 @@ class EagerReactor(EPollReactor):
     ) -> IListeningPort:
         """Listen as ever, with transports that write at once."""
         listening = EagerUnixPort(address, factory, backlog, mode, self, wantPID)
+        Acceptor(listening)
         listening.startListening()
         return listening
 
@@ -136,40 +142,13 @@ class EagerReactor(EPollReactor):
         return connector
 
 
-def _prefixOf(selectable: Any) -> str:
-    try:
-        return selectable.logPrefix()  # type: ignore[no-any-return]
-    except Exception:
-        log.err(system="(buggy logPrefix method)")
-        return "(buggy logPrefix method)"
-
-
-class _Greeting:
-    """A port that sends what was written in ``makeConnection`` as soon as it has accepted."""
-
-    transport: Any
-
-    def doRead(self: Any) -> None:
-        """Accept who waits."""
-        self.fresh = []
-        super().doRead()  # type: ignore[misc]
-        fresh, self.fresh = self.fresh, None
-        for transport in fresh:
-            corked, transport._corked = transport._corked, 0
-            if corked == 2:
-                transport.uncork()
-
-    # Transports that were accepted in this doRead, corked until its end.
-    fresh: list[Any] | None = None
-
-
-class EagerPort(_Greeting, tcp.Port):
+class EagerPort(tcp.Port):
     """A TCP port."""
 
     transport: Any = TCPServer
 
 
-class EagerUnixPort(_Greeting, unix.Port):
+class EagerUnixPort(unix.Port):
     """A Unix port."""
 
     transport: Any = UnixServer

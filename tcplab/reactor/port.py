@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet import tcp, unix
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from tcplab.reactor.accepting import PatientAcceptor
 from tcplab.reactor.beneath import speaker
 from tcplab.reactor.connection import Connection, Ending, Watcher
 from tcplab.reactor.tls import halfClosing
-from tcplab.reactor.transport import Server, UnixServer
-from tcplab.wire.escaping import escape
 
 log = Logger()
 
@@ -27,16 +24,18 @@ class Listener:
     :ivar name: what the listener is called in the log and in the port file.
     :ivar observers: who is told.
     :ivar connections: the transports that are open now, those in a handshake too.
+    :ivar guards: who decides on those who connect, see `guard`.
     """
 
     def __init__(self, name: str, observers: Watcher) -> None:
         self.name = name
         self.observers = observers
         self.connections: set[Any] = set()
+        self.guards: list[object] = []
         self._waiting: list[Deferred[None]] = []
         self._number = 0
-        self._lastHost: Any = None
-        self._lastName: Any = None
+        self._acceptors: list[PatientAcceptor] = []
+        self._reasons: set[str] = set()
 
     def watch(self, port: IListeningPort) -> bool:
         """
@@ -46,51 +45,87 @@ class Listener:
         """
         if not isinstance(port, tcp.Port):
             return False
-        handshake = halfClosing(port.factory)
-        kind = UnixServer if isinstance(port, unix.Port) else Server
-
-        def accept(
-            sock: socket.socket, protocol: Any, client: Any, port: Any, number: int, reactor: Any
-        ) -> Any:
-            self._number += 1  # Twisted counts for each port, and from 0
-            transport = kind(sock, protocol, _mapped(client), port, self._number, reactor)
-            self._accepted(transport, handshake)
-            return transport
-
-        port.transport = cast(Any, accept)  # Twisted only calls it
+        # Where there is TLS a peer is here once its handshake is through.
+        self._acceptors.append(PatientAcceptor(port, self, plain=not halfClosing(port.factory)))
         return True
 
-    def _accepted(self, transport: Any, handshake: bool) -> None:
+    # Accepting
+
+    def suspend(self, reason: str) -> None:
+        """Accept nobody, until no reason not to is left: who connects waits in the backlog."""
+        self._reasons.add(reason)
+        for acceptor in self._acceptors:
+            acceptor.suspend()
+
+    def resume(self, reason: str) -> None:
+        """Take a reason not to accept away."""
+        self._reasons.discard(reason)
+        for acceptor in self._acceptors:
+            acceptor.resume()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nobody is accepted now."""
+        return bool(self._reasons)
+
+    def guard(self, guard: object) -> None:
+        """Have this object asked for everyone who connects, and told what becomes of them."""
+        self.guards.append(guard)
+
+    def refusal(self, address: Any) -> bytes | None:
+        """Ask the guards: return the goodbye for whom one refuses, ``None`` for who may come in."""
+        for guard in self.guards:
+            admit = getattr(guard, "admit", None)
+            goodbye: bytes | None = None if admit is None else admit(address)
+            if goodbye is not None:
+                return goodbye
+        return None
+
+    def next(self) -> int:
+        """Count one more connection."""
+        self._number += 1
+        return self._number
+
+    def accepted(self, transport: Any, host: Any, here: bool) -> None:
+        """
+        Take a new transport in.
+
+        :param host: our own address; ``None``: ask.
+        :param here: there is no handshake to wait for.
+        """
         transport.listener = self
-        if isinstance(transport, UnixServer):
-            # Its peer may have no name, or have chosen any.
-            hostname: Any = transport.hostname
-            name = escape(os.fsencode(hostname or b"unix"))
-            transport.logstr = transport.logstr.removesuffix(str(hostname)) + name
+        transport.accepted = transport.reactor.seconds()
         transport.connection = Connection(
             self.name,
             transport.sessionno,
             transport.logstr,
             transport.getPeer(),
-            self._host(transport),
+            host or transport.getHost(),
         )
-        transport.accepted = transport.reactor.seconds()
-        transport.setTcpNoDelay(True)  # an answer leaves whole: nothing is won by waiting for more
         self.connections.add(transport)
-        if not handshake:
+        if self.guards:
+            self._tell("connectionAccepted", transport)
+        if here:
             transport.connectionOpened()
 
-    def _host(self, transport: Any) -> Any:
-        # Nearly always the same one: ten thousand connections need not keep it ten thousand times.
-        name = transport.socket.getsockname()
-        if name != self._lastName:
-            self._lastName, self._lastHost = name, transport.getHost()
-        return self._lastHost
+    def opened(self, transport: Any) -> None:
+        """Tell that a peer is here."""
+        self.observers.connectionOpened(transport.connection)
+        if self.guards:
+            self._tell("connectionOpened", transport)
+
+    def _tell(self, what: str, transport: Any) -> None:
+        for guard in self.guards:
+            hear = getattr(guard, what, None)
+            if hear is not None:
+                hear(transport)
 
     def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
         self.connections.discard(transport)
         self.observers.connectionClosed(transport.connection, ending)
+        if self.guards:
+            self._tell("connectionGone", transport)
         if not self.connections:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
@@ -137,12 +172,3 @@ class Listener:
             transport.because("drain-timeout")
             transport.abortConnection()
         return len(self.connections)
-
-
-def _mapped(client: Any) -> Any:
-    """Give an IPv4 peer of an IPv6 socket (RFC 4291, 2.5.5.2) its IPv4 address."""
-    if isinstance(client, tuple) and len(client) == 4 and client[0].startswith("::ffff:"):
-        host = client[0].removeprefix("::ffff:")
-        if "." in host:
-            return (host, client[1])
-    return client

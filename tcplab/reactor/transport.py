@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 import termios
@@ -14,7 +15,8 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.corked import Accepted, Corked, CorkedUnix
+from tcplab.reactor.corked import Corked, CorkedUnix
+from tcplab.wire.escaping import escape
 
 if TYPE_CHECKING:
     from tcplab.reactor.port import Listener
@@ -45,7 +47,7 @@ class _Watched:
         if self.opened:
             return  # the handshake that is through now was STARTTLS's
         self.opened = True
-        self.listener.observers.connectionOpened(self.connection)
+        self.listener.opened(self)
 
     def messageReported(self, message: bytes) -> None:
         """Tell a message that the behaviour found worth telling."""
@@ -119,7 +121,7 @@ class _Watched:
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
 
-class Server(_Watched, Accepted, Corked, tcp.Server):
+class Server(_Watched, Corked, tcp.Server):
     """An accepted TCP connection."""
 
     def getHost(self) -> IPv4Address | IPv6Address:
@@ -128,8 +130,14 @@ class Server(_Watched, Accepted, Corked, tcp.Server):
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class UnixServer(_Watched, Accepted, CorkedUnix, unix.Server):
+class UnixServer(_Watched, CorkedUnix, unix.Server):
     """An accepted connection of a Unix socket; descriptors may be passed over it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        # Its peer may have no name, or have chosen any.
+        name = escape(os.fsencode(self.hostname or b"unix"))
+        self.logstr = self.logstr.removesuffix(str(self.hostname)) + name
 
     def _peerHasEnded(self) -> bool:
         try:

@@ -6,14 +6,14 @@ from typing import Any
 
 from twisted.internet import tcp, unix
 
-from tcplab.reactor.corked import Accepted, Corked, CorkedUnix
+from tcplab.reactor.corked import Corked, CorkedUnix
 
 
-class TCPServer(Accepted, Corked, tcp.Server):
+class TCPServer(Corked, tcp.Server):
     """A TCP connection that was accepted."""
 
 
-class UnixServer(Accepted, CorkedUnix, unix.Server):
+class UnixServer(CorkedUnix, unix.Server):
     """A Unix connection that was accepted."""
 
 

@@ -158,10 +158,9 @@ class FailureTests(SynchronousTestCase):
                 raise ZeroDivisionError
 
         peer = connected(Raises())
-        peer.transport._corked = 2
+        peer.transport.cork()
         peer.transport.write(b"bye")
         peer.transport.loseConnection()
-        peer.transport._corked = 0
         peer.transport.uncork()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertFalse(peer.connected)

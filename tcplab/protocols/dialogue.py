@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.reactor.beneath import clockOf
+from tcplab.reactor.mannered import unteach
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
 
@@ -87,8 +88,8 @@ class Dialogue(Conversation):
         self.framing.unread()
         plain, self._shaken = self.transport, Deferred()
         self.flow.stop()
+        unteach(plain, self.flow)  # TLS ends with the transport's own
         tls = startTLS(plain, self, contextFactory)
-        del plain.loseConnection, plain.loseWriteConnection  # TLS ends with the transport's own
         self._speakThrough(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.beneath import unsent
+from tcplab.reactor.mannered import plainly, teach, unteach
 
 if TYPE_CHECKING:
     from tcplab.protocols.machinery import Machinery
@@ -54,57 +55,64 @@ class Flow:
         self.congested = False
         self.counting = False
         self.lent: Any = None
-        earlier = getattr(transport.registerProducer, "__self__", None)
+        earlier = teach(transport, self)
         if isinstance(earlier, Flow):
             earlier.stop()  # of a conversation that has handed over to this one
-        # Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
-        transport.registerProducer, transport.unregisterProducer = self.lend, self.takeBack
 
     def start(self) -> None:
         """Control the flow from here on."""
         if self.lent is None:
-            type(self._transport).registerProducer(self._transport, self, True)
+            plainly(self._transport).registerProducer(self, True)
 
     def stop(self) -> None:
         """Give the transport up; a producer that has taken over is told to stop."""
         if self._stopped:
             return
-        self._giveUp()
-        self._transport.unregisterProducer()
+        self._stopped = True
+        plainly(self._transport).unregisterProducer()
         lent, self.lent = self.lent, None
         if lent is not None:
             lent.stopProducing()
 
-    def _giveUp(self) -> None:
-        self._stopped = True
-        del self._transport.registerProducer, self._transport.unregisterProducer
+    # What the transport asks: see `tcplab.reactor.mannered`
 
-    # Another producer takes over, and gives it back
+    def loseConnection(self) -> None:
+        """End politely: a subclass's habitual ``transport.loseConnection()`` does."""
+        self._conversation.endPolitely()
 
-    def lend(self, producer: Any, streaming: bool) -> None:
+    def loseWriteConnection(self) -> None:
+        """Finish speaking; go on listening."""
+        self._conversation.finishSpeaking()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
         Let a producer of the subclass's own control the flow of what is written.
 
+        Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
+
         :raises RuntimeError: there is one already.
         """
+        plain = plainly(self._transport)
+        if self._stopped:
+            plain.registerProducer(producer, streaming)
+            return
         if self.lent is not None:
             raise RuntimeError(f"{self.lent} is registered already; unregister it first")
-        kind = type(self._transport)
-        kind.unregisterProducer(self._transport)
+        plain.unregisterProducer()
         if self.congested:
             self.resumeProducing()
         self.lent = producer
         self.counting = True
-        kind.registerProducer(self._transport, producer, streaming)
+        plain.registerProducer(producer, streaming)
 
-    def takeBack(self) -> None:
+    def unregisterProducer(self) -> None:
         """Control the flow again: the other producer has finished."""
-        kind = type(self._transport)
-        kind.unregisterProducer(self._transport)
+        plain = plainly(self._transport)
+        plain.unregisterProducer()
         if self.lent is not None:
             self.lent = None
             self.counting = False
-            kind.registerProducer(self._transport, self, True)
+            plain.registerProducer(self, True)
             self._conversation.producerFinished()
 
     # What the transport says
@@ -183,8 +191,8 @@ class Flow:
 
     def over(self, reason: Failure) -> None:
         """Fail what waits: the connection is lost."""
-        if not self._stopped:
-            self._giveUp()
+        self._stopped = True
+        unteach(self._transport, self)
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)

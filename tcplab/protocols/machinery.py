@@ -94,10 +94,6 @@ class Machinery(Protocol):
     def _speakThrough(self, transport: Any) -> None:
         self.transport = transport
         self.flow = Flow(self, transport)
-        # A subclass's habitual transport.loseConnection() is a polite end too.
-        transport.loseConnection = self._end.loseConnection
-        if hasattr(transport, "loseWriteConnection"):
-            transport.loseWriteConnection = self._end.loseWriteConnection
 
     def handshakeCompleted(self) -> None:
         """TLS is through: begin."""
@@ -204,14 +200,20 @@ class Machinery(Protocol):
         """Our FIN has been sent."""
         self._end.finishSent()
 
+    def endPolitely(self) -> None:
+        """End, as the transport's ``loseConnection``."""
+        self._end.loseConnection()
+
+    def finishSpeaking(self) -> None:
+        """Finish speaking, as the transport's ``loseWriteConnection``."""
+        self._end.loseWriteConnection()
+
     def producerFinished(self) -> None:
         """Another producer has given the flow back."""
         self._end.producerFinished()
 
     def _lost(self, reason: Failure = connectionDone) -> None:
         del self.readConnectionLost, self.connectionLost
-        del self.transport.loseConnection
-        vars(self.transport).pop("loseWriteConnection", None)
         self._end.over()
         self.flow.over(reason)
         if self.begun:

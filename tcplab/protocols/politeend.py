@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, speaker, underway
+from tcplab.reactor.mannered import plainly
 
 if TYPE_CHECKING:
     from tcplab.protocols.machinery import Machinery
@@ -109,8 +110,7 @@ class PoliteEnd:
             return
         self._speakNoMore()
         transport = self._conversation.transport
-        vars(transport).pop("loseWriteConnection", None)
-        transport.loseWriteConnection()
+        plainly(transport).loseWriteConnection()
 
     def _speakNoMore(self) -> None:
         conversation, flow = self._conversation, self._conversation.flow
@@ -131,8 +131,7 @@ class PoliteEnd:
             self._close()
 
     def _close(self) -> None:
-        transport = self._conversation.transport
-        type(transport).loseConnection(transport)
+        plainly(self._conversation.transport).loseConnection()
 
     def _lingered(self) -> None:
         self._timer = None

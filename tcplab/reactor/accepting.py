@@ -71,6 +71,8 @@ class Acceptor:
     def welcome(self, client: socket.socket, address: Any) -> None:
         """Make a connection of a socket."""
         port = self._port
+        if port.addressFamily == socket.AF_INET6:
+            address = _scoped(address)
         protocol = port.factory.buildProtocol(port._buildAddr(address))
         if protocol is None:
             client.close()
@@ -145,7 +147,7 @@ class PatientAcceptor(Acceptor):
         """Make a connection of a socket, unless a guard refuses it."""
         self._pause = _FIRST_PAUSE
         port, listener = self._port, self._listener
-        if not self._unix and len(address) == 4:
+        if port.addressFamily == socket.AF_INET6:
             address = _ofIPv6(address)
         if listener.guards:
             goodbye = listener.refusal(address)
@@ -183,12 +185,16 @@ def _accepted(port: Any) -> tuple[socket.socket, Any]:
 
 def _ofIPv6(address: Any) -> Any:
     """Return who connected to an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
-    host, number, flow, scope = address
-    if host.startswith("::ffff:") and "." in host:
-        return host.removeprefix("::ffff:"), number
-    if scope:
-        host = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-    return host, number, flow, scope
+    host = address[0].removeprefix("::ffff:")
+    return (host, address[1]) if "." in host else _scoped(address)
+
+
+def _scoped(address: Any) -> Any:
+    """Write the scope of an IPv6 address behind it, where it has one, as Twisted does."""
+    if not address[3]:
+        return address
+    host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    return host, *address[1:]
 
 
 def _fixed(port: Any) -> Any:

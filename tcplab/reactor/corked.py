@@ -24,7 +24,8 @@ _DONE = Failure(main.CONNECTION_DONE)
 _DRAWN = 0  # nothing is being read: writes are the reactor's
 _EMPTY = 1  # nothing was written yet, and nothing waits
 _HOLDS = 2  # one piece was written: the case of nearly all
-_BUSY = 3  # all the rest: several pieces, an end, a producer, TLS, something that waits
+_BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
+_FULL = 4  # it was written so, or there is else something to do when the cork is drawn
 
 
 class Corked:
@@ -101,7 +102,7 @@ class Corked:
             corked, self._corked = self._corked, _DRAWN
         if corked == _HOLDS:
             self._sendHeld()
-        elif corked == _BUSY:
+        elif corked == _FULL:
             self._sendCollected()
         return None
 
@@ -141,7 +142,7 @@ class Corked:
     def _spill(self: Any) -> None:
         # Something unusual is about to happen: from here on all is as Twisted has it.
         if self._corked:
-            self._corked = _BUSY
+            self._corked = _FULL
             if self._held:
                 self._tempDataBuffer.append(self._held)
                 self._tempDataLen += len(self._held)
@@ -194,7 +195,7 @@ class Corked:
         corked, self._corked = self._corked, _DRAWN
         if corked == _HOLDS:
             self._sendHeld()
-        elif corked == _BUSY:
+        elif corked == _FULL:
             self._sendCollected()
 
     def _sendHeld(self: Any) -> None:
@@ -276,6 +277,8 @@ class Corked:
 
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send what the kernel takes; return how much, or why the connection is lost."""
+        if not data:
+            return 0  # it was sent since the reactor was asked
         try:
             sent = self.socket.send(memoryview(data)[: self.SEND_LIMIT])
         except BlockingIOError:

@@ -21,18 +21,12 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcplab.reactor.mannered import Mannered
+
 
 @implementer(IHalfCloseableProtocol)
-class HalfClosingTLS(BufferingTLSTransport):
-    """
-    TLS between a transport and a protocol, with half-close in both directions.
-
-    The peer's close_notify is told as ``readConnectionLost`` to a protocol that provides
-    ``IHalfCloseableProtocol``; any other protocol is ended, after what it wrote has left.
-
-    :ivar truncated: the peer's FIN came without a close_notify: what was received may have been
-        cut short by someone on the way.
-    """
+class _HalfClosing(BufferingTLSTransport):
+    """What `HalfClosingTLS` does."""
 
     truncated = False
     transport: Any
@@ -197,6 +191,18 @@ class HalfClosingTLS(BufferingTLSTransport):
 
 def _dropped(data: bytes) -> None:
     """Take the place of ``write`` after our end, as a closed transport drops what it is given."""
+
+
+class HalfClosingTLS(Mannered, _HalfClosing):
+    """
+    TLS between a transport and a protocol, with half-close in both directions.
+
+    The peer's close_notify is told as ``readConnectionLost`` to a protocol that provides
+    ``IHalfCloseableProtocol``; any other protocol is ended, after what it wrote has left.
+
+    :ivar truncated: the peer's FIN came without a close_notify: what was received may have been
+        cut short by someone on the way.
+    """
 
 
 class TLSFactory(TLSMemoryBIOFactory):

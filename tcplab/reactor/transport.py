@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Connection, Ending
 from tcplab.reactor.corked import Corked, CorkedUnix
+from tcplab.reactor.mannered import Mannered
 from tcplab.wire.escaping import escape
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class _Watched:
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
 
-class Server(_Watched, Corked, tcp.Server):
+class Server(Mannered, _Watched, Corked, tcp.Server):
     """An accepted TCP connection."""
 
     def getHost(self) -> IPv4Address | IPv6Address:
@@ -130,7 +131,7 @@ class Server(_Watched, Corked, tcp.Server):
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class UnixServer(_Watched, CorkedUnix, unix.Server):
+class UnixServer(Mannered, _Watched, CorkedUnix, unix.Server):
     """An accepted connection of a Unix socket; descriptors may be passed over it."""
 
     def __init__(self, *args: Any) -> None:

@@ -7,21 +7,22 @@ from typing import Any
 from twisted.internet import tcp, unix
 
 from tcplab.reactor.corked import Corked, CorkedUnix
+from tcplab.reactor.mannered import Mannered
 
 
-class TCPServer(Corked, tcp.Server):
+class TCPServer(Mannered, Corked, tcp.Server):
     """A TCP connection that was accepted."""
 
 
-class UnixServer(CorkedUnix, unix.Server):
+class UnixServer(Mannered, CorkedUnix, unix.Server):
     """A Unix connection that was accepted."""
 
 
-class TCPClient(Corked, tcp.Client):
+class TCPClient(Mannered, Corked, tcp.Client):
     """A TCP connection that we made."""
 
 
-class UnixClient(CorkedUnix, unix.Client):
+class UnixClient(Mannered, CorkedUnix, unix.Client):
     """A Unix connection that we made."""
 
 

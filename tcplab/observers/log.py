@@ -93,10 +93,10 @@ class LogObserver:
     # More than is worth reading
 
     def _turn(self) -> None:
-        second = int(self._time().seconds())
-        if second != self._second:
+        now = self._seconds()
+        if not self._second <= now < self._second + 1:
             self._flush()  # the reactor may be late, and the clock may have been set
-            self._startSecond(second)
+            self._startSecond(int(now))
 
     def _startSecond(self, second: int) -> None:
         self._second = second
@@ -136,7 +136,11 @@ class LogObserver:
             sent=self._sent,
             limit=FULL_LINES,
         )
-        self._startSecond(int(self._time().seconds()))
+        self._startSecond(int(self._seconds()))
+
+    def _seconds(self) -> float:
+        self._seconds = self._time().seconds  # type: ignore[method-assign]  # found faster next time
+        return self._seconds()
 
     def _time(self) -> Any:
         if self._clock is None:

@@ -73,22 +73,32 @@ class Observers:
             hooks = [(each, getattr(each, name, None)) for each in self._observers]
             self._hooks[name] = [(each, hook) for each, hook in hooks if hook is not None]
 
+    # Three loops that look alike: a common one would cost each connection two microseconds.
+
     def connectionOpened(self, connection: Connection) -> None:
         """Tell that a peer is here."""
-        self._tell("connectionOpened", connection)
+        for observer, hook in self._hooks["connectionOpened"]:
+            try:
+                hook(connection)
+            except Exception:
+                self._failed(observer)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """Tell a message that a behaviour reported."""
-        self._tell("messageReported", connection, message)
+        for observer, hook in self._hooks["messageReported"]:
+            try:
+                hook(connection, message)
+            except Exception:
+                self._failed(observer)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """Tell that a connection is over."""
-        self._tell("connectionClosed", connection, ending)
-
-    def _tell(self, name: str, *event: Any) -> None:
-        for observer, hook in self._hooks[name]:
+        for observer, hook in self._hooks["connectionClosed"]:
             try:
-                hook(*event)
+                hook(connection, ending)
             except Exception:
-                log.failure("{observer} failed and is told nothing more", observer=observer)
-                self._drop(observer)
+                self._failed(observer)
+
+    def _failed(self, observer: object) -> None:
+        log.failure("{observer} failed and is told nothing more", observer=observer)
+        self._drop(observer)

@@ -101,7 +101,7 @@ class Machinery(Protocol):
 
     def _begin(self) -> None:
         self.begun = True
-        if secured(self.transport) and not isinstance(self.transport, TLSMemoryBIOProtocol):
+        if not isinstance(self.transport, TLSMemoryBIOProtocol) and secured(self.transport):
             # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
             # TLS, and a registered producer would be paused by that, so that nothing were read.
             self.attention = self._handshakeOver

@@ -8,27 +8,20 @@ loop around each send, and a FIN that is read meanwhile overtakes the answer.
 
 from __future__ import annotations
 
-import errno
 from typing import Any, Literal
 
-from twisted.internet import main, unix
+from twisted.internet import main
 from twisted.python import log
 from twisted.python.failure import Failure
+
+from tcplab.reactor.sending import BUSY, DRAWN, EMPTY, FULL, HOLDS, Sending
 
 _LEAST = 4096
 _SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
 _PIECES = 500  # that wait: an object for each small answer weighs far more than the answer
-_DONE = Failure(main.CONNECTION_DONE)
-
-# The states of a cork.
-_DRAWN = 0  # nothing is being read: writes are the reactor's
-_EMPTY = 1  # nothing was written yet, and nothing waits
-_HOLDS = 2  # one piece was written: the case of nearly all
-_BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
-_FULL = 4  # it was written so, or there is else something to do when the cork is drawn
 
 
-class Corked:
+class Corked(Sending):
     """
     A stream transport that collects what is written while it reads, and then sends it.
 
@@ -38,14 +31,11 @@ class Corked:
 
     :cvar kinds: all such classes: their instances can stand for themselves in the log's context.
     :ivar received: bytes taken from the kernel so far.
-    :ivar sent: bytes the kernel took so far.
     :ivar readLimit: bytes that are read at once, at most.
-    :ivar errno: the error that ended the connection, if one did.
     """
 
     kinds: set[type] = set()
 
-    errno: int | None = None
     # More than 128 KiB a read wins nothing, and all of it may have to be held for a deaf peer.
     readLimit = 131072
 
@@ -58,8 +48,8 @@ class Corked:
         self.received = self.sent = 0
         # What one recv() may take: a buffer costs the most when it is large and stays empty.
         self._readSize = _LEAST
-        self._cork = _EMPTY  # the state in which a read begins
-        self._corked = _DRAWN
+        self._cork = EMPTY  # the state in which a read begins
+        self._corked = DRAWN
         self._held = b""
         super().__init__(*args)
 
@@ -74,7 +64,7 @@ class Corked:
     def doRead(self: Any) -> Any:
         """Read once from the socket and hand it to the protocol; then send what that wrote."""
         size = self._readSize
-        if self._cork == _BUSY and size > _SMALL and self.dataBuffer:
+        if self._cork == BUSY and size > _SMALL and self.dataBuffer:
             size = _SMALL
         try:
             data = self.socket.recv(size)
@@ -99,20 +89,20 @@ class Corked:
         try:
             self.protocol.dataReceived(data)
         finally:
-            corked, self._corked = self._corked, _DRAWN
-        if corked == _HOLDS:
+            corked, self._corked = self._corked, DRAWN
+        if corked == HOLDS:
             self._sendHeld()
-        elif corked == _FULL:
+        elif corked == FULL:
             self._sendCollected()
         return None
 
     def readConnectionLost(self: Any, reason: Failure) -> None:
         """Tell the protocol that the peer has finished; then send what that wrote."""
-        self._corked = _BUSY
+        self._corked = BUSY
         try:
             super().readConnectionLost(reason)  # type: ignore[misc]
         except BaseException:
-            self._corked = _DRAWN
+            self._corked = DRAWN
             raise
         self.uncork()
 
@@ -120,8 +110,8 @@ class Corked:
 
     def write(self: Any, data: bytes) -> None:
         """Send these bytes: when the protocol returns, or when the reactor may."""
-        if self._corked == _EMPTY and type(data) is bytes and data:
-            self._corked = _HOLDS
+        if self._corked == EMPTY and type(data) is bytes and data:
+            self._corked = HOLDS
             self._held = data
         else:
             self._spill()
@@ -142,7 +132,7 @@ class Corked:
     def _spill(self: Any) -> None:
         # Something unusual is about to happen: from here on all is as Twisted has it.
         if self._corked:
-            self._corked = _FULL
+            self._corked = FULL
             if self._held:
                 self._tempDataBuffer.append(self._held)
                 self._tempDataLen += len(self._held)
@@ -158,20 +148,20 @@ class Corked:
         if self._corked:
             self._spill()
         else:
-            self._cork = _BUSY
+            self._cork = BUSY
             self.reactor.addWriter(self)
 
     def startTLS(self: Any, *args: Any, **kwargs: Any) -> None:
         """Speak TLS from here on, in Twisted's own way."""
         self._spill()
-        self._cork = _BUSY
+        self._cork = BUSY
         super().startTLS(*args, **kwargs)  # type: ignore[misc]
 
     def registerProducer(self: Any, producer: Any, streaming: bool) -> None:
         """Let a producer know when there is room."""
         if not streaming:
             self._spill()
-            self._cork = _BUSY
+            self._cork = BUSY
         super().registerProducer(producer, streaming)  # type: ignore[misc]
 
     def abortConnection(self: Any) -> None:
@@ -192,144 +182,14 @@ class Corked:
 
     def uncork(self: Any) -> None:
         """Send what was collected; leave to the reactor what the kernel does not take."""
-        corked, self._corked = self._corked, _DRAWN
-        if corked == _HOLDS:
+        corked, self._corked = self._corked, DRAWN
+        if corked == HOLDS:
             self._sendHeld()
-        elif corked == _FULL:
+        elif corked == FULL:
             self._sendCollected()
-
-    def _sendHeld(self: Any) -> None:
-        data, self._held = self._held, b""
-        try:
-            sent = self.socket.send(data)
-        except OSError as e:
-            sent = self._notSent(e)
-        self.sent += sent
-        if sent != len(data):
-            self._keep(data, sent)
-
-    def _notSent(self, error: OSError) -> int:
-        if not isinstance(error, BlockingIOError):
-            self.errno = error.errno  # doWrite() will meet another, and end the connection for it
-        return 0
-
-    def _keep(self: Any, data: bytes, sent: int) -> None:
-        self.dataBuffer, self.offset = data, sent
-        self._cork = _BUSY
-        self._maybePauseProducer()
-        self.reactor.addWriter(self)
-
-    def _sendCollected(self: Any) -> None:
-        if not self.connected or self._aborting:
-            return
-        if self.dataBuffer:
-            self.reactor.addWriter(self)
-            return
-        if self._tempDataLen:
-            pieces = self._tempDataBuffer
-            self._held = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            self._tempDataLen = 0
-            self._sendHeld()
-            if self.dataBuffer:
-                return
-        try:
-            self._allSent()
-        except BaseException:
-            # As the reactor does when doWrite() fails; whoever reads now, or accepts, goes on.
-            log.err()
-            if self.connected:
-                self.connectionLost(Failure())
-        self._settle()
-
-    def _allSent(self: Any) -> None:
-        # What doWrite() does when nothing is left, in its order.
-        producer = self.producer
-        if producer is not None and (self.producerPaused or not self.streamingProducer):
-            self.producerPaused = False
-            producer.resumeProducing()
-        elif self.disconnecting:
-            self.connectionLost(_DONE)
-        elif self._writeDisconnecting and not self._writeDisconnected:
-            self._writeDisconnected = True
-            self._closeWriteConnection()
-
-    def _settle(self: Any) -> None:
-        busy = (
-            self.dataBuffer
-            or self._tempDataLen
-            or self.TLS
-            or self.disconnecting
-            or self._writeDisconnecting
-            or not (self.producer is None or self.streamingProducer)
-        )
-        self._cork = _BUSY if busy else _EMPTY
-
-    def doWrite(self: Any) -> Any:
-        """Send more, unless the read of the same event has sent all and ended it."""
-        if self.disconnected:
-            return None
-        if self._writeDisconnected:
-            return self.stopWriting()
-        why = super().doWrite()  # type: ignore[misc]
-        self._settle()
-        return why
-
-    def writeSomeData(self: Any, data: bytes) -> Any:
-        """Send what the kernel takes; return how much, or why the connection is lost."""
-        if not data:
-            return 0  # it was sent since the reactor was asked
-        try:
-            sent = self.socket.send(memoryview(data)[: self.SEND_LIMIT])
-        except BlockingIOError:
-            return 0
-        except OSError as e:
-            if e.errno == errno.ENOBUFS:
-                return 0
-            self.errno = self.errno or e.errno
-            return main.CONNECTION_LOST
-        self.sent += sent
-        return sent
 
     def endedBy(self, who: Literal["peer", "server"]) -> None:
         """Note who finished first; here nobody asks."""
-
-
-class CorkedUnix(Corked):
-    """The same for Unix sockets, over which descriptors may be passed."""
-
-    doRead = unix.Server.doRead  # takes descriptors from the socket as well
-
-    def _dataReceived(self: Any, data: bytes | None) -> Any:
-        if not data:
-            self.endedBy("peer")
-            return main.CONNECTION_DONE
-        self.received += len(data)
-        self.cork()  # as in doRead, where it stands to spare most bytes a call
-        try:
-            self.protocol.dataReceived(data)
-        except BaseException:
-            self._corked = _DRAWN
-            raise
-        self.uncork()
-        return None
-
-    def _sendCollected(self: Any) -> None:
-        # Unless descriptors travel with it: doWrite() sees to those.
-        if self._sendmsgQueue and self.connected:
-            self._cork = _BUSY
-            self.reactor.addWriter(self)
-        else:
-            super()._sendCollected()
-
-    def writeSomeData(self: Any, data: bytes) -> Any:
-        """Send descriptors and bytes, as Twisted's Unix transports do."""
-        if not self._sendmsgQueue:
-            return super().writeSomeData(data)
-        sent = unix.Server.writeSomeData(self, data)
-        if isinstance(sent, int):
-            self.sent += sent
-        return sent
 
 
 def _prefixOf(transport: Any) -> str:

@@ -66,7 +66,7 @@ class EagerReactor(EPollReactor):
         contexts.append(_NOWHERE)
         try:
             for fd, event in events:
-                selectable = selectables.get(fd)
+                selectable: Any = selectables.get(fd)
                 if event == EPOLLIN and type(selectable) in _OURS:
                     contexts[-1] = selectable  # it stands for itself in the log's context
                     try:
@@ -91,13 +91,17 @@ class EagerReactor(EPollReactor):
     def removeReader(self, reader: Any) -> None:
         """Stop telling a descriptor that it may read, if it is told."""
         fd = reader.fileno()
-        if fd in self._reads or fd == -1 or self._continuousPolling.getReaders():
+        if fd in self._reads and fd not in self._writes:
+            self._reads.remove(fd)
+            del self._selectables[fd]
+            self._poller.unregister(fd)
+        elif fd in self._reads or fd == -1 or self._continuousPolling.isReading(reader):
             super().removeReader(reader)
 
     def removeWriter(self, writer: Any) -> None:
         """Stop telling a descriptor that it may write, if it is told."""
         fd = writer.fileno()
-        if fd in self._writes or fd == -1 or self._continuousPolling.getWriters():
+        if fd in self._writes or fd == -1 or self._continuousPolling.isWriting(writer):
             super().removeWriter(writer)
 
     # The transports

@@ -6,6 +6,8 @@ A Twisted that changed one of these is told by its name, and served by its own r
 
 from __future__ import annotations
 
+import socket
+
 from twisted.internet import abstract, base, epollreactor, tcp, unix
 
 RELIED_ON: tuple[tuple[object, str], ...] = (
@@ -20,6 +22,8 @@ RELIED_ON: tuple[tuple[object, str], ...] = (
     (tcp.Connection, "_aborting"),
     (tcp.Connection, "_closeWriteConnection"),
     (tcp.Connector, "_makeTransport"),
+    (tcp.Port, "_buildAddr"),
+    (socket.socket, "_accept"),
     (unix.Connector, "_makeTransport"),
     (unix.Server, "_ancillaryLevelSOLSOCKETTypeSCMRIGHTS"),
 )

@@ -15,7 +15,8 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.corked import Corked, CorkedUnix
+from tcplab.reactor.corked import Corked
+from tcplab.reactor.corkedunix import CorkedUnix
 from tcplab.reactor.mannered import Mannered
 from tcplab.wire.escaping import escape
 
@@ -90,6 +91,8 @@ class _Watched:
         how = self._how(reason)
         lost = self.errno or isinstance(reason.value, error.ConnectionLost)
         self.endedBy("peer" if lost else "server")
+        # Behind a FIN that was read close() says all that shutdown() would.
+        self._shouldShutdown = self._endedBy != "peer"
         try:
             super().connectionLost(reason)  # type: ignore[misc]
         finally:
@@ -137,8 +140,9 @@ class UnixServer(Mannered, _Watched, CorkedUnix, unix.Server):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         # Its peer may have no name, or have chosen any.
-        name = escape(os.fsencode(self.hostname or b"unix"))
-        self.logstr = self.logstr.removesuffix(str(self.hostname)) + name
+        hostname: Any = self.hostname
+        name = escape(os.fsencode(hostname or b"unix"))
+        self.logstr = self.logstr.removesuffix(str(hostname)) + name
 
     def _peerHasEnded(self) -> bool:
         try:

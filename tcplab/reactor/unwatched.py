@@ -6,7 +6,8 @@ from typing import Any
 
 from twisted.internet import tcp, unix
 
-from tcplab.reactor.corked import Corked, CorkedUnix
+from tcplab.reactor.corked import Corked
+from tcplab.reactor.corkedunix import CorkedUnix
 from tcplab.reactor.mannered import Mannered
 
 

@@ -1,0 +1,47 @@
+"""Write at once on Unix sockets, over which descriptors may be passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import main, unix
+
+from tcplab.reactor.corked import Corked
+from tcplab.reactor.sending import BUSY, DRAWN
+
+
+class CorkedUnix(Corked):
+    """`Corked`, for a Unix socket."""
+
+    doRead = unix.Server.doRead  # takes descriptors from the socket as well
+
+    def _dataReceived(self: Any, data: bytes | None) -> Any:
+        if not data:
+            self.endedBy("peer")
+            return main.CONNECTION_DONE
+        self.received += len(data)
+        self.cork()  # as in doRead, where it stands to spare most bytes a call
+        try:
+            self.protocol.dataReceived(data)
+        except BaseException:
+            self._corked = DRAWN
+            raise
+        self.uncork()
+        return None
+
+    def _sendCollected(self: Any) -> None:
+        # Unless descriptors travel with it: doWrite() sees to those.
+        if self._sendmsgQueue and self.connected:
+            self._cork = BUSY
+            self.reactor.addWriter(self)
+        else:
+            super()._sendCollected()
+
+    def writeSomeData(self: Any, data: bytes) -> Any:
+        """Send descriptors and bytes, as Twisted's Unix transports do."""
+        if not self._sendmsgQueue:
+            return super().writeSomeData(data)
+        sent = unix.Server.writeSomeData(self, data)
+        if isinstance(sent, int):
+            self.sent += sent
+        return sent

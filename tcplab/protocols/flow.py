@@ -46,7 +46,7 @@ class Flow:
     )
 
     def __init__(self, conversation: Machinery, transport: Any) -> None:
-        self._conversation = conversation
+        self._conversation: Any = conversation  # none once it is over
         self._transport = transport
         self._held = self._stopped = False
         self._heardAt: int | None = None
@@ -130,6 +130,8 @@ class Flow:
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.callback(None)
+        if self._conversation is None:
+            return
         self._conversation.deliver()
         if not self.congested:  # by the answers to what was delivered now
             self.readOn()
@@ -151,7 +153,8 @@ class Flow:
     def readOn(self) -> None:
         """Read again, unless there is a reason not to."""
         # After a FIN there is nothing to read, and a reader at its end would never sleep.
-        if not (self._held or self._conversation.peerFinished):
+        conversation = self._conversation
+        if not (self._held or conversation is None or conversation.peerFinished):
             self._transport.resumeProducing()
 
     def mayHear(self) -> bool:
@@ -193,6 +196,7 @@ class Flow:
         """Fail what waits: the connection is lost."""
         self._stopped = True
         unteach(self._transport, self)
+        self._conversation = None  # else only the garbage collector would part us
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)

@@ -25,7 +25,7 @@ class PoliteEnd:
     __slots__ = ("_conversation", "_finSent", "_spoken", "_timer", "_underway", "begun")
 
     def __init__(self, conversation: Machinery) -> None:
-        self._conversation = conversation
+        self._conversation: Any = conversation
         self._timer: Any = None
         self._underway = 0
         self.begun = self._spoken = self._finSent = False
@@ -114,7 +114,7 @@ class PoliteEnd:
 
     def _speakNoMore(self) -> None:
         conversation, flow = self._conversation, self._conversation.flow
-        conversation.write = conversation.send = _drop  # type: ignore[method-assign,assignment]
+        conversation.write = conversation.send = _drop
         flow.stop()
         if flow.congested:
             flow.resumeProducing()  # nothing joins what waits any more
@@ -149,6 +149,7 @@ class PoliteEnd:
         """The connection is lost."""
         self.begun = True
         self._stopTimer()
+        self._conversation = None  # else only the garbage collector would part us
 
     def _startTimer(self, then: Any) -> None:
         conversation = self._conversation

@@ -91,7 +91,8 @@ class Conversation(Machinery):
         What the peer still says is read and dropped, so that no reset destroys our last words on
         their way. A peer that has not finished ``lingerTimeout`` seconds after us is aborted.
         """
-        self._end.hangUp()
+        if not self.ending:
+            self._end.hangUp()
 
     def abort(self, why: str | None = None) -> None:
         """Reset the connection; what was not sent is dropped. ``why`` stands in the log."""

@@ -152,7 +152,7 @@ class Dialogue(Conversation):
 
     def deliver(self) -> None:
         """Give what has come to whoever asked for it; if nobody did, read no more."""
-        if self._asking is not None and not self._end.begun:
+        if self._asking is not None and not self.ending:
             try:
                 message = self._next()
             except Exception:
@@ -160,7 +160,7 @@ class Dialogue(Conversation):
             else:
                 if message is not None:
                     self._answer(message)
-        if not self._end.begun:  # whoever was answered may have returned
+        if not self.ending:  # whoever was answered may have returned
             self.flow.hold(self._asking is None and self._shaken is None)
 
     def _next(self) -> bytes | None:

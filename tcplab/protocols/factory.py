@@ -39,7 +39,16 @@ def _check(
 
 # What the machinery keeps on the class, and what Twisted's Protocol does.
 _NO_SETTINGS = frozenset(
-    {"attention", "begun", "connected", "factory", "flow", "peerFinished", "transport"}
+    {
+        "attention",
+        "begun",
+        "connected",
+        "ending",
+        "factory",
+        "flow",
+        "peerFinished",
+        "transport",
+    }
 )
 
 

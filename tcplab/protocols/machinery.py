@@ -45,6 +45,7 @@ class Machinery(Protocol):
 
     :ivar flow: its flow control.
     :ivar begun: the hooks have been called: the handshake is through.
+    :ivar ending: we have decided to end, or it is over: nothing that comes is delivered any more.
     :ivar peerFinished: the peer will say nothing more.
     :ivar attention: asked before data is taken, and says whether it is; ``None`` while there is
         nothing special.
@@ -66,8 +67,10 @@ class Machinery(Protocol):
     transport: Any
     flow: Flow
     begun = False
+    ending = False
     peerFinished = False
     attention: Callable[[], bool] | None = None
+    _politeEnd: PoliteEnd | None = None
     _delivering = False
     _direct = True
     _inputOver = False
@@ -83,7 +86,6 @@ class Machinery(Protocol):
         self.connected = 1
         standAlone(transport, self)
         self.framing = self.framing()
-        self._end = PoliteEnd(self)
         # In front of the hooks, so that none needs super(); gone when the connection is.
         self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
         self.connectionLost = self._lost  # type: ignore[method-assign]
@@ -155,7 +157,7 @@ class Machinery(Protocol):
             return  # the hook that runs now wrote so much that we were paused and resumed
         self._delivering = True
         try:
-            while not self._end.begun and self.flow.mayHear():
+            while not self.ending and self.flow.mayHear():
                 message = self.framing.next()
                 if message is not None:
                     self.messageReceived(message)
@@ -179,7 +181,7 @@ class Machinery(Protocol):
         if self.peerFinished:
             return
         self.peerFinished = True
-        if self._end.begun:
+        if self.ending:
             self._end.peerFinished()
         else:
             self.deliver()
@@ -191,10 +193,16 @@ class Machinery(Protocol):
         tail = None if truncated else self.framing.finish()
         if tail is not None:
             self.messageReceived(tail)
-        if not self._end.begun:
+        if not self.ending:
             type(self).readConnectionLost(self)
 
     # The end
+
+    @property
+    def _end(self) -> PoliteEnd:
+        if self._politeEnd is None:  # made when it comes: ten thousand may only wait
+            self._politeEnd = PoliteEnd(self)
+        return self._politeEnd
 
     def writeConnectionLost(self) -> None:
         """Our FIN has been sent."""
@@ -214,7 +222,9 @@ class Machinery(Protocol):
 
     def _lost(self, reason: Failure = connectionDone) -> None:
         del self.readConnectionLost, self.connectionLost
-        self._end.over()
+        self.ending = True
+        if self._politeEnd is not None:
+            self._politeEnd.over()
         self.flow.over(reason)
         if self.begun:
             self._attempt(self.connectionLost, reason)

@@ -84,7 +84,7 @@ class PoliteEnd:
     # How to end
 
     def _begin(self) -> None:
-        self.begun = True
+        self.begun = self._conversation.ending = True
         self._stopTimer()
         self._conversation.attention = _drop
 

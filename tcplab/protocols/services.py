@@ -32,7 +32,7 @@ class Chargen(Conversation):
 
     def resumeProducing(self) -> None:
         """Write the next characters: all that were written before have gone to the kernel."""
-        if self._end.begun:  # by transport.loseConnection(), which waits for its producer
+        if self.ending:  # by transport.loseConnection(), which waits for its producer
             self.transport.unregisterProducer()
             return
         self.write(texts.chargen(self._position, self._chunk))

@@ -193,6 +193,7 @@ class BuildingTests(SynchronousTestCase):
             "_kept",
             "flow",
             "begun",
+            "ending",
             "attention",
             "peerFinished",
             "transport",

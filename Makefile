@@ -2,6 +2,7 @@
 # make test      all tests
 # make check     style, types, documentation and coverage besides
 # make bench     measure the echo servers beside each other; QUICK=1 only sees that it works
+# make soak      try it with all that a peer can do; QUICK=1 only sees that it works, LONG=1 takes hours
 # make clean     remove what the others have made
 #
 # PORT=8888 and ARGS="--behaviour echo" change what is served, PYTHON=python3.12 the Python.
@@ -49,6 +50,9 @@ coverage: $(VENV)/installed-check
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
+soak: $(VENV)/installed
+	$(BIN)/python -m soak $(if $(QUICK),--quick) $(if $(LONG),--long) $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -81,4 +85,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	$(PIP) --editable '.[bench]'
 	@touch $@
 
-.PHONY: help serve test check lint types docs coverage bench clean
+.PHONY: help serve test check lint types docs coverage bench soak clean

@@ -18,6 +18,7 @@ from twisted.python.usage import UsageError
 from tcplab import __version__
 from tcplab.observers import LogObserver, Observers
 from tcplab.server import portfile
+from tcplab.server.amounts import AMOUNTS
 from tcplab.server.behaviours import BEHAVIOURS
 from tcplab.server.exitstatus import exitWith
 from tcplab.server.nearmiss import didYouMean
@@ -45,7 +46,8 @@ class Options(UsageOptions):
         f"A SPEC is NAME[,key=value...]. The names: {', '.join(BEHAVIOURS)}, or package.module.Name"
         " for a Protocol or a Factory of yours, found from where twistd was started. The keys are"
         " its settings, as in echo,framing=lines. Without --port, --serve replaces the default"
-        " port. SIGTERM and SIGINT end it politely; a second one ends it at once."
+        " port. The word none switches a limit off. SIGTERM and SIGINT end it politely, with"
+        " status 0, or 1 if a connection had to be aborted; a second one ends it at once."
     )
     optParameters = [
         ["port", "p", None, "Serve on this TCP port [50544]; 0 lets the system choose."],
@@ -62,7 +64,29 @@ class Options(UsageOptions):
             None,
             r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
         ],
+        [
+            "max-connections",
+            None,
+            None,
+            "Above this many, who connects waits in the backlog [what the file descriptors allow].",
+        ],
+        ["max-per-peer", None, None, "Above this many, a peer is told: busy [none]."],
+        ["idle-timeout", None, None, "Seconds in which neither side says anything [none]."],
+        ["handshake-timeout", None, None, "Seconds for a TLS handshake [5]."],
+        [
+            "write-timeout",
+            None,
+            None,
+            "Seconds in which a peer reads nothing of what waits for it [30].",
+        ],
         ["linger-timeout", None, None, "Seconds a peer has to finish after we have [2]."],
+        ["drain-delay", None, None, "Seconds to go on accepting after SIGTERM [0]."],
+        [
+            "drain-timeout",
+            None,
+            None,
+            "Seconds to finish in when it ends; the rest is aborted [15].",
+        ],
         [
             "port-file",
             None,
@@ -126,8 +150,8 @@ class Options(UsageOptions):
             behaviour=self["behaviour"],
             serve=self["serve"],
             greeting=self["greeting"],
-            lingerTimeout=self["linger-timeout"],
             portFile=self["port-file"],
+            **{amount.name: self[amount.option[2:]] for amount in AMOUNTS.values()},
         )
         if self.parent is not None and (self.parent.get("nodaemon") or self.parent.get("debug")):
             _leaveOutPidFile(self.parent)
@@ -169,6 +193,7 @@ def makeService(options: Options) -> IService:
         refuse(e)
     signals = StopSignals(reactor, service.abort)
     reactor.callWhenRunning(signals.install)
+    reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
     failures: list[Failure] = []
     starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
         failures.append
@@ -190,6 +215,11 @@ async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
         reactor.callWhenRunning(running.callback, None)
         await running
         portfile.write(settings.portFile, service.servings)
+
+
+def _tellStatus(service: LabService) -> None:
+    if service.drained is not None and service.drained.aborted:
+        exitWith(1)
 
 
 def _later(_: object, failures: list[Failure], reactor: Any) -> None:

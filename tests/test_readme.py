@@ -83,9 +83,11 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(told, {each for each in known if each not in _EVERYWHERE})
 
     def test_defaultsOfTheServer(self) -> None:
-        told = re.findall(r"\[(\S+)\]", section(README, "The server").partition("A SPEC")[0])
-        usual = f"{Conversation.lingerTimeout:g}"
-        self.assertEqual(told, [DEFAULT_PORT, DEFAULT_INTERFACE, DEFAULT_BEHAVIOUR, usual])
+        rows = table(section(README, "The server"))
+        told = [found for row in rows for found in re.findall(r"\[(.+)\]", row[1])]
+        help_ = " ".join(text for _, _, _, text in Options.optParameters)
+        self.assertEqual(told, re.findall(r"\[(.+?)\]", help_))
+        self.assertEqual(told[:3], [DEFAULT_PORT, DEFAULT_INTERFACE, DEFAULT_BEHAVIOUR])
 
     def test_optionsOfTheClient(self) -> None:
         rows = table(section(README, "The client"), "The options:")
@@ -107,6 +109,8 @@ class NamesTests(SynchronousTestCase):
     def test_causes(self) -> None:
         source = "".join(path.read_text() for path in (ROOT / "tcplab").rglob("*.py"))
         given = re.findall(r'(?:because\([^)]*|abort\(|why = |"because", )"([\w-]+)"', source)
+        deadlines = (ROOT / "tcplab" / "policies" / "deadlines.py").read_text()
+        given += re.findall(r'"([a-z]+-timeout)"', deadlines)
         self.assertEqual(self.first("What the log says"), _inOrder(given, self))
 
     def test_rooms(self) -> None:
@@ -147,6 +151,8 @@ def _inOrder(given: list[str], test: SynchronousTestCase) -> list[str]:
         "error",
         "handshake",
         "handshake-timeout",
+        "idle-timeout",
+        "write-timeout",
         "drain-timeout",
     ]
     test.assertEqual(set(given), set(order))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import sys
 from typing import Any
@@ -18,10 +19,13 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import __version__, tap
+from tcplab.protocols import Conversation
 from tcplab.reactor import eager
+from tcplab.server.amounts import AMOUNTS, NONE
 from tcplab.server.behaviours import BEHAVIOURS
+from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
-from tcplab.server.settings import Settings
+from tcplab.server.settings import Settings, fromWords
 from tests.server.logged import Logged
 
 
@@ -80,6 +84,15 @@ class Words(Refusing):
             (settings.greeting, settings.lingerTimeout, settings.portFile), (b"hi", 4.0, "/a")
         )
 
+    def test_each_amount_becomes_a_setting(self) -> None:
+        wanted = dict(zip(AMOUNTS, range(20, 0, -1), strict=False))
+        settings = parsed(*(f"{AMOUNTS[name].option}={value}" for name, value in wanted.items()))
+        self.assertEqual({name: getattr(settings, name) for name in AMOUNTS}, wanted)
+
+    def test_none_switches_a_limit_off(self) -> None:
+        settings = parsed("--handshake-timeout", "none", "--write-timeout=none")
+        self.assertEqual((settings.handshakeTimeout, settings.writeTimeout), (None, None))
+
     def test_short_options(self) -> None:
         words = ("-p", "1", "-i", "::1", "-b", "ack", "-s", "lab@tcp:2", "-g", "hi")
         long = ("--port=1", "--interface=::1", "--behaviour=ack", "--serve=lab@tcp:2")
@@ -102,6 +115,7 @@ class Words(Refusing):
 
     def test_wrong_value_is_refused(self) -> None:
         self.assertIn("--port http", self.refused("--port", "http"))
+        self.assertIn("or none for no limit", self.refused("--idle-timeout", "0"))
 
     def test_value_with_a_newline_is_still_refused_in_one_line(self) -> None:
         self.assertIn("--interface a b", self.refused("--interface", "a\nb"))
@@ -119,12 +133,32 @@ class Texts(SynchronousTestCase):
 
     def test_help_names_every_option_and_every_behaviour(self) -> None:
         text = self.printed("--help")
-        for option in ("port", "interface", "behaviour", "serve", "greeting", "linger-timeout"):
+        for option in ("port", "interface", "behaviour", "serve", "greeting", "port-file"):
             self.assertIn(f"--{option}=", text)
+        for amount in AMOUNTS.values():
+            self.assertIn(f"{amount.option}=", text)
         for name in BEHAVIOURS:
             self.assertIn(name, text)
         self.assertLess(max(map(len, text.splitlines())), 81)
-        self.assertLess(len(text.splitlines()), 30)
+        self.assertLess(len(text.splitlines()), 40)
+
+    def test_help_says_the_defaults(self) -> None:
+        usual = fromWords()
+        for _, _, _, text in tap.Options.optParameters:
+            self.assertLess(text.count("["), 2)
+        told = {
+            name: found[1]
+            for name, _, _, text in tap.Options.optParameters
+            if (found := re.search(r"\[(.*)\]", text))
+        }
+        for name, amount in AMOUNTS.items():
+            value = getattr(usual, name)
+            shown = NONE if value is None else f"{value:g}"
+            if name == "maxConnections":
+                shown = "what the file descriptors allow"
+            elif name == "lingerTimeout":
+                shown = f"{Conversation.lingerTimeout:g}"
+            self.assertEqual(told[amount.option[2:]], shown)
 
     def test_the_plugin_leads_here(self) -> None:
         [plugin] = [each for each in getPlugins(IServiceMaker) if each.tapname == "tcplab"]
@@ -198,7 +232,7 @@ class MakeService(Logged, Refusing):
         service = self.make("-p", "7")
         self.assertFalse(service.running)
         [(port, _, backlog, interface)] = self.reactor.tcpServers
-        self.assertEqual((port, backlog, interface), (7, 4096, "127.0.0.1"))
+        self.assertEqual((port, backlog, interface), (7, 8192, "127.0.0.1"))
 
     def test_what_cannot_be_made_is_refused(self) -> None:
         self.assertRaises(SystemExit, self.make, "-b", "ecko")
@@ -253,6 +287,21 @@ class MakeService(Logged, Refusing):
     def test_stopped_while_it_starts_is_no_failure(self) -> None:
         self.late(CancelledError())
         self.assertEqual((self.statuses, self.reactor.stopped), ([], 0))
+
+    def status(self, drained: Drained | None) -> list[int]:
+        service = self.make("-p", "7")
+        service.drained = drained
+        self.reactor.stop()
+        return self.statuses
+
+    def test_status_is_0_when_nobody_had_to_be_aborted(self) -> None:
+        self.assertEqual(self.status(Drained(2, 0)), [])
+
+    def test_status_is_0_when_it_never_listened(self) -> None:
+        self.assertEqual(self.status(None), [])
+
+    def test_status_is_1_when_somebody_had_to_be_aborted(self) -> None:
+        self.assertEqual(self.status(Drained(2, 1)), [1])
 
     def test_signals_are_ours_once_it_runs(self) -> None:
         installed: list[Any] = []

@@ -10,12 +10,12 @@ import socket
 
 from twisted.internet.threads import deferToThread
 
-from tests.commands import DAEMON, PATIENCE, TWISTD, Command, Commands
+from tests.commands import DAEMON, PATIENCE, TWIST, TWISTD, Command, Commands
 
 
 class Signals(Commands):
-    async def lingering(self) -> tuple[Command, socket.socket]:
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "--linger-timeout", "600")
+    async def lingering(self, *words: str) -> tuple[Command, socket.socket]:
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--linger-timeout", "600", *words)
         return command, await self.greeted(command)
 
     async def ends(self, name: str) -> None:
@@ -41,15 +41,78 @@ class Signals(Commands):
         await command.ended()
         self.assertEnded(command, 0)
 
-    async def test_second_signal_ends_it_at_once(self) -> None:
-        command, peer = await self.lingering()
+        self.assertIn("drained=1 aborted=0 ", command.out)
+
+    async def endsAtOnce(self, *words: str, says: str) -> Command:
+        command, peer = await self.lingering(*words)
         command.signal("TERM")
-        await command.line("Received SIGTERM, shutting down")
+        await command.line(says)
         command.signal("INT")
         await command.line("Received SIGINT again, ending at once")
         await command.ended()
-        self.assertEnded(command, 0)
+        self.assertEnded(command, 1)
         self.assertRaises(ConnectionResetError, peer.recv, 1)
+        self.assertIn("drained=0 aborted=1 ", command.out)
+        return command
+
+    async def test_second_signal_ends_it_at_once(self) -> None:
+        await self.endsAtOnce("--drain-timeout", "none", says="draining: 1 connected, no limit")
+
+    async def test_second_signal_ends_it_while_it_still_accepts(self) -> None:
+        await self.endsAtOnce("--drain-delay", "600", says="accepting for 600 s more")
+
+    async def test_second_signal_when_nobody_is_there(self) -> None:
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--drain-delay", "600")
+        (await self.greeted(command)).close()
+        await command.line("closed by=peer")
+        command.signal("INT")
+        await command.line("accepting for 600 s more")
+        command.signal("INT")
+        await command.ended()
+        self.assertEnded(command, 0)
+        self.assertIn("drained=0 aborted=0 ", command.out)
+
+    async def test_accepts_during_the_delay_and_nobody_afterwards(self) -> None:
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--drain-delay", "1")
+        port = (await self.greeted(command)).getpeername()[1]
+        command.signal("TERM")
+        await command.line("accepting for 1 s more, then draining")
+        peer = self.connect(port)
+        self.assertEqual(await self.hear(peer, 18), b"You are connected!")
+        await command.line("draining: 2 connected, 15 s to finish")
+        self.assertRaises(ConnectionRefusedError, self.connect, port)
+        self.assertEqual(await self.talk(peer, b"bye"), b"bye")
+
+    async def deadline(self, how: tuple[str, ...]) -> None:
+        command = self.start(
+            *(*how, "tcplab", "-p", "0", "--linger-timeout", "600", "--drain-timeout", "0.1")
+        )
+        stuck, polite = [await self.greeted(command) for _ in range(2)]
+        self.assertEqual(await self.talk(polite, b""), b"")
+        polite.close()
+        await command.line("closed by=peer")
+        command.signal("TERM")
+        await command.line("drained=0 aborted=1 seconds=0.1")
+        await command.ended()
+        self.assertEnded(command, 1)
+        self.assertIn("why=drain-timeout", command.out)
+        self.assertRaises(ConnectionResetError, stuck.recv, 1)
+
+    async def test_status_is_1_when_somebody_had_to_be_aborted(self) -> None:
+        for how in (TWISTD, TWIST):
+            await self.deadline(how)
+
+    async def test_status_is_1_when_the_answer_was_not_read(self) -> None:
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--write-timeout", "1")
+        peer = await self.greeted(command)
+        peer.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                peer.send(b"x" * 65536)
+        command.signal("TERM")
+        await command.ended()
+        self.assertEnded(command, 1)
+        self.assertIn("drained=0 aborted=1 ", command.out)
 
 
 class Background(Commands):

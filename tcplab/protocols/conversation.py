@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -51,16 +52,36 @@ class Conversation(Machinery):
         """
         The server wants to end: finish what is in hand.
 
-        A framed conversation is between two messages when it is told, and hangs up; a stream has
-        none, and hangs up at the peer's end or after ``lingerTimeout`` seconds of silence.
+        A framed conversation hangs up, after the message that the peer is in the middle of; a
+        stream has none, and hangs up at the peer's end. Both do after ``lingerTimeout`` seconds of
+        silence.
         """
         if isinstance(self.framing, Stream):
             self._end.afterSilence()
+        elif self.framing.midway:
+            self._end.afterMessage()
         else:
             self.hangUp()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is over; not called if ``connectionMade`` was not."""
+
+    @classmethod
+    def checkSettings(cls, settings: Mapping[str, Any]) -> None:
+        """
+        Refuse settings that make no sense; asked by the factory, once.
+
+        :param settings: all of them, by name.
+        :raises TypeError: they make none; the text is one line.
+        """
+
+    @classmethod
+    def checkListening(cls, settings: Mapping[str, Any], host: IAddress) -> None:
+        """
+        Refuse to be served there; asked for each port, once it listens.
+
+        :raises ValueError: it must not be; the text is one line.
+        """
 
     # What a conversation does
 

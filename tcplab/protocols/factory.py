@@ -74,6 +74,7 @@ class ConversationFactory(Factory):
                     f"{protocol.__name__} has no setting {name!r}; it has {', '.join(allowed)}"
                 )
         _check(protocol, **settings)  # now, not at every peer
+        protocol.checkSettings({**allowed, **settings})
         self.protocol: Any = protocol
         self.settings = settings
 
@@ -84,6 +85,15 @@ class ConversationFactory(Factory):
         for name, value in self.settings.items():
             setattr(conversation, name, value)
         return conversation
+
+    def checkListening(self, host: IAddress) -> None:
+        """
+        Refuse to be served there.
+
+        :param host: where a port listens.
+        :raises ValueError: it must not be; the text is one line.
+        """
+        self.protocol.checkListening({**settingsOf(self.protocol), **self.settings}, host)
 
     def logPrefix(self) -> str:
         """Log under the name of what is served."""

@@ -70,6 +70,18 @@ class PoliteEnd:
             self._conversation.attention = self._heard
             self._startTimer(self._silent)
 
+    def afterMessage(self) -> None:
+        """End once the message that has begun was answered, or the peer is silent as above."""
+        conversation = self._conversation
+        hear = conversation.messageReceived
+
+        def hearTheLast(message: bytes) -> None:
+            hear(message)
+            self.hangUp()
+
+        conversation.messageReceived = hearTheLast
+        self.afterSilence()
+
     def _silent(self) -> None:
         self._timer = None
         if self._conversation.flow.congested:
@@ -142,7 +154,8 @@ class PoliteEnd:
             self._underway = left
             self._startTimer(self._lingered)
         else:
-            because(transport, "linger-timeout")
+            # What was said and not taken is lost; a peer that has all of it only does not finish.
+            because(transport, "unread" if left else "linger-timeout")
             transport.abortConnection()
 
     def over(self) -> None:

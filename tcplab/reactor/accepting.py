@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from twisted.internet.address import IPv4Address
 from twisted.logger import Logger
 from twisted.python import log
 
+from tcplab.reactor.corked import Corked
 from tcplab.reactor.refusing import refuse
 from tcplab.reactor.transport import Server, UnixServer
 
 if TYPE_CHECKING:
+    from tcplab.reactor.announced import Announced
     from tcplab.reactor.port import Listener
 
 # Accepted before anything else is heard: at 20 us each about a millisecond.
@@ -25,6 +28,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 
 # The peer's own end, told by accept() (RFC 793 leaves it to the system); the next may be well.
 _GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
+
+# Of them in a row, that is no longer somebody's impatience.
+_MANY = 16
 
 _logger = Logger()
 
@@ -68,7 +74,7 @@ class Acceptor:
         tcp.Port.doRead(self._port)
         return False
 
-    def welcome(self, client: socket.socket, address: Any) -> None:
+    def welcome(self, client: socket.socket, address: Any) -> Any:
         """Make a connection of a socket."""
         port = self._port
         if port.addressFamily == socket.AF_INET6:
@@ -76,11 +82,12 @@ class Acceptor:
         protocol = port.factory.buildProtocol(port._buildAddr(address))
         if protocol is None:
             client.close()
-            return
+            return None
         number = port.sessionno
         port.sessionno = number + 1
         transport = port.transport(client, protocol, address, port, number, port.reactor)
         _connect(protocol, transport)
+        return transport
 
 
 class PatientAcceptor(Acceptor):
@@ -96,10 +103,16 @@ class PatientAcceptor(Acceptor):
 
     def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
         super().__init__(port)
+        self.reactor = port.reactor
         self._listener = listener
         self._plain = plain
         self._pause = _FIRST_PAUSE
         self._again: Any = None
+        self._told = -math.inf, 0.0
+        self._gone = 0
+        port.connectionLost = self.connectionLost
+        if listener.suspended:
+            self.suspend()
         self._unix = isinstance(port, unix.Port)
         self._host = _fixed(port)
         if not self._unix:
@@ -122,20 +135,33 @@ class PatientAcceptor(Acceptor):
             self._port.resumeProducing()
 
     def failed(self, error: OSError) -> bool:
-        """Wait a little, unless it was only one who waited that has gone."""
-        if error.errno in _GONE and self._pause == _FIRST_PAUSE:
-            self._pause *= 2
+        """Wait a little, unless it was only somebody who waited that has gone."""
+        if error.errno in _GONE and self._gone < _MANY:
+            self._gone += 1
             return True
-        _logger.warn(
-            "{listener}: cannot accept: {error}; trying again in {seconds:.3f} s",
-            listener=self._listener.name,
-            error=error,
-            seconds=self._pause,
-        )
+        now = self._port.reactor.seconds()
+        if self._pause > self._told[1] or now - self._told[0] > 0.9:
+            # A success now and then begins the pauses anew, but not the lines.
+            self._told = now, self._pause
+            _logger.warn(
+                "{listener}: cannot accept: {error}; trying again in {seconds:.3f} s",
+                listener=self._listener.name,
+                error=error,
+                seconds=self._pause,
+            )
         self.suspend()
         self._again = self._port.reactor.callLater(self._pause, self._tryAgain)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return False
+
+    def connectionLost(self, reason: Any) -> None:
+        """Forget the port, and a pause with it."""
+        self._listener.forget(self)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        del self._port.connectionLost  # the class's own is called
+        self._port.connectionLost(reason)
 
     def _tryAgain(self) -> None:
         self._again = None
@@ -143,25 +169,35 @@ class PatientAcceptor(Acceptor):
 
     # Whom
 
-    def welcome(self, client: socket.socket, address: Any) -> None:
-        """Make a connection of a socket, unless a guard refuses it."""
+    def welcome(self, client: socket.socket, address: Any, announced: Announced | None = None) -> Any:
+        """
+        Make a connection of a socket, unless a guard refuses it.
+
+        :param announced: the peer, where a proxy holds the other end of the socket.
+        :return: the transport, if there is one.
+        """
         self._pause = _FIRST_PAUSE
+        self._gone = 0
         port, listener = self._port, self._listener
         if port.addressFamily == socket.AF_INET6:
             address = _ofIPv6(address)
         if listener.guards:
-            goodbye = listener.refusal(address)
+            goodbye = listener.refusal(announced.address if announced else address)
             if goodbye is not None:
                 refuse(client, goodbye if self._plain else b"", port.reactor)
-                return
-        protocol = port.factory.buildProtocol(self._peer(address))
+                return None
+        peer = announced.peer if announced else self._peer(address)
+        protocol = port.factory.buildProtocol(peer)
         if protocol is None:
             client.close()
-            return
+            return None
         kind = UnixServer if self._unix else Server
         transport = kind(client, protocol, address, port, listener.next(), port.reactor)
+        if announced:
+            announced.of(transport)
         listener.accepted(transport, self._host, self._plain)
         _connect(protocol, transport)
+        return transport
 
     def _peer(self, address: Any) -> Any:
         if not self._unix and len(address) == 2:
@@ -170,6 +206,9 @@ class PatientAcceptor(Acceptor):
 
 
 def _connect(protocol: Any, transport: Any) -> None:
+    if not isinstance(transport, Corked):
+        protocol.makeConnection(transport)
+        return
     transport.cork()
     try:
         protocol.makeConnection(transport)

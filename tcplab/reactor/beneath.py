@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import select
 import struct
 import termios
 from typing import Any
 
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from tcplab.reactor.mannered import filterOf
 from tcplab.reactor.tls import HalfClosingTLS
 
 
@@ -50,10 +52,18 @@ def unsent(transport: Any) -> int | None:
     """Count the bytes that wait in this process to be sent; ``None`` where it can't be told."""
     bottom = lowest(transport)
     try:
-        held = len(getattr(bottom, "_held", b""))
+        held = len(getattr(bottom, "_held", b"")) + _filtered(transport)
         return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen + held  # type: ignore[no-any-return]
     except AttributeError:
         return None
+
+
+def _filtered(transport: Any) -> int:
+    held = 0
+    while transport is not None:
+        held += getattr(filterOf(transport), "held", 0)
+        transport = getattr(transport, "transport", None)
+    return held
 
 
 def underway(transport: Any) -> int:
@@ -64,6 +74,16 @@ def underway(transport: Any) -> int:
     except (AttributeError, OSError, TypeError, ValueError):
         return waiting  # no socket, or none of the kernel's
     return waiting + int(struct.unpack("i", queued)[0])
+
+
+def wasReset(transport: Any) -> bool:
+    """Tell whether the peer has reset it: while nothing is read, nothing else does."""
+    asked = select.poll()
+    try:
+        asked.register(lowest(transport).socket, 0)
+        return any(event & select.POLLERR for _, event in asked.poll(0))
+    except (AttributeError, OSError, TypeError, ValueError):
+        return False  # no socket, or none of the kernel's
 
 
 def clockOf(transport: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from twisted.internet import main
-from twisted.python import log
+from twisted.python import context, log
 from twisted.python.failure import Failure
 
 from tcplab.reactor.sending import BUSY, DRAWN, EMPTY, FULL, HOLDS, Sending
@@ -98,7 +98,10 @@ class Corked(Sending):
 
     def readConnectionLost(self: Any, reason: Failure) -> None:
         """Tell the protocol that the peer has finished; then send what that wrote."""
-        self._corked = BUSY
+        if self._corked:
+            self._spill()  # heard in the middle of a read, as in doRead
+        else:
+            self._corked = BUSY
         try:
             super().readConnectionLost(reason)  # type: ignore[misc]
         except BaseException:
@@ -122,7 +125,7 @@ class Corked(Sending):
             if data and self.connected and not self._writeDisconnected:
                 self._tempDataBuffer.append(data)
                 self._tempDataLen += len(data)
-                if self._tempDataLen > self.bufferSize:
+                if len(self.dataBuffer) + self._tempDataLen > self.bufferSize:
                     self._maybePauseProducer()
         else:
             super().write(data)  # type: ignore[misc]
@@ -178,7 +181,10 @@ class Corked(Sending):
 
     def cork(self) -> None:
         """Collect what is written from here on, until `uncork`."""
-        self._corked = self._cork
+        if self._corked:
+            self._spill()  # a protocol that turns the reactor itself
+        else:
+            self._corked = self._cork
 
     def uncork(self: Any) -> None:
         """Send what was collected; leave to the reactor what the kernel does not take."""
@@ -196,5 +202,8 @@ def _prefixOf(transport: Any) -> str:
     try:
         return transport.logPrefix()  # type: ignore[no-any-return]
     except Exception:
-        log.err(system="(buggy logPrefix method)")
-        return "(buggy logPrefix method)"
+        context.call({log.ILogContext: _BUGGY}, log.err)  # or it would ask for the prefix again
+        return _BUGGY["system"]
+
+
+_BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet import main, unix
@@ -13,7 +14,12 @@ from tcplab.reactor.sending import BUSY, DRAWN
 class CorkedUnix(Corked):
     """`Corked`, for a Unix socket."""
 
-    doRead = unix.Server.doRead  # takes descriptors from the socket as well
+    def doRead(self: Any) -> Any:
+        """Read once, descriptors too."""
+        why = unix.Server.doRead(self)
+        if why is main.CONNECTION_LOST and self.errno is None:
+            self.errno = errno.ECONNRESET  # the only error of a connected Unix socket's read
+        return why
 
     def _dataReceived(self: Any, data: bytes | None) -> Any:
         if not data:

@@ -27,6 +27,9 @@ from tcplab.reactor.unwatched import TCPConnector, TCPServer, UnixConnector, Uni
 
 _log = Logger()
 
+# That are handled before timers and signals are looked at again: a few milliseconds' worth.
+_EVENTS = 256
+
 _OURS = Corked.kinds
 _NOWHERE: dict[object, Any] = {}
 
@@ -61,7 +64,7 @@ class EagerReactor(EPollReactor):
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, that long at most, and handle them."""
         selectables = self._selectables
-        events = self._poller.poll(-1 if timeout is None else timeout, len(selectables) or 1)
+        events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         contexts = context.theContextTracker.currentContext().contexts
         contexts.append(_NOWHERE)
         try:

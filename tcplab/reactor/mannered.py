@@ -28,37 +28,43 @@ class Mannered:
     transport is then as polite as what it does through its own methods.
 
     :ivar manners: who is asked, if anybody.
+    :ivar filter: what stands between it and its protocol, if anything: it is asked after ``manners``.
     """
 
     manners: Manners | None = None
+    filter: Any = None
 
     def loseConnection(self) -> None:
         """End, when all that was written has been sent."""
-        if self.manners is None:
+        asked = self.manners or self.filter
+        if asked is None:
             super().loseConnection()  # type: ignore[misc]
         else:
-            self.manners.loseConnection()
+            asked.loseConnection()
 
     def loseWriteConnection(self) -> None:
         """Finish speaking, when all that was written has been sent; go on listening."""
-        if self.manners is None:
+        asked = self.manners or self.filter
+        if asked is None:
             super().loseWriteConnection()  # type: ignore[misc]
         else:
-            self.manners.loseWriteConnection()
+            asked.loseWriteConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer control the flow of what is written."""
-        if self.manners is None:
+        asked = self.manners or self.filter
+        if asked is None:
             super().registerProducer(producer, streaming)  # type: ignore[misc]
         else:
-            self.manners.registerProducer(producer, streaming)
+            asked.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Forget the producer."""
-        if self.manners is None:
+        asked = self.manners or self.filter
+        if asked is None:
             super().unregisterProducer()  # type: ignore[misc]
         else:
-            self.manners.unregisterProducer()
+            asked.unregisterProducer()
 
 
 def teach(transport: Any, manners: Manners) -> Manners | None:
@@ -87,6 +93,8 @@ def unteach(transport: Any, manners: Manners) -> None:
     for name in _ASKED:
         if getattr(vars(transport).get(name), "__self__", None) is manners:
             delattr(transport, name)
+            if (beneath := filterOf(transport)) is not None:
+                setattr(transport, name, getattr(beneath, name))
 
 
 class _Uncovered:
@@ -106,8 +114,22 @@ class _Uncovered:
                 own[name] = cover
 
 
+def filterOf(transport: Any) -> Any:
+    """Return what stands between a transport and its protocol, or ``None``."""
+    if isinstance(transport, Mannered):
+        return transport.filter
+    # Not as an attribute: a wrapper would give that of what it wraps. (And not so above: to look
+    # at the dictionary of an instance makes it one, and every look-up slower.)
+    return getattr(transport, "__dict__", {}).get("filter")
+
+
 def plainly(transport: Any) -> Any:
-    """Return what does the four things on a transport without asking."""
+    """Return what does the four things on a transport without asking for manners."""
+    return filterOf(transport) or unfiltered(transport)
+
+
+def unfiltered(transport: Any) -> Any:
+    """Return what does them without asking anybody."""
     if isinstance(transport, Mannered):
         return super(Mannered, transport)
     return _Uncovered(transport)

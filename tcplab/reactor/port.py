@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
@@ -17,6 +17,29 @@ from tcplab.reactor.tls import halfClosing
 log = Logger()
 
 
+class Anteroom(Protocol):
+    """
+    Where those wait who have been accepted, until it is known who they are.
+
+    They are no connections of the listener's yet. It lets them in by an acceptor's ``welcome``, as
+    that stood before `open`.
+    """
+
+    def __len__(self) -> int: ...
+
+    def open(self, acceptor: PatientAcceptor) -> None:
+        """Take in whom this acceptor accepts from now on, in the place of its ``welcome``."""
+
+    def resume(self) -> None:
+        """Let in who is ready and had to wait because the listener was suspended."""
+
+    def drain(self) -> None:
+        """The listener accepts nobody any more, and wants to end."""
+
+    def abort(self) -> None:
+        """Send all away."""
+
+
 class Listener:
     """
     Watch the ports of one service: know each live connection, tell its beginning and its end.
@@ -25,6 +48,7 @@ class Listener:
     :ivar observers: who is told.
     :ivar connections: the transports that are open now, those in a handshake too.
     :ivar guards: who decides on those who connect, see `guard`.
+    :ivar anteroom: where they wait before that, if anywhere, see `receive`.
     """
 
     def __init__(self, name: str, observers: Watcher) -> None:
@@ -32,10 +56,12 @@ class Listener:
         self.observers = observers
         self.connections: set[Any] = set()
         self.guards: list[object] = []
+        self.anteroom: Anteroom | None = None
         self._waiting: list[Deferred[None]] = []
         self._number = 0
         self._acceptors: list[PatientAcceptor] = []
         self._reasons: set[str] = set()
+        self._draining = False
 
     def watch(self, port: IListeningPort) -> bool:
         """
@@ -45,11 +71,21 @@ class Listener:
         """
         if not isinstance(port, tcp.Port):
             return False
+        self._draining = False
         # Where there is TLS a peer is here once its handshake is through.
-        self._acceptors.append(PatientAcceptor(port, self, plain=not halfClosing(port.factory)))
+        acceptor = PatientAcceptor(port, self, plain=not halfClosing(port.factory))
+        self._acceptors.append(acceptor)
+        if self.anteroom is not None:
+            self.anteroom.open(acceptor)
         return True
 
     # Accepting
+
+    def receive(self, anteroom: Anteroom) -> None:
+        """Have everyone who connects from now on wait there first."""
+        self.anteroom = anteroom
+        for acceptor in self._acceptors:
+            anteroom.open(acceptor)
 
     def suspend(self, reason: str) -> None:
         """Accept nobody, until no reason not to is left: who connects waits in the backlog."""
@@ -60,8 +96,14 @@ class Listener:
     def resume(self, reason: str) -> None:
         """Take a reason not to accept away."""
         self._reasons.discard(reason)
+        if self.anteroom is not None:
+            self.anteroom.resume()
         for acceptor in self._acceptors:
             acceptor.resume()
+
+    def forget(self, acceptor: PatientAcceptor) -> None:
+        """Accept no more for a port that is closed."""
+        self._acceptors.remove(acceptor)
 
     @property
     def suspended(self) -> bool:
@@ -75,8 +117,7 @@ class Listener:
     def refusal(self, address: Any) -> bytes | None:
         """Ask the guards: return the goodbye for whom one refuses, ``None`` for who may come in."""
         for guard in self.guards:
-            admit = getattr(guard, "admit", None)
-            goodbye: bytes | None = None if admit is None else admit(address)
+            goodbye: bytes | None = self._ask(guard, "admit", address)
             if goodbye is not None:
                 return goodbye
         return None
@@ -113,12 +154,22 @@ class Listener:
         self.observers.connectionOpened(transport.connection)
         if self.guards:
             self._tell("connectionOpened", transport)
+        if self._draining:
+            # The protocol has not been told of the handshake yet.
+            transport.reactor.callLater(0, self.drainOne, transport)
 
     def _tell(self, what: str, transport: Any) -> None:
         for guard in self.guards:
-            hear = getattr(guard, what, None)
-            if hear is not None:
-                hear(transport)
+            self._ask(guard, what, transport)
+
+    def _ask(self, guard: object, what: str, about: Any) -> Any:
+        ask = getattr(guard, what, None)
+        try:
+            return None if ask is None else ask(about)
+        except Exception:
+            # Like an observer's, its bug is nobody's fault who connects.
+            log.failure("{guard} failed in {what}", guard=guard, what=what)
+            return None
 
     def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
@@ -127,15 +178,25 @@ class Listener:
         if self.guards:
             self._tell("connectionGone", transport)
         if not self.connections:
+            self.emptied()
+
+    def emptied(self) -> None:
+        """Tell who waits for it that nobody is left, if that is so."""
+        if self._waiting and self.empty:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
                 deferred.callback(None)
 
     # Ending them all
 
+    @property
+    def empty(self) -> bool:
+        """Whether no connection is open, and none about to be."""
+        return not (self.connections or self.anteroom)
+
     def whenEmpty(self) -> Deferred[None]:
-        """Fire as soon as no connection is open."""
-        if not self.connections:
+        """Fire as soon as no connection is open, and none about to be."""
+        if self.empty:
             return succeed(None)
         deferred: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(deferred)
@@ -145,14 +206,19 @@ class Listener:
         """
         Ask every conversation to finish in its own time.
 
-        A protocol that has no ``connectionDraining`` is closed when what it wrote has left; a peer
-        that has not finished its handshake is aborted.
+        A protocol that has no ``connectionDraining`` is closed when what it wrote has left. A peer
+        that has not finished its handshake is asked when it has.
         """
+        self._draining = True
+        if self.anteroom is not None:
+            self.anteroom.drain()
         for transport in list(self.connections):
-            if transport.opened:
-                self._drain(transport)
-            else:
-                transport.abortConnection()
+            self.drainOne(transport)
+
+    def drainOne(self, transport: Any) -> None:
+        """Ask one of them to finish, if it has begun."""
+        if transport.opened and transport in self.connections:
+            self._drain(transport)
 
     def _drain(self, transport: Any) -> None:
         protocol = speaker(transport)
@@ -168,6 +234,8 @@ class Listener:
 
     def abort(self) -> int:
         """Reset what is still open, and say how many that were."""
+        if self.anteroom is not None:
+            self.anteroom.abort()
         for transport in list(self.connections):
             transport.because("drain-timeout")
             transport.abortConnection()

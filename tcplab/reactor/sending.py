@@ -40,7 +40,7 @@ class Sending:
             self._keep(data, sent)
 
     def _notSent(self, error: OSError) -> int:
-        if not isinstance(error, BlockingIOError):
+        if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
             self.errno = error.errno  # doWrite() will meet another, and end the connection for it
         return 0
 

@@ -43,7 +43,7 @@ class _HalfClosing(BufferingTLSTransport):
 
     def logPrefix(self) -> str:
         """Log under the name of what is served: TLS is not a conversation of its own."""
-        return str(self.wrappedProtocol.logPrefix())
+        return str(_prefixOf(self.wrappedProtocol))
 
     # The handshake
 
@@ -187,6 +187,11 @@ class _HalfClosing(BufferingTLSTransport):
         if self._peerFinished and self._tlsConnection is not None:
             # A FIN without close_notify: the answer to ours will never come.
             self.transport.loseConnection()
+
+
+def _prefixOf(protocol: Any) -> str:
+    given = getattr(protocol, "logPrefix", None)
+    return type(protocol).__name__ if given is None else given()
 
 
 def _dropped(data: bytes) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Watcher
 from tcplab.server.behaviours import Behaviour
+from tcplab.server.drain import Drain, Drained, whenEmpty
 from tcplab.server.endpoints import endpointOf
+from tcplab.server.limits import Limits
 from tcplab.server.serving import Serving
 from tcplab.server.settings import Settings, SettingsError
 
 log = Logger()
 
-#: Seconds for aborted connections to be gone: the next turn of the reactor is enough, unless a
-#: user's connectionLost takes its time.
-_GONE = 1.0
+#: Why a listener that was suspended by hand accepts nobody.
+_SUSPENDED = "suspend"
 
 
 class LabService(Service):
@@ -32,24 +33,31 @@ class LabService(Service):
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
     :param observers: who is told of connections; see `tcplab.observers.Observers`.
+    :ivar drained: how the last drain ended; ``None`` before the first.
     :raises SettingsError: there is no such behaviour, setting or endpoint.
     """
+
+    drained: Drained | None = None
 
     def __init__(self, settings: Settings, reactor: Any, observers: Watcher) -> None:
         self.settings = settings
         self._reactor = reactor
         self._listening: Deferred[None] | None = None
+        self._draining: Drain | None = None
+        self._limits = Limits(settings, reactor)
         self.servings = _servings(settings, reactor, observers)
 
     # The beginning
 
     def listen(self) -> Deferred[None]:
         """
-        Listen on every endpoint; to ask again is the same as once.
+        Listen on every endpoint; to ask again is the same as once. After a drain that goes on.
 
         :return: fires when all listen, at once for TCP, TLS and Unix sockets; or with the first
             `SettingsError`, and then nothing is left listening.
         """
+        if self._draining is not None:
+            return self.drain().addCallback(lambda _: self.listen())
         if self._listening is None:
             self._listening = self._listen()
         asked: Deferred[None] = Deferred()
@@ -57,19 +65,21 @@ class LabService(Service):
         return asked
 
     def _listen(self) -> Deferred[Any]:
-        every = DeferredList(
-            [serving.listen() for serving in self.servings],
-            fireOnOneErrback=True,
-            consumeErrors=True,
-        )
         # A failure is passed on as a value, so that each who asks gets it and none is left over.
-        return every.addCallbacks(lambda _: None, self._notAll)
+        return Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._notAll)
+
+    async def _listenOnAll(self) -> None:
+        self._limits.begin(serving.listener for serving in self.servings)
+        try:
+            await gatherResults([each.listen() for each in self.servings], consumeErrors=True)
+        except FirstError as e:
+            e.subFailure.raiseException()
+        self._limits.announce()
 
     def _notAll(self, failure: Failure) -> list[Failure]:
         for serving in self.servings:
             serving.stopListening()
-        first: Any = failure.value
-        return [first.subFailure]
+        return [failure]
 
     def privilegedStartService(self) -> None:
         """
@@ -88,7 +98,7 @@ class LabService(Service):
         self._start()
 
     def _start(self) -> None:
-        if self._listening is not None:
+        if self._listening is not None and self._draining is None:
             return
         failures: list[Failure] = []
         starting = self.listen().addErrback(failures.append)
@@ -96,50 +106,82 @@ class LabService(Service):
             failures[0].raiseException()
         starting.addCallback(_later, failures)
 
+    # To pause
+
+    def suspend(self) -> None:
+        """
+        Accept nobody until `resume`: who connects waits in the backlog; who is connected stays.
+
+        Asked for before the lab listens, it holds from the beginning on.
+        """
+        for serving in self.servings:
+            serving.listener.suspend(_SUSPENDED)
+
+    def resume(self) -> None:
+        """
+        Accept again after `suspend`, those first who have waited.
+
+        What else keeps it from accepting, a limit that is reached say, still does.
+        """
+        for serving in self.servings:
+            serving.listener.resume(_SUSPENDED)
+
+    def whenEmpty(self) -> Deferred[None]:
+        """Fire as soon as no connection is open on any listener; at once if none is."""
+        return Deferred.fromCoroutine(whenEmpty([each.listener for each in self.servings]))
+
     # The end
 
-    @property
-    def patience(self) -> float:
+    def drain(self) -> Deferred[Drained]:
         """
-        Seconds for a polite end: a stream waits one linger for silence, and its end lingers too.
+        End politely.
 
-        One second more is for what the machine itself needs.
+        Go on accepting for ``drainDelay`` seconds; then refuse who connects, ask every conversation
+        to finish, and abort those that have not ``drainTimeout`` seconds later. `abort` ends it at
+        once. To ask again is the same as once. Afterwards nobody listens, until the service is
+        started again or told to `listen`; a `suspend` is over then.
+
+        :return: fires when everybody has gone, with the numbers of those who have gone in time and
+            of those who were aborted.
         """
-        return 2 * max(serving.lingerTimeout for serving in self.servings) + 1
+        draining = self._draining
+        if draining is None:
+            if self._listening is None:
+                return succeed(self.drained or Drained(0, 0))
+            draining = self._draining = self._newDrain()
+            draining.run().addCallback(self._over)
+        return draining.run()
+
+    def _newDrain(self) -> Drain:
+        settings = self.settings
+        return Drain(
+            self.servings, self._reactor, delay=settings.drainDelay, timeout=settings.drainTimeout
+        )
+
+    def _over(self, drained: Drained) -> None:
+        self.drained = drained
+        self._listening = self._draining = None
+        self._limits.end()
+        self.resume()
 
     def stopService(self) -> Deferred[None]:
         """
-        Accept nobody any more, hang up politely, and abort who has not gone in time.
+        End politely: `drain`.
 
         :return: fires when everybody has gone.
         """
         super().stopService()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        await DeferredList([each.stopListening() for each in self.servings], consumeErrors=True)
-        self._listening = None
-        for serving in self.servings:
-            serving.listener.drain()
-        if await self._allGone(self.patience):
-            return
-        log.warn(
-            "{count} connections had not ended after {seconds:g} s and were aborted",
-            log_system="tcplab",
-            count=self.abort(),
-            seconds=self.patience,
-        )
-        await self._allGone(_GONE)
+        return self.drain().addCallback(lambda _: None)
 
     def abort(self) -> int:
-        """End every connection at once, and say how many those were."""
-        return sum(serving.listener.abort() for serving in self.servings)
+        """
+        End every connection at once, and a drain with them; say how many those were.
 
-    async def _allGone(self, seconds: float) -> bool:
-        waiting = [each.listener.whenEmpty() for each in self.servings]
-        # A deadline only ends the waiting: it makes no error of the list.
-        await DeferredList(waiting, consumeErrors=True).addTimeout(seconds, self._reactor)
-        return not any(serving.listener.connections for serving in self.servings)
+        It goes on listening if it was not draining.
+        """
+        if self._draining is not None:
+            return self._draining.hurry()
+        return sum(serving.listener.abort() for serving in self.servings)
 
 
 def _tell(result: list[Failure] | None, asked: Deferred[None]) -> list[Failure] | None:

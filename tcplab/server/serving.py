@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
+from contextlib import suppress
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
@@ -16,7 +20,6 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from tcplab.protocols.conversation import Conversation
 from tcplab.reactor.connection import Watcher
 from tcplab.reactor.port import Listener
 from tcplab.server.addresses import reachOf, shownAs
@@ -24,6 +27,10 @@ from tcplab.server.endpoints import cannotListen
 from tcplab.server.settings import ListenerSettings, SettingsError
 
 log = Logger()
+
+#: How often a port that ends accepts once more, 64 connections each time: so all of a full backlog
+#: are served, and a flood of new ones cannot hold up the end.
+_BATCHES = 128
 
 
 class Serving:
@@ -34,7 +41,7 @@ class Serving:
     :ivar factory: builds the behaviour.
     :ivar endpoint: where to listen.
     :ivar listener: knows the connections.
-    :ivar port: what listens, once it does.
+    :ivar port: what listens, while it does.
     """
 
     def __init__(
@@ -50,13 +57,7 @@ class Serving:
         self.listener = Listener(settings.name, observers)
         self.port: IListeningPort | None = None
         self._starting: Deferred[Any] | None = None
-
-    @property
-    def lingerTimeout(self) -> float:
-        """Seconds that its conversations may linger."""
-        kind = getattr(self.factory, "protocol", None)
-        usual = getattr(kind, "lingerTimeout", Conversation.lingerTimeout)
-        return float(getattr(self.factory, "settings", {}).get("lingerTimeout", usual))
+        self._closing: Deferred[Any] = succeed(None)
 
     @property
     def host(self) -> IAddress:
@@ -124,11 +125,48 @@ class Serving:
             os.symlink(str(os.getpid()), mine)
             os.replace(mine, lock.name)
 
+    # The end
+
     def stopListening(self) -> Deferred[None]:
-        """Accept nobody any more; who is connected stays."""
-        if self.port is None:
-            if self._starting is not None:
-                self._starting.cancel()
-            return succeed(None)
-        stopping: Deferred[None] = maybeDeferred(self.port.stopListening)  # type: ignore[call-overload]
-        return stopping
+        """
+        Accept who has connected, and nobody any more; who is connected stays.
+
+        New connections are refused at once. To ask again is the same as once.
+
+        :return: fires when the port is closed, and may be cancelled: it closes all the same.
+        """
+        port: Any = self.port
+        self.port = None
+        if port is not None:
+            if isinstance(port, tcp.Port) and port.connected:
+                _acceptTheRest(port, self.listener)
+                _refuse(port)
+            self._closing = maybeDeferred(port.stopListening)
+        elif self._starting is not None:
+            self._starting.cancel()
+        asked: Deferred[None] = Deferred()
+        self._closing.addBoth(_tell, asked)
+        return asked
+
+
+def _tell(result: object, asked: Deferred[None]) -> object:
+    asked.callback(None)
+    return result
+
+
+def _acceptTheRest(port: tcp.Port, listener: Listener) -> None:
+    # For the kernel they are connected, and may have spoken: to close the port would reset them.
+    waiting = select.poll()
+    waiting.register(port.fileno(), select.POLLIN)
+    for _ in range(_BATCHES):
+        if listener.suspended or not waiting.poll(0):
+            return
+        port.doRead()
+
+
+def _refuse(port: tcp.Port) -> None:
+    # Twisted closes it in the reactor's next turn, and with a thousand clients a turn is long.
+    # A socket that others own too, systemd say, goes on taking connections for them.
+    if getattr(port, "_shouldShutdown", False):
+        with suppress(OSError):
+            port.socket.shutdown(socket.SHUT_RDWR)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os.path
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
+from tcplab.server.amounts import AMOUNTS
 from tcplab.server.spec import Spec, SpecError, parseServe, parseSpec
 from tcplab.wire.escaping import unescape
 
@@ -16,10 +18,10 @@ DEFAULT_PORT = "50544"
 #: Who can connect unless --interface says otherwise: programs on this machine.
 DEFAULT_INTERFACE = "127.0.0.1"
 DEFAULT_BEHAVIOUR = "lab"
-#: Connections that may wait to be accepted on --port. A burst that overflows it is delayed by a
-#: second or more (the client's SYN is dropped and sent again), so it is as long as Linux allows:
-#: the kernel cuts it to net.core.somaxconn, which is 4096 since Linux 5.4.
-BACKLOG = 4096
+#: Connections that may wait to be accepted on --port: a burst of 5,000 at once, and room. Where a
+#: burst overflows it nobody is refused, but the rest is late by a second or more (the client's SYN
+#: is dropped and sent again). The kernel cuts it to net.core.somaxconn, 4096 since Linux 5.4.
+BACKLOG = 8192
 
 
 class SettingsError(ValueError):
@@ -53,6 +55,15 @@ class Settings:
     :ivar lingerTimeout: seconds a peer has to finish after we have; ``None``: as each behaviour
         says.
     :ivar portFile: the absolute path of the file that says where the listeners are, or ``None``.
+    :ivar maxConnections: on all listeners together; ``None``: as many as the descriptors allow.
+    :ivar maxPerPeer: of one peer, an IPv4 address or the /64 of an IPv6 address; ``None``: no
+        limit.
+    :ivar idleTimeout: seconds in which neither side says anything; ``None``: no limit.
+    :ivar handshakeTimeout: seconds for a TLS handshake; ``None``: no limit.
+    :ivar writeTimeout: seconds in which a peer takes nothing of what waits for it; ``None``: no
+        limit.
+    :ivar drainDelay: seconds to go on accepting when it is to end.
+    :ivar drainTimeout: seconds to finish in, once nobody is accepted any more; ``None``: no limit.
     :raises SettingsError: the values make no sense.
     """
 
@@ -60,6 +71,13 @@ class Settings:
     greeting: bytes | None = None
     lingerTimeout: float | None = None
     portFile: str | None = None
+    maxConnections: int | None = None
+    maxPerPeer: int | None = None
+    idleTimeout: float | None = None
+    handshakeTimeout: float | None = 5.0  # ranch's and thousand_island's; a handshake takes 0.1 s
+    writeTimeout: float | None = 30.0  # TCP's own retransmissions span a loss of some seconds
+    drainDelay: float = 0.0
+    drainTimeout: float | None = 15.0  # thousand_island's; orchestrators kill after 30 s
 
     def __post_init__(self) -> None:
         names = [listener.name for listener in self.listeners]
@@ -67,8 +85,16 @@ class Settings:
             raise SettingsError("nothing to serve: give --port or --serve")
         if len(set(names)) != len(names):
             raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
-        if self.lingerTimeout is not None and not 0 < self.lingerTimeout < math.inf:
-            raise SettingsError(f"--linger-timeout must be more than 0, not {self.lingerTimeout}")
+        for name, amount in AMOUNTS.items():
+            try:
+                amount.check(getattr(self, name))
+            except ValueError as e:
+                raise SettingsError(str(e)) from None
+        if (self.maxPerPeer or 0) > (self.maxConnections or math.inf):
+            raise SettingsError(
+                f"--max-per-peer {self.maxPerPeer} is above --max-connections"
+                f" {self.maxConnections}: no peer could ever have that many"
+            )
 
 
 def fromWords(
@@ -78,12 +104,13 @@ def fromWords(
     behaviour: str | None = None,
     serve: Sequence[str] = (),
     greeting: str | None = None,
-    lingerTimeout: str | None = None,
     portFile: str | None = None,
+    **amounts: str | None,
 ) -> Settings:
     """
     Make settings of the command line's words; ``None`` is an option that was not given.
 
+    :param amounts: those of `tcplab.server.amounts.AMOUNTS`, by their names.
     :raises SettingsError: a word is wrong, or two contradict each other.
     """
     if port is None and serve:
@@ -94,8 +121,8 @@ def fromWords(
     return Settings(
         listeners=tuple(_named(listeners)),
         greeting=None if greeting is None else _greeting(greeting),
-        lingerTimeout=None if lingerTimeout is None else _seconds(lingerTimeout),
         portFile=None if portFile is None else _path(portFile),
+        **_amounts(amounts),
     )
 
 
@@ -167,16 +194,11 @@ def _greeting(word: str) -> bytes:
     return greeting
 
 
-def _seconds(word: str) -> float:
+def _amounts(words: Mapping[str, str | None]) -> dict[str, Any]:
     try:
-        seconds = float(word)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise SettingsError(
-            f"--linger-timeout {word}: give a number of seconds above 0, as in 2 or 0.5"
-        )
-    return seconds
+        return {name: AMOUNTS[name].read(word) for name, word in words.items() if word is not None}
+    except ValueError as e:
+        raise SettingsError(str(e)) from None
 
 
 def _path(word: str) -> str:

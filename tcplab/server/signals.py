@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first ends the lab politely, the next at once, both with status 0."""
+"""SIGTERM and SIGINT: the first ends the lab politely, the next at once."""
 
 from __future__ import annotations
 

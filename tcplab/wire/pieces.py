@@ -90,6 +90,11 @@ class Framing:
             self._fail(CutShort("the input ended in the middle of a message"))
         return message
 
+    @property
+    def midway(self) -> bool:
+        """Whether there are bytes that were not delivered: a message has begun."""
+        return self._start < len(self._buffer)
+
     def unread(self) -> bytes:
         """Take out all bytes not delivered yet, for whoever reads the stream from here on."""
         return self._take(self._start, len(self._buffer), len(self._buffer))

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
-from tcplab.testing import connected
+from tcplab.testing import Peer, connected
 from tcplab.wire.framing import Lines
 
 
@@ -186,8 +186,8 @@ class DrainTests(SynchronousTestCase):
         self.assertEqual((peer.value(), peer.connected), (b"last", False))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_framed(self) -> None:
-        """A framed conversation has answered its message, and hangs up."""
+    def shouting(self) -> Peer:
+        """Connect to a framed conversation."""
 
         class Shout(Conversation):
             framing = Lines
@@ -195,11 +195,38 @@ class DrainTests(SynchronousTestCase):
             def messageReceived(self, message: bytes) -> None:
                 self.send(message.upper())
 
-        peer = connected(Shout())
-        peer.write(b"one\ntw")
+        return connected(Shout())
+
+    def test_framed(self) -> None:
+        """A framed conversation has answered its message, and hangs up."""
+        peer = self.shouting()
+        peer.write(b"one\n")
         peer.listener.drain()
         peer.clock.advance(0)
         self.assertEqual((peer.value(), peer.ended), (b"ONE\n", True))
+
+    def test_inTheMiddleOfAMessage(self) -> None:
+        """The message that has begun is answered first, and none after it."""
+        peer = self.shouting()
+        peer.write(b"one\ntw")
+        peer.listener.drain()
+        self.assertEqual((peer.value(), peer.ended), (b"ONE\n", False))
+        peer.write(b"o\nthree\nfo")
+        self.assertEqual((peer.value(), peer.ended), (b"ONE\nTWO\n", True))
+        peer.finish()
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_neverTheRestOfIt(self) -> None:
+        """It is not waited for longer than for a stream."""
+        peer = self.shouting()
+        peer.write(b"tw")
+        peer.listener.drain()
+        peer.clock.advance(1.9)
+        peer.write(b"o")
+        peer.clock.advance(1.9)
+        self.assertFalse(peer.ended)
+        peer.clock.advance(0.2)
+        self.assertEqual((peer.value(), peer.ended), (b"", True))
 
     def test_lostWhileDraining(self) -> None:
         """No timer outlives the connection."""

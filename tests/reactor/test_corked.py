@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from typing import Any
 
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import PrivateCertificate
+from twisted.python import context, log
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
+from tcplab.reactor.corked import Corked
+from tcplab.reactor.sending import DRAWN, EMPTY, FULL
 from tcplab.testing import Peer, connected
+from tests.certificates import localhostPEM
+from tests.serving import Serving, readAll
 
 
 class Script(Protocol):
@@ -147,60 +159,6 @@ class CorkTests(SynchronousTestCase):
         self.assertTrue(peer.protocol.lost)
 
 
-class FailureTests(SynchronousTestCase):
-    """What fails when all has been sent fails alone."""
-
-    def test_connectionLost(self) -> None:
-        """A connectionLost that raises is logged, and nobody else hears of it."""
-
-        class Raises(Script):
-            def connectionLost(self, reason: Any = None) -> None:
-                raise ZeroDivisionError
-
-        peer = connected(Raises())
-        peer.transport.cork()
-        peer.transport.write(b"bye")
-        peer.transport.loseConnection()
-        peer.transport.uncork()
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertFalse(peer.connected)
-
-    def test_producer(self) -> None:
-        """A producer that raises ends its connection, as in Twisted."""
-
-        class Producer:
-            def resumeProducing(self) -> None:
-                raise ZeroDivisionError
-
-            def stopProducing(self) -> None: ...
-
-        peer = connected(Script(write(b"x"), lambda t: t.registerProducer(Producer(), True)))
-        peer.protocol.steps = (write(b"x" * 70_000),)
-        producer = Producer()
-        producer.pauseProducing = lambda: None  # type: ignore[attr-defined]
-        peer.transport.registerProducer(producer, True)
-        peer.write(b"x")
-        self.assertFalse(peer.connected)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    def test_errorOfTheSend(self) -> None:
-        """The error that a send met first is the one that is told."""
-
-        def breaks(transport: Any) -> None:
-            def send(data: bytes) -> int:
-                transport.socket.error = 0
-                transport.socket.send = type(transport.socket).send.__get__(transport.socket)
-                transport.socket.error = 104
-                raise ConnectionResetError(104, "reset")
-
-            transport.socket.send = send
-
-        peer = connected(Script(breaks, write(b"late")))
-        peer.write(b"x")
-        assert peer.ending is not None
-        self.assertEqual((peer.ending.how, peer.ending.errno), ("reset", 104))
-
-
 class ReadSizeTests(SynchronousTestCase):
     """The read size follows what comes."""
 
@@ -221,3 +179,249 @@ class ReadSizeTests(SynchronousTestCase):
         for _ in range(10):
             peer.write(b"x")
         self.assertLess(sizes[-1], 2 * 4096 + 1)
+
+
+@implementer(IHalfCloseableProtocol)
+class Halves(Script):
+    """Do what the test says when the peer finishes, too."""
+
+    def __init__(self, *steps: Any, last: Any = ()) -> None:
+        super().__init__(*steps)
+        self.last = last
+
+    def readConnectionLost(self) -> None:
+        for step in self.last:
+            step(self.transport)
+
+    def writeConnectionLost(self) -> None: ...
+
+
+def fin(transport: Any) -> None:
+    """Let the peer's end be heard while something else is, as when the reactor is turned."""
+    transport.readConnectionLost(Failure(CONNECTION_DONE))
+
+
+class LastReadTests(SynchronousTestCase):
+    """The peer's end is heard as data is."""
+
+    def test_oneSend(self) -> None:
+        """What is written then leaves in one send, before the end that follows it."""
+        peer = connected(
+            Halves(last=(write(b"last "), write(b"words"), lambda t: t.loseConnection()))
+        )
+        sent = CorkTests.sends(self, peer)  # type: ignore[arg-type]
+        peer.finish()
+        self.assertEqual(sent, [b"last words"])
+        self.assertEqual((peer.value(), peer.connected), (b"last words", False))
+
+    def test_fails(self) -> None:
+        """What an exception interrupts is not sent, and the cork is drawn."""
+
+        def fail(transport: Any) -> None:
+            raise ZeroDivisionError
+
+        peer = connected(Halves(last=(write(b"half"), fail)))
+        peer.finish()
+        self.assertEqual((peer.value(), peer.connected), (b"", False))
+        self.assertEqual(peer.transport._corked, DRAWN)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_heardWhileReading(self) -> None:
+        """What was written before it was heard, in the same read, leaves."""
+        for steps in (
+            (write(b"held"), fin),
+            (write(b"he"), write(b"ld"), fin),
+            (fin, write(b"held")),
+            (write(b"he"), fin, write(b"ld")),
+        ):
+            peer = connected(Halves(*steps))
+            peer.write(b"x")
+            self.assertEqual(peer.value(), b"held")
+
+    def test_answeredWhileReading(self) -> None:
+        """What is answered to it comes behind what was written before."""
+        peer = connected(Halves(write(b"first "), fin, last=(write(b"second"),)))
+        peer.write(b"x")
+        self.assertEqual(peer.value(), b"first second")
+
+
+class NestedReadTests(SynchronousTestCase):
+    """A protocol may be read while it is read."""
+
+    def nested(self, *steps: Any) -> Any:
+        def turn(transport: Any) -> None:
+            transport.protocol.steps = steps
+            transport.socket.coming += b"y"
+            transport.doRead()
+
+        return turn
+
+    def test_order(self) -> None:
+        """What the outer read wrote first leaves first, what it writes later last."""
+        peer = connected(Script(write(b"1"), self.nested(write(b"2"), write(b"3")), write(b"4")))
+        peer.write(b"x")
+        self.assertEqual(peer.value(), b"1234")
+        self.assertEqual((peer.transport._corked, peer.transport._cork), (DRAWN, EMPTY))
+
+    def test_nothingThere(self) -> None:
+        """If nothing is there to be read, all is as before."""
+        peer = connected(Script(write(b"1"), lambda t: t.doRead(), write(b"2")))
+        sent = CorkTests.sends(self, peer)  # type: ignore[arg-type]
+        peer.write(b"x")
+        self.assertEqual(sent, [b"12"])
+
+    def test_innerEnds(self) -> None:
+        """The inner read may end the connection; the outer one writes to nobody."""
+        peer = connected(
+            Script(write(b"1"), self.nested(lambda t: t.loseConnection()), write(b"lost"))
+        )
+        peer.write(b"x")
+        self.assertEqual((peer.value(), peer.connected), (b"1", False))
+
+    def test_lostWhileReading(self) -> None:
+        """So may the outer one, itself; what was written is lost with it, as in Twisted."""
+        lose = lambda t: t.connectionLost(Failure(CONNECTION_DONE))  # noqa: E731
+        peer = connected(Script(write(b"1"), lose, write(b"2")))
+        peer.write(b"x")
+        self.assertEqual((peer.value(), peer.connected), (b"", False))
+        self.assertEqual(peer.clock.writers, set())
+
+
+class UpgradesOnce(Protocol):
+    """Go over to TLS at the first word."""
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        if not transport.TLS:
+            transport.write(b"go ")
+            transport.write(b"ahead\n")
+            transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
+            transport.write(b"secret ")
+            transport.writeSequence([b"of ", b"ours"])
+        else:
+            transport.write(b" and " + data)
+            transport.loseConnection()
+
+
+class Upgrades(Factory):
+    noisy = False
+    protocol = UpgradesOnce
+
+
+class StartTLSTests(Serving):
+    """TLS may begin in the middle of a read."""
+
+    async def test_order(self) -> None:
+        """What was written before leaves first, in plain; all behind it is encrypted."""
+        told = await self.serve(Upgrades())
+
+        def client() -> tuple[bytes, bytes]:
+            plain = self.connect()
+            plain.sendall(b"STARTTLS\n")
+            said = b""
+            while not said.endswith(b"\n"):
+                said += plain.recv(1)
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain) as tls:
+                tls.sendall(b"yours")
+                return said, readAll(tls)
+
+        said, secret = await self.talk(client)
+        self.assertEqual((said, secret), (b"go ahead\n", b"secret of ours and yours"))
+        ending = await told.ending()
+        self.assertEqual((ending.how, ending.why), ("fin", None))
+
+
+class ManyPiecesTests(SynchronousTestCase):
+    """Many small pieces weigh no more than their bytes."""
+
+    def test_joined(self) -> None:
+        """What waits in more than 500 pieces is made one; none is lost."""
+
+        def many(transport: Any) -> None:
+            for number in range(2000):
+                transport.write(b"%04d" % number)
+            self.assertLess(len(transport._tempDataBuffer), 502)
+            self.assertEqual(transport._corked, FULL)
+
+        peer = connected(Script(many))
+        peer.write(b"x")
+        self.assertEqual(peer.value(), b"".join(b"%04d" % number for number in range(2000)))
+
+
+class LogContextTests(SynchronousTestCase):
+    """A transport is the log's context of what happens on it."""
+
+    def setUp(self) -> None:
+        self.events: list[Any] = []
+        log.addObserver(self.events.append)
+        self.addCleanup(log.removeObserver, self.events.append)
+        self.transport = connected(Protocol()).transport
+
+    def test_system(self) -> None:
+        """What is logged stands under its name, and is no error unless it is one."""
+        context.call(self.transport, log.msg, "heard")
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+        self.assertEqual(self.events[-1]["isError"], 0)
+        context.call(self.transport, log.err, ZeroDivisionError(), "failed")
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+        self.assertEqual(self.events[-1]["isError"], 1)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_nested(self) -> None:
+        """Contexts may lie in each other; what it does not know it does not hide."""
+
+        def inner() -> None:
+            self.assertEqual(context.get("key"), "value")
+            self.assertIs(context.get("unknown"), None)
+            log.msg("within")
+
+        context.call({"key": "value"}, context.call, self.transport, inner)
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+        context.call(self.transport, context.call, {"key": "value"}, inner)
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+
+    def test_refined(self) -> None:
+        """A part of the log's context may be put over it."""
+        context.call(self.transport, log.callWithContext, {"system": "mine"}, log.msg, "refined")
+        self.assertEqual(self.events[-1]["system"], "mine")
+        context.call(self.transport, log.msg, "afterwards")
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+
+    def test_afterTheEnd(self) -> None:
+        """It stands for itself when it is over, too: in a thread, say."""
+        self.transport.abortConnection()
+        self.transport.reactor.advance(0)
+        context.call(self.transport, log.msg, "late")
+        self.assertEqual(self.events[-1]["system"], "Protocol,1,127.0.0.1")
+
+    def test_brokenPrefix(self) -> None:
+        """A prefix that fails is told once for what is logged, and what is logged is."""
+
+        def broken() -> str:
+            self.asked += 1
+            if self.asked > 3:
+                raise SystemExit  # or it would go on and on
+            raise ZeroDivisionError
+
+        self.asked = 0
+        self.transport.logPrefix = broken
+        with contextlib.suppress(SystemExit):
+            context.call(self.transport, log.msg, "heard", heard=True)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (heard,) = [each for each in self.events if "heard" in each]
+        self.assertEqual(heard["system"], "(buggy logPrefix method)")
+
+    def test_otherKeys(self) -> None:
+        """It is the log's only."""
+        self.assertRaises(KeyError, self.transport.__getitem__, "anything")
+
+    def test_kinds(self) -> None:
+        """Every class of such transports is known, also a user's own."""
+
+        class Mine(type(self.transport)):  # type: ignore[misc]
+            pass
+
+        self.addCleanup(Corked.kinds.discard, Mine)
+        self.assertIn(Mine, Corked.kinds)

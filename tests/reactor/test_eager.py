@@ -6,11 +6,12 @@ import socket
 import sys
 from typing import Any
 
+from twisted.internet import threads
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.utils import getProcessOutputAndValue
-from twisted.logger import globalLogPublisher
-from twisted.python import log
+from twisted.logger import Logger, globalLogPublisher
+from twisted.python import context, log
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tcplab.reactor import eager
@@ -50,15 +51,17 @@ class Greets(Protocol):
         self.transport.loseConnection()
 
 
-class RunTests(SynchronousTestCase):
+class Running(SynchronousTestCase):
     """A reactor of our own, run to its end."""
+
+    greets: type[Protocol] = Greets
 
     def setUp(self) -> None:
         self.reactor = eager.EagerReactor()
         self.addCleanup(self.reactor.disconnectAll)
 
     def run_(self, client: Any) -> None:
-        factory = Factory.forProtocol(Greets)
+        factory = Factory.forProtocol(self.greets)
         factory.noisy = False
         port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.sock = socket.socket()
@@ -67,6 +70,10 @@ class RunTests(SynchronousTestCase):
         self.sock.connect(("127.0.0.1", port.getHost().port))
         self.reactor.callInThread(client)
         self.reactor.run(installSignalHandlers=False)
+
+
+class RunTests(Running):
+    """Who is served by it."""
 
     def test_greetingLeavesAtOnce(self) -> None:
         """What makeConnection writes is one segment."""
@@ -121,6 +128,67 @@ class RunTests(SynchronousTestCase):
         self.run_(client)
         (heard,) = (each for each in events if "heard" in each)
         self.assertEqual(heard["system"], "Greets,0,127.0.0.1")
+
+
+class Logs(Protocol):
+    """Log in every way while bytes are read."""
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        reactor = transport.reactor
+        log.msg("plain", seen="msg")
+        log.err(ZeroDivisionError(), seen="err")
+        context.call({"key": "value"}, log.msg, "nested", seen="nested")
+        _newer.info("newer", seen="logger")
+        threads.deferToThreadPool(
+            reactor, reactor.getThreadPool(), log.msg, "thread", seen="thread"
+        ).addCallback(self.back)
+
+    def back(self, _: object) -> None:
+        log.msg("elsewhere", seen="later")
+        self.transport.reactor.stop()  # type: ignore[union-attr]
+
+
+_newer = Logger()
+
+
+class LogContextTests(Running):
+    """What is logged stands under the connection on which it happened, and under no other."""
+
+    def test_systems(self) -> None:
+        """Wherever it is logged: in the read, in contexts, in a thread that the read asked."""
+        self.patch(self, "greets", Logs)
+        events: list[Any] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+        self.run_(lambda: self.sock.send(b"x"))
+        self.flushLoggedErrors(ZeroDivisionError)
+        systems = {each["seen"]: each["system"] for each in events if "seen" in each}
+        name = "Logs,0,127.0.0.1"
+        self.assertEqual({systems[seen] for seen in ("msg", "err", "nested", "thread")}, {name})
+        self.assertNotEqual(systems["later"], name)
+
+    def test_failure(self) -> None:
+        """A traceback stands under the connection too, and ends no other."""
+
+        class Fails(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                raise ZeroDivisionError
+
+        self.patch(self, "greets", Fails)
+        events: list[Any] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+
+        def client() -> None:
+            self.sock.send(b"x")
+            self.assertEqual(self.sock.recv(100), b"")
+            self.reactor.callFromThread(self.reactor.stop)
+
+        self.run_(client)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (failed,) = [each for each in events if each.get("isError")]
+        self.assertEqual(failed["system"], "Fails,0,127.0.0.1")
 
 
 class PluginTests(TestCase):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, DeferredQueue
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
@@ -23,7 +22,7 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.reactor.connection import Connection, Ending
 from tcplab.reactor.port import Listener
-from tcplab.reactor.transport import Server, UnixServer
+from tcplab.reactor.transport import Server
 from tcplab.testing import connected
 from tests.certificates import localhostFile
 from tests.serving import Serving, readAll
@@ -294,52 +293,210 @@ class ConnectionsTests(Serving):
             self.assertTrue(protocol.transport.getTcpNoDelay())
 
 
-class AddressTests(Serving):
-    """Who connected is told by the address that people know."""
+class SuspendTests(Serving):
+    """Who connects while accepting is suspended waits in the backlog."""
 
-    async def test_mapped(self) -> None:
-        """An IPv4 peer of an IPv6 socket is an IPv4 peer, to the protocol too."""
-        told = await self.serve(factory := Meeting(), r"tcp6:0:interface=\:\:")
-        with self.connect() as sock:
-            protocol = await factory.queue.get()
-            peer, host = protocol.transport.getPeer(), protocol.transport.getHost()
-            self.assertEqual((peer.type, peer.host, peer.port), ("TCP", *sock.getsockname()))
-            self.assertEqual((host.type, host.host, host.port), ("TCP", *sock.getpeername()))
-            self.assertEqual((type(peer).__name__, type(host).__name__), ("IPv4Address",) * 2)
-            [opened] = told.opened
-            self.assertEqual((opened.peer, opened.host), (peer, host))
+    def client(self) -> socket.socket:
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        return sock
 
-    async def test_trueIPv6(self) -> None:
-        """An IPv6 peer stays one."""
-        told = await self.serve(factory := Meeting(), r"tcp6:0:interface=\:\:")
-        with socket.create_connection(("::1", self.host.port)) as sock:
+    async def turns(self, number: int = 5) -> None:
+        """Let the reactor go round."""
+        for _ in range(number):
+            done: Deferred[None] = Deferred()
+            net.callLater(0, done.callback, None)
+            await done
+
+    async def test_waitsAndIsServed(self) -> None:
+        """Until accepting is resumed; who is connected goes on meanwhile."""
+        told = await self.serve(factory := Meeting())
+        here = self.client()
+        await factory.queue.get()
+        self.listener.suspend("full")
+        self.assertTrue(self.listener.suspended)
+        waiting = [self.client() for _ in range(3)]
+        here.sendall(b"still here?")
+        self.assertEqual(await self.talk(here.recv, 100), b"still here?")
+        await self.turns()
+        self.assertEqual(len(told.opened), 1)
+        waiting[0].sendall(b"said while I waited")
+        self.listener.resume("full")
+        self.assertFalse(self.listener.suspended)
+        for _ in waiting:
             await factory.queue.get()
-            [opened] = told.opened
-            peer, host = opened.peer, opened.host
-            self.assertEqual((peer.host, peer.port), sock.getsockname()[:2])
-            self.assertEqual((host.host, host.port), sock.getpeername()[:2])
-            self.assertEqual((type(peer).__name__, type(host).__name__), ("IPv6Address",) * 2)
-            self.assertEqual(opened.prefix, "Met,1,::1")
+        self.assertEqual(await self.talk(waiting[0].recv, 100), b"said while I waited")
 
-    async def test_unixPeerOfAHostileName(self) -> None:
-        """A Unix peer may have bound its socket to any name; none breaks out of its log line."""
-        told = await self.serve(factory := Meeting(), f"unix:{self.unixPath()}")
-        folder = self.folder()
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(os.fsencode(folder) + b"/\n[Met,2,unix] closed\x1b[2J\xff")
-            sock.connect(self.port.getHost().name)
-            await factory.queue.get()
-            [opened] = told.opened
-            self.assertLessEqual(set(opened.prefix), set(map(chr, range(0x20, 0x7F))))
+    async def test_twoReasons(self) -> None:
+        """Both must be gone; one that is given twice is one."""
+        told = await self.serve(factory := Meeting())
+        self.listener.suspend("full")
+        self.listener.suspend("by hand")
+        self.listener.suspend("by hand")
+        self.client()
+        self.listener.resume("by hand")
+        self.assertTrue(self.listener.suspended)
+        await self.turns()
+        self.assertEqual(told.opened, [])
+        self.listener.resume("never given")
+        await self.turns()
+        self.assertEqual(told.opened, [])
+        self.listener.resume("full")
+        await factory.queue.get()
 
-    async def test_unixTransport(self) -> None:
-        """A Unix socket's transport is one that passes descriptors, as Twisted's."""
+    async def test_inMidBatch(self) -> None:
+        """It holds at once: not one more of those who wait already is accepted."""
+        listeners: list[Listener] = []
+
+        class Few(Met):
+            def connectionMade(self) -> None:
+                super().connectionMade()
+                (listener,) = listeners
+                if len(listener.connections) == 2:
+                    listener.suspend("full")
+
+        told = await self.serve(factory := Meeting(Few))
+        listeners.append(self.listener)
+        clients = [self.client() for _ in range(5)]
+        await factory.queue.get()
+        await factory.queue.get()
+        await self.turns()
+        self.assertEqual(len(told.opened), 2)
+        clients[0].close()
+        await told.ending()
+        self.listener.resume("full")
+        await factory.queue.get()
+        await self.turns()
+        self.assertEqual((len(told.opened), len(self.listener.connections)), (3, 2))
+
+    async def test_allPorts(self) -> None:
+        """It holds for all ports of a listener."""
+        told = await self.serve(factory := Meeting())
         path = self.unixPath()
-        await self.serve(factory := Meeting(), f"unix:{path}")
+        port = net.listenUNIX(path, factory)
+        self.addCleanup(port.stopListening)
+        self.listener.watch(port)
+        self.listener.suspend("full")
+        self.client()
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(path)
-            protocol = await factory.queue.get()
-            self.assertIsInstance(protocol.transport, UnixServer)
+            await self.turns()
+            self.assertEqual(told.opened, [])
+            self.listener.resume("full")
+            await factory.queue.get()
+            await factory.queue.get()
+
+    async def test_portThatComesLater(self) -> None:
+        """A port that is watched while suspended accepts nobody, and costs nothing."""
+        told = await self.serve(factory := Meeting())
+        self.listener.suspend("full")
+        port = net.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.listener.watch(port)
+        self.assertNotIn(port, net.getReaders())
+        with socket.create_connection(("127.0.0.1", port.getHost().port)):
+            await self.turns()
+            self.assertEqual(told.opened, [])
+            self.listener.resume("full")
+            await factory.queue.get()
+
+    async def test_portThatIsClosed(self) -> None:
+        """A closed port is not opened by resuming."""
+        await self.serve(Meeting())
+        self.listener.suspend("full")
+        await self.port.stopListening()
+        self.listener.resume("full")
+        self.assertNotIn(self.port, net.getReaders())
+        self.assertRaises(ConnectionRefusedError, self.connect)
+
+    async def test_stoppedWhileSuspended(self) -> None:
+        """Who waits in the backlog of a port that is closed is told so."""
+        await self.serve(Meeting())
+        self.listener.suspend("full")
+        sock = self.client()
+        await self.port.stopListening()
+        self.assertRaises(ConnectionResetError, sock.recv, 1)
+
+
+class Guard:
+    """Refuse whom the test says, and write down what is asked and told."""
+
+    def __init__(self, book: list[Any], goodbye: bytes | None = None) -> None:
+        self.book = book
+        self.goodbye = goodbye
+
+    def admit(self, address: Any) -> bytes | None:
+        self.book.append(("admit", address))
+        return self.goodbye
+
+    def connectionAccepted(self, transport: Any) -> None:
+        self.book.append(("accepted", transport.opened))
+
+    def connectionOpened(self, transport: Any) -> None:
+        self.book.append(("opened", transport.opened))
+
+    def connectionGone(self, transport: Any) -> None:
+        gone = transport not in transport.listener.connections
+        self.book.append(("gone", gone))
+
+
+class GuardTests(SynchronousTestCase):
+    """Guards are asked for everyone, and told what becomes of them."""
+
+    def setUp(self) -> None:
+        self.listener = Listener("test", Observers())
+        self.book: list[Any] = []
+
+    def test_nobody(self) -> None:
+        """Without a guard everyone may come in."""
+        self.assertIs(self.listener.refusal(("127.0.0.1", 1)), None)
+
+    def test_allMustAgree(self) -> None:
+        """Each is asked in turn; the first refusal stands, and whoever is behind is not asked."""
+        for goodbye in (None, b"busy", b"never"):
+            self.listener.guard(Guard(self.book, goodbye))
+        self.assertEqual(self.listener.refusal("who"), b"busy")
+        self.assertEqual(self.book, [("admit", "who")] * 2)
+
+    def test_silently(self) -> None:
+        """An empty goodbye is a refusal too."""
+        self.listener.guard(Guard(self.book, b""))
+        self.assertEqual(self.listener.refusal("who"), b"")
+
+    def test_allOptional(self) -> None:
+        """A guard has what it needs, and no more."""
+        self.listener.guard(object())
+        self.assertIs(self.listener.refusal("who"), None)
+        peer = connected(Protocol())
+        self.listener.accepted(peer.transport, None, here=True)
+        self.listener.closed(peer.transport, Ending("peer", "fin", None, None, 0, 0, 0.0))
+
+    def test_counted(self) -> None:
+        """Each connection has the next number."""
+        self.assertEqual([self.listener.next() for _ in range(3)], [1, 2, 3])
+
+    def test_inAHandshake(self) -> None:
+        """One who is in a handshake is accepted, and opened when that is through, once."""
+        peer = connected(Protocol())
+        transport = peer.transport
+        transport.opened = False
+        self.listener.guard(Guard(self.book))
+        self.listener.accepted(transport, None, here=False)
+        self.assertEqual(self.book, [("accepted", False)])
+        self.assertEqual(transport.accepted, peer.clock.seconds())
+        transport.connectionOpened()
+        transport.connectionOpened()
+        self.assertEqual(self.book, [("accepted", False), ("opened", True)])
+        peer.finish()
+        self.assertEqual(self.book[2:], [("gone", True)])
+
+    def test_host(self) -> None:
+        """Our address is asked for where it depends on the peer."""
+        peer = connected(Protocol())
+        self.listener.accepted(peer.transport, None, here=True)
+        self.assertEqual(peer.transport.connection.host, peer.transport.getHost())
+        self.listener.accepted(peer.transport, host := object(), here=True)
+        self.assertIs(peer.transport.connection.host, host)
 
 
 class WhenEmptyTests(SynchronousTestCase):
@@ -464,29 +621,29 @@ class DrainTests(Serving):
         tls.close()
 
     async def test_handshakeNotFinished(self) -> None:
-        """A peer that is still in its TLS handshake has no conversation to finish."""
+        """A peer that is still in its TLS handshake is left to finish that."""
         factory = Meeting()
         told = await self.serve(TLSMemoryBIOFactory(CertificateOptions(), False, factory))
-        with self.connect() as sock:
+        with self.connect():
             await factory.queue.get()
-            self.assertEqual(len(self.listener.connections), 1)
-            self.assertEqual(told.opened, [])
             self.listener.drain()
-            self.assertRaises(ConnectionResetError, await self.caught(sock))
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "handshake"))
+            self.assertEqual((len(self.listener.connections), told.opened), (1, []))
+            self.assertEqual(self.listener.abort(), 1)
+            ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "drain-timeout"))
         self.assertEqual(told.opened, [])
 
     async def test_conversationNotBegun(self) -> None:
-        """A conversation that has not begun is not told to finish either."""
+        """A conversation that has not begun is told to finish when it has."""
         factory = Meeting(Unmet)
         told = await self.serve(TLSMemoryBIOFactory(CertificateOptions(), False, factory))
         with self.connect():
             conversation = await factory.queue.get()
             self.listener.drain()
-            ending = await told.ending()
+            self.assertFalse(conversation.drained)
+            self.listener.abort()
+            await told.ending()
         self.assertFalse(conversation.drained)
-        self.assertEqual((ending.how, ending.why), ("reset", "handshake"))
 
     async def caught(self, sock: socket.socket) -> Any:
         """Read to the end in a thread; return what repeats how that went."""

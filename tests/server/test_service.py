@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import tempfile
+from collections.abc import Iterable
+from threading import Thread
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tcplab.observers import Observers
+from tcplab.server import service as module
+from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.server.settings import SettingsError, fromWords
+from tests.certificates import localhostFile
+from tests.server.draining import FakeListener
 from tests.server.logged import Logged
 
 
@@ -27,42 +34,6 @@ class FakeEndpoint:
 
     def listen(self, factory: object) -> Deferred[Any]:
         return self.result
-
-
-class FakeListener:
-    """A listener with connections that end when they are told to, or only when aborted."""
-
-    def __init__(self, polite: bool) -> None:
-        self.polite = polite
-        self.connections: set[Any] = {"one", "two"}
-        self.drained = False
-        self.waiting: list[Deferred[None]] = []
-
-    def watch(self, port: object) -> bool:
-        return True
-
-    def drain(self) -> None:
-        self.drained = True
-        if self.polite:
-            self.end()
-
-    def abort(self) -> int:
-        count = len(self.connections)
-        self.end()
-        return count
-
-    def end(self) -> None:
-        self.connections.clear()
-        waiting, self.waiting = self.waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
-
-    def whenEmpty(self) -> Deferred[None]:
-        deferred: Deferred[None] = Deferred(self.waiting.remove)
-        self.waiting.append(deferred)
-        if not self.connections:
-            self.end()
-        return deferred
 
 
 def lab(reactor: Any, *serve: str, **words: Any) -> LabService:
@@ -167,54 +138,187 @@ class Starting(Logged, SynchronousTestCase):
         self.successResultOf(service.stopService())
 
 
-class Ending(Logged, SynchronousTestCase):
-    def started(self, *polite: bool) -> LabService:
+class FakeLimits:
+    """Keeps what it is told."""
+
+    told: list[str]
+
+    def __init__(self, settings: object, clock: object) -> None:
+        self.told = FakeLimits.told = []
+
+    def begin(self, listeners: Iterable[object]) -> None:
+        self.told.append("begin")
+
+    def announce(self) -> None:
+        self.told.append("announce")
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+class Faked(Logged, SynchronousTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(module, "Limits", FakeLimits)
+
+    def started(self, *polite: bool, **words: Any) -> LabService:
         self.reactor = MemoryReactorClock()
-        service = lab(self.reactor, *(["echo,lingerTimeout=3@tcp:1"] * len(polite)))
-        for serving, each in zip(service.servings, polite, strict=True):
-            serving.listener = FakeListener(each)  # type: ignore[assignment]
+        service = lab(self.reactor, *(["echo@tcp:1"] * len(polite)), **words)
+        self.listeners = [FakeListener(each) for each in polite]
+        for serving, listener in zip(service.servings, self.listeners, strict=True):
+            serving.listener = listener  # type: ignore[assignment]
         service.startService()
         return service
 
-    def test_polite_peers_are_drained_and_waited_for(self) -> None:
+    def drained(self, service: LabService) -> Deferred[Drained]:
+        """Begin to drain, and let the reactor turn once."""
+        draining = service.drain()
+        self.reactor.advance(0)
+        return draining
+
+
+class Pausing(Faked):
+    def reasons(self) -> list[set[str]]:
+        return [listener.reasons for listener in self.listeners]
+
+    def test_all_listeners_are_suspended_and_resumed(self) -> None:
         service = self.started(True, True)
-        self.successResultOf(service.stopService())
-        self.assertFalse(service.running)
-        self.assertEqual([port for port, *_ in self.reactor.tcpServers if port], [1, 1])
+        for _ in range(2):
+            service.suspend()
+            self.assertEqual(self.reasons(), [{"suspend"}] * 2)
+        for _ in range(2):
+            service.resume()
+            self.assertEqual(self.reasons(), [set(), set()])
 
-    def test_time_to_finish_is_twice_the_longest_linger_and_a_second(self) -> None:
-        service = self.started(True, False)
-        self.assertEqual(service.patience, 7.0)
-        stopping = service.stopService()
-        self.reactor.advance(6.9)
-        self.assertNoResult(stopping)
+    def test_other_reasons_stay(self) -> None:
+        service = self.started(True)
+        self.listeners[0].suspend("max-connections")
+        service.suspend()
+        service.resume()
+        self.assertEqual(self.reasons(), [{"max-connections"}])
+
+    def test_is_over_when_it_has_drained(self) -> None:
+        service = self.started(True)
+        service.suspend()
+        self.drained(service)
+        self.assertEqual(self.reasons(), [set()])
+
+    def test_empty_when_all_listeners_are(self) -> None:
+        service = self.started(True, True)
+        waiting = service.whenEmpty()
+        self.listeners[0].end()
+        self.assertNoResult(waiting)
+        self.listeners[1].end()
+        self.successResultOf(waiting)
+        self.successResultOf(service.whenEmpty())
+
+
+class Ending(Faked):
+    def test_drain_tells_everyone_and_says_how_many_have_gone(self) -> None:
+        service = self.started(True, True)
+        self.assertIsNone(service.drained)
+        self.assertEqual(self.successResultOf(self.drained(service)), (4, 0))
+        self.assertEqual(service.drained, (4, 0))
+
+    def test_the_rest_is_aborted_after_the_drain_timeout(self) -> None:
+        service = self.started(True, False, drainDelay="2", drainTimeout="7")
+        draining = service.drain()
+        for seconds in (2, 6.9):
+            self.reactor.advance(seconds)
+            self.assertNoResult(draining)
         self.reactor.advance(0.1)
-        self.successResultOf(stopping)
-        self.assertIn("2 connections had not ended after 7 s", self.lines(LogLevel.warn)[-1])
+        self.assertEqual(self.successResultOf(draining), (2, 2))
 
-    def test_who_cannot_even_be_aborted_is_waited_for_a_second(self) -> None:
+    def test_drain_again_is_the_same_as_once(self) -> None:
         service = self.started(False)
-        stuck: Any = service.servings[0].listener
-        stuck.end = lambda: None
-        stopping = service.stopService()
-        self.reactor.advance(7)
-        self.assertNoResult(stopping)
-        self.reactor.advance(1)
-        self.successResultOf(stopping)
+        asked = [self.drained(service), self.drained(service)]
+        self.listeners[0].end()
+        for drained in [*asked, service.drain()]:
+            self.assertEqual(self.successResultOf(drained), (2, 0))
+        self.assertEqual(self.listeners[0].told, ["drain", "abort"])
+        self.assertEqual(sum("drained=" in line for line in self.lines()), 1)
 
-    def test_abort_ends_it_at_once(self) -> None:
-        service = self.started(False, False)
+    def test_drain_before_it_listens_is_nothing(self) -> None:
+        service = lab(MemoryReactorClock(), "echo@tcp:1", drainDelay="9")
+        self.assertEqual(self.successResultOf(service.drain()), (0, 0))
+        self.assertEqual(self.lines(), [])
+
+    def test_stopping_the_service_drains(self) -> None:
+        service = self.started(False)
         stopping = service.stopService()
+        self.reactor.advance(0)
         self.assertNoResult(stopping)
+        self.assertFalse(service.running)
+        self.assertEqual(self.listeners[0].told, ["drain"])
+        self.listeners[0].end()
+        self.assertIsNone(self.successResultOf(stopping))
+
+    def test_stopping_the_service_after_a_drain_is_nothing_more(self) -> None:
+        service = self.started(True, drainDelay="9")
+        service.drain()
+        self.reactor.advance(9)
+        self.successResultOf(service.stopService())
+        self.assertEqual(service.drained, (2, 0))
+
+    def test_abort_ends_a_drain_at_once(self) -> None:
+        for delay in ("0", "9"):
+            service = self.started(False, False, drainDelay=delay)
+            draining = service.drain()
+            self.assertNoResult(draining)
+            self.assertEqual(service.abort(), 4)
+            self.assertEqual(self.successResultOf(draining), (0, 4))
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_abort_without_a_drain_goes_on_listening(self) -> None:
+        service = self.started(False, False)
         self.assertEqual(service.abort(), 4)
-        self.successResultOf(stopping)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual([each.told for each in self.listeners], [["abort"]] * 2)
+        self.assertTrue(service.running)
 
     def test_can_be_started_again(self) -> None:
         service = self.started(True)
-        self.successResultOf(service.stopService())
+        for number in (2, 3):
+            stopping = service.stopService()
+            self.reactor.advance(0)
+            self.successResultOf(stopping)
+            service.startService()
+            self.assertEqual(len(self.reactor.tcpServers), number)
+
+    def test_listens_again_when_the_drain_is_over(self) -> None:
+        service = self.started(False)
+        self.drained(service)
+        listening = service.listen()
         service.startService()
+        self.assertNoResult(listening)
+        self.assertEqual(len(self.reactor.tcpServers), 1)
+        self.listeners[0].end()
+        self.successResultOf(listening)
         self.assertEqual(len(self.reactor.tcpServers), 2)
+
+    def test_limits_hold_as_long_as_it_listens(self) -> None:
+        service = self.started(False)
+        self.assertEqual(FakeLimits.told, ["begin", "announce"])
+        self.drained(service)
+        self.assertEqual(FakeLimits.told, ["begin", "announce"])
+        self.listeners[0].end()
+        service.startService()
+        self.assertEqual(FakeLimits.told, ["begin", "announce", "end", "begin", "announce"])
+
+
+class Limited(Logged, SynchronousTestCase):
+    def test_limits_are_the_last_of_the_first_lines(self) -> None:
+        service = lab(MemoryReactorClock(), "echo@tcp:1", maxConnections="7")
+        self.successResultOf(service.listen())
+        first, second = self.lines()
+        self.assertIn("serving echo", first)
+        self.assertIn("limits: max-connections=7 ", second)
+
+    def test_more_connections_than_descriptors_are_refused(self) -> None:
+        reactor = MemoryReactorClock()
+        service = lab(reactor, "echo@tcp:1", maxConnections="100000000")
+        problem = self.failureResultOf(service.listen(), SettingsError)
+        self.assertIn("--max-connections 100000000: ", str(problem.value))
+        self.assertEqual(reactor.tcpServers, [])
 
 
 class RealSockets(Logged, TestCase):
@@ -226,38 +330,204 @@ class RealSockets(Logged, TestCase):
         self.addCleanup(service.stopService)
         return service
 
+    def lab(self, behaviour: str, **words: Any) -> LabService:
+        """Serve on a port of the loopback interface."""
+        service = self.started(f"{behaviour}@tcp:0:interface=127.0.0.1", **words)
+        self.port = service.servings[0].host.port
+        return service
+
     def socketPath(self) -> str:
         # Not mktemp: a Unix socket's path is limited to 107 bytes.
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder)
         return os.path.join(folder, "s")
 
-    def connect(self, port: int) -> socket.socket:
-        peer = socket.create_connection(("127.0.0.1", port))
+    def connect(self) -> socket.socket:
+        peer = socket.create_connection(("127.0.0.1", self.port))
         self.addCleanup(peer.close)
         peer.settimeout(30)
         return peer
 
-    async def test_end_refuses_the_new_and_answers_the_rest(self) -> None:
-        service = self.started("lab@tcp:0:interface=127.0.0.1", lingerTimeout="0.1")
-        port = service.servings[0].host.port
-        peer = self.connect(port)
+    def hear(self, peer: socket.socket, count: int) -> Deferred[bytes]:
+        return deferToThread(_read, peer, count)
 
-        def say() -> bytes:
-            peer.sendall(b"x" * 1_000_000)
+    # Draining
+
+    async def test_answers_on_their_way_lose_nothing(self) -> None:
+        service = self.lab("lab", lingerTimeout="30")
+        peers = [self.connect() for _ in range(50)]
+        said = [bytes([number]) * 2**20 for number in range(50)]
+
+        def begin() -> None:
+            for peer, data in zip(peers, said, strict=True):
+                self.assertEqual(peer.recv(18), b"You are connected!")
+                peer.sendall(data[: 2**16])
+
+        await deferToThread(begin)
+        draining = service.drain()
+
+        def go(peer: socket.socket, data: bytes) -> bytes:
+            speaking = Thread(target=peer.sendall, args=[data[2**16 :]])
+            speaking.start()
+            heard = _read(peer, len(data))
+            speaking.join()
             peer.shutdown(socket.SHUT_WR)
-            return peer.recv(18)
+            return heard + peer.recv(1)
 
-        self.assertEqual(await deferToThread(say), b"You are connected!")
-
-        def read() -> int:
-            return sum(len(data) for data in iter(lambda: peer.recv(65536), b""))
-
-        reading = deferToThread(read)
-        await service.stopService()
-        self.assertEqual(await reading, 1_000_000)
-        self.assertRaises(ConnectionRefusedError, self.connect, port)
+        heard = await gatherResults(map(deferToThread, [go] * 50, peers, said))
+        self.assertEqual([len(data) for data in heard], [2**20] * 50)
+        self.assertEqual(heard, said)
+        self.assertEqual(await draining, (50, 0))
         self.assertEqual(self.lines(LogLevel.warn), [])
+
+    async def test_who_comes_later_is_refused_at_once(self) -> None:
+        service = self.lab("echo")
+        draining = service.drain()
+        # The reactor has had no turn: there is no moment in between.
+        self.assertRaises(ConnectionRefusedError, self.connect)
+        await draining
+
+    async def test_who_has_come_before_is_served(self) -> None:
+        service = self.lab("lab")
+        peers = [self.connect() for _ in range(40)]  # in the backlog: nobody has accepted them
+        draining = service.drain()
+        for peer in peers:
+            peer.sendall(b"hi")
+            peer.shutdown(socket.SHUT_WR)
+            self.assertEqual(await self.hear(peer, 21), b"You are connected!hi")  # and the end
+            peer.close()
+        self.assertEqual(await draining, (40, 0))
+
+    async def test_what_has_arrived_is_answered(self) -> None:
+        service = self.lab("echo,framing=lines")
+        peer = self.connect()
+        peer.sendall(b"hi\n")
+        draining = service.drain()
+        self.assertEqual(await self.hear(peer, 4), b"hi\n")  # and the end
+        peer.close()
+        self.assertEqual(await draining, (1, 0))
+
+    async def test_polite_end_that_has_begun_goes_on(self) -> None:
+        service = self.lab("greeting", lingerTimeout="30")
+        peer = self.connect()
+        peer.sendall(b"hi")
+        self.assertEqual(await self.hear(peer, 19), b"Hello from server!")  # and the end
+        draining = service.drain()
+        self.assertNoResult(draining)
+        peer.sendall(b"more")
+        peer.close()
+        self.assertEqual(await draining, (1, 0))
+
+    async def test_plain_protocols_lose_their_connection(self) -> None:
+        service = self.lab("twisted.protocols.wire.Echo")
+        peer = self.connect()
+        peer.sendall(b"hi")
+        self.assertEqual(await self.hear(peer, 2), b"hi")
+        draining = service.drain()
+        self.assertEqual(await self.hear(peer, 1), b"")
+        self.assertEqual(await draining, (1, 0))
+
+    async def test_peer_that_reads_nothing_is_aborted(self) -> None:
+        service = self.lab("chargen", drainTimeout="0.1")
+        peer = self.connect()
+        await self.hear(peer, 1)
+        self.assertEqual(await service.drain(), (0, 1))
+
+        def read() -> None:
+            while peer.recv(65536):
+                pass
+
+        with self.assertRaises(ConnectionResetError):
+            await deferToThread(read)
+
+    async def test_handshake_that_is_under_way_goes_on(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        certificate = localhostFile(folder)
+        service = self.started(f"lab@ssl:0:privateKey={certificate}:interface=127.0.0.1")
+        [serving] = service.servings
+        self.port = serving.host.port
+        peer = self.connect()
+        draining = service.drain()
+
+        def talk() -> bytes:
+            context = ssl.create_default_context(cafile=certificate)
+            with context.wrap_socket(peer, server_hostname="localhost") as secure:
+                secure.sendall(b"hi")
+                heard = _read(secure, 20)
+                secure.unwrap().close()
+                return heard
+
+        self.assertEqual(await deferToThread(talk), b"You are connected!hi")
+        self.assertEqual(await draining, (1, 0))
+
+    # Suspending
+
+    async def test_suspended_lab_serves_who_is_there_and_lets_others_wait(self) -> None:
+        service = self.lab("lab")
+        before = self.connect()
+        await self.hear(before, 18)
+        service.suspend()
+        after = self.connect()
+        after.setblocking(False)
+        before.sendall(b"hi")
+        self.assertEqual(await self.hear(before, 2), b"hi")
+        self.assertRaises(BlockingIOError, after.recv, 1)
+        service.resume()
+        after.settimeout(30)
+        self.assertEqual(await self.hear(after, 18), b"You are connected!")
+
+    async def test_lab_that_is_suspended_before_it_listens(self) -> None:
+        service = lab(reactor, "lab@tcp:0:interface=127.0.0.1")
+        service.suspend()
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.port = service.servings[0].host.port
+        self.assertNotIn(service.servings[0].port, reactor.getReaders())
+        peer = self.connect()
+        service.resume()
+        self.assertEqual(await self.hear(peer, 18), b"You are connected!")
+
+    async def test_who_waits_when_a_suspended_lab_drains_is_refused(self) -> None:
+        service = self.lab("lab")
+        service.suspend()
+        peer = self.connect()
+        self.assertEqual(await service.drain(), (0, 0))
+        self.assertRaises(ConnectionResetError, peer.recv, 1)
+
+    async def test_suspend_wait_and_start_again(self) -> None:
+        service = self.lab("lab")
+        peer = self.connect()
+        await self.hear(peer, 18)
+        service.suspend()
+        empty = service.whenEmpty()
+        self.assertNoResult(empty)
+        peer.close()
+        await empty
+        await service.drain()
+        await service.listen()
+        self.port = service.servings[0].host.port
+        self.assertEqual(await self.hear(self.connect(), 18), b"You are connected!")
+
+    # Limits
+
+    async def test_limits_are_kept(self) -> None:
+        self.lab("lab", maxConnections="2", maxPerPeer="1")
+        first = self.connect()
+        self.assertEqual(await self.hear(first, 18), b"You are connected!")
+        self.assertEqual(await self.hear(self.connect(), 18), b"busy\r\n")
+
+    async def test_limit_that_is_reached_when_it_drains(self) -> None:
+        service = self.lab("lab", maxConnections="1")
+        first = self.connect()
+        await self.hear(first, 18)
+        second = self.connect()
+        draining = service.drain()
+        first.close()
+        self.assertEqual(await draining, (1, 0))
+        self.assertRaises(ConnectionResetError, second.recv, 1)
+
+    # The ports
 
     async def test_unix_socket_is_removed(self) -> None:
         path = self.socketPath()
@@ -274,3 +544,10 @@ class RealSockets(Logged, TestCase):
         self.assertIn(f"port {taken.port} is in use on 127.0.0.1", str(problem.value))
         await service.stopService()
         self.assertFalse(os.path.exists(path))
+
+
+def _read(peer: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count and (piece := peer.recv(count - len(data))):
+        data += piece
+    return data

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
+from socket import AF_INET
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    UNIXServerEndpoint,
+)
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel
@@ -95,6 +102,7 @@ class Stopping(SynchronousTestCase):
         started.listen()
         self.successResultOf(started.stopListening())
         self.assertTrue(port.stopped)
+        self.assertIsNone(started.port)
 
     def test_before_it_began(self) -> None:
         self.successResultOf(serving(Deferred()).stopListening())
@@ -104,6 +112,87 @@ class Stopping(SynchronousTestCase):
         listening = starting.listen()
         self.successResultOf(starting.stopListening())
         self.failureResultOf(listening, CancelledError)
+
+    def test_port_that_takes_its_time(self) -> None:
+        closing: Deferred[None] = Deferred()
+        port: Any = ForeignPort()
+        port.stopListening = lambda: closing
+        started = serving(succeed(port))
+        started.listen()
+        asked = [started.stopListening() for _ in range(3)]
+        asked[0].cancel()
+        self.failureResultOf(asked[0], CancelledError)
+        self.assertNoResult(asked[1])
+        closing.callback(None)
+        for each in [*asked[1:], started.stopListening()]:
+            self.successResultOf(each)
+
+
+class StoppingRealPorts(TestCase):
+    def listening(self, endpoint: Any) -> Serving:
+        settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
+        made = Serving(settings, ConversationFactory(Echo), endpoint, Observers())
+        self.successResultOf(made.listen())
+        self.addCleanup(made.listener.abort)
+        self.addCleanup(made.stopListening)
+        return made
+
+    def tcp(self, backlog: int = 50) -> Serving:
+        return self.listening(TCP4ServerEndpoint(reactor, 0, backlog, "127.0.0.1"))
+
+    def connect(self, place: Any) -> socket.socket:
+        peer = socket.create_connection(place, timeout=30)
+        self.addCleanup(peer.close)
+        return peer
+
+    async def test_who_has_connected_is_accepted_first(self) -> None:
+        made = self.tcp(backlog=1000)
+        port: Any = made.port
+        place = "127.0.0.1", made.host.port
+        peers = [self.connect(place) for _ in range(500)]  # many times what is accepted at once
+        self.assertEqual(len(made.listener.connections), 0)
+        stopping = made.stopListening()
+        self.assertEqual(len(made.listener.connections), 500)
+        self.assertRaises(ConnectionRefusedError, self.connect, place)
+        await stopping
+        self.assertFalse(port.connected)
+        for peer in peers:
+            peer.close()
+        await made.listener.whenEmpty()
+
+    async def test_a_flood_does_not_hold_it_up(self) -> None:
+        made = self.tcp()
+        port: Any = made.port
+        accepted = []
+        port.doRead = lambda: accepted.append(1)  # one more is there each time
+        self.connect(("127.0.0.1", made.host.port))
+        await made.stopListening()
+        self.assertEqual(len(accepted), 128)
+
+    async def test_nobody_is_accepted_while_it_is_suspended(self) -> None:
+        made = self.tcp()
+        made.listener.suspend("test")
+        self.connect(("127.0.0.1", made.host.port))
+        await made.stopListening()
+        self.assertEqual(len(made.listener.connections), 0)
+
+    async def test_socket_of_others_goes_on(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as owned:
+            owned.setblocking(False)
+            lent = os.dup(owned.fileno())  # which the endpoint closes
+            made = self.listening(AdoptedStreamServerEndpoint(reactor, lent, AF_INET))
+            await made.stopListening()
+            self.connect(owned.getsockname())  # waits for them
+
+    async def test_unix_socket(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        made = self.listening(UNIXServerEndpoint(reactor, f"{folder}/s"))
+        stopping = made.stopListening()
+        with socket.socket(socket.AF_UNIX) as peer:
+            self.assertRaises(ConnectionRefusedError, peer.connect, f"{folder}/s")
+        await stopping
+        self.assertEqual(os.listdir(folder), [])
 
 
 class TakingOver(TestCase):
@@ -136,20 +225,6 @@ class TakingOver(TestCase):
     async def test_what_has_no_lock_needs_nothing(self) -> None:
         serving(succeed(ForeignPort())).takeOver()
         await self.bound.stopListening()
-
-
-class Lingering(SynchronousTestCase):
-    def test_as_long_as_its_conversations(self) -> None:
-        class Patient(Echo):
-            lingerTimeout = 7
-
-        for factory, seconds in (
-            (ConversationFactory(Echo), 2.0),
-            (ConversationFactory(Patient), 7.0),
-            (ConversationFactory(Echo, lingerTimeout=0.5), 0.5),
-            (Factory(), 2.0),
-        ):
-            self.assertEqual(serving(Deferred(), factory).lingerTimeout, seconds)
 
 
 class RealSockets(Logged, TestCase):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.server.amounts import AMOUNTS
 from tcplab.server.settings import ListenerSettings, Settings, SettingsError, fromWords
 from tcplab.server.spec import Spec
 
@@ -25,16 +27,16 @@ class FromWords(SynchronousTestCase):
         [listener] = fromWords().listeners
         self.assertEqual(listener.name, "lab")
         self.assertEqual(listener.spec, Spec("lab", (), "lab"))
-        self.assertEqual(listener.endpoint, "tcp:50544:interface=127.0.0.1:backlog=4096")
+        self.assertEqual(listener.endpoint, "tcp:50544:interface=127.0.0.1:backlog=8192")
 
     def test_port_interface_and_behaviour(self) -> None:
         [listener] = fromWords(port="0", interface="0.0.0.0", behaviour="echo,a=b").listeners
-        self.assertEqual(listener.endpoint, "tcp:0:interface=0.0.0.0:backlog=4096")
+        self.assertEqual(listener.endpoint, "tcp:0:interface=0.0.0.0:backlog=8192")
         self.assertEqual(listener.spec.arguments, (("a", "b"),))
 
     def test_interface_of_IPv6_is_quoted(self) -> None:
         self.assertEqual(
-            self.endpoints(interface="::1"), ["tcp6:50544:interface=\\:\\:1:backlog=4096"]
+            self.endpoints(interface="::1"), ["tcp6:50544:interface=\\:\\:1:backlog=8192"]
         )
 
     def test_interface_localhost_is_understood(self) -> None:
@@ -45,7 +47,7 @@ class FromWords(SynchronousTestCase):
 
     def test_serve_beside_a_port(self) -> None:
         found = self.endpoints(port="7", behaviour="echo", interface="::", serve=["lab@tcp:1"])
-        self.assertEqual(found, ["tcp6:7:interface=\\:\\::backlog=4096", "tcp:1"])
+        self.assertEqual(found, ["tcp6:7:interface=\\:\\::backlog=8192", "tcp:1"])
 
     def test_repeated_names_are_numbered(self) -> None:
         serve = ["echo@tcp:1", "lab@tcp:2", "echo,framing=lines@tcp:3", "echo@tcp:4"]
@@ -78,10 +80,25 @@ class FromWords(SynchronousTestCase):
         self.assertIn(r"unknown escape \q", self.refused(greeting=r"a\q"))
         self.assertIn("empty", self.refused(greeting=""))
 
-    def test_linger_timeout_is_a_number_above_zero(self) -> None:
-        self.assertEqual(fromWords(lingerTimeout="0.5").lingerTimeout, 0.5)
-        for word in ("0", "-1", "nan", "inf", "soon", ""):
-            self.assertIn("above 0", self.refused(lingerTimeout=word))
+    def test_amounts(self) -> None:
+        settings = fromWords(lingerTimeout="0.5", maxPerPeer="3", drainTimeout="none")
+        self.assertEqual(settings.lingerTimeout, 0.5)
+        self.assertEqual(settings.maxPerPeer, 3)
+        self.assertIsNone(settings.drainTimeout)
+
+    def test_wrong_amount_is_refused_under_its_option(self) -> None:
+        self.assertIn("--idle-timeout soon: give", self.refused(idleTimeout="soon"))
+
+    def test_amounts_that_were_not_given_have_defaults(self) -> None:
+        settings = fromWords(idleTimeout=None, writeTimeout=None, drainDelay=None)
+        self.assertEqual(settings, fromWords())
+
+    def test_more_for_a_peer_than_for_all_is_refused(self) -> None:
+        self.assertIn(
+            "--max-per-peer 3 is above --max-connections 2",
+            self.refused(maxPerPeer="3", maxConnections="2"),
+        )
+        self.assertEqual(fromWords(maxPerPeer="2", maxConnections="2").maxPerPeer, 2)
 
     def test_port_file_becomes_absolute(self) -> None:
         self.assertEqual(fromWords(portFile="p").portFile, os.path.join(os.getcwd(), "p"))
@@ -92,6 +109,9 @@ class FromWords(SynchronousTestCase):
         self.assertIsNone(settings.greeting)
         self.assertIsNone(settings.lingerTimeout)
         self.assertIsNone(settings.portFile)
+        self.assertIsNone(settings.maxConnections)
+        self.assertIsNone(settings.maxPerPeer)
+        self.assertIsNone(settings.idleTimeout)
 
 
 class Values(SynchronousTestCase):
@@ -108,6 +128,10 @@ class Values(SynchronousTestCase):
     def test_two_listeners_of_one_name_are_refused(self) -> None:
         self.assertRaises(SettingsError, Settings, (self.listener, self.listener))
 
-    def test_linger_timeout_is_checked(self) -> None:
-        for seconds in (0.0, -1.0, float("nan"), float("inf")):
-            self.assertRaises(SettingsError, Settings, (self.listener,), lingerTimeout=seconds)
+    def test_amounts_are_checked(self) -> None:
+        for name in AMOUNTS:
+            for value in (-1, math.nan, math.inf, True if name.startswith("max") else -0.5):
+                problem = self.assertRaises(
+                    SettingsError, Settings, (self.listener,), **{name: value}
+                )
+                self.assertIn(AMOUNTS[name].option, str(problem))

@@ -78,7 +78,9 @@ class AnyFramingTests(SynchronousTestCase):
             some.feed(part)
             if delivered < len(framed) and data.draw(st.booleans()):
                 delivered += some.next() is not None
-        self.assertEqual(some.unread(), stream[len(b"".join(framed[:delivered])) :])
+        rest = stream[len(b"".join(framed[:delivered])) :]
+        self.assertEqual(some.midway, bool(rest))
+        self.assertEqual(some.unread(), rest)
         self.assertEqual(some.unread(), b"")
         self.assertIsNone(some.finish())
 

@@ -1,0 +1,1 @@
+"""What docs/reliability.rst comes from: ``make soak``, or ``python -m soak``."""

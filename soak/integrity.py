@@ -1,0 +1,194 @@
+"""Cases 2 and 3: what comes back is what was said, whatever the chunks and the buffers."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from soak import talk
+from soak.case import PORT, Case
+from soak.crowd import Crowd, Member
+from soak.figures import GIB, KIB, MIB, atMost, none, told
+from soak.lab import Lab, Start
+from soak.needs import NETWORKS
+from soak.networks import network
+from soak.scale import Amount
+
+
+class Checking(Member):
+    """
+    Says the position-coded stream in chunks of any size, and checks every byte that comes back.
+
+    :ivar wrong: something else came back.
+    :ivar longest: seconds between two pieces that came, or that were taken, at most.
+    """
+
+    __slots__ = ("_dice", "_finishing", "_limit", "heardBytes", "longest", "moved", "sent", "wrong")
+
+    def __init__(self, seed: int, limit: float = float("inf")) -> None:
+        super().__init__()
+        self._dice = random.Random(seed)
+        self._limit = limit
+        self._finishing = self.wrong = False
+        self.sent = self.heardBytes = 0
+        self.longest = self.moved = 0.0
+
+    def connected(self) -> None:
+        """Begin."""
+        self.moved = self.opened
+        self.watch(writing=True)
+
+    def mayWrite(self) -> None:
+        """Say one chunk: as many of a byte as of 64 KiB, and all between."""
+        size = min(int(2 ** self._dice.uniform(0, 16)), self._limit - self.sent)
+        self.sent += self.send(talk.pattern(self.sent, int(size)))
+        if self.sent >= self._limit:
+            self.finishSaying()
+
+    def heard(self, data: bytes) -> None:
+        """Compare."""
+        if data != talk.pattern(self.heardBytes, len(data)):
+            self.wrong = True
+        self.heardBytes += len(data)
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self.moved)
+        self.moved = now
+
+    def finishSaying(self) -> None:
+        """Half-close; what is on its way must still come back."""
+        if not self._finishing and not self.over:
+            self._finishing = True
+            self.watch()
+            self.finish()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has ended well, and every byte has come back."""
+        return self.over == "fin" and not self.wrong and self.heardBytes == self.sent
+
+
+class RandomChunks(Case):
+    """Many connections at once, chunks of any size, every byte checked by its position."""
+
+    number = 2
+    title = "random chunks on many connections"
+    connections = Amount(20, 200, 200)
+    #: A minute moves tens of gigabytes; the matrix's 10 minutes more than its 100 GiB.
+    duration = Amount(1, 60, 600)
+
+    def run(self) -> None:
+        """Go on for so long, then finish."""
+        count, seconds = self.amount(self.connections), self.seconds(self.duration)
+        with self.serving(*PORT, "--behaviour", "echo", warm=self._warm) as lab:
+            members = flood(lab, count, seconds)
+        wrong = sum(each.wrong for each in members)
+        unexplained = sum(not each.complete for each in members) - wrong
+        amount = told(sum(each.heardBytes for each in members) / GIB, "GiB")
+        self.tell(
+            f"{count} connections, {seconds:g} s, {amount} in chunks of 1 B to 64 KiB",
+            none("connections with a wrong byte", wrong),
+            none("connections that end otherwise than whole", unexplained),
+        )
+
+    def _warm(self, lab: Lab) -> None:
+        self.steady(lab, lambda lab: flood(lab, self.amount(self.connections), 0.5))
+
+
+def flood(lab: Lab, count: int, seconds: float) -> list[Checking]:
+    """Let many talk to echo for so long, and then finish in their own time."""
+    with Crowd() as crowd:
+        members = [Checking(number) for number in range(count)]
+        crowd.addAll(members, lab.ports["echo"])
+        crowd.during(seconds)
+        for each in members:
+            each.finishSaying()
+        # A server may be given little of a CPU.
+        crowd.until(lambda: not crowd.members, 3 * talk.PATIENCE)
+    return members
+
+
+class SlowReader(Checking):
+    """
+    Checks too, but reads a kilobyte at a time, and not before it is told to.
+
+    :ivar stalled: seconds from its turn to read until there was something, at most.
+    """
+
+    __slots__ = ("_hungry", "stalled")
+
+    def __init__(self, seed: int, limit: int) -> None:
+        super().__init__(seed, limit)
+        self._hungry = 0.0
+        self.stalled = 0.0
+
+    def connected(self) -> None:
+        """Say all that goes, and read only in its turn."""
+        self.watch(reading=False, writing=True)
+
+    def finishSaying(self) -> None:
+        """Half-close, and still read only in its turn."""
+        super().finishSaying()
+        self.watch(reading=False)
+
+    def read(self) -> None:
+        """Take its turn."""
+        try:
+            data = self.sock.recv(KIB)
+        except BlockingIOError:
+            self._hungry = self._hungry or time.monotonic()
+            return
+        except OSError as e:
+            self.lost(e.errno)
+            return
+        if self._hungry:
+            self.stalled = max(self.stalled, time.monotonic() - self._hungry)
+            self._hungry = 0.0
+        if data:
+            self.heard(data)
+        else:
+            self.lost(0)
+
+
+class TinyBuffers(Case):
+    """Kernel buffers of a page, and readers of a kilobyte each 10 ms."""
+
+    number = 3
+    title = "tiny kernel buffers and slow readers"
+    needs = (NETWORKS,)
+    connections = Amount(10, 50, 50)
+    #: Each reads 100 KiB/s: ten seconds.
+    size = Amount(100 * KIB, MIB, MIB)
+    turn = 0.01
+
+    def run(self) -> None:
+        """Serve in a network with such buffers, and see how much the server grows meanwhile."""
+        count, size = self.amount(self.connections), self.amount(self.size)
+        with network() as net:
+            for name in ("tcp_rmem", "tcp_wmem"):
+                net.set(name, "4096 4096 16384")
+            words = (*PORT, "--behaviour", "echo")
+            with self.serving(start=Start(words, net.enter), warm=lambda lab: None) as lab:
+                before = lab.resident
+                with net.entered(), Crowd() as crowd:
+                    members = [SlowReader(number, size) for number in range(count)]
+                    crowd.addAll(members, lab.ports["echo"])
+                    grown = self._read(lab, crowd) - before
+        self.tell(
+            f"{count} connections of {told(size / KIB, 'KiB')}, 16 KiB in the kernel at most,"
+            " readers of 1 KiB each 10 ms",
+            none("connections that are not whole", sum(not each.complete for each in members)),
+            atMost("longest stall", max(each.stalled for each in members), 1, "s"),
+            atMost("RSS growth a connection", grown / count / KIB, 128, "KiB"),
+        )
+
+    def _read(self, lab: Lab, crowd: Crowd) -> int:
+        largest = lab.resident
+        end = time.monotonic() + 60
+        while crowd.members and time.monotonic() < end:
+            due = time.monotonic() + self.turn
+            for each in list(crowd.members.values()):
+                assert isinstance(each, SlowReader)
+                each.read()
+            largest = max(largest, lab.resident)
+            crowd.during(due - time.monotonic())
+        return largest

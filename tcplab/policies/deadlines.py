@@ -1,0 +1,232 @@
+"""Deadlines: a connection whose peer does not get on is ended, whatever is spoken on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any, TypeVar
+
+from tcplab.policies.progress import Progress
+from tcplab.reactor.port import Listener
+
+# Bytes that a peer has to take, or all that waits for it, to be given another deadline. An honest
+# kernel opens its window by a segment or half a buffer at a time (RFC 9293, 3.8.6.2.2), and no
+# segment need be smaller (RFC 9293, 3.7.1): whoever takes less in all that time only holds us up.
+_LEAST = 536
+
+# Seconds between two looks, at least: one at 10,000 connections takes 1 to 2 ms.
+_SHORTEST_INTERVAL = 0.05
+
+_What = TypeVar("_What")
+
+
+class Deadlines:
+    """
+    End the connections of some listeners whose peers do not get on.
+
+    - ``handshake``: not through with the TLS handshake so long after it was accepted. That is
+      absolute: a peer that sends it byte by byte has no more time than others.
+    - ``idle``: no byte came, and the peer took none, for so long.
+    - ``write``: something waits for the peer, in this process or in our kernel, and in all that
+      time it took less than a segment of it. One that reads slowly gets on; one that reads less
+      than its window's next opening in that time (a segment, 64 KiB on loopback) looks as if it did
+      not read. What a connection has to say after its end counts like anything else, and the
+      last word of TLS waits until it is answered: then everything was taken and only the peer's
+      own end is missing, but a protocol that is no conversation has no time of its own to linger.
+
+    The end is a reset, with ``handshake-timeout``, ``idle-timeout`` or ``write-timeout`` as the
+    cause. It comes no earlier than the deadline, and later by a tenth of it at most: 0.1 s for the
+    short, 1 s for the long ones. (What the loop is late, it is late besides.)
+
+    All connections are looked at together every now and then, and their counters compared with
+    those of the last time: no timer for each, and nothing in the way of a byte. Nobody looks while
+    nobody is connected. What the process was stopped for, or starved, does not count as the peer's
+    time, nor does a step of the system's clock; and before one is ended, what came is read.
+
+    :param handshake: seconds; ``None``: for ever. Of more than 5 s a TLS handshake of three round
+        trips makes no use even with a segment lost (ranch and thousand_island have 5 s, too).
+    :param idle: seconds; ``None``: for ever.
+    :param write: seconds; ``None``: for ever. In 30 s TCP has tried again after 0.2, 0.4 … 12.8 s:
+        a network that was gone for 20 s has healed.
+    :param clock: keeps the time; ``None`` means the global reactor.
+    :raises ValueError: a deadline is not more than 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        handshake: float | None = 5.0,
+        idle: float | None = None,
+        write: float | None = 30.0,
+        clock: Any = None,
+    ) -> None:
+        self._handshake = _seconds("handshake", handshake)
+        self._idle = _seconds("idle", idle)
+        self._write = _seconds("write", write)
+        self._interval = _interval(self._handshake, self._idle, self._write)
+        self._clock = clock
+        self._listeners: list[Listener] = []
+        self._call: Any = None
+        self._now = self._passed = self._looked = 0.0
+        self._forgetAll()
+
+    def _forgetAll(self) -> None:
+        self._someGone = False
+        self._progress = Progress()
+        self._accepted: dict[Any, float] = {}  # when it was, while in the handshake
+        self._stirred: dict[Any, tuple[int, float]] = {}  # bytes both ways, and since when
+        self._goals: dict[Any, tuple[int, float]] = {}  # bytes to be taken, and since when
+
+    # Whom to look at, and when
+
+    def watch(self, listener: Listener) -> None:
+        """Look after the connections of this listener too, those included that it has."""
+        if self._interval < inf and listener not in self._listeners:
+            self._listeners.append(listener)
+            listener.guard(self)
+            if listener.connections:
+                self.connectionAccepted()
+
+    def stop(self) -> None:
+        """Look after none any more; `watch` begins anew."""
+        for listener in self._listeners:
+            listener.guards.remove(self)
+        self._listeners.clear()
+        self._forgetAll()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+
+    def connectionAccepted(self, transport: object = None) -> None:
+        """Begin to look, if there was nobody to look at."""
+        if self._call is None:
+            if self._clock is None:
+                from twisted.internet import reactor
+
+                self._clock = reactor
+            self._looked = self._clock.seconds()
+            self._lookAgain()
+
+    def connectionGone(self, transport: object) -> None:
+        """Remember that there is somebody to forget."""
+        self._someGone = True
+
+    # To look
+
+    def _lookAgain(self) -> None:
+        self._call = self._clock.callLater(self._interval, self._look)
+
+    def _look(self) -> None:
+        try:
+            self._letTimePass()
+            late = self._late([each for one in self._listeners for each in one.connections])
+        except BaseException:
+            self._lookAgain()
+            raise
+        if late:
+            # Once more when all that has come is read: it may have come while nobody was here.
+            self._call = self._clock.callLater(0, self._end, late)
+        else:
+            self._goOn()
+
+    def _letTimePass(self) -> None:
+        seconds = self._clock.seconds()
+        self._passed = min(max(seconds - self._looked, 0.0), 2 * self._interval)
+        self._looked = seconds
+        self._now += self._passed
+
+    def _end(self, late: dict[Any, str]) -> None:
+        try:
+            for transport, why in self._late([each for each in late if each.connected]).items():
+                transport.because(why)
+                transport.abortConnection()
+        finally:
+            self._goOn()
+
+    def _goOn(self) -> None:
+        self._call = None
+        if any(listener.connections for listener in self._listeners):
+            if self._someGone:
+                self._forgetGone()
+            self._lookAgain()
+        else:
+            self._forgetAll()
+
+    def _forgetGone(self) -> None:
+        self._someGone = False
+        self._progress.forgetGone()
+        self._accepted = _present(self._accepted)
+        self._goals = _present(self._goals)
+        self._stirred = _present(self._stirred)
+
+    # Who is late
+
+    def _late(self, connections: list[Any]) -> dict[Any, str]:
+        """Choose those whose time is over, and say why."""
+        late = {}
+        if self._idle < inf:
+            late.update(dict.fromkeys(self._still(connections), "idle-timeout"))
+        for transport in self._progress.moving(connections):
+            if not transport.opened and self._dawdles(transport):
+                late[transport] = "handshake-timeout"
+            elif self._stuck(transport):
+                late[transport] = "write-timeout"
+        return late
+
+    def _dawdles(self, transport: Any) -> bool:
+        accepted = self._accepted.get(transport)
+        if accepted is None:
+            age = min(max(self._looked - transport.accepted, 0.0), self._passed)
+            accepted = self._accepted[transport] = self._now - age
+        return self._now - accepted >= self._handshake
+
+    def _stuck(self, transport: Any) -> bool:
+        taken, waiting = self._progress.of(transport)
+        goal, since = self._goals.get(transport, (taken, self._now))
+        if waiting and taken < goal:
+            return self._now - since >= self._write
+        if waiting:
+            self._goals[transport] = (taken + min(waiting, _LEAST), self._now)
+        elif self._goals.pop(transport, None):
+            self._stirred.pop(transport, None)  # it has taken the rest just now
+        return False
+
+    def _still(self, connections: list[Any]) -> Iterator[Any]:
+        """Choose those that have been idle for too long; this is for all of them: in one piece."""
+        stirred, now = self._stirred, self._now
+        for transport in connections:
+            moved = transport.received + transport.sent
+            before = stirred.get(transport)
+            if before is None or moved != before[0]:
+                stirred[transport] = (moved, now)
+            elif now - before[1] >= self._idle:
+                # What left this process may still be on its way to the peer.
+                _, since = self._goals.get(transport, before)
+                if now - since >= self._idle:
+                    yield transport
+
+
+def _seconds(name: str, value: float | None) -> float:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, not {value}")
+    return inf if value is None else value
+
+
+def _interval(handshake: float, idle: float, write: float) -> float:
+    """
+    Return the seconds between two looks; infinite if there is nothing to look for.
+
+    When a handshake began is known. What else began, or got on, did so after the last look: one
+    interval is lost there, and another until the look that finds the deadline over.
+    """
+    shortest = min(_delay(handshake), _delay(idle) / 2, _delay(write) / 2)
+    return max(_SHORTEST_INTERVAL, shortest)
+
+
+def _delay(deadline: float) -> float:
+    """Return by how much the end may come later than the deadline."""
+    return inf if deadline == inf else min(1.0, deadline / 10)
+
+
+def _present(memory: dict[Any, _What]) -> dict[Any, _What]:
+    return {transport: what for transport, what in memory.items() if transport.connected}

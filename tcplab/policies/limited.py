@@ -1,0 +1,82 @@
+"""An endpoint around another: who connects is admitted, and may not take for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from zope.interface import implementer
+
+from tcplab.observers import Observers
+from tcplab.policies.admission import Admission
+from tcplab.policies.deadlines import Deadlines
+from tcplab.policies.descriptors import makeRoom
+from tcplab.reactor.port import Listener
+
+
+class LimitedError(ValueError):
+    """What another endpoint listens with cannot be limited; the text is one line."""
+
+
+@implementer(IStreamServerEndpoint)
+class LimitedEndpoint:
+    """
+    Listen where another endpoint does, with `Admission` and `Deadlines`.
+
+    They work from the port: nothing stands between transport and protocol. That is also how they
+    count: behind a proxy, peers are the proxy.
+
+    The port that listens has ``policies``, the list of both. If another `Listener` is to watch it,
+    they are stopped, and watch that one: a port has one listener only.
+
+    :param reactor: keeps the time.
+    :param endpoint: where to listen.
+    :param maxConnections: ``None`` for as many as there can be descriptors.
+    :param maxPerPeer: ``None`` for no limit.
+    :param deadlines: seconds, by the names that `Deadlines` has for them.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: IStreamServerEndpoint,
+        *,
+        maxConnections: int | None = None,
+        maxPerPeer: int | None = None,
+        **deadlines: float | None,
+    ) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._maxConnections = maxConnections
+        self._maxPerPeer = maxPerPeer
+        self._deadlines = deadlines
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        Listen.
+
+        :return: fires with the port of the other endpoint; with a `DescriptorsError` or a
+            `LimitedError` if it cannot be limited, and then nothing listens.
+        """
+        return Deferred.fromCoroutine(self._listen(protocolFactory))
+
+    async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        policies = self._policies(makeRoom(self._maxConnections))
+        port: Any = await self._endpoint.listen(factory)
+        listener = Listener("limit", Observers())
+        if not listener.watch(port):
+            await maybeDeferred(getattr(port, "stopListening", lambda: None))
+            raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
+        for policy in policies:
+            policy.watch(listener)
+        port.policies = policies
+        return port  # type: ignore[no-any-return]
+
+    def _policies(self, maxConnections: int) -> list[Admission | Deadlines]:
+        return [
+            Admission(
+                maxConnections=maxConnections, maxPerPeer=self._maxPerPeer, clock=self._reactor
+            ),
+            Deadlines(clock=self._reactor, **self._deadlines),
+        ]

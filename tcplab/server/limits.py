@@ -1,0 +1,110 @@
+"""The limits of a lab: its settings as policies on its listeners, and as a line of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.logger import Logger
+
+from tcplab.policies.admission import Admission
+from tcplab.policies.deadlines import Deadlines
+from tcplab.policies.descriptors import DescriptorsError, makeRoom
+from tcplab.reactor.port import Listener
+from tcplab.server.amounts import AMOUNTS, NONE
+from tcplab.server.settings import BACKLOG, Settings, SettingsError
+
+log = Logger()
+
+#: Where Linux says how many connections may wait on one socket, whatever was asked for.
+SOMAXCONN = "/proc/sys/net/core/somaxconn"
+
+#: What an operator looks for; the others are as each behaviour says, or pass unnoticed.
+_TOLD = (
+    "maxConnections",
+    "maxPerPeer",
+    "idleTimeout",
+    "handshakeTimeout",
+    "writeTimeout",
+    "drainTimeout",
+)
+
+
+class Limits:
+    """
+    How the connections of a lab are treated, whatever they say.
+
+    :param settings: what the lab is to do.
+    :param clock: keeps the time.
+    """
+
+    def __init__(self, settings: Settings, clock: Any) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._admission: Admission | None = None
+        self._deadlines: Deadlines | None = None
+
+    def begin(self, listeners: Iterable[Listener]) -> None:
+        """
+        Watch these from now on, with room for as many connections as they may have.
+
+        :raises SettingsError: this process cannot have that many.
+        """
+        room = self._room()
+        if self._admission is None or self._deadlines is None:
+            self._admission = self._newAdmission(room)
+            self._deadlines = self._newDeadlines()
+        for listener in listeners:
+            self._admission.watch(listener)
+            self._deadlines.watch(listener)
+
+    def end(self) -> None:
+        """Leave no timer behind."""
+        for policy in (self._admission, self._deadlines):
+            if policy is not None:
+                policy.stop()
+
+    def _room(self) -> int:
+        wanted = self._settings.maxConnections
+        try:
+            return makeRoom(wanted)
+        except DescriptorsError as e:
+            option = "" if wanted is None else f"{AMOUNTS['maxConnections'].option} {wanted}: "
+            raise SettingsError(f"{option}{e}") from None
+
+    def _newAdmission(self, room: int) -> Admission:
+        return Admission(
+            maxConnections=room, maxPerPeer=self._settings.maxPerPeer, clock=self._clock
+        )
+
+    def _newDeadlines(self) -> Deadlines:
+        settings = self._settings
+        return Deadlines(
+            handshake=settings.handshakeTimeout,
+            idle=settings.idleTimeout,
+            write=settings.writeTimeout,
+            clock=self._clock,
+        )
+
+    def announce(self) -> None:
+        """Say in the log what they are; they must have begun."""
+        assert self._admission is not None
+        values = {name: getattr(self._settings, name) for name in _TOLD}
+        values["maxConnections"] = self._admission.maxConnections
+        words = [f"{AMOUNTS[name].option[2:]}={_shown(value)}" for name, value in values.items()]
+        if not all(listener.option for listener in self._settings.listeners):  # there is --port
+            words.append(f"backlog={_backlog()}")
+        log.info("limits: {words}", log_system="tcplab", words=" ".join(words))
+
+
+def _shown(value: float | None) -> str:
+    return NONE if value is None else f"{value:.15g}"
+
+
+def _backlog() -> str:
+    try:
+        with open(SOMAXCONN) as file:
+            allowed = int(file.read())
+    except (OSError, ValueError):
+        allowed = BACKLOG  # no Linux, or a sandbox without its files
+    return str(BACKLOG) if allowed >= BACKLOG else f"{allowed} (net.core.somaxconn)"

@@ -1,0 +1,313 @@
+"""Tests for `tcplab.policies.limited`, mostly by way of endpoint strings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
+from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import Data
+from zope.interface import implementer
+
+from tcplab.observers import Observers
+from tcplab.policies.deadlines import Deadlines
+from tcplab.policies.descriptors import DescriptorsError
+from tcplab.policies.limited import LimitedEndpoint, LimitedError
+from tcplab.protocols import Conversation, ConversationFactory
+from tcplab.reactor.port import Listener
+from tests.certificates import localhostFile
+from tests.commands import TWISTD, Commands
+from tests.serving import Serving, Told, readAll
+
+net: Any = reactor
+
+
+class Greets(Protocol):
+    """A plain protocol: it says hello and stays."""
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello")  # type: ignore[union-attr]
+        self.factory.queue.put(self)  # type: ignore[union-attr]
+
+
+class Hall(Factory):
+    noisy = False
+    protocol = Greets
+
+    def __init__(self) -> None:
+        self.queue: DeferredQueue[Any] = DeferredQueue()
+
+
+class Limiting(Serving):
+    """Listen on endpoint strings as any Twisted server does."""
+
+    async def listen(self, endpoint: str, factory: Any = None) -> Any:
+        self.factory = factory or Hall()
+        port = await serverFromString(net, endpoint).listen(self.factory)
+        self.addCleanup(self._end, port)
+        self.host = port.getHost()
+        return port
+
+    async def _end(self, port: Any) -> None:
+        if port.connected:
+            await port.stopListening()
+        for listener in list(port.policies[0]._gates):
+            listener.abort()
+            await listener.whenEmpty()
+        for policy in port.policies:
+            policy.stop()
+
+    def client(self) -> socket.socket:
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        return sock
+
+    def heard(self, sock: socket.socket) -> Deferred[bytes]:
+        return self.talk(sock.recv, 100)
+
+    def ended(self, sock: socket.socket) -> Deferred[bytes]:
+        """Wait for the end, whether it is a polite one."""
+
+        def wait() -> bytes:
+            try:
+                return readAll(sock)
+            except ConnectionResetError:
+                return b"reset"
+
+        return self.talk(wait)
+
+
+class ServingTests(Limiting):
+    """The other endpoint listens, with limits."""
+
+    async def test_maxConnections(self) -> None:
+        """Above the maximum clients wait."""
+        port = await self.listen("limit:max=1:tcp:0:interface=127.0.0.1")
+        first, second = self.client(), self.client()
+        self.assertEqual(await self.heard(first), b"hello")
+        self.assertEqual(port.policies[0].connections, 1)
+        first.close()
+        self.assertEqual(await self.heard(second), b"hello")
+        self.assertEqual(port.policies[0].connections, 1)
+
+    async def test_maxPerPeer(self) -> None:
+        """A peer that has enough is told."""
+        await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
+        self.assertEqual(await self.heard(self.client()), b"hello")
+        self.assertEqual(await self.ended(self.client()), b"busy\r\n")
+
+    async def test_idle(self) -> None:
+        """Who says nothing is ended."""
+        await self.listen("limit:idle=0.05:tcp:0:interface=127.0.0.1")
+        self.assertEqual(await self.ended(self.client()), b"reset")
+
+    async def test_handshake(self) -> None:
+        """So is who does not finish the handshake, if there is one."""
+        pem = localhostFile(self.folder())
+        await self.listen(
+            f"limit:handshake=0.05:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+        )
+        self.assertEqual(await self.ended(self.client()), b"reset")
+
+    async def test_unix(self) -> None:
+        """Unix sockets can be limited too."""
+        path = self.unixPath()
+        await self.listen(f"limit:max=1:per-peer=1:unix:{path}:mode=600")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        socks = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        for sock in socks:
+            self.addCleanup(sock.close)
+            sock.connect(path)
+        self.assertEqual(await self.heard(socks[0]), b"hello")
+        socks[0].close()
+        self.assertEqual(await self.heard(socks[1]), b"hello")
+
+    async def test_wrapped(self) -> None:
+        """On either side of a wrapper: what connects is counted."""
+        for endpoint in ("limit:per-peer=1:haproxy:tcp:0", "haproxy:limit:per-peer=1:tcp:0"):
+            await self.listen(endpoint + ":interface=127.0.0.1")
+            sock = self.client()
+            sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+            self.assertEqual(await self.heard(sock), b"hello")
+            self.assertEqual(await self.ended(self.client()), b"busy\r\n")
+
+    async def test_web(self) -> None:
+        """Twisted's web server works as ever."""
+        await self.fetch("limit:max=9:idle=30:tcp:0:interface=127.0.0.1", secure=False)
+
+    async def test_webOverTLS(self) -> None:
+        """Also over TLS."""
+        pem = localhostFile(self.folder())
+        endpoint = f"limit:max=9:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+        await self.fetch(endpoint, secure=True)
+
+    async def fetch(self, endpoint: str, secure: bool) -> None:
+        root = Resource()
+        root.putChild(b"", Data(b"x" * 1_000_000, "text/plain"))
+        await self.listen(endpoint, Site(root))
+        said = await self.talk(self.request, secure)
+        head, _, body = said.partition(b"\r\n\r\n")
+        self.assertIn(b"200 OK", head)
+        self.assertEqual(len(body), 1_000_000)
+
+    def request(self, secure: bool) -> bytes:
+        sock = self.connect()
+        if secure:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+        with sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return readAll(sock)
+
+    async def test_halfClose(self) -> None:
+        """Nothing stands between: a half-close arrives."""
+
+        class Echo(Conversation):
+            def messageReceived(self, message: bytes) -> None:
+                self.write(message)
+
+        await self.listen("limit:max=5:tcp:0:interface=127.0.0.1", ConversationFactory(Echo))
+
+        def exchange() -> bytes:
+            sock = self.client()
+            sock.sendall(b"x" * 50_000)
+            sock.shutdown(socket.SHUT_WR)
+            return readAll(sock)
+
+        self.assertEqual(len(await self.talk(exchange)), 50_000)
+
+
+class PoliciesTests(Limiting):
+    """What limits is known by the port."""
+
+    async def test_limits(self) -> None:
+        """The values that were written; those that were not have their defaults."""
+        port = await self.listen(
+            "limit:max=7:per-peer=3:idle=60:handshake=4:write=20:tcp:0:interface=127.0.0.1"
+        )
+        admission, deadlines = port.policies
+        self.assertIsInstance(deadlines, Deadlines)
+        self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
+        port = await self.listen("limit:tcp:0:interface=127.0.0.1")
+        admission = port.policies[0]
+        self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
+        self.assertIsNone(admission.maxPerPeer)
+
+    async def test_takenOver(self) -> None:
+        """Another listener of the port can be limited instead."""
+        port = await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
+        told = Told()
+        other = Listener("other", Observers(told))
+        other.watch(port)
+        for policy in port.policies:
+            policy.stop()
+            policy.watch(other)
+        self.assertEqual(await self.heard(self.client()), b"hello")
+        self.assertEqual(await self.ended(self.client()), b"busy\r\n")
+        self.assertEqual((len(told.opened), len(other.connections)), (1, 1))
+
+    async def test_eachListensForItself(self) -> None:
+        """To listen twice is to have the limits twice."""
+        endpoint = LimitedEndpoint(
+            net, TCP4ServerEndpoint(net, 0, interface="127.0.0.1"), maxConnections=3
+        )
+        ports = [await endpoint.listen(Hall()) for _ in range(2)]
+        for port in ports:
+            self.addCleanup(port.stopListening)
+        self.assertIsNot(ports[0].policies[0], ports[1].policies[0])
+
+
+@implementer(IStreamServerEndpoint)
+class Endpoint:
+    """Listen with what the test gives."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+        self.asked = 0
+
+    def listen(self, factory: Any) -> Any:
+        self.asked += 1
+        return self.port if isinstance(self.port, Deferred) else succeed(self.port)
+
+
+class StrangePort:
+    stopped = 0
+
+    def stopListening(self) -> None:
+        self.stopped += 1
+
+
+class RefusedTests(SynchronousTestCase):
+    """What cannot be limited does not listen."""
+
+    def listen(self, endpoint: Endpoint, **limits: Any) -> Any:
+        limited: Any = LimitedEndpoint(MemoryReactorClock(), endpoint, **limits)
+        return limited.listen(Hall())
+
+    def test_strangePort(self) -> None:
+        """Only Twisted's own stream ports can be watched; another is closed again."""
+        port = StrangePort()
+        error = self.failureResultOf(self.listen(Endpoint(port)), LimitedError).value
+        self.assertEqual(port.stopped, 1)
+        self.assertRegex(str(error), "^limit: .*StrangePort.* is not one of Twisted's own stream")
+
+    def test_noPort(self) -> None:
+        """Nor can the standard streams, which are no port."""
+        self.failureResultOf(self.listen(Endpoint(object())), LimitedError)
+
+    def test_tooFewDescriptors(self) -> None:
+        """Nothing is bound for what cannot be served."""
+        endpoint = Endpoint(StrangePort())
+        failure = self.failureResultOf(
+            self.listen(endpoint, maxConnections=10**8), DescriptorsError
+        )
+        self.assertEqual(endpoint.asked, 0)
+        self.assertIn("100000000 connections need", str(failure.value))
+
+    def test_cannotListen(self) -> None:
+        """What the other endpoint says is passed on."""
+        error = CannotListenError("", 80, OSError("in use"))
+        failure = self.failureResultOf(self.listen(Endpoint(fail(error))))
+        self.assertIs(failure.value, error)
+
+
+class TwistdTests(Commands):
+    """Twisted's own commands."""
+
+    async def test_web(self) -> None:
+        """The web server of Twisted, limited by its endpoint."""
+        self.write("hello.txt", "hi there")
+        command = self.start(
+            *TWISTD,
+            "--pidfile=",
+            *("web", "--path", ".", "--listen"),
+            "limit:max=2:per-peer=1:idle=60:tcp:0:interface=127.0.0.1",
+        )
+        port = int((await command.line(r"Site starting on (\d+)"))[1])
+        peer, other = self.connect(port), self.connect(port)
+        self.assertEqual(await self.talk(other, b""), b"busy\r\n")
+        said = await self.talk(peer, b"GET /hello.txt HTTP/1.0\r\n\r\n")
+        self.assertTrue(said.endswith(b"hi there"), said)
+        await command.line("refused=1 why=max-per-peer limit=1 last=127.0.0.1")
+        command.signal("TERM")
+        await command.ended()
+        self.assertNotIn("Traceback", command.out + command.err)
+
+    async def test_mistake(self) -> None:
+        """What is said last is what is wrong."""
+        command = self.start(*TWISTD, "--pidfile=", "web", "--listen", "limit:max=many:tcp:0")
+        await command.ended()
+        said = (command.out + command.err).strip().splitlines()[-1]
+        self.assertIn("max=many: give a whole number above 0, as in max=100", said)

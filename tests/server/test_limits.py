@@ -1,0 +1,132 @@
+"""What the settings' limits become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from tcplab.policies.descriptors import DescriptorsError
+from tcplab.server import limits
+from tcplab.server.limits import Limits
+from tcplab.server.settings import BACKLOG, SettingsError, fromWords
+from tests.server.logged import Logged
+
+
+class Policy:
+    """Keeps what it is made with, and what it is told."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.watched: list[Any] = []
+        self.stopped = 0
+        self.maxConnections = settings.get("maxConnections")
+
+    def watch(self, listener: Any) -> None:
+        self.watched.append(listener)
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class WithPolicies(Logged):
+    def setUp(self) -> None:
+        super().setUp()
+        self.made: list[Policy] = []
+        self.clock = Clock()
+        for name in ("Admission", "Deadlines"):
+            self.patch(limits, name, self.make)
+        self.wanted: list[int | None] = []
+        self.patch(limits, "makeRoom", self.makeRoom)
+
+    def make(self, **settings: Any) -> Policy:
+        self.made.append(Policy(**settings))
+        return self.made[-1]
+
+    def makeRoom(self, connections: int | None) -> int:
+        self.wanted.append(connections)
+        return connections or 1000
+
+    def begun(self, **words: Any) -> Limits:
+        begun = Limits(fromWords(**words), self.clock)
+        listeners: Any = "one", "two"
+        begun.begin(listeners)
+        return begun
+
+
+class Beginning(WithPolicies):
+    def test_policies_are_made_of_the_settings(self) -> None:
+        self.begun(
+            **{"maxConnections": "9", "maxPerPeer": "8", "idleTimeout": "7"},
+            **{"handshakeTimeout": "none", "writeTimeout": "6"},
+        )
+        admission, deadlines = (each.settings for each in self.made)
+        self.assertEqual(admission, {"maxConnections": 9, "maxPerPeer": 8, "clock": self.clock})
+        self.assertEqual(
+            deadlines, {"handshake": None, "idle": 7.0, "write": 6.0, "clock": self.clock}
+        )
+
+    def test_there_is_room_for_as_many_connections_as_the_descriptors_allow(self) -> None:
+        self.begun()
+        self.assertEqual(self.wanted, [None])
+        self.assertEqual(self.made[0].settings["maxConnections"], 1000)
+
+    def test_too_few_descriptors_are_told_under_the_option(self) -> None:
+        def makeRoom(connections: object) -> int:
+            raise DescriptorsError("too few")
+
+        self.patch(limits, "makeRoom", makeRoom)
+        for words, problem in (
+            ({"maxConnections": "9"}, "--max-connections 9: too few"),
+            ({}, "too few"),
+        ):
+            raised = self.assertRaises(SettingsError, self.begun, **words)
+            self.assertEqual(str(raised), problem)
+        self.assertEqual(self.made, [])
+
+    def test_all_listeners_are_watched_together(self) -> None:
+        self.begun()
+        self.assertEqual([each.watched for each in self.made], [["one", "two"]] * 2)
+
+    def test_policies_are_the_same_when_it_begins_again(self) -> None:
+        begun = self.begun()
+        begun.end()
+        begun.begin([])
+        self.assertEqual(len(self.made), 2)
+
+    def test_end_stops_them(self) -> None:
+        self.begun().end()
+        self.assertEqual([each.stopped for each in self.made], [1, 1])
+
+    def test_end_of_what_never_began(self) -> None:
+        Limits(fromWords(), self.clock).end()
+
+
+class Saying(WithPolicies):
+    def said(self, allowed: str, **words: Any) -> str:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write(allowed)
+        self.patch(limits, "SOMAXCONN", path)
+        self.begun(**words).announce()
+        return self.lines()[-1]
+
+    def test_one_line_by_the_names_of_the_options(self) -> None:
+        self.assertEqual(
+            self.said("65535\n", maxConnections="9", writeTimeout="0.5", drainTimeout="none"),
+            "limits: max-connections=9 max-per-peer=none idle-timeout=none handshake-timeout=5"
+            f" write-timeout=0.5 drain-timeout=none backlog={BACKLOG}",
+        )
+
+    def test_what_the_kernel_allows_is_told_if_it_is_less(self) -> None:
+        self.assertTrue(self.said("4096\n").endswith(" backlog=4096 (net.core.somaxconn)"))
+
+    def test_where_the_kernel_does_not_tell(self) -> None:
+        self.assertTrue(self.said("?").endswith(f" backlog={BACKLOG}"))
+        self.patch(limits, "SOMAXCONN", "/no/such/file")
+        self.begun().announce()
+        self.assertTrue(self.lines()[-1].endswith(f" backlog={BACKLOG}"))
+
+    def test_backlog_of_endpoints_is_their_own(self) -> None:
+        self.assertNotIn("backlog", self.said("4096\n", serve=["lab@tcp:1"]))
+        self.assertIn("backlog", self.said("4096\n", port="1", serve=["lab@tcp:1"]))

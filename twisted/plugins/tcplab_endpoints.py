@@ -1,0 +1,3 @@
+from tcplab.policies.limitendpoint import LimitParser
+
+limit = LimitParser()

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python import log
 
 from tcplab.reactor.corked import Corked
-from tcplab.reactor.refusing import refuse
+from tcplab.reactor.refusing import ALERT, refuse
 from tcplab.reactor.transport import Server, UnixServer
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ class PatientAcceptor(Acceptor):
     """
 
     def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
+        earlier = getattr(port.doRead, "__self__", None)
+        if isinstance(earlier, PatientAcceptor):
+            earlier.leave()
         super().__init__(port)
         self.reactor = port.reactor
         self._listener = listener
@@ -155,13 +158,17 @@ class PatientAcceptor(Acceptor):
         return False
 
     def connectionLost(self, reason: Any) -> None:
-        """Forget the port, and a pause with it."""
+        """Forget the port that closes."""
+        self.leave()
+        self._port.connectionLost(reason)
+
+    def leave(self) -> None:
+        """Leave the port to itself, or to another listener."""
         self._listener.forget(self)
         if self._again is not None:
             self._again.cancel()
             self._again = None
         del self._port.connectionLost  # the class's own is called
-        self._port.connectionLost(reason)
 
     def _tryAgain(self) -> None:
         self._again = None
@@ -169,7 +176,9 @@ class PatientAcceptor(Acceptor):
 
     # Whom
 
-    def welcome(self, client: socket.socket, address: Any, announced: Announced | None = None) -> Any:
+    def welcome(
+        self, client: socket.socket, address: Any, announced: Announced | None = None
+    ) -> Any:
         """
         Make a connection of a socket, unless a guard refuses it.
 
@@ -184,15 +193,19 @@ class PatientAcceptor(Acceptor):
         if listener.guards:
             goodbye = listener.refusal(announced.address if announced else address)
             if goodbye is not None:
-                refuse(client, goodbye if self._plain else b"", port.reactor)
+                refuse(client, goodbye if self._plain else goodbye and ALERT, port.reactor)
                 return None
         peer = announced.peer if announced else self._peer(address)
-        protocol = port.factory.buildProtocol(peer)
-        if protocol is None:
-            client.close()
-            return None
-        kind = UnixServer if self._unix else Server
-        transport = kind(client, protocol, address, port, listener.next(), port.reactor)
+        try:
+            protocol = port.factory.buildProtocol(peer)
+            if protocol is None:
+                client.close()
+                return None
+            kind = UnixServer if self._unix else Server
+            transport = kind(client, protocol, address, port, listener.next(), port.reactor)
+        except BaseException:
+            client.close()  # nobody else would
+            raise
         if announced:
             announced.of(transport)
         listener.accepted(transport, self._host, self._plain)

@@ -67,6 +67,8 @@ class Listener:
         """
         Have the transports of what this port accepts from now on counted and told.
 
+        Policies that came with the port, from its endpoint, watch this listener from now on.
+
         :return: whether the port can be watched: it must be one of Twisted's own stream ports.
         """
         if not isinstance(port, tcp.Port):
@@ -77,6 +79,9 @@ class Listener:
         self._acceptors.append(acceptor)
         if self.anteroom is not None:
             self.anteroom.open(acceptor)
+        for policy in getattr(port, "policies", ()):
+            policy.stop()
+            policy.watch(self)
         return True
 
     # Accepting

@@ -11,6 +11,7 @@ import socket
 from twisted.internet import abstract, base, epollreactor, tcp, unix
 
 RELIED_ON: tuple[tuple[object, str], ...] = (
+    (abstract.FileDescriptor, "_getLogPrefix"),
     (abstract.FileDescriptor, "_maybePauseProducer"),
     (abstract.FileDescriptor, "_writeDisconnected"),
     (abstract.FileDescriptor, "_writeDisconnecting"),

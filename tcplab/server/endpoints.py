@@ -17,7 +17,10 @@ from tcplab.server.settings import ListenerSettings, SettingsError
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _LONGEST_PATH = 107
 
-_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd")
+_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit")
+
+# What may stand before the endpoint that listens: limit:max=100:tcp:8080.
+_WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:)*")
 
 
 def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoint:
@@ -30,25 +33,31 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
         endpoint = serverFromString(reactor, _absolute(settings.endpoint))
     except Exception as e:
         raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
-    if settings.endpoint.startswith("tls:"):
-        _checkCertificates(settings)
+    _checkCertificates(settings)
     return endpoint  # type: ignore[no-any-return]
 
 
 def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards, and a Unix socket must be found to be removed.
-    kind, _, rest = endpoint.partition(":")
+    wrappers, inner = _unwrapped(endpoint)
+    kind, _, rest = inner.partition(":")
     if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
         return endpoint
     folder = os.getcwd()
     if len(os.fsencode(folder + "/" + rest)) > _LONGEST_PATH:
         return endpoint
-    return f"unix:{quoteStringArgument(folder)}/{rest}"
+    return f"{wrappers}unix:{quoteStringArgument(folder)}/{rest}"
+
+
+def _unwrapped(endpoint: str) -> tuple[str, str]:
+    found = _WRAPPERS.match(endpoint)
+    wrappers = found[0] if found else ""
+    return wrappers, endpoint.removeprefix(wrappers)
 
 
 def _checkCertificates(settings: ListenerSettings) -> None:
     # Twisted would listen all the same, and every handshake would fail.
-    found = re.match(r"tls:((?:\\.|[^:=\\])+)(?::|$)", settings.endpoint)
+    found = re.match(r"tls:((?:\\.|[^:=\\])+)(?::|$)", _unwrapped(settings.endpoint)[1])
     if found is None:
         return
     path = re.sub(r"\\(.)", r"\1", found[1])
@@ -70,6 +79,8 @@ def _misread(endpoint: str, error: Exception) -> str:
     if isinstance(error, OSError):
         file = os.fsdecode(error.filename) if error.filename else endpoint
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
+    if type(error).__module__.startswith("tcplab."):
+        return text  # written for people
     if "Unknown endpoint type" in text:
         near = didYouMean(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"

@@ -79,6 +79,9 @@ class FakePort:
     connected = True
     doRead: Any
 
+    def doRead(self) -> None:
+        """Accept in Twisted's own way."""
+
     def __init__(self) -> None:
         self.socket = ListeningSocket()
         self.reactor = Clock()

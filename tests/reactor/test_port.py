@@ -308,6 +308,36 @@ class SuspendTests(Serving):
             net.callLater(0, done.callback, None)
             await done
 
+    async def test_anotherListenerTakesThePort(self) -> None:
+        """A port has one listener: who watched before lets go, and policies come along."""
+
+        class Policy:
+            watched: list[Listener] = []
+            stopped = 0
+
+            def stop(self) -> None:
+                self.stopped += 1
+
+            def watch(self, listener: Listener) -> None:
+                self.watched.append(listener)
+
+        told = await self.serve(factory := Meeting())
+        first, second = self.listener, Listener("second", Observers(told))
+        self.port.policies = [policy := Policy()]
+        second.watch(self.port)
+        self.assertEqual((policy.stopped, policy.watched), (1, [second]))
+        second.suspend("full")
+        first.suspend("x")
+        first.resume("x")
+        self.client()
+        await self.turns()
+        self.assertEqual(told.opened, [])
+        second.resume("full")
+        await factory.queue.get()
+        self.assertEqual([each.listener for each in told.opened], ["second"])
+        second.abort()
+        await second.whenEmpty()
+
     async def test_waitsAndIsServed(self) -> None:
         """Until accepting is resumed; who is connected goes on meanwhile."""
         told = await self.serve(factory := Meeting())

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.reactor import refusing
-from tcplab.reactor.refusing import LINGER, Refusal, refuse
+from tcplab.reactor.refusing import ALERT, LINGER, Refusal, refuse
 from tests.certificates import localhostFile
 from tests.serving import Serving, Told, readAll
 
@@ -75,11 +75,10 @@ class RefuseTests(SynchronousTestCase):
         self.over()
 
     def test_noGoodbye(self) -> None:
-        """Without one it is the end alone."""
+        """Without one it is the end, at once."""
         there = self.refuse(b"")
+        self.assertEqual(Refusal.waiting, self.before)
         self.assertEqual(readAll(there), b"")
-        self.clock.advance(LINGER)
-        self.over()
 
     def test_neverFinishes(self) -> None:
         """A peer that never finishes is closed after a while, whatever it says until then."""
@@ -250,11 +249,11 @@ class ServedTests(Serving):
         self.assertEqual(self.guard.book, ["accepted", "opened", "gone"])
 
     async def test_tls(self) -> None:
-        """Where TLS is spoken not a byte of plaintext is said."""
+        """Where TLS is spoken its own word for it is said, and not a byte of plaintext."""
         pem = localhostFile(self.folder())
         told = await self.refusing(f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1")
         with self.connect() as sock:
-            self.assertEqual(await self.talk(readAll, sock), b"")
+            self.assertEqual(await self.talk(readAll, sock), ALERT)
         self.assertEqual((self.factory.asked, told.opened, told.endings), (0, [], []))
 
     async def test_unix(self) -> None:

@@ -44,6 +44,20 @@ class EndpointOf(SynchronousTestCase):
             endpointOf(reactor, listener(given)).listen(Factory())
             self.assertEqual(reactor.unixServers[0][0], "/tmp/s")
 
+    def test_behind_a_limit_too(self) -> None:
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir("/tmp")
+        found = endpoints._absolute("limit:max=5:idle=6:limit:per-peer=1:unix:s:mode=660")
+        self.assertEqual(found, "limit:max=5:idle=6:limit:per-peer=1:unix:/tmp/s:mode=660")
+        problem = self.refused("limit:max=5:tls:/tmp/nowhere:443")
+        self.assertIn("no .pem file in /tmp/nowhere", problem)
+
+    def test_wrong_limit_is_told_in_its_own_words(self) -> None:
+        problem = self.refused("limit:max=x:tcp:80")
+        self.assertNotIn("Error", problem)
+        self.assertIn("max", problem)
+
     def test_unix_path_that_would_become_too_long_stays(self) -> None:
         given = "s" * 100
         reactor = MemoryReactorClock()

@@ -70,7 +70,7 @@ class LimitedEndpoint:
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
         for policy in policies:
             policy.watch(listener)
-        port.policies = policies
+        port.policies = [*getattr(port, "policies", ()), *policies]
         return port  # type: ignore[no-any-return]
 
     def _policies(self, maxConnections: int) -> list[Admission | Deadlines]:

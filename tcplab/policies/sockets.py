@@ -7,19 +7,18 @@ from typing import Any
 
 from twisted.internet import tcp, unix
 
-# Bytes of what has come and is not read. The kernel counts its own overhead too and doubles the
-# number for it: 768 KiB. With 128 KiB of what is not sent and a segment of 64 KiB over in either
-# direction that is 1 MiB for a peer that does not read. Less costs speed on loopback, where a
-# window of 208 KiB lost a third of it.
+# Bytes that have come and are not read. The kernel doubles the number, for its own overhead: with
+# 128 KiB that are not sent and a segment of 64 KiB too much in each direction it is 1 MiB for a
+# peer that does not read. Less costs speed on loopback: 128 KiB, half of it with one connection.
 _RECEIVED = 384 * 1024
 
-# Bytes of what is not acknowledged, doubled as well. A peer that reads nothing acknowledges what it
-# was promised to take, and leaves the next number; this is for one that acknowledges nothing. With
-# it 1.4 MiB are the most that any peer costs; by itself Linux goes up to 4 MiB (tcp_wmem).
+# Bytes that are not acknowledged, doubled as well. This is for a peer that acknowledges nothing;
+# who only does not read acknowledges all that he was ready to take. With it no peer costs more than
+# 1.4 MiB, and that only until its deadline for reading; by itself Linux goes up to 4 MiB.
 _UNDERWAY = 256 * 1024
 
-# Bytes that are not sent: as much as a transport writes at once. More would only wait here instead
-# of there, and cost a stuck reader's share again.
+# Bytes that are not sent yet: as much as a transport writes at once. More would wait here and not
+# there, and be what a peer costs that does not read (without a limit: 2.7 MiB on loopback).
 _UNSENT = 128 * 1024
 
 
@@ -29,25 +28,28 @@ def prepare(port: Any, *, gone: float = 120.0, write: float | None = 30.0) -> bo
 
     So they cost no call for a connection. What they do:
 
-    - A peer that is dead (its host has crashed, the way to it is cut) is gone after ``gone``
-      seconds: `keepalive <https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4>`_ finds it if it
-      was silent, ``TCP_USER_TIMEOUT`` if it owes an acknowledgement. The latter also holds for what
-      the kernel has still to say after a close, of which no program knows any more.
-    - A peer that does not read costs 1 MiB of the kernel's memory at most, of the 10 MiB that it
-      can have by itself: 768 KiB of its own data and up to 192 KiB of ours. (Its own kernel has a
-      part too, which is not ours to bound.)
+    - A peer that is dead (its host has crashed, or the way to it is cut) is gone after ``gone``
+      seconds. Keepalive finds it if it was silent, ``TCP_USER_TIMEOUT`` if it owes us an
+      acknowledgement, of what the kernel still has to send after a close too, when no program
+      looks after it any more.
+    - A peer that does not read costs 1 MiB of the kernel's memory at most: 768 KiB for what it
+      sends, 192 KiB for what we send. Without bounds it was 5 MiB with an echo on loopback, and can
+      be what tcp_rmem and tcp_wmem allow. (What its own kernel holds is not ours to bound; on
+      loopback that is the same kernel, and an echo's peer can leave 4 MiB there.)
 
-    What that costs on long paths: no more can be on its way than fits in these buffers. At a round
-    trip of 100 ms that is 4 MB/s to us and 5 MB/s from us, ten times as much at 10 ms. Linux grants
-    no more than net.core.rmem_max and wmem_max: where those are still 208 KiB it is half of that.
+    What that costs is speed on long paths: no more is under way than these buffers hold. At a round
+    trip of 100 ms that was 5 MB/s to us and 3 MB/s from us, instead of 27; at 10 ms 42 and 36,
+    instead of 100 and more. Linux grants no more than net.core.rmem_max and wmem_max; where those
+    are the 208 KiB of older kernels, it was 2.6 MB/s each way at 100 ms.
 
-    Unix sockets need none of it: a peer's death is known at once, and each direction is bound by
+    Unix sockets need none of it: a peer's death is known at once, and either direction is bound by
     net.core.wmem_default (208 KiB).
 
-    :param gone: seconds, 2 at least. The kernel's timers are late by a twentieth; that is within.
-    :param write: the deadline for a peer that takes nothing, see `Deadlines`. ``TCP_USER_TIMEOUT``
-        would reset a peer that lives and does not read as well: it is left out if this deadline is
-        longer, or ``None``.
+    :param gone: seconds, 2 at least. A twelfth of it is left for the kernel's timers to be late.
+    :param write: the deadline for a peer that takes nothing, see `Deadlines`. To a peer that lives
+        and does not read ``TCP_USER_TIMEOUT`` would put an end too, so it is left out if this
+        deadline is as long, or ``None``: who dies then and owes us something is gone when Linux
+        has tried for long enough, a quarter of an hour or so.
     :return: whether it was a TCP port.
     :raises ValueError: ``gone`` is less than 2.
     """
@@ -80,6 +82,6 @@ def _noticing(gone: float, write: float | None) -> dict[str, int]:
         "TCP_KEEPINTVL": interval,
         "TCP_KEEPCNT": max(1, int(gone - idle) // interval - 1),
     }
-    if write is not None and write < gone:
+    if write is not None and write < gone - interval:
         options["TCP_USER_TIMEOUT"] = int((gone - interval) * 1000)
     return options

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
+from OpenSSL.SSL import SENT_SHUTDOWN, Error, WantReadError, ZeroReturnError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
@@ -21,7 +21,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.reactor.mannered import Mannered
+from tcplab.reactor.mannered import Mannered, filterOf
 
 
 @implementer(IHalfCloseableProtocol)
@@ -113,10 +113,17 @@ class _HalfClosing(BufferingTLSTransport):
         self._tell("endedBy", "peer")
         self._aggregator.flush()
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
-        if halves is not None:
+        if self.disconnecting:
+            self._answered()
+        elif halves is not None:
             halves.readConnectionLost()
         else:
             self._shutdownTLS()
+            self._tlsShutdownFinished(None)
+
+    def _answered(self) -> None:
+        # Both directions were ended by loseConnection(); if it has sent all, this was waited for.
+        if self._tlsConnection.get_shutdown() & SENT_SHUTDOWN:
             self._tlsShutdownFinished(None)
 
     def readConnectionLost(self) -> None:
@@ -129,7 +136,7 @@ class _HalfClosing(BufferingTLSTransport):
             self.truncated = True
             self._reason = Failure(CONNECTION_LOST)
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
-        if halves is not None and self._handshakeDone:
+        if halves is not None and self._handshakeDone and not self.disconnecting:
             halves.readConnectionLost()
         else:
             self.transport.connectionLost(Failure(CONNECTION_LOST))
@@ -183,6 +190,7 @@ class _HalfClosing(BufferingTLSTransport):
             super().abortConnection()
 
     def _shutdownTLS(self) -> None:
+        self._tell("endedBy", "server")
         super()._shutdownTLS()
         if self._peerFinished and self._tlsConnection is not None:
             # A FIN without close_notify: the answer to ours will never come.
@@ -225,6 +233,8 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
     :raises RuntimeError: something stands between the two already.
     """
     above: Any = getattr(transport, "protocol", None)
+    if filterOf(transport) is above is not None:
+        above = above.wrappedProtocol  # it stays where it is: beneath TLS
     if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
     # Whoever connected is the client, as in ITLSTransport.startTLS.

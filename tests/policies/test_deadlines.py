@@ -374,6 +374,15 @@ class StoppedTests(DeadlinesTestCase):
         self.assertIsNone(fake.ended)
         self.assertEqual(silent.why, "idle-timeout")
 
+    def test_whoLeftMeanwhile(self) -> None:
+        """Nor is anything done to one that has ended by itself."""
+        self.watch(idle=5)
+        fake = self.accept()
+        self.wait(5.1)
+        self.clock.callLater(0, self.clock.callLater, 0, fake.gone)
+        self.clock.advance(60)
+        self.assertEqual((fake.why, fake.ended), (None, None))
+
     def test_theClockIsSet(self) -> None:
         """Nor for a clock that is set, be it back: reactors keep the time of day."""
         self.watch(handshake=5, idle=5, write=5)
@@ -420,7 +429,6 @@ class LookingTests(DeadlinesTestCase):
         fake = self.accept()
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         fake.gone()
-        self.wait(1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         again = self.accept()
         self.wait(7)
@@ -437,6 +445,16 @@ class LookingTests(DeadlinesTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.wait(6)
         self.assertEqual({each.why for each in every}, {"idle-timeout"})
+
+    def test_oneListenerEmpty(self) -> None:
+        """It goes on as long as anyone is connected to any of them."""
+        deadlines = self.watch(idle=5)
+        other = FakeListener()
+        deadlines.watch(other)  # type: ignore[arg-type]
+        here, there = self.accept(), Fake(other, self.clock, opened=True)
+        here.gone()
+        self.wait(6)
+        self.assertEqual(there.why, "idle-timeout")
 
     def test_nothingToLookFor(self) -> None:
         """Without a deadline nobody looks."""
@@ -485,7 +503,9 @@ class LookingTests(DeadlinesTestCase):
         self.wait(10)
         self.assertIsNone(fake.ended)
         deadlines.watch(self.listener)  # type: ignore[arg-type]
-        self.wait(6)
+        self.wait(4.9)
+        self.assertIsNone(fake.ended)
+        self.wait(1)
         self.assertEqual(fake.why, "idle-timeout")
 
     def test_stoppedByAnEnd(self) -> None:

@@ -62,11 +62,11 @@ class NoticingTests(Options):
 
     async def test_fastest(self) -> None:
         """The kernel counts in seconds."""
-        self.assertEqual(await self.timers(gone=2, write=1), (1, 1, 1, 1000))
+        self.assertEqual(await self.timers(gone=2, write=0.5), (1, 1, 1, 1000))
 
     async def test_patience(self) -> None:
         """A peer that may take nothing for longer is not mistaken for a dead one."""
-        self.assertEqual(await self.timers(write=120), (60, 10, 5, 0))
+        self.assertEqual(await self.timers(write=110), (60, 10, 5, 0))
 
     async def test_patienceWithoutEnd(self) -> None:
         """Nor one that may do so for ever."""

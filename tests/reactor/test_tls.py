@@ -8,11 +8,13 @@ import struct
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.protocols.wire import Echo as StockEcho
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo, Lab
@@ -205,6 +207,49 @@ class PoliteEndTests(TLSServing):
         self.assertEqual(await self.talk(client), b"You are connected!")
         ending = await told.ending()
         self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+
+
+@implementer(IHalfCloseableProtocol)
+class Closes(Protocol):
+    """Close at the first word, with both directions known."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"bye")
+        self.transport.loseConnection()
+
+    def readConnectionLost(self) -> None: ...
+
+    def writeConnectionLost(self) -> None: ...
+
+
+class PlainEndTests(TLSServing):
+    """loseConnection of a protocol that knows half-close ends both directions."""
+
+    async def ended(self, *last: str) -> Any:
+        told = await self.serveTLS(factory := Factory.forProtocol(Closes))
+        factory.noisy = False
+
+        def client() -> bytes:
+            tls = self.connectTLS()
+            tls.sendall(b"hi")
+            said = readToCloseNotify(tls)
+            for step in last:
+                getattr(tls, step)()
+            return said
+
+        self.assertEqual(await self.talk(client), b"bye")
+        return await told.ending()
+
+    async def test_answered(self) -> None:
+        """It is over when the peer has answered with its own close_notify."""
+        ending = await self.ended("shutdown")
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+
+    async def test_finished(self) -> None:
+        """Or when it has just gone."""
+        self.assertEqual((await self.ended("close")).by, "server")
 
 
 class HandshakeTests(TLSServing):

@@ -6,6 +6,7 @@ from soak.accepting import AcceptFails, NoDescriptors
 from soak.case import Case
 from soak.cuts import Cuts
 from soak.draining import Drain
+from soak.firstprocess import KilledFirst, Stampede
 from soak.fuzz import Fuzz
 from soak.halfclose import HalfClose
 from soak.integrity import RandomChunks, TinyBuffers
@@ -14,10 +15,12 @@ from soak.logs import ForgedLog, FullLog
 from soak.network import DeadPeers, SynFlood
 from soak.ports import NoPorts
 from soak.readers import StuckEchoes, StuckStreams
+from soak.restarts import Restarts
 from soak.services import Services
 from soak.slow import Slowloris
 from soak.starved import LittleCPU, LittleMemory
 from soak.storms import Churn, ConnectStorm, ResetStorm
+from soak.workers import HangingWorker, KilledQueue, KilledWorker
 
 CASES: tuple[type[Case], ...] = (
     HalfClose,
@@ -41,7 +44,13 @@ CASES: tuple[type[Case], ...] = (
     DeadPeers,
     SynFlood,
     ResetStorm,
+    KilledWorker,
+    KilledQueue,
+    HangingWorker,
+    KilledFirst,
+    Stampede,
     Drain,
+    Restarts,
     Fuzz,
     ForgedLog,
 )

@@ -32,6 +32,10 @@ SEEDS = (
 )
 
 
+#: What can be served without a word: others need to be told where to go.
+BEHAVING = tuple(name for name in BEHAVIOURS if name not in ("echo", "forward", "relay"))
+
+
 def anything(dice: random.Random) -> bytes:
     """Make an input: noise, or a seed with some of its bytes changed, once or often."""
     if dice.random() < 0.3:
@@ -95,7 +99,7 @@ class Fuzz(Case):
         """Fuzz all ports by turns, then the words."""
         pem = localhostFile(str(self.scratch))
         words = [*PORT, "--behaviour", "echo"]
-        specs = [name for name in BEHAVIOURS if name != "echo"]
+        specs = [*BEHAVING]
         specs += [f"{kind},framing={name}" for kind in ("echo", "lab") for name in FRAMINGS]
         for spec in specs:
             words += ["--serve", f"{spec}@tcp:0:interface=127.0.0.1:backlog=4096"]

@@ -45,6 +45,7 @@ class Start:
     :ivar enter: called in the new process, before it is twistd: to go into a network or a cgroup.
     :ivar log: a file or a descriptor for its stdout and stderr; ``None`` makes a file.
     :ivar twistd: words before ``tcplab``.
+    :ivar descriptors: of ours that it has too.
     """
 
     words: tuple[str, ...]
@@ -52,6 +53,7 @@ class Start:
     log: Any = None
     twistd: tuple[str, ...] = (TWISTD, "-n")
     env: dict[str, str] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
 
 
 class Lab:
@@ -82,6 +84,7 @@ class Lab:
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), **start.env},
             preexec_fn=enter,
+            pass_fds=start.descriptors,
         )
         if start.log is None:
             log.close()

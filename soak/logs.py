@@ -51,8 +51,9 @@ class FullLog(Case):
     number = 21
     title = "a log that takes nothing"
     duration = Amount(3, 10, 60)
-    #: Of the 99th percentile, and the milliseconds that are noise.
-    slower, noise = 1.2, 1.0
+    #: Of the 99th percentile; and milliseconds that two of three busy processes may have to wait
+    #: for their turn on two cores.
+    slower, noise = 1.2, 5.0
 
     def run(self) -> None:
         """Try each kind of log, beside one that takes everything."""
@@ -105,7 +106,7 @@ class FullLog(Case):
         ]
         if usual is not None:
             bound = max(self.slower * usual.p99, usual.p99 + self.noise)
-            figures.insert(1, atMost("its p99 (20 % or 1 ms above usual)", times.p99, bound, "ms"))
+            figures.insert(1, atMost("its p99 (20 % or 5 ms above usual)", times.p99, bound, "ms"))
         self.tell(f"the log is {name}, and much is said", *figures)
         return times
 

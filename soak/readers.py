@@ -17,8 +17,8 @@ from soak.scale import Amount
 
 #: Bytes for a connection that is stuck: what a process may hold, and what the kernel may.
 USER, KERNEL = 256 * KIB, 1024 * KIB
-#: Seconds until memory does not grow any more: buffers grow in steps.
-FILLING = 4.0
+#: Seconds until memory does not grow any more, at most: gigabytes, where nobody bounds it.
+FILLING = 20.0
 
 
 class Stall(Case):
@@ -28,6 +28,7 @@ class Stall(Case):
     :cvar clients: how many.
     :cvar timeout: --write-timeout, in seconds.
     :cvar behaviour: what they are stuck in.
+    :ivar user: bytes that the process holds for a connection.
     """
 
     needs = (SS,)
@@ -35,6 +36,7 @@ class Stall(Case):
     timeout = Amount(4, 30, 30)
     behaviour = ""
     kind: type[Member] = Stuck
+    user = 0.0
 
     def words(self) -> tuple[str, ...]:
         """Say how the server is started: as it is by default, unless in a hurry."""
@@ -44,25 +46,29 @@ class Stall(Case):
         return (*PORT, "--behaviour", self.behaviour, "--serve", echo, *stall)
 
     def warm(self, lab: Lab) -> None:
-        """Have as many stuck as later, though not for long, and answer a good one."""
+        """Do it all once: what is needed at most, a process keeps."""
         talk.echoed(lab.good)
-        self._briefly(lab, 1)
-        self._bare = lab.resident
-        self.steady(lab, lambda lab: self._briefly(lab, self.amount(self.clients)))
-
-    def _briefly(self, lab: Lab, count: int) -> None:
         with Crowd() as crowd:
-            crowd.addAll([self.kind() for _ in range(count)], lab.ports[self.behaviour])
+            crowd.addAll([self.kind()], lab.ports[self.behaviour])
             crowd.during(1.0)
+        before = lab.resident
+        with Crowd() as crowd:
+            self.stall(crowd, lab)
+            begun = time.monotonic()
+            self.user = (lab.resident - before) / self.amount(self.clients)
+            self.gone(lab, begun)
 
-    def stall(self, lab: Lab, crowd: Crowd) -> tuple[float, float]:
-        """Get stuck, and return the bytes a connection of the process and of the kernel."""
-        count = self.amount(self.clients)
-        address = lab.ports[self.behaviour]
-        crowd.addAll([self.kind() for _ in range(count)], address)
-        crowd.during(min(FILLING, self.seconds(self.timeout) / 2))
-        held = kernelMemory(address[1])
-        return (lab.resident - self._bare) / count, sum(held) / max(1, len(held))
+    def stall(self, crowd: Crowd, lab: Lab) -> float:
+        """Get stuck, wait until that is done, and return the bytes of the kernel for each."""
+        members = [self.kind() for _ in range(self.amount(self.clients))]
+        crowd.addAll(members, lab.ports[self.behaviour])
+        end = time.monotonic() + FILLING
+        held, before = [1], 0
+        while sum(held) > 1.01 * before and time.monotonic() < end:
+            before = sum(held)
+            crowd.during(1.0)
+            held = kernelMemory(lab.ports[self.behaviour][1])
+        return sum(held) / max(1, len(held))
 
     def gone(self, lab: Lab, begun: float) -> float:
         """Wait until all that are stuck are gone; return when that was."""
@@ -73,10 +79,10 @@ class Stall(Case):
             time.sleep(0.1)
         return float("inf")
 
-    def memory(self, user: float, kernel: float) -> tuple[Figure, Figure]:
+    def memory(self, kernel: float) -> tuple[Figure, Figure]:
         """Say what they cost."""
         return (
-            atMost("memory of the process for each", user / KIB, USER / KIB, "KiB"),
+            atMost("memory of the process for each", self.user / KIB, USER / KIB, "KiB"),
             atMost("memory of the kernel for each", kernel / KIB, KERNEL / KIB, "KiB"),
         )
 
@@ -106,13 +112,13 @@ class StuckEchoes(Stall):
         """Get stuck, be good beside it, and wait for the end."""
         count, timeout = self.amount(self.clients), self.seconds(self.timeout)
         with self.serving(*self.words(), warm=self.warm) as lab, Crowd() as crowd:
+            kernel = self.stall(crowd, lab)
             begun = time.monotonic()
-            user, kernel = self.stall(lab, crowd)
             times = self._good(lab)
             gone = self.gone(lab, begun)
         self.tell(
             f"{count} clients that send until they cannot, and never read",
-            *self.memory(user, kernel),
+            *self.memory(kernel),
             atMost("good client, p99", times.p99, 20, "ms"),
             none("good client refused or lost", times.failed),
             atMost("all gone after", gone, timeout + 2, "s"),
@@ -137,15 +143,15 @@ class StuckStreams(Stall):
         """Get stuck, and see that the server sleeps."""
         count, timeout = self.amount(self.clients), self.seconds(self.timeout)
         with self.serving(*self.words(), warm=self.warm) as lab, Crowd() as crowd:
+            kernel = self.stall(crowd, lab)
             begun = time.monotonic()
-            user, kernel = self.stall(lab, crowd)
             cpu, then = lab.cpu, time.monotonic()
             time.sleep(timeout / 4)
             share = 100 * (lab.cpu - cpu) / (time.monotonic() - then)
             gone = self.gone(lab, begun)
         self.tell(
             f"{count} clients that read nothing of chargen",
-            *self.memory(user, kernel),
+            *self.memory(kernel),
             atMost("CPU while they are stuck", share, 2, "%"),
             atMost("all gone after", gone, timeout + 2, "s"),
         )

@@ -21,6 +21,7 @@ from tcplab.server import portfile
 from tcplab.server.amounts import AMOUNTS
 from tcplab.server.behaviours import BEHAVIOURS
 from tcplab.server.exitstatus import exitWith
+from tcplab.server.making import makeLab
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.service import LabService
 from tcplab.server.settings import Settings, SettingsError, fromWords
@@ -64,6 +65,7 @@ class Options(UsageOptions):
             None,
             r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
         ],
+        ["seed", None, None, "For faults that roll dice: repeats every roll [chosen, and logged]."],
         [
             "max-connections",
             None,
@@ -72,7 +74,7 @@ class Options(UsageOptions):
         ],
         ["max-per-peer", None, None, "Above this many, a peer is told: busy [none]."],
         ["idle-timeout", None, None, "Seconds in which neither side says anything [none]."],
-        ["handshake-timeout", None, None, "Seconds for a TLS handshake [5]."],
+        ["handshake-timeout", None, None, "Seconds for a PROXY header, and a TLS handshake [5]."],
         [
             "write-timeout",
             None,
@@ -87,6 +89,13 @@ class Options(UsageOptions):
             None,
             "Seconds to finish in when it ends; the rest is aborted [15].",
         ],
+        ["workers", None, None, "Processes that share the ports [none]."],
+        [
+            "proxy-protocol",
+            None,
+            None,
+            "Expect a PROXY header first: v1, v2 or any.",
+        ],
         [
             "port-file",
             None,
@@ -96,16 +105,27 @@ class Options(UsageOptions):
     ]
 
     settings: Settings
+    words: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()
+        self["fault"] = []
         self["serve"] = []
+        self["proxy-from"] = []
 
     def opt_serve(self, words: str) -> None:
         """SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable."""
         self["serve"].append(words)
 
     opt_s = opt_serve
+
+    def opt_proxy_from(self, network: str) -> None:
+        """Believe proxies from here, as in 10.0.0.0/8; repeatable."""
+        self["proxy-from"].append(network)
+
+    def opt_fault(self, words: str) -> None:
+        """KIND[,key=value...][@LISTENER]: break it on purpose: latency,latency=100; repeatable."""
+        self["fault"].append(words)
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
@@ -144,15 +164,20 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Choose the reactor, make the settings, leave out the pid file where nobody needs it."""
         _chooseReactor()
-        self.settings = fromWords(
-            port=self["port"],
-            interface=self["interface"],
-            behaviour=self["behaviour"],
-            serve=self["serve"],
-            greeting=self["greeting"],
-            portFile=self["port-file"],
+        self.words = {
+            "port": self["port"],
+            "interface": self["interface"],
+            "behaviour": self["behaviour"],
+            "serve": self["serve"],
+            "greeting": self["greeting"],
+            "portFile": self["port-file"],
+            "faults": self["fault"],
+            "seed": self["seed"],
+            "proxyProtocol": self["proxy-protocol"],
+            "proxyFrom": self["proxy-from"],
             **{amount.name: self[amount.option[2:]] for amount in AMOUNTS.values()},
-        )
+        }
+        self.settings = fromWords(**self.words)
         if self.parent is not None and (self.parent.get("nodaemon") or self.parent.get("debug")):
             _leaveOutPidFile(self.parent)
 
@@ -186,12 +211,12 @@ def makeService(options: Options) -> IService:
 
     settings = options.settings
     try:
-        service = LabService(settings, reactor, Observers(LogObserver()))
+        service = makeLab(settings, options.words, reactor, Observers(LogObserver()))
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
         refuse(e)
-    signals = StopSignals(reactor, service.abort)
+    signals = StopSignals(reactor, service.abort, getattr(service, "restart", None))
     reactor.callWhenRunning(signals.install)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
     failures: list[Failure] = []
@@ -209,6 +234,7 @@ def makeService(options: Options) -> IService:
 
 async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
     await service.listen()
+    await service.whenServing()
     if settings.portFile is not None:
         # Whoever reads it may send a signal at once.
         running: Deferred[None] = Deferred()

@@ -109,6 +109,7 @@ class NamesTests(SynchronousTestCase):
     def test_causes(self) -> None:
         source = "".join(path.read_text() for path in (ROOT / "tcplab").rglob("*.py"))
         given = re.findall(r'(?:because\([^)]*|abort\(|why = |"because", )"([\w-]+)"', source)
+        given += re.findall(r'refuse\([^)]*"(header)"', source)
         deadlines = (ROOT / "tcplab" / "policies" / "deadlines.py").read_text()
         given += re.findall(r'"([a-z]+-timeout)"', deadlines)
         self.assertEqual(self.first("What the log says"), _inOrder(given, self))
@@ -153,6 +154,10 @@ def _inOrder(given: list[str], test: SynchronousTestCase) -> list[str]:
         "handshake-timeout",
         "idle-timeout",
         "write-timeout",
+        "header",
+        "upstream",
+        "loop",
+        "fault",
         "drain-timeout",
     ]
     test.assertEqual(set(given), set(order))

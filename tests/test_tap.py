@@ -26,6 +26,7 @@ from tcplab.server.behaviours import BEHAVIOURS
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.server.settings import Settings, fromWords
+from tcplab.server.supervisor import Supervisor
 from tests.server.logged import Logged
 
 
@@ -85,13 +86,19 @@ class Words(Refusing):
         )
 
     def test_each_amount_becomes_a_setting(self) -> None:
-        wanted = dict(zip(AMOUNTS, range(20, 0, -1), strict=False))
+        wanted = {**dict(zip(AMOUNTS, range(20, 0, -1), strict=False)), "workers": 1}
         settings = parsed(*(f"{AMOUNTS[name].option}={value}" for name, value in wanted.items()))
         self.assertEqual({name: getattr(settings, name) for name in AMOUNTS}, wanted)
 
     def test_none_switches_a_limit_off(self) -> None:
         settings = parsed("--handshake-timeout", "none", "--write-timeout=none")
         self.assertEqual((settings.handshakeTimeout, settings.writeTimeout), (None, None))
+
+    def test_proxies(self) -> None:
+        words = "--proxy-protocol", "any", "--proxy-from", "10.0.0.1", "--proxy-from", "unix"
+        settings = parsed(*words)
+        self.assertEqual(settings.proxyProtocol, "any")
+        self.assertEqual(settings.proxyFrom, ("10.0.0.1", "unix"))
 
     def test_short_options(self) -> None:
         words = ("-p", "1", "-i", "::1", "-b", "ack", "-s", "lab@tcp:2", "-g", "hi")
@@ -140,7 +147,7 @@ class Texts(SynchronousTestCase):
         for name in BEHAVIOURS:
             self.assertIn(name, text)
         self.assertLess(max(map(len, text.splitlines())), 81)
-        self.assertLess(len(text.splitlines()), 40)
+        self.assertLess(len(text.splitlines()), 55)  # a screen
 
     def test_help_says_the_defaults(self) -> None:
         usual = fromWords()
@@ -247,6 +254,11 @@ class MakeService(Logged, Refusing):
     def test_fault_of_our_own_keeps_its_traceback(self) -> None:
         self.listenLater().errback(ZeroDivisionError())
         self.assertRaises(ZeroDivisionError, self.make)
+
+    def test_workers(self) -> None:
+        service = self.make("-p", "7", "--workers", "2")
+        self.assertIsInstance(service, Supervisor)
+        self.assertEqual(service._spawning._words["workers"], "2")  # type: ignore[attr-defined]
 
     def test_port_file_is_written_when_all_listen_and_the_reactor_runs(self) -> None:
         path = os.path.abspath(self.mktemp())

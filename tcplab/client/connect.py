@@ -66,6 +66,10 @@ async def _dial(reactor: Any, endpoint: Any, call: Call, options: Options) -> No
         from tcplab.client.secure import overTLS
 
         factory = overTLS(factory, options.address.host, insecure=options.insecure)
+    if options.proxyHeader:
+        from tcplab.client.proxied import Proxied
+
+        factory = Proxied(factory, options.proxyHeader)
     attempt = endpoint.connect(factory).addCallback(lambda _: call.begun)
     attempt.addTimeout(options.timeout, reactor, lambda *_: Failure(error.TimeoutError()))
     await attempt

@@ -28,6 +28,7 @@ endpoint string. The port is 50544 unless said.
   --timeout SECONDS for connecting, and for each --expect [5]
   --tls             speak TLS; the certificate must be trusted and for HOST
   --insecure        with --tls: take any certificate
+  --proxy-header V  say a header of the PROXY protocol first, v1 or v2, before TLS too
   --hex             print a hex dump of what comes
   -q, --quiet       print nothing received, and nothing at all when all is well
   -h, --help        print this          --version         print the version
@@ -42,7 +43,8 @@ only a beginning of what was expected, said), SILENT 8 (as little came in time),
 """
 
 _SHORT = "hq"
-_LONG = ("send=", "expect=", "expect-re=", "timeout=", "tls", "insecure", "hex", "quiet", "help")
+_LONG = ["send=", "expect=", "expect-re=", "timeout=", "tls", "insecure", "proxy-header=", "hex"]
+_LONG += ["quiet", "help"]
 
 # epoll counts milliseconds in an int, 24 days; nobody waits longer than a day.
 _LONGEST = 86400.0
@@ -59,6 +61,7 @@ class Options:
 
     :ivar steps: what to send and expect; none: speak for stdin.
     :ivar timeout: seconds for connecting and for each expectation.
+    :ivar proxyHeader: the version of the PROXY header that is said first; ``None`` for none.
     """
 
     address: Address
@@ -66,6 +69,7 @@ class Options:
     timeout: float = 5.0  # a server of this planet answers within one; lost packets take a few more
     tls: bool = False
     insecure: bool = False
+    proxyHeader: int | None = None
     hexadecimal: bool = False
     quiet: bool = False
 
@@ -98,6 +102,7 @@ def parseOptions(arguments: list[str]) -> Options:
         timeout=_timeout(typed),
         tls="--tls" in given,
         insecure="--insecure" in given,
+        proxyHeader=_proxyHeader(typed),
         hexadecimal="--hex" in given,
         quiet=bool(given & {"-q", "--quiet"}),
     )
@@ -127,6 +132,13 @@ def _timeout(typed: list[tuple[str, str]]) -> float:
     if not 0 < seconds <= _LONGEST:
         raise UsageError(f"--timeout: {text!r} is no number of seconds above 0 and up to a day")
     return seconds
+
+
+def _proxyHeader(typed: list[tuple[str, str]]) -> int | None:
+    text = next((value for name, value in reversed(typed) if name == "--proxy-header"), None)
+    if text not in (None, "v1", "v2"):
+        raise UsageError(f"--proxy-header: {text!r} is not v1 or v2")
+    return None if text is None else int(text[1:])
 
 
 def _send(text: str) -> Step:
@@ -161,6 +173,11 @@ def _unescaped(option: str, text: str) -> bytes:
 
 def _checkTLS(options: Options) -> None:
     """Refuse what would not mean what it seems to."""
+    if options.proxyHeader and options.address.secure:
+        raise UsageError(
+            f"{options.address.label} begins with TLS, and --proxy-header has to stand before it:"
+            " give HOST:PORT and --tls"
+        )
     if options.insecure and not options.tls:
         raise UsageError("--insecure goes with --tls")
     if not options.tls:

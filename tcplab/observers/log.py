@@ -31,7 +31,7 @@ class LogObserver:
     def __init__(self, clock: IReactorTime | None = None) -> None:
         self._clock: Any = clock
         self._second = -1
-        self._opened = self._reported = self._closed = 0
+        self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
         self._summary: Any = None
         self._triggered = False
@@ -56,6 +56,17 @@ class LogObserver:
             self._sumUp()
             return
         self._line(connection, "Got the message:{text}", text=escape(trimmed(message)))
+
+    def faultHit(self, connection: Connection | None, text: str) -> None:
+        """Say which fault hit, and where."""
+        self._turn()
+        self._hits += 1
+        if self._hits > FULL_LINES:
+            self._sumUp()
+        elif connection is None:
+            self.log.info("fault {fault}", log_system="tcplab", fault=text)
+        else:
+            self._line(connection, "fault {fault}", fault=text)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """Say who ended it, how, why, after how many bytes and how long."""
@@ -100,7 +111,7 @@ class LogObserver:
 
     def _startSecond(self, second: int) -> None:
         self._second = second
-        self._opened = self._reported = self._closed = 0
+        self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
 
     def _sumUp(self) -> None:
@@ -126,11 +137,14 @@ class LogObserver:
     def _say(self) -> None:
         self._summary = None
         self.log.info(
-            "in one second: {opened} connections opened, {reported} messages, {closed} closed"
+            "in one second: {opened} connections opened, {reported} messages, "
+            + ("{hits} faults, " if self._hits else "")
+            + "{closed} closed"
             " (received={received} sent={sent}); only the first {limit} of a kind have lines above",
             log_system="tcplab",
             opened=self._opened,
             reported=self._reported,
+            hits=self._hits,
             closed=self._closed,
             received=self._received,
             sent=self._sent,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import Logger
 
@@ -24,6 +23,13 @@ class Observer:
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """A behaviour found this message worth telling; its text is the peer's, unescaped."""
+
+    def faultHit(self, connection: Connection | None, text: str) -> None:
+        """
+        A fault hit this connection; ``None``: a listener, before there is one.
+
+        :param text: which one, and where, as in ``reset_peer at=1024``.
+        """
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """
@@ -69,11 +75,11 @@ class Observers:
 
     def _lookUp(self) -> None:
         # Once a change, not once an event: only hooks that are there cost anything.
-        for name in ("connectionOpened", "messageReported", "connectionClosed"):
+        for name in ("connectionOpened", "messageReported", "faultHit", "connectionClosed"):
             hooks = [(each, getattr(each, name, None)) for each in self._observers]
             self._hooks[name] = [(each, hook) for each, hook in hooks if hook is not None]
 
-    # Three loops that look alike: a common one would cost each connection two microseconds.
+    # Loops that look alike: a common one would cost each connection two microseconds.
 
     def connectionOpened(self, connection: Connection) -> None:
         """Tell that a peer is here."""
@@ -96,6 +102,14 @@ class Observers:
         for observer, hook in self._hooks["connectionClosed"]:
             try:
                 hook(connection, ending)
+            except Exception:
+                self._failed(observer)
+
+    def faultHit(self, connection: Connection | None, text: str) -> None:
+        """Tell that a fault hit a connection, or a listener."""
+        for observer, hook in self._hooks["faultHit"]:
+            try:
+                hook(connection, text)
             except Exception:
                 self._failed(observer)
 

@@ -12,7 +12,9 @@ from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
+from tcplab.protocols.forward import Forward
 from tcplab.protocols.greeting import Ack, Greeting
+from tcplab.protocols.relay import Relay
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
 from tcplab.protocols.whoami import WhoAmI
 from tcplab.wire.framing import CRLF, FramingError, Int32, Lines, Netstrings, Stream
@@ -29,6 +31,7 @@ __all__ = [
     "Discard",
     "Draining",
     "Echo",
+    "Forward",
     "FramingError",
     "Greeting",
     "Int32",
@@ -38,6 +41,7 @@ __all__ = [
     "PeerFinished",
     "PeerSilent",
     "QuoteOfTheDay",
+    "Relay",
     "Stream",
     "Time",
     "WhoAmI",

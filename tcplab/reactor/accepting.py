@@ -74,7 +74,7 @@ class Acceptor:
         tcp.Port.doRead(self._port)
         return False
 
-    def welcome(self, client: socket.socket, address: Any) -> Any:
+    def welcome(self, client: socket.socket, address: Any) -> None:
         """Make a connection of a socket."""
         port = self._port
         if port.addressFamily == socket.AF_INET6:
@@ -82,12 +82,11 @@ class Acceptor:
         protocol = port.factory.buildProtocol(port._buildAddr(address))
         if protocol is None:
             client.close()
-            return None
+            return
         number = port.sessionno
         port.sessionno = number + 1
         transport = port.transport(client, protocol, address, port, number, port.reactor)
         _connect(protocol, transport)
-        return transport
 
 
 class PatientAcceptor(Acceptor):
@@ -124,6 +123,11 @@ class PatientAcceptor(Acceptor):
 
     # When
 
+    @property
+    def port(self) -> Any:
+        """The port it accepts for."""
+        return self._port
+
     def paused(self) -> bool:
         """Tell whether to accept nobody now."""
         return self._again is not None or self._listener.suspended
@@ -142,6 +146,10 @@ class PatientAcceptor(Acceptor):
         if error.errno in _GONE and self._gone < _MANY:
             self._gone += 1
             return True
+        if error.errno == errno.EINVAL:
+            # It listens no more: shut down, perhaps by another process that has it too.
+            self._port.stopReading()
+            return False
         now = self._port.reactor.seconds()
         if self._pause > self._told[1] or now - self._told[0] > 0.9:
             # A success now and then begins the pauses anew, but not the lines.
@@ -178,12 +186,11 @@ class PatientAcceptor(Acceptor):
 
     def welcome(
         self, client: socket.socket, address: Any, announced: Announced | None = None
-    ) -> Any:
+    ) -> None:
         """
         Make a connection of a socket, unless a guard refuses it.
 
         :param announced: the peer, where a proxy holds the other end of the socket.
-        :return: the transport, if there is one.
         """
         self._pause = _FIRST_PAUSE
         self._gone = 0
@@ -194,13 +201,13 @@ class PatientAcceptor(Acceptor):
             goodbye = listener.refusal(announced.address if announced else address)
             if goodbye is not None:
                 refuse(client, goodbye if self._plain else goodbye and ALERT, port.reactor)
-                return None
+                return
         peer = announced.peer if announced else self._peer(address)
         try:
             protocol = port.factory.buildProtocol(peer)
             if protocol is None:
                 client.close()
-                return None
+                return
             kind = UnixServer if self._unix else Server
             transport = kind(client, protocol, address, port, listener.next(), port.reactor)
         except BaseException:
@@ -210,7 +217,6 @@ class PatientAcceptor(Acceptor):
             announced.of(transport)
         listener.accepted(transport, self._host, self._plain)
         _connect(protocol, transport)
-        return transport
 
     def _peer(self, address: Any) -> Any:
         if not self._unix and len(address) == 2:

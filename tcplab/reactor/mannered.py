@@ -28,7 +28,7 @@ class Mannered:
     transport is then as polite as what it does through its own methods.
 
     :ivar manners: who is asked, if anybody.
-    :ivar filter: what stands between it and its protocol, if anything: it is asked after ``manners``.
+    :ivar filter: what stands between it and its protocol, if anything, and is asked next.
     """
 
     manners: Manners | None = None
@@ -97,7 +97,7 @@ def unteach(transport: Any, manners: Manners) -> None:
                 setattr(transport, name, getattr(beneath, name))
 
 
-class _Uncovered:
+class Uncovered:
     """A transport's methods without those that cover them."""
 
     def __init__(self, transport: Any) -> None:
@@ -132,4 +132,4 @@ def unfiltered(transport: Any) -> Any:
     """Return what does them without asking anybody."""
     if isinstance(transport, Mannered):
         return super(Mannered, transport)
-    return _Uncovered(transport)
+    return Uncovered(transport)

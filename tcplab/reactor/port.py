@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet import tcp
@@ -56,6 +57,8 @@ class Listener:
         self.observers = observers
         self.connections: set[Any] = set()
         self.guards: list[object] = []
+        self._known: list[object] = []
+        self._lookedUp: dict[str, list[tuple[object, Callable[[Any], Any]]]] = {}
         self.anteroom: Anteroom | None = None
         self._waiting: list[Deferred[None]] = []
         self._number = 0
@@ -82,7 +85,13 @@ class Listener:
         for policy in getattr(port, "policies", ()):
             policy.stop()
             policy.watch(self)
+        self._tell("portWatched", self)
         return True
+
+    @property
+    def ports(self) -> list[Any]:
+        """The ports that are watched, and listen still."""
+        return [acceptor.port for acceptor in self._acceptors]
 
     # Accepting
 
@@ -121,8 +130,8 @@ class Listener:
 
     def refusal(self, address: Any) -> bytes | None:
         """Ask the guards: return the goodbye for whom one refuses, ``None`` for who may come in."""
-        for guard in self.guards:
-            goodbye: bytes | None = self._ask(guard, "admit", address)
+        for guard, admit in self._hooks("admit"):
+            goodbye: bytes | None = _asked(guard, admit, address)
             if goodbye is not None:
                 return goodbye
         return None
@@ -163,18 +172,19 @@ class Listener:
             # The protocol has not been told of the handshake yet.
             transport.reactor.callLater(0, self.drainOne, transport)
 
-    def _tell(self, what: str, transport: Any) -> None:
-        for guard in self.guards:
-            self._ask(guard, what, transport)
+    def _tell(self, what: str, about: Any) -> None:
+        for guard, hear in self._hooks(what):
+            _asked(guard, hear, about)
 
-    def _ask(self, guard: object, what: str, about: Any) -> Any:
-        ask = getattr(guard, what, None)
-        try:
-            return None if ask is None else ask(about)
-        except Exception:
-            # Like an observer's, its bug is nobody's fault who connects.
-            log.failure("{guard} failed in {what}", guard=guard, what=what)
-            return None
+    def _hooks(self, what: str) -> list[tuple[object, Callable[[Any], Any]]]:
+        # Looked up once a change of the guards, not for every connection.
+        if self._known != self.guards:
+            self._known, self._lookedUp = list(self.guards), {}
+        hooks = self._lookedUp.get(what)
+        if hooks is None:
+            found = [(guard, getattr(guard, what, None)) for guard in self._known]
+            hooks = self._lookedUp[what] = [(guard, hook) for guard, hook in found if hook]
+        return hooks
 
     def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
@@ -215,10 +225,10 @@ class Listener:
         that has not finished its handshake is asked when it has.
         """
         self._draining = True
-        if self.anteroom is not None:
-            self.anteroom.drain()
         for transport in list(self.connections):
             self.drainOne(transport)
+        if self.anteroom is not None:
+            self.anteroom.drain()
 
     def drainOne(self, transport: Any) -> None:
         """Ask one of them to finish, if it has begun."""
@@ -245,3 +255,12 @@ class Listener:
             transport.because("drain-timeout")
             transport.abortConnection()
         return len(self.connections)
+
+
+def _asked(guard: object, hook: Callable[[Any], Any], about: Any) -> Any:
+    try:
+        return hook(about)
+    except Exception:
+        # Like an observer's, its bug is nobody's fault who connects.
+        log.failure("{guard} failed", guard=guard)
+        return None

@@ -86,5 +86,6 @@ AMOUNTS = {
         Amount("lingerTimeout"),
         Amount("drainDelay", mayBeZero=True),
         Amount("drainTimeout", mayBeNone=True),
+        Amount("workers", whole=True),
     )
 }

@@ -31,6 +31,8 @@ BEHAVIOURS = {
     "daytime": "Daytime",
     "time": "Time",
     "whoami": "WhoAmI",
+    "relay": "Relay",
+    "forward": "Forward",
 }
 
 # Settings that only make sense above zero: seconds to wait, bytes to hold.

@@ -99,6 +99,7 @@ class Drain:
         found = self._count()
         if found:
             self._announce(found)
+        if not all(listener.empty for listener in self._listeners):
             await self._finish(closed, began)
         aborted = self._lost + self._abort()
         await self._atMost(_all([self._empty(), self._closed()]), _GONE)
@@ -176,7 +177,7 @@ class Drain:
 
 async def whenEmpty(listeners: Collection[Listener]) -> None:
     """Wait until none of them has a connection, all at the same time."""
-    while busy := [listener for listener in listeners if listener.connections]:
+    while busy := [listener for listener in listeners if not listener.empty]:
         await busy[0].whenEmpty()
 
 

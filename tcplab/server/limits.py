@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,9 @@ from twisted.logger import Logger
 
 from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
-from tcplab.policies.descriptors import DescriptorsError, makeRoom
+from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
+from tcplab.policies.proxyprotocol import ProxyProtocol
+from tcplab.policies.sockets import prepare
 from tcplab.reactor.port import Listener
 from tcplab.server.amounts import AMOUNTS, NONE
 from tcplab.server.settings import BACKLOG, Settings, SettingsError
@@ -43,6 +46,7 @@ class Limits:
         self._clock = clock
         self._admission: Admission | None = None
         self._deadlines: Deadlines | None = None
+        self._proxies = self._newProxies()
 
     def begin(self, listeners: Iterable[Listener]) -> None:
         """
@@ -57,20 +61,44 @@ class Limits:
         for listener in listeners:
             self._admission.watch(listener)
             self._deadlines.watch(listener)
+            if self._proxies is not None:
+                self._proxies.watch(listener)
+
+    def bound(self, ports: Iterable[Any]) -> None:
+        """Have the kernel notice dead peers on these, and hold little for each."""
+        for port in ports:
+            prepare(port, write=self._settings.writeTimeout)
 
     def end(self) -> None:
         """Leave no timer behind."""
-        for policy in (self._admission, self._deadlines):
+        for policy in (self._admission, self._deadlines, self._proxies):
             if policy is not None:
                 policy.stop()
 
     def _room(self) -> int:
         wanted = self._settings.maxConnections
+        workers = self._settings.workers or 1
+        reserve = RESERVE if self._proxies is None else RESERVE + self._proxies.most
         try:
-            return makeRoom(wanted)
+            if wanted is None or workers == 1:
+                return makeRoom(wanted, reserve=reserve)
+            # They share them evenly, but one may have more than another. The total they count.
+            makeRoom(math.ceil(wanted / workers), reserve=reserve)
+            return min(wanted, makeRoom(None, reserve=reserve))
         except DescriptorsError as e:
             option = "" if wanted is None else f"{AMOUNTS['maxConnections'].option} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
+
+    def _newProxies(self) -> ProxyProtocol | None:
+        settings = self._settings
+        if settings.proxyProtocol is None:
+            return None
+        return ProxyProtocol(
+            settings.proxyProtocol,
+            settings.proxyFrom,
+            deadline=settings.handshakeTimeout,
+            clock=self._clock,
+        )
 
     def _newAdmission(self, room: int) -> Admission:
         return Admission(
@@ -90,7 +118,10 @@ class Limits:
         """Say in the log what they are; they must have begun."""
         assert self._admission is not None
         values = {name: getattr(self._settings, name) for name in _TOLD}
-        values["maxConnections"] = self._admission.maxConnections
+        if self._settings.maxConnections is None:  # as many as each process can have
+            values["maxConnections"] = (self._admission.maxConnections or 0) * (
+                self._settings.workers or 1
+            )
         words = [f"{AMOUNTS[name].option[2:]}={_shown(value)}" for name, value in values.items()]
         if not all(listener.option for listener in self._settings.listeners):  # there is --port
             words.append(f"backlog={_backlog()}")

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from tcplab.policies.faults import Faults
 from tcplab.reactor.connection import Watcher
 from tcplab.server.behaviours import Behaviour
 from tcplab.server.drain import Drain, Drained, whenEmpty
@@ -33,19 +34,36 @@ class LabService(Service):
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
     :param observers: who is told of connections; see `tcplab.observers.Observers`.
+    :param listening: what the endpoints listen with, if that is not the reactor.
+    :param quiet: do not say what is served, and where: another process has.
+    :ivar faults: what goes wrong on purpose; more may be added, and removed, at any time.
     :ivar drained: how the last drain ended; ``None`` before the first.
     :raises SettingsError: there is no such behaviour, setting or endpoint.
     """
 
     drained: Drained | None = None
 
-    def __init__(self, settings: Settings, reactor: Any, observers: Watcher) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        observers: Watcher,
+        *,
+        listening: Any = None,
+        quiet: bool = False,
+    ) -> None:
         self.settings = settings
+        self._quiet = quiet
         self._reactor = reactor
         self._listening: Deferred[None] | None = None
         self._draining: Drain | None = None
         self._limits = Limits(settings, reactor)
-        self.servings = _servings(settings, reactor, observers)
+        self.faults = Faults(seed=settings.seed, clock=reactor)
+        for fault in settings.faults:
+            self.faults.add(fault)
+        self.servings = _servings(settings, listening or reactor, observers)
+        for serving in self.servings:
+            serving.quiet = quiet
 
     # The beginning
 
@@ -64,19 +82,28 @@ class LabService(Service):
         self._listening.addBoth(_tell, asked)
         return asked
 
+    def whenServing(self) -> Deferred[None]:
+        """Fire when who connects is served: as soon as it listens."""
+        return self.listen()
+
     def _listen(self) -> Deferred[Any]:
         # A failure is passed on as a value, so that each who asks gets it and none is left over.
         return Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._notAll)
 
     async def _listenOnAll(self) -> None:
         self._limits.begin(serving.listener for serving in self.servings)
+        for serving in self.servings:
+            self.faults.watch(serving.listener)
         try:
             await gatherResults([each.listen() for each in self.servings], consumeErrors=True)
         except FirstError as e:
             e.subFailure.raiseException()
-        self._limits.announce()
+        self._limits.bound(serving.port for serving in self.servings)
+        if not self._quiet:
+            self._limits.announce()
 
     def _notAll(self, failure: Failure) -> list[Failure]:
+        self.faults.stop()
         for serving in self.servings:
             serving.stopListening()
         return [failure]
@@ -162,6 +189,7 @@ class LabService(Service):
         self.drained = drained
         self._listening = self._draining = None
         self._limits.end()
+        self.faults.stop()
         self.resume()
 
     def stopService(self) -> Deferred[None]:

@@ -42,7 +42,10 @@ class Serving:
     :ivar endpoint: where to listen.
     :ivar listener: knows the connections.
     :ivar port: what listens, while it does.
+    :ivar quiet: it does not say so.
     """
+
+    quiet = False
 
     def __init__(
         self,
@@ -81,8 +84,10 @@ class Serving:
                 " use tcp, tcp6, unix, ssl, tls or systemd"
             )
         self.port = port
+        self._checkListening(port.getHost())
         watched = self.listener.watch(port)
-        self._announce(port)
+        if not self.quiet:
+            self._announce(port)
         if not watched:
             log.warn(
                 "connections of {name} are not told of, nor ended politely: {port} is not one of"
@@ -91,6 +96,15 @@ class Serving:
                 name=self.settings.name,
                 port=port,
             )
+
+    def _checkListening(self, host: IAddress) -> None:
+        check = getattr(self.factory, "checkListening", None)
+        if check is not None:
+            try:
+                check(host)
+            except ValueError as problem:
+                prefix = f"{self.settings.option}: " if self.settings.option else ""
+                raise SettingsError(f"{prefix}{self.settings.spec.name}: {problem}") from None
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):

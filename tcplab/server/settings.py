@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from tcplab.policies.faults import FaultSpec
+from tcplab.policies.proxyprotocol import UNIX, VERSIONS, networkOf
 from tcplab.server.amounts import AMOUNTS
+from tcplab.server.faultwords import checkFaults, readFaults, readSeed
 from tcplab.server.spec import Spec, SpecError, parseServe, parseSpec
 from tcplab.wire.escaping import unescape
 
@@ -22,6 +25,8 @@ DEFAULT_BEHAVIOUR = "lab"
 #: burst overflows it nobody is refused, but the rest is late by a second or more (the client's SYN
 #: is dropped and sent again). The kernel cuts it to net.core.somaxconn, 4096 since Linux 5.4.
 BACKLOG = 8192
+#: Each is a process of 50 MB; a machine with so many cores is rare.
+MOST_WORKERS = 256
 
 
 class SettingsError(ValueError):
@@ -64,6 +69,12 @@ class Settings:
         limit.
     :ivar drainDelay: seconds to go on accepting when it is to end.
     :ivar drainTimeout: seconds to finish in, once nobody is accepted any more; ``None``: no limit.
+    :ivar proxyProtocol: the PROXY header that everyone has to begin with: ``v1``, ``v2`` or
+        ``any``; ``None``: nobody does.
+    :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
+    :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
+    :ivar faults: what goes wrong on purpose, in this order.
+    :ivar seed: of their dice; ``None``: one is chosen, and logged.
     :raises SettingsError: the values make no sense.
     """
 
@@ -78,6 +89,11 @@ class Settings:
     writeTimeout: float | None = 30.0  # TCP's own retransmissions span a loss of some seconds
     drainDelay: float = 0.0
     drainTimeout: float | None = 15.0  # thousand_island's; orchestrators kill after 30 s
+    proxyProtocol: str | None = None
+    proxyFrom: tuple[str, ...] = ()
+    workers: int | None = None
+    faults: tuple[FaultSpec, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         names = [listener.name for listener in self.listeners]
@@ -85,16 +101,55 @@ class Settings:
             raise SettingsError("nothing to serve: give --port or --serve")
         if len(set(names)) != len(names):
             raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
-        for name, amount in AMOUNTS.items():
-            try:
+        try:
+            for name, amount in AMOUNTS.items():
                 amount.check(getattr(self, name))
-            except ValueError as e:
-                raise SettingsError(str(e)) from None
+            checkFaults(self.faults, self.seed, names, self.workers)
+        except ValueError as e:
+            raise SettingsError(str(e)) from None
+        _checkProxies(self.proxyProtocol, self.proxyFrom)
         if (self.maxPerPeer or 0) > (self.maxConnections or math.inf):
             raise SettingsError(
                 f"--max-per-peer {self.maxPerPeer} is above --max-connections"
                 f" {self.maxConnections}: no peer could ever have that many"
             )
+        _checkWorkers(self.workers or 1, self.maxPerPeer)
+
+
+def _checkWorkers(workers: int, maxPerPeer: int | None) -> None:
+    if workers > MOST_WORKERS:
+        raise SettingsError(
+            f"--workers {workers}: give {MOST_WORKERS} at most; as many as there are cores is"
+            " plenty"
+        )
+    if maxPerPeer is not None and workers > 1:
+        raise SettingsError(
+            f"--max-per-peer {maxPerPeer} is counted by each process alone: leave it out, or"
+            f" --workers {workers}"
+        )
+
+
+def _checkProxies(version: str | None, proxies: Sequence[str]) -> None:
+    if version is None:
+        if proxies:
+            raise SettingsError(
+                f"--proxy-from {proxies[0]} changes nothing without --proxy-protocol: give that"
+                " too, or leave --proxy-from out"
+            )
+        return
+    if version not in VERSIONS:
+        raise SettingsError(f"--proxy-protocol {version}: give {', '.join(VERSIONS)}")
+    if not proxies:
+        raise SettingsError(
+            f"--proxy-protocol {version} believes nobody: name your proxies, as in"
+            " --proxy-from 10.0.0.0/8"
+        )
+    for word in proxies:
+        try:
+            if word != UNIX:
+                networkOf(word)
+        except ValueError as e:
+            raise SettingsError(f"--proxy-from {e}") from None
 
 
 def fromWords(
@@ -105,6 +160,10 @@ def fromWords(
     serve: Sequence[str] = (),
     greeting: str | None = None,
     portFile: str | None = None,
+    proxyProtocol: str | None = None,
+    proxyFrom: Sequence[str] = (),
+    faults: Sequence[str] = (),
+    seed: str | None = None,
     **amounts: str | None,
 ) -> Settings:
     """
@@ -122,6 +181,9 @@ def fromWords(
         listeners=tuple(_named(listeners)),
         greeting=None if greeting is None else _greeting(greeting),
         portFile=None if portFile is None else _path(portFile),
+        proxyProtocol=proxyProtocol,
+        proxyFrom=tuple(proxyFrom),
+        **_faults(faults, seed),
         **_amounts(amounts),
     )
 
@@ -197,6 +259,13 @@ def _greeting(word: str) -> bytes:
 def _amounts(words: Mapping[str, str | None]) -> dict[str, Any]:
     try:
         return {name: AMOUNTS[name].read(word) for name, word in words.items() if word is not None}
+    except ValueError as e:
+        raise SettingsError(str(e)) from None
+
+
+def _faults(faults: Sequence[str], seed: str | None) -> dict[str, Any]:
+    try:
+        return {"faults": readFaults(faults), "seed": None if seed is None else readSeed(seed)}
     except ValueError as e:
         raise SettingsError(str(e)) from None
 

@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT: the first ends the lab politely, the next at once."""
+"""SIGTERM and SIGINT: the first ends the lab politely, the next at once. SIGHUP restarts it."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,15 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 log = Logger()
+
+
+def _onTerminal() -> bool:
+    """Tell whether this process has a controlling terminal (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 class StopSignals:
@@ -21,11 +31,19 @@ class StopSignals:
 
     :param reactor: is stopped, and waits for its services.
     :param abort: called for every further signal: what is still open should end now.
+    :param restart: called for SIGHUP; without it that signal is left as it is.
     """
 
-    def __init__(self, reactor: Any, abort: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        abort: Callable[[], object],
+        restart: Callable[[], object] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._abort = abort
+        self._restart = restart
+        self._onTerminal = False
 
     def install(self) -> None:
         """
@@ -37,6 +55,9 @@ class StopSignals:
         for number, handler in own.items():
             if signal.getsignal(number) == handler:
                 signal.signal(number, self._received)
+        if self._restart is not None and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            self._onTerminal = _onTerminal()
+            signal.signal(signal.SIGHUP, self._received)
 
     def _received(self, number: int, frame: object) -> None:
         # Between any two bytecodes of the main thread: do nothing here but wake the reactor.
@@ -44,6 +65,9 @@ class StopSignals:
 
     def stop(self, name: str) -> None:
         """Do what the signal of this name asks for."""
+        if name == "SIGHUP" and self._restart is not None and not self._abandoned():
+            self._restart()
+            return
         try:
             self._reactor.stop()
         except ReactorNotRunning:
@@ -51,3 +75,7 @@ class StopSignals:
             self._abort()
         else:
             log.info("Received {name}, shutting down.", log_system="tcplab", name=name)
+
+    def _abandoned(self) -> bool:
+        # The signal was not sent by hand: our terminal has been closed.
+        return self._onTerminal and not _onTerminal()

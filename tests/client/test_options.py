@@ -49,6 +49,11 @@ class ParsingTests(SynchronousTestCase):
         self.assertEqual(options.timeout, 0.5)
         self.assertTrue(parseOptions(["-q", "h"]).quiet)
 
+    def test_aHeaderOfTheProxyProtocol(self) -> None:
+        self.assertIsNone(parseOptions(["h"]).proxyHeader)
+        for word, version in ("v1", 1), ("v2", 2):
+            self.assertEqual(parseOptions(["h", "--proxy-header", word]).proxyHeader, version)
+
     def test_theLastTimeoutCounts(self) -> None:
         self.assertEqual(parseOptions(["h", "--timeout", "1", "--timeout", "2"]).timeout, 2.0)
 
@@ -64,7 +69,8 @@ class ParsingTests(SynchronousTestCase):
 
     def test_helpNamesEveryOption(self) -> None:
         text = str(self.assertRaises(Answer, parseOptions, ["--help"]))
-        for name in "send", "expect", "expect-re", "timeout", "tls", "insecure", "hex", "quiet":
+        names = "send", "expect", "expect-re", "timeout", "tls", "insecure", "proxy-header", "hex"
+        for name in (*names, "quiet"):
             self.assertRegex(text, rf"(?m)^  (-q, )?--{name} ")
 
     def test_versionIsAnAnswer(self) -> None:
@@ -77,6 +83,12 @@ class RefusingTests(SynchronousTestCase):
         problem = self.assertRaises(UsageError, parseOptions, arguments)
         self.assertIn(because, str(problem))
         self.assertEqual(len(str(problem).splitlines()), 1)
+
+    def test_aHeaderThatIsNone(self) -> None:
+        for word in "v3", "", "1", "any":
+            self.assertRefused(["h", "--proxy-header", word], f"{word!r} is not v1 or v2")
+        where = "ssl:127.0.0.1:443"
+        self.assertRefused([where, "--proxy-header", "v2"], "give HOST:PORT and --tls")
 
     def test_noHost(self) -> None:
         self.assertRefused(["--hex"], "HOST")

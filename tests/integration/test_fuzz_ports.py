@@ -16,14 +16,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from soak import secure
 from soak.crowd import RESET
-from soak.fuzz import SEEDS
+from soak.fuzz import BEHAVING, SEEDS
 from soak.lab import Lab, Start, State, settled
 from soak.talk import Address, connected, echoed
-from tcplab.server.behaviours import BEHAVIOURS
 from tcplab.wire.framing import FRAMINGS
 from tests.certificates import localhostFile
 
-BEHAVING = [name for name in BEHAVIOURS if name != "echo"]
 FRAMED = [f"{kind},framing={name}" for kind in ("echo", "lab", "ack") for name in FRAMINGS]
 
 #: Enough for whatever is said at the end; chargen goes on until its peer finishes.

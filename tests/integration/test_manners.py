@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.protocols import Forward
 from tcplab.server.behaviours import BEHAVIOURS, Behaviour
 from tcplab.server.spec import parseSpec
 from tcplab.testing import checkBehaviour
 from tcplab.wire import texts
+from tests.protocols.calling import Echoing
 
 ANYTHING = b"one\ntwo\r\nthree \x00\xff"
 
@@ -24,7 +26,12 @@ EXPECTED: dict[str, bytes | Callable[[bytes], bool]] = {
     "daytime": lambda value: value.endswith(b"\r\n"),
     "time": lambda value: len(value) == 4,
     "whoami": lambda value: value.startswith(b"name=") and value.endswith(b"\n"),
+    "relay": b"ack one\nack two\nack three \x00\xff\n",
+    "forward": ANYTHING,
 }
+
+#: What some of them cannot do without.
+SPECS = {"relay": "relay,name=bob", "forward": "forward,to=tcp:localhost:7"}
 
 
 class MannersTests(SynchronousTestCase):
@@ -33,5 +40,7 @@ class MannersTests(SynchronousTestCase):
     def test_everyBehaviour(self) -> None:
         """Each answers to the last byte, ends, and leaves nothing behind."""
         self.assertEqual(sorted(EXPECTED), sorted(BEHAVIOURS))
+        self.patch(Forward, "endpoint", lambda forward: Echoing(forward.transport.reactor))
         for name, expect in EXPECTED.items():
-            checkBehaviour(self, Behaviour(parseSpec(name)).factory(), ANYTHING, expect)
+            spec = parseSpec(SPECS.get(name, name))
+            checkBehaviour(self, Behaviour(spec).factory(), ANYTHING, expect)

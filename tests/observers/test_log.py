@@ -157,6 +157,18 @@ class LineTests(SynchronousTestCase):
             " received=1 sent=1 seconds=900.000",
         )
 
+    def test_fault(self) -> None:
+        """Which one, and where; before there is a connection, of which listener."""
+        self.kept.observer.faultHit(TCP, "reset_peer at=1024")
+        self.kept.observer.faultHit(None, "refuse listener=echo")
+        self.assertEqual(
+            self.kept.lines[-2:],
+            [
+                "[Ack,1,127.0.0.1] fault reset_peer at=1024",
+                "[tcplab] fault refuse listener=echo",
+            ],
+        )
+
     def test_oneLineEndIsDropped(self) -> None:
         """One line end at the message's end is the terminal's doing; a second one is the peer's."""
         self.assertTrue(self.reported(b"hi\n").endswith(":hi"))
@@ -299,6 +311,14 @@ class StormTests(SynchronousTestCase):
             "[tcplab] in one second: 101 connections opened, 0 messages, 0 closed"
             " (received=0 sent=0); only the first 100 of a kind have lines above",
         )
+
+    def test_hits(self) -> None:
+        """Those of faults too."""
+        for at in range(150):
+            self.kept.observer.faultHit(TCP, f"corrupt at={at}")
+        self.clock.advance(1)
+        self.assertEqual(len(self.kept.events), 101)
+        self.assertIn("0 messages, 150 faults, 0 closed", self.kept.lines[-1])
 
     def test_kindsAreCountedApart(self) -> None:
         """A storm of one kind takes no lines from another; the summary counts them all."""

@@ -113,6 +113,18 @@ class TellingTests(SynchronousTestCase):
         """A group of none is told in vain."""
         tellAll(Observers())
 
+    def test_hits(self) -> None:
+        """Faults are told to those who want to hear of them."""
+        told: list[Any] = []
+
+        class Hears:
+            def faultHit(self, connection: Connection | None, text: str) -> None:
+                told.append((connection, text))
+
+        group = Observers(OnlyMessages(), Hears())
+        group.faultHit(None, "refuse listener=echo")
+        self.assertEqual(told, [(None, "refuse listener=echo")])
+
     def test_missingHooks(self) -> None:
         """An observer has the hooks it wants; any object is an observer."""
         some = OnlyMessages()

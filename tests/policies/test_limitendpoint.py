@@ -267,6 +267,7 @@ class PluginTests(SynchronousTestCase):
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, check=True, timeout=30, text=True
         )
-        own = [name for name in done.stdout.split() if name.startswith("tcplab")]
-        self.assertEqual(own, ["tcplab", "tcplab.policies", "tcplab.policies.limitendpoint"])
+        own = [name for name in done.stdout.split() if name.startswith("tcplab.")]
+        parsers = ["tcplab.policies.faultendpoint", "tcplab.policies.limitendpoint"]
+        self.assertEqual(own, ["tcplab.policies", *parsers])
         self.assertNotIn("twisted.internet.reactor", done.stdout)

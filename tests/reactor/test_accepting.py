@@ -94,6 +94,8 @@ class FakePort:
     def pauseProducing(self) -> None:
         self.reading = False
 
+    stopReading = pauseProducing
+
     def resumeProducing(self) -> None:
         if self.connected and not self.disconnecting:  # as in FileDescriptor
             self.reading = True
@@ -193,6 +195,13 @@ class BackOffTests(SynchronousTestCase):
             self.port.turn()
             self.assertEqual((self.port.factory.came, self.port.reading), (2, True))
             self.assertEqual(self.logged, [])
+
+    def test_shutDown(self) -> None:
+        """A socket that listens no more, by the hand of another process, is left alone."""
+        self.port.socket.always = errno.EINVAL
+        self.port.turn()
+        self.assertEqual((self.port.reading, self.port.socket.asked), (False, 1))
+        self.assertEqual((self.logged, self.port.reactor.getDelayedCalls()), ([], []))
 
     def test_tenGone(self) -> None:
         """Ten in a row are survived, without a busy loop; the next one is accepted."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 from typing import Any
 
 from OpenSSL import SSL
@@ -22,6 +24,7 @@ from tcplab.reactor.beneath import (
     secured,
     speaker,
     unsent,
+    wasReset,
 )
 from tcplab.reactor.tls import TLSFactory
 from tcplab.testing import connected
@@ -250,3 +253,32 @@ class SecuredTests(SynchronousTestCase):
         self.assertEqual(client.recv(100), b"goodbye")
         peer.clock.pump([1.0] * 10)
         self.assertFalse(peer.connected)
+
+
+class WasResetTests(SynchronousTestCase):
+    def test_aResetIsSeenWithoutReading(self) -> None:
+        class Owner:
+            def __init__(self, sock: socket.socket) -> None:
+                self.socket = sock
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            server, _ = listener.accept()
+        with server:
+            self.assertFalse(wasReset(Owner(server)))
+            client.sendall(b"unread")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            self.assertTrue(wasReset(Owner(server)))
+            self.assertTrue(wasReset(Owner(server)))
+            self.assertEqual(server.recv(100), b"unread")
+
+    def test_anEndIsNone(self) -> None:
+        first, second = socket.socketpair()
+        with first, second:
+            second.shutdown(socket.SHUT_WR)
+            first.shutdown(socket.SHUT_WR)
+            self.assertFalse(wasReset(ProtocolWrapper(Factory(), Protocol())))
+            wrapped = BottomTransport()
+            wrapped.socket = first  # type: ignore[attr-defined]
+            self.assertFalse(wasReset(wrapped))

@@ -21,7 +21,12 @@ class FakeListener:
         self.told: list[str] = []
         self.reasons: set[str] = set()
         self.guards: list[Any] = []
+        self.ports: list[Any] = []
         self.waiting: list[Deferred[None]] = []
+
+    @property
+    def empty(self) -> bool:
+        return not self.connections
 
     def watch(self, port: object) -> bool:
         return True

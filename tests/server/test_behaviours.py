@@ -16,6 +16,7 @@ from tcplab.server.settings import SettingsError
 from tcplab.server.spec import parseSpec
 
 _HERE = __name__
+_NEEDING = {"relay": "relay,name=bob", "forward": "forward,to=tcp:localhost:7"}
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 
@@ -85,7 +86,17 @@ class Refusing(SynchronousTestCase):
 class Names(Refusing):
     def test_each_name_is_a_class_of_tcplab(self) -> None:
         for name, kind in BEHAVIOURS.items():
-            self.assertIs(factory(name).protocol, getattr(protocols, kind))
+            made = factory(_NEEDING.get(name, name))
+            self.assertIs(made.protocol, getattr(protocols, kind))
+
+    def test_what_some_cannot_do_without_is_asked_for(self) -> None:
+        self.assertIn("add to=ENDPOINT, as in", self.refused("forward"))
+        self.assertIn("add name=NAME, as in", self.refused("relay"))
+
+    def test_endpoint_within_a_value(self) -> None:
+        made = factory(r"forward,to=unix:/run/a\\:b\,c\@d,proxyprotocol=v2")
+        self.assertEqual(made.settings, {"to": r"unix:/run/a\:b,c@d", "proxyprotocol": "v2"})
+        self.assertIn("did you mean tcp:bob:7?", self.refused("relay,name=ann,next=bob:7"))
 
     def test_unknown_name_is_refused_with_all_the_others(self) -> None:
         problem = self.refused("ecko")

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from tcplab.policies.descriptors import DescriptorsError
+from tcplab.policies.descriptors import RESERVE, DescriptorsError
 from tcplab.server import limits
 from tcplab.server.limits import Limits
 from tcplab.server.settings import BACKLOG, SettingsError, fromWords
@@ -15,6 +15,8 @@ from tests.server.logged import Logged
 
 class Policy:
     """Keeps what it is made with, and what it is told."""
+
+    most = 9
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -34,16 +36,17 @@ class WithPolicies(Logged):
         super().setUp()
         self.made: list[Policy] = []
         self.clock = Clock()
-        for name in ("Admission", "Deadlines"):
+        for name in ("Admission", "Deadlines", "ProxyProtocol"):
             self.patch(limits, name, self.make)
         self.wanted: list[int | None] = []
         self.patch(limits, "makeRoom", self.makeRoom)
 
-    def make(self, **settings: Any) -> Policy:
-        self.made.append(Policy(**settings))
+    def make(self, *words: Any, **settings: Any) -> Policy:
+        self.made.append(Policy(words=words, **settings) if words else Policy(**settings))
         return self.made[-1]
 
-    def makeRoom(self, connections: int | None) -> int:
+    def makeRoom(self, connections: int | None, reserve: int = RESERVE) -> int:
+        self.reserve = reserve
         self.wanted.append(connections)
         return connections or 1000
 
@@ -71,8 +74,17 @@ class Beginning(WithPolicies):
         self.assertEqual(self.wanted, [None])
         self.assertEqual(self.made[0].settings["maxConnections"], 1000)
 
+    def test_workers_share_the_connections_but_not_to_the_last_one(self) -> None:
+        self.begun(maxConnections="7", workers="2")
+        self.assertEqual(self.wanted, [4, None])
+        self.assertEqual(self.made[0].settings["maxConnections"], 7)
+
+    def test_one_worker_is_like_none(self) -> None:
+        self.begun(maxConnections="7", workers="1")
+        self.assertEqual(self.wanted, [7])
+
     def test_too_few_descriptors_are_told_under_the_option(self) -> None:
-        def makeRoom(connections: object) -> int:
+        def makeRoom(connections: object, reserve: int) -> int:
             raise DescriptorsError("too few")
 
         self.patch(limits, "makeRoom", makeRoom)
@@ -83,6 +95,16 @@ class Beginning(WithPolicies):
             raised = self.assertRaises(SettingsError, self.begun, **words)
             self.assertEqual(str(raised), problem)
         self.assertEqual(self.made, [])
+
+    def test_proxies_are_believed_and_have_descriptors_for_those_who_wait(self) -> None:
+        begun = self.begun(proxyProtocol="v2", proxyFrom=["10.0.0.1"], handshakeTimeout="7")
+        proxies, *others = self.made
+        self.assertEqual(proxies.settings["words"], ("v2", ("10.0.0.1",)))
+        self.assertEqual(proxies.settings["deadline"], 7.0)
+        self.assertEqual(proxies.watched, ["one", "two"])
+        self.assertEqual((len(others), self.reserve), (2, RESERVE + Policy.most))
+        begun.end()
+        self.assertTrue(proxies.stopped)
 
     def test_all_listeners_are_watched_together(self) -> None:
         self.begun()
@@ -117,6 +139,10 @@ class Saying(WithPolicies):
             "limits: max-connections=9 max-per-peer=none idle-timeout=none handshake-timeout=5"
             f" write-timeout=0.5 drain-timeout=none backlog={BACKLOG}",
         )
+
+    def test_limit_of_workers_is_a_total(self) -> None:
+        self.assertIn("max-connections=3000 ", self.said("65535\n", workers="3"))
+        self.assertIn("max-connections=9 ", self.said("1\n", workers="3", maxConnections="9"))
 
     def test_what_the_kernel_allows_is_told_if_it_is_less(self) -> None:
         self.assertTrue(self.said("4096\n").endswith(" backlog=4096 (net.core.somaxconn)"))

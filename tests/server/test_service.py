@@ -88,6 +88,21 @@ class Starting(Logged, SynchronousTestCase):
         self.successResultOf(lab(self.reactor, "echo@tcp:1", "lab@tcp:2").listen())
         self.assertEqual(self.ports(), [1, 2])
 
+    def test_endpoints_may_have_another_reactor(self) -> None:
+        another = MemoryReactorClock()
+        settings = fromWords(serve=["echo@tcp:1"])
+        service = LabService(settings, self.reactor, Observers(), listening=another)
+        self.successResultOf(service.listen())
+        self.assertEqual((self.ports(), len(another.tcpServers)), ([], 1))
+        self.successResultOf(service.whenServing())
+
+    def test_quiet(self) -> None:
+        for quiet in (True, False):
+            settings = fromWords(serve=["echo@tcp:1"])
+            service = LabService(settings, self.reactor, Observers(), quiet=quiet)
+            self.successResultOf(service.listen())
+            self.assertEqual(self.lines() == [], quiet)
+
     def test_to_listen_again_is_the_same_as_once(self) -> None:
         service = lab(self.reactor, "echo@tcp:1")
         for _ in range(3):
@@ -148,6 +163,9 @@ class FakeLimits:
 
     def begin(self, listeners: Iterable[object]) -> None:
         self.told.append("begin")
+
+    def bound(self, ports: Any) -> None:
+        self.ports = list(ports)
 
     def announce(self) -> None:
         self.told.append("announce")

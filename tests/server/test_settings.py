@@ -100,6 +100,34 @@ class FromWords(SynchronousTestCase):
         )
         self.assertEqual(fromWords(maxPerPeer="2", maxConnections="2").maxPerPeer, 2)
 
+    def test_proxies(self) -> None:
+        settings = fromWords(proxyProtocol="v2", proxyFrom=["10.0.0.0/8", "::1", "unix"])
+        self.assertEqual(settings.proxyProtocol, "v2")
+        self.assertEqual(settings.proxyFrom, ("10.0.0.0/8", "::1", "unix"))
+
+    def test_proxies_that_make_no_sense_are_refused(self) -> None:
+        for version, proxies, because in (
+            ("v3", ["10.0.0.1"], "--proxy-protocol v3: give v1, v2, any"),
+            ("any", [], "--proxy-protocol any believes nobody: "),
+            (None, ["10.0.0.1"], "--proxy-from 10.0.0.1 changes nothing without"),
+            ("any", ["10.0.0.1/8"], "--proxy-from 10.0.0.1/8 has host bits set"),
+            ("any", ["lab"], "--proxy-from 'lab' does not appear to be"),
+        ):
+            problem = self.refused(proxyProtocol=version, proxyFrom=proxies)
+            self.assertIn(because, problem)
+
+    def test_workers(self) -> None:
+        self.assertEqual(fromWords(workers="3").workers, 3)
+        self.assertEqual(fromWords(workers="1", maxPerPeer="2").maxPerPeer, 2)
+        for words, problem in (
+            ({"workers": "0"}, "--workers 0: give a whole number above 0"),
+            ({"workers": "none"}, "--workers none"),
+            ({"workers": "257"}, "--workers 257: give 256 at most"),
+            ({"workers": "2", "maxPerPeer": "3"}, "leave it out, or --workers 2"),
+        ):
+            raised = self.assertRaises(SettingsError, fromWords, **words)  # type: ignore[arg-type]
+            self.assertIn(problem, str(raised))
+
     def test_port_file_becomes_absolute(self) -> None:
         self.assertEqual(fromWords(portFile="p").portFile, os.path.join(os.getcwd(), "p"))
         self.assertIn("empty", self.refused(portFile=""))

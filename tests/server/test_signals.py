@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.error import ReactorNotRunning
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.server import signals as module
 from tcplab.server.signals import StopSignals
 from tests.server.logged import Logged
 
@@ -64,6 +65,58 @@ class Installing(SynchronousTestCase):
         [call] = self.reactor.calls
         call()
         self.assertFalse(self.reactor.running)
+
+
+class Restarting(Logged):
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.reactor = FakeReactor()
+        self.restarted: list[str] = []
+
+    def install(self, terminal: bool = False, restart: bool = True) -> StopSignals:
+        self.terminal = terminal
+        self.patch(module, "_onTerminal", lambda: self.terminal)
+        again = (lambda: self.restarted.append("restarted")) if restart else None
+        signals = StopSignals(self.reactor, lambda: None, again)
+        signals.install()
+        return signals
+
+    def hangUp(self, **settings: bool) -> None:
+        self.install(**settings)
+        signal.raise_signal(signal.SIGHUP)
+        [call] = self.reactor.calls
+        self.assertEqual(self.restarted, [])
+        call()
+
+    def test_SIGHUP_restarts(self) -> None:
+        for terminal in (False, True):
+            self.reactor.calls.clear()
+            self.restarted.clear()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            self.hangUp(terminal=terminal)
+            self.assertEqual(self.restarted, ["restarted"])
+        self.assertTrue(self.reactor.running)
+
+    def test_it_means_the_end_when_the_terminal_is_gone(self) -> None:
+        signals = self.install(terminal=True)
+        self.terminal = False
+        signals.stop("SIGHUP")
+        self.assertEqual(self.restarted, [])
+        self.assertFalse(self.reactor.running)
+
+    def test_it_is_left_alone_where_nothing_restarts(self) -> None:
+        self.install(restart=False)
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_DFL)
+
+    def test_it_stays_ignored(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.install()
+        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+
+    def test_terminal(self) -> None:
+        self.assertIn(module._onTerminal(), (False, True))
 
 
 class Stopping(Logged):

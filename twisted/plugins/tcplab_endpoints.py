@@ -1,3 +1,5 @@
+from tcplab.policies.faultendpoint import FaultParser
 from tcplab.policies.limitendpoint import LimitParser
 
+fault = FaultParser()
 limit = LimitParser()

@@ -1,0 +1,132 @@
+"""The door of a listening port: shut, so that who connects is refused, or left unanswered."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import struct
+from contextlib import suppress
+from typing import Any
+
+# From <asm-generic/socket.h>; a classic BPF program of one instruction, "take 0 bytes of it".
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27
+_DROP = struct.pack("HBBI", 6, 0, 0, 0)
+
+# A port accepts 64 at once: so many times before its door is shut.
+_BATCHES = 16
+
+# Who asks to connect to a Unix socket waits while its backlog is full; ``listen(0)`` holds one.
+_MOST_FILLERS = 8
+
+
+class Door:
+    """
+    The door of one port.
+
+    Whoever connected before it is shut is accepted. The port keeps its address, also one that the
+    system chose, and nobody else can take it.
+
+    :param port: one of Twisted's own ports.
+    """
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self._state = "open"
+        self._fillers: list[socket.socket] = []
+
+    def set(self, state: str) -> None:
+        """Put it into a state: ``open``, ``refuse`` or ``hang``. The port must not be accepting."""
+        if state == self._state or not self._port.connected:
+            return
+        if state != "open":
+            self._acceptTheRest()
+        self._move("open")
+        self._move(state)
+
+    def _move(self, state: str) -> None:
+        family = "Unix" if self._port.addressFamily == socket.AF_UNIX else "TCP"
+        if self._state != state:
+            undo, self._state = self._state, state
+            name = f"_{state}{family}" if state != "open" else f"_un{undo}{family}"
+            getattr(self, name)()
+
+    def _acceptTheRest(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._port.fileno(), select.POLLIN)
+        for _ in range(_BATCHES):
+            if self._state != "open" or not waiting.poll(0):
+                return
+            self._port.doRead()
+
+    # TCP
+
+    def _refuseTCP(self) -> None:
+        sock = self._port.socket
+        address = sock.getsockname()
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # unless another process has, whose socket it is too
+        with suppress(OSError):
+            # A port that the system chose is free again: take it. Else it is ours still.
+            sock.bind(address)
+        # With the option set others with theirs could bind it too, as nobody listens.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+    def _unrefuseTCP(self) -> None:
+        sock = self._port.socket
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.listen(self._backlog)
+
+    def _hangTCP(self) -> None:
+        program = ctypes.create_string_buffer(_DROP)
+        argument = struct.pack("HL", 1, ctypes.addressof(program))
+        self._port.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, argument)
+
+    def _unhangTCP(self) -> None:
+        with suppress(OSError):
+            self._port.socket.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+
+    @property
+    def _backlog(self) -> int:
+        return int(getattr(self._port, "backlog", 0) or socket.SOMAXCONN)
+
+    # Unix sockets
+
+    def _refuseUnix(self) -> None:
+        # One that was shut down cannot listen again: put another one in its place.
+        sock = self._port.socket
+        path = os.fsencode(sock.getsockname())
+        with socket.socket(socket.AF_UNIX) as new:
+            new.setblocking(False)
+            os.dup2(new.fileno(), sock.fileno(), inheritable=False)
+        if path.startswith(b"\0"):
+            sock.bind(path)
+            return
+        mode = os.stat(path).st_mode
+        os.unlink(path)
+        sock.bind(path)
+        os.chmod(path, mode & 0o7777)
+
+    def _unrefuseUnix(self) -> None:
+        self._port.socket.listen(self._backlog)
+
+    def _hangUnix(self) -> None:
+        self._port.socket.listen(0)
+        for _ in range(_MOST_FILLERS):
+            filler = socket.socket(socket.AF_UNIX)
+            filler.setblocking(False)
+            try:
+                filler.connect(self._port.socket.getsockname())
+            except BlockingIOError:
+                filler.close()
+                return
+            self._fillers.append(filler)
+
+    def _unhangUnix(self) -> None:
+        fillers, self._fillers = self._fillers, []
+        for filler in fillers:
+            filler.close()
+            with suppress(OSError):
+                self._port.socket.accept()[0].close()
+        self._port.socket.listen(self._backlog)

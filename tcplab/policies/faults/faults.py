@@ -1,0 +1,200 @@
+"""The faults of a service: added and removed while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+from tcplab.policies.faults.doorkeeper import Doorkeeper
+from tcplab.policies.faults.doors import DoorFault
+from tcplab.policies.faults.filter import Filter
+from tcplab.policies.faults.link import Link
+from tcplab.policies.faults.spec import FaultError, FaultSpec, parseFault
+from tcplab.policies.faults.standing import Register, Standing
+from tcplab.reactor.beneath import lowest
+from tcplab.reactor.mannered import filterOf
+from tcplab.reactor.port import Listener
+
+
+class Faults:
+    """
+    Break the connections of some listeners on purpose.
+
+    A fault works from the moment it is added, on live connections too, unless it counts them; it
+    ends when it is removed, and what it holds goes on. Where none applies nothing stands in the way
+    of a byte.
+
+    :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
+    :param clock: keeps the time; ``None`` means the global reactor.
+    :param client: they are worn by whoever connects: what we read goes downstream then.
+    """
+
+    def __init__(self, *, seed: int | None = None, clock: Any = None, client: bool = False) -> None:
+        if clock is None:
+            from twisted.internet import reactor as clock
+        self._clock = clock
+        self._reading = "downstream" if client else "upstream"
+        self._register = Register(seed)
+        self._listeners: list[Listener] = []
+        self._filters: dict[Any, Filter] = {}
+        self._doorkeeper = Doorkeeper(clock)
+
+    # Which faults stand
+
+    def add(self, fault: str | FaultSpec) -> str:
+        """
+        Add a fault.
+
+        :param fault: as text, ``KIND[,key=value…][@LISTENER]``, or as a value.
+        :return: its name, to remove it.
+        :raises FaultError: it makes no sense; the text is one line.
+        """
+        spec = parseFault(fault) if isinstance(fault, str) else fault
+        self._check(spec)
+        name = self._register.add(spec)
+        if isinstance(spec.fault, DoorFault):
+            self._doorkeeper.add(name, spec)
+        else:
+            self._hitLive(name, spec)
+        return name
+
+    def remove(self, name: str) -> None:
+        """
+        Remove a fault; what it holds goes on at once, in order.
+
+        :raises FaultError: there is none of this name.
+        """
+        self._register.remove(name)
+        self._doorkeeper.remove(name)
+        self._heal(name)
+
+    def clear(self) -> None:
+        """Remove all."""
+        for name, _ in self._register:
+            self.remove(name)
+
+    def list(self) -> tuple[Standing, ...]:
+        """Return those that stand, in the order in which they were added."""
+        return tuple(self._register)
+
+    def _check(self, spec: FaultSpec) -> None:
+        names = [listener.name for listener in self._listeners]
+        if spec.listener is not None and names and spec.listener not in names:
+            raise FaultError(
+                f"fault {spec.text!r}: there is no listener {spec.listener!r};"
+                f" there are {', '.join(names)}"
+            )
+
+    # Whom they hit
+
+    def watch(self, listener: Listener) -> None:
+        """Break the connections of this listener too, and its doors."""
+        self._listeners.append(listener)
+        listener.guard(self)
+        self._doorkeeper.watch(listener)
+
+    def stop(self) -> None:
+        """Watch nobody any more: live connections are well from here on. The faults stay."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.guards.remove(self)
+            self._doorkeeper.forget(listener)
+        for name, _ in self._register:
+            self._heal(name)
+
+    def portWatched(self, listener: Listener) -> None:
+        """A listener has one port more."""
+        self._doorkeeper.update(listener)
+
+    def connectionAccepted(self, transport: Any) -> None:
+        """Count a new connection, and put the faults that hit it in its way."""
+        filter = self.connect(transport, *transport.connection[:2])
+        if filter is not None:
+            self._filters[transport] = filter
+
+    def connectionOpened(self, transport: Any) -> None:
+        """Let its faults begin."""
+        filter = self._filters.get(transport)
+        if filter is not None:
+            filter.start()
+
+    def connectionGone(self, transport: Any) -> None:
+        """Forget it."""
+        self._filters.pop(transport, None)
+
+    def connect(self, transport: Any, listener: str, number: int) -> Filter | None:
+        """
+        Put faults in the way of a connection that is about to be made.
+
+        :param transport: whose ``protocol`` is known.
+        :return: the filter, which is to be started, if there is any fault for it.
+        """
+        names = self._register.arriving(listener, number)
+        return self._put(names, transport, listener, number, True) if names else None
+
+    def _hitLive(self, name: str, spec: FaultSpec) -> None:
+        watched = [each for each in self._listeners if spec.listener in (None, each.name)]
+        live = [transport for listener in watched for transport in listener.connections]
+        reading = _readers(live)
+        for transport in live:
+            listener, number = transport.connection[:2]
+            if self._register.hits(name, None, listener, number):
+                filter = self._put([name], transport, listener, number, transport in reading)
+                self._filters[transport] = filter
+                if transport.opened:
+                    filter.start()
+
+    def _put(
+        self, names: Sequence[str], transport: Any, listener: str, number: int, reading: bool
+    ) -> Filter:
+        speaking = _speaking(transport)
+        filter: Filter | None = filterOf(speaking)  # others may have put theirs there
+        if filter is None:
+            filter = Filter(speaking, self._clock, _tellerOf(transport), reading)
+        for name in names:
+            spec = self._register[name]
+            for direction in spec.directions(self._reading):
+                dice = self._register.dice(name, listener, number, direction)
+                link = Link(name, spec, direction, dice, filter, self)
+                filter.add(link, direction == self._reading)
+        return filter
+
+    def _heal(self, name: str) -> None:
+        for transport, filter in list(self._filters.items()):
+            filter.remove(name, self)
+            if filter.over:
+                self._filters.pop(transport, None)
+
+
+def _speaking(transport: Any) -> Any:
+    """Return what the protocol speaks through: the transport, or TLS upon it."""
+    above = getattr(transport, "protocol", None)
+    while isinstance(above, TLSMemoryBIOProtocol):
+        transport, above = above, above.wrappedProtocol
+    return transport
+
+
+def _readers(live: Sequence[Any]) -> set[Any]:
+    """Return the transports that read now; all at once, as to ask for each would cost more."""
+    reactors = {transport.reactor for transport in live}
+    if not all(hasattr(reactor, "getReaders") for reactor in reactors):
+        return set(live)
+    found = [each for reactor in reactors for each in reactor.getReaders()]
+    return {each for each in found if isinstance(each, Connection)}
+
+
+def _tellerOf(transport: Any) -> Any:
+    """Make what tells the observers of a connection about hits."""
+    bottom = lowest(transport)
+
+    def hear(link: Link, at: int) -> None:
+        where = "" if link.direction == "downstream" else f" direction={link.direction}"
+        tell = getattr(getattr(bottom, "listener", None), "observers", None)
+        hook = getattr(tell, "faultHit", None)
+        if hook is not None:
+            hook(bottom.connection, f"{link.name} at={at}{where}")
+
+    return hear

@@ -1,0 +1,220 @@
+"""The filter: what stands between a transport and its protocol while faults apply to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tcplab.policies.faults.astransport import AsTransport
+from tcplab.policies.faults.chain import Chain
+from tcplab.policies.faults.covering import Beneath
+from tcplab.policies.faults.cut import Cut
+from tcplab.policies.faults.link import Link
+from tcplab.policies.faults.outlets import ToProtocol, ToTransport
+from tcplab.policies.faults.place import Place
+from tcplab.policies.faults.source import Source
+from tcplab.policies.faults.stage import End
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
+class Filter(AsTransport, Protocol):
+    """
+    Pass what comes and what goes through two chains of faults.
+
+    It takes the place of ``transport.protocol``, and covers on the instance what a protocol does to
+    its transport, so that neither knows. When no fault is left it takes itself out again. An abort
+    overtakes everything, and so does the loss of the connection.
+
+    :param transport: whom the protocol speaks through; with TLS that is TLS, and faults act above.
+    :param clock: keeps the time.
+    :param hear: is told of each hit: the link, and the byte of its direction.
+    :param reading: the transport reads now; the protocol has not paused it.
+    :ivar wrappedProtocol: the protocol.
+    :ivar incoming: what the peer says.
+    :ivar outgoing: what our side says.
+    :ivar source: the producer of that.
+    :ivar cut: the end that a fault makes.
+    :ivar paused: the protocol wants nothing now.
+    :ivar closing: it has asked for the end.
+    :ivar peerFinished: the peer has finished; the protocol may not have been told yet.
+    :ivar over: the connection is lost, or we are not in it any more.
+    """
+
+    transport: Any
+    wrappedProtocol: Any
+
+    def __init__(
+        self, transport: Any, clock: Any, hear: Callable[[Link, int], object], reading: bool = True
+    ) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.beneath: Any = Beneath(transport)
+        self.source = Source(transport, self.beneath, clock)
+        self.cut = Cut(transport, self.beneath, clock, self.source.detach)
+        self.toProtocol = ToProtocol(self)
+        self.toTransport = ToTransport(self)
+        self.incoming = Chain(self.toProtocol)
+        self.outgoing = Chain(self.toTransport)
+        self.closing = self.peerFinished = self.over = False
+        self.paused = not reading
+        self._hear = hear
+        self._reading = reading
+        self._started = False
+        self._early: list[bytes | End] = []
+        self.source.takeOver()
+        self._place = Place(transport, self)
+        self.beneath.cover(self)
+
+    # In and out
+
+    def keepPlace(self) -> None:
+        """Stay between the two."""
+        if not self.over:
+            self._place.keep()
+
+    def _leaveIfDone(self) -> None:
+        busy = self.incoming or self.outgoing or self.toProtocol.waiting or not self._started
+        if busy or self.over or self.cut.begun or self.toTransport.cutOff:
+            return
+        self.keepPlace()
+        self._take()
+        self.source.giveBack()
+        if self.closing and not self.toTransport.ended:
+            self.beneath.loseConnection()  # when the producer has finished
+
+    def _take(self) -> None:
+        self.over = True
+        self.beneath.uncover()
+        self._place.leave()
+
+    # Faults come and go
+
+    def start(self) -> None:
+        """Begin: the peer is here, its handshake is through."""
+        if not self._started:
+            self._started = True
+            self.incoming.start()
+            self.outgoing.start()
+            early, self._early = self._early, []
+            for what in early:
+                self.out(what)
+            self.changed()
+
+    def add(self, link: Link, isIncoming: bool) -> None:
+        """Add a link to what comes in, or to what goes out."""
+        (self.incoming if isIncoming else self.outgoing).add(link, self._started)
+        self.changed()
+
+    def remove(self, name: str, owner: object = None) -> None:
+        """Remove a fault's links; what they hold passes at once."""
+        self.incoming.remove(name, owner)
+        self.outgoing.remove(name, owner)
+        self.changed()
+
+    def hit(self, link: Link, at: int) -> None:
+        """Tell that a fault acts."""
+        self._hear(link, at)
+
+    @property
+    def held(self) -> int:
+        """Bytes of ours that wait here; none of those that a fault has taken."""
+        return 0 if self.cut.begun else self.outgoing.held
+
+    def changed(self, asked: bool = False) -> None:
+        """
+        Pause or resume both sources, as much or little waits.
+
+        :param asked: the protocol wants more: reading may have been stopped beneath us, too.
+        """
+        if self.over:
+            return
+        full = self.outgoing.full
+        # Who writes while he may would never stop if all of it went nowhere.
+        self.source.hold(full or self.outgoing.swallows or self.cut.begun)
+        self._readOrNot(full and self.source.producer is None, asked)
+        self._leaveIfDone()
+
+    def _readOrNot(self, answers: bool, asked: bool) -> None:
+        # What is said without flow control is an answer: to read less makes fewer of them.
+        wanted = not (self.paused or self.incoming.full or answers)
+        if self.closing:
+            wanted = not self.paused  # it is dropped; and TLS has to hear the peer's own end
+        if self.cut.begun:
+            wanted = True  # what comes is dropped: unread it would turn a FIN into a reset
+        elif self.closing and self.toTransport.ended:
+            return
+        if (wanted != self._reading or (wanted and asked)) and not self.peerFinished:
+            self._reading = wanted
+            if wanted:
+                self.beneath.resumeProducing()
+            else:
+                self.beneath.pauseProducing()
+
+    def out(self, what: bytes | End) -> None:
+        """Let bytes or an end of ours pass, once the handshake is through."""
+        if not self._started:
+            self._early.append(what)
+        elif isinstance(what, bytes):
+            self.outgoing.take(what)
+        else:
+            self.outgoing.end(what)
+
+    # From the transport
+
+    def makeConnection(self, transport: Any) -> None:
+        """TLS connects its protocol."""
+        self.connected = 1
+        self.wrappedProtocol.makeConnection(transport)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is through."""
+        self.start()
+        if IHandshakeListener.providedBy(self.wrappedProtocol):
+            self.wrappedProtocol.handshakeCompleted()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the peer says."""
+        if not (self.cut.begun or self.closing):
+            self.incoming.take(data)
+            self.changed()
+
+    def readConnectionLost(self) -> None:
+        """Take the peer's end."""
+        self.peerFinished = True
+        if self.cut.begun:
+            self.cut.peerFinished()
+        else:
+            self.incoming.end(End.FINISH)
+            self.changed()
+
+    def writeConnectionLost(self) -> None:
+        """Our FIN has been sent."""
+        halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
+        if halves is not None and not self.cut.begun:
+            halves.writeConnectionLost()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over: what waits is dropped, as a reset takes what is on its way."""
+        self.keepPlace()
+        self._take()
+        self.incoming.lose()
+        self.outgoing.lose()
+        self.cut.stop()
+        self.source.stopProducing()
+        self.wrappedProtocol.connectionLost(reason)
+
+    def fromThere(self, how: End) -> None:
+        """A fault on what comes ends both directions: behind the answers given so far."""
+        if how is End.RESET:
+            self.cut.reset()
+        else:
+            self.outgoing.end(how)
+
+    def logPrefix(self) -> str:
+        """Log under the protocol's name."""
+        return str(self.wrappedProtocol.logPrefix())

@@ -1,0 +1,130 @@
+"""Where bytes leave the faults: to the protocol, or to the transport."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from tcplab.policies.faults.stage import End
+from tcplab.reactor.beneath import because, halfCloses, lowest
+
+if TYPE_CHECKING:
+    from tcplab.policies.faults.filter import Filter
+
+log = Logger()
+
+
+class ToTransport:
+    """
+    What our side says, on its way out.
+
+    :ivar ended: our FIN has been asked for.
+    :ivar cutOff: a fault has, not the protocol.
+    """
+
+    def __init__(self, filter: Filter) -> None:
+        self._filter = filter
+        self.ended = self.cutOff = False
+
+    def take(self, data: bytes) -> None:
+        """Send bytes."""
+        if not (self.ended or self._filter.cut.begun):
+            self._filter.beneath.write(data)
+
+    def end(self, how: End) -> None:
+        """Send an end."""
+        filter = self._filter
+        if filter.cut.begun and how is not End.RESET:
+            return
+        if how is End.RESET:
+            filter.cut.reset()
+        elif how is End.CLOSE:
+            filter.cut.fin(filter.peerFinished)
+        else:
+            self._finish(how)
+
+    def _finish(self, how: End) -> None:
+        filter = self._filter
+        ended, self.ended = self.ended, True
+        if how is End.HALF:
+            self.cutOff = True
+            because(filter.transport, "fault")
+            filter.source.detach()
+        if filter.closing or not halfCloses(filter.transport):
+            filter.beneath.loseConnection()
+        elif not ended:
+            filter.beneath.loseWriteConnection()
+
+
+class ToProtocol:
+    """What the peer says, on its way in; it waits while the protocol has paused it."""
+
+    def __init__(self, filter: Filter) -> None:
+        self._filter = filter
+        self._queue: deque[bytes | End] = deque()
+        self._delivering = self._ended = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something has not been delivered yet."""
+        return bool(self._queue or self._delivering)
+
+    def take(self, data: bytes) -> None:
+        """Deliver bytes."""
+        self._queue.append(data)
+        self.deliver()
+
+    def end(self, how: End) -> None:
+        """Deliver an end; one that a fault makes of both directions waits for nobody."""
+        self._queue.append(how)
+        self.deliver(how in (End.CLOSE, End.RESET))
+
+    def deliver(self, now: bool = False) -> None:
+        """Deliver what has come, unless the protocol is busy or wants nothing now."""
+        filter = self._filter
+        if self._delivering:
+            return
+        self._delivering = True
+        filter.keepPlace()
+        try:
+            while self._queue and not (filter.cut.begun or filter.over):
+                if filter.paused and not now:
+                    break
+                self._one(self._queue.popleft())
+                filter.keepPlace()
+        except Exception:
+            # As the reactor does when a protocol fails: here it may be a timer's turn.
+            log.failure("{protocol} failed", protocol=filter.wrappedProtocol)
+            lowest(filter.transport).connectionLost(Failure())
+        finally:
+            self._delivering = False
+
+    def _one(self, what: bytes | End) -> None:
+        if what is End.RESET or what is End.CLOSE:
+            self._filter.fromThere(what)
+        elif self._ended or self._filter.closing:
+            pass
+        elif isinstance(what, bytes):
+            self._filter.wrappedProtocol.dataReceived(what)
+        else:
+            self._finished(what)
+
+    def _finished(self, how: End) -> None:
+        self._ended = True
+        filter = self._filter
+        if how is End.HALF:
+            because(filter.transport, "fault")
+        halves = IHalfCloseableProtocol(filter.wrappedProtocol, None)
+        if halves is not None:
+            halves.readConnectionLost()
+        elif isinstance(filter.transport, Connection):
+            # As Twisted does for a protocol that knows no halves.
+            filter.transport.connectionLost(Failure(CONNECTION_DONE))
+        else:
+            filter.beneath.loseConnection()

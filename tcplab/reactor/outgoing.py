@@ -1,0 +1,177 @@
+"""Connections that we make: where to, TLS with half-close, and why there is none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from functools import lru_cache
+from typing import Any
+
+from OpenSSL.SSL import Error as TLSError
+from twisted.internet import error
+from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IReactorPluggableNameResolver,
+    IStreamClientEndpoint,
+)
+from twisted.protocols.tls import BufferingTLSTransport
+from zope.interface import alsoProvides, implementer
+
+from tcplab.reactor.beneath import standAlone
+from tcplab.reactor.tls import HalfClosingTLS
+
+#: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
+#: is sent again after 1 and 3 seconds.
+CONNECT_TIMEOUT = 5.0
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+# What is said of a connection that there is not, or not any more; the first that fits.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (error.ConnectionRefusedError, "refused"),
+    (error.TimeoutError, "timed out"),
+    (error.TCPTimedOutError, "timed out"),
+    (error.ConnectingCancelledError, "timed out"),
+    (error.DNSLookupError, "has no address"),
+    (error.UnknownHostError, "has no address"),
+    (error.ConnectionDone, "closed"),
+    (error.ConnectionAborted, "aborted"),
+    (error.ConnectionLost, "reset"),
+    (TLSError, "failed the TLS handshake"),
+)
+
+_ERRNOS = {
+    errno.ENOENT: "is not there",
+    errno.ECONNRESET: "reset",
+    errno.EADDRNOTAVAIL: "cannot be called: all our own ports are in use",
+    errno.EMFILE: "cannot be called: no file descriptors are left",
+}
+
+
+# Where to
+
+
+@lru_cache(64)
+def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
+    """
+    Read the string of a client endpoint.
+
+    To look for the parser among all plugins takes longer than to connect: it is done once.
+
+    :param reactor: ``None`` if it is only to be seen whether it can be read.
+    :raises ValueError: it cannot; the text is one line.
+    """
+    kind, _, rest = where.partition(":")
+    if not rest or not re.fullmatch(r"\w+", kind):
+        raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
+    try:
+        return clientFromString(_Nobody() if reactor is None else reactor, where)  # type: ignore[no-any-return]
+    except Exception as problem:  # of any parser
+        if "Unknown endpoint type" in str(problem):
+            advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
+            raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
+        said = re.sub(r"^[\w.]+\(\) ", "", " ".join(str(problem).split()))
+        raise ValueError(f"{where!r} is no endpoint: {said}") from None
+
+
+@implementer(IReactorPluggableNameResolver)
+class _Nobody:
+    """Stands for a reactor while an endpoint is made that will never be used."""
+
+    nameResolver: Any = None
+
+    def installNameResolver(self, resolver: Any) -> Any:
+        """Do as if."""
+        return resolver
+
+
+def leadsTo(where: str, host: Any) -> bool:
+    """
+    Tell whether an endpoint string leads to a listening address of this machine.
+
+    What cannot be told is taken for no: a name that means something else later, another's address
+    that is sent back here.
+
+    :param where: the string of a client endpoint.
+    :param host: the address of a port that listens.
+    """
+    kind, *parts = (re.sub(r"\\(.)", r"\1", each) for each in re.split(r"(?<!\\):", where))
+    named = dict(part.split("=", 1) for part in parts if re.match(r"\w+=", part))
+    unnamed = [part for part in parts if not re.match(r"\w+=", part)]
+    if isinstance(host, UNIXAddress):
+        path = named.get("path") or "".join(unnamed[:1])
+        return kind == "unix" and _path(path) == _path(os.fsdecode(host.name or b""))
+    name = named.get("host") or "".join(unnamed[:1])
+    port = named.get("port") or "".join(unnamed[0 if "host" in named else 1 :][:1])
+    if kind == "unix" or port != str(getattr(host, "port", None)):
+        return False
+    return any(_reaches(address, str(host.host)) for address in _addresses(name, int(port)))
+
+
+def _path(path: str) -> str:
+    return os.path.realpath(path) if path else ""
+
+
+def _addresses(name: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]).removeprefix("::ffff:") for *_, address in found]
+
+
+def _reaches(address: str, host: str) -> bool:
+    if host not in _WILDCARDS:
+        return address == host or address in _WILDCARDS
+    return (":" not in address or host == "::") and _isOurs(address)
+
+
+def _isOurs(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+# With what
+
+
+def letHalfClose(transport: Any, protocol: Any) -> None:
+    """
+    Give Twisted's own TLS, between a client endpoint and its protocol, a half-close.
+
+    To be called by the protocol's ``makeConnection``, before the handshake begins; any other
+    transport is left as it is.
+    """
+    if type(transport) is not BufferingTLSTransport:
+        return
+    tls: Any = transport
+    tls.__class__ = HalfClosingTLS
+    alsoProvides(tls, IHalfCloseableProtocol)
+    # The endpoint's own wrapper is beneath the TLS of tls:, and above that of ssl:.
+    standAlone(tls.transport, tls)
+    if getattr(tls.wrappedProtocol, "_wrappedProtocol", None) is protocol:
+        tls.wrappedProtocol = protocol
+
+
+# Why not
+
+
+def whyNot(problem: BaseException | None) -> str:
+    """Say in a few words why a connection could not be made, or was lost."""
+    number: Any = getattr(problem, "osError", None)
+    if number in _ERRNOS:
+        return _ERRNOS[number]
+    for kind, words in _WORDS:
+        if isinstance(problem, kind):
+            return words
+    if isinstance(number, int):
+        return f"cannot be reached: {os.strerror(number)}"
+    return " ".join(f"failed: {problem}".split())

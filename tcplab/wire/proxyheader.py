@@ -1,0 +1,240 @@
+"""
+What a proxy says of a connection before its first byte, as a value, and how that is written.
+
+The specification is HAProxy's ``doc/proxy-protocol.txt``; `tcplab.wire.proxyprotocol` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal, NamedTuple
+
+from tcplab.wire.proxytlvs import (
+    ALPN,
+    AUTHORITY,
+    CRC32C,
+    NETNS,
+    SSL,
+    TLV,
+    UNIQUE_ID,
+    ProxyError,
+    Secured,
+    crc32c,
+    textOf,
+    writeTLVs,
+)
+
+__all__ = ["FAMILIES", "LONGEST", "SIGNATURE", "Inet", "ProxyHeader", "unixPath", "writeHeader"]
+
+#: What version 2 begins with.
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+#: Bytes of a whole header of version 2, at most; the specification has no number of its own. It has
+#: about 1,000 with the longest addresses, a unique ID, and the names of a host and a certificate.
+#: nginx takes as many.
+LONGEST = 4096
+
+#: The byte of version 2 for the family and the transport, and the bytes of both addresses.
+FAMILIES = {
+    "TCP4": (0x11, 12),
+    "UDP4": (0x12, 12),
+    "TCP6": (0x21, 36),
+    "UDP6": (0x22, 36),
+    "UNIX": (0x31, 216),
+    "UNIX-DGRAM": (0x32, 216),
+}
+
+_LONGEST_PATH = 108  # of a Unix socket, section 2.2
+
+Family = Literal["TCP4", "UDP4", "TCP6", "UDP6", "UNIX", "UNIX-DGRAM", "UNKNOWN"]
+
+
+class Inet(NamedTuple):
+    """An IP address and a port."""
+
+    host: IPv4Address | IPv6Address
+    port: int
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Inet:
+        """
+        Make it of an address as it is usually written.
+
+        :raises ValueError: it is none, or has a scope, which means nothing elsewhere.
+        """
+        address = ip_address(host)
+        if not 0 <= port <= 0xFFFF or getattr(address, "scope_id", None) is not None:
+            raise ValueError(f"{host} and {port} cannot be announced")
+        return cls(address, port)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    """
+    What a proxy says.
+
+    :ivar version: of the protocol, 1 or 2.
+    :ivar command: ``PROXY``: it speaks for somebody else; ``LOCAL``: for itself, to see whether we
+        are well say: the addresses of the connection itself are the right ones then.
+    :ivar family: ``UNKNOWN`` where the proxy does not say whom it speaks for: again the
+        connection's own addresses are all there is.
+    :ivar source: who connected to the proxy; the path of a Unix socket is bytes, without a name
+        they are empty. ``None`` where the family is unknown.
+    :ivar destination: where that was.
+    :ivar tlvs: what else it said, in its order, without the checksum and padding.
+    """
+
+    version: Literal[1, 2]
+    command: Literal["PROXY", "LOCAL"] = "PROXY"
+    family: Family = "UNKNOWN"
+    source: Inet | bytes | None = None
+    destination: Inet | bytes | None = None
+    tlvs: tuple[TLV, ...] = ()
+
+    def first(self, kind: int) -> bytes | None:
+        """Return the value of a type, the first if there are several; ``None`` if there is none."""
+        return next((value for each, value in self.tlvs if each == kind), None)
+
+    @property
+    def alpn(self) -> bytes | None:
+        """The protocol that is spoken above, as in TLS."""
+        return self.first(ALPN)
+
+    @property
+    def authority(self) -> str | None:
+        """The host name that the client asked for, as in TLS's SNI."""
+        return textOf(self.first(AUTHORITY), "utf-8")
+
+    @property
+    def uniqueID(self) -> bytes | None:
+        """What the proxy calls the connection."""
+        return self.first(UNIQUE_ID)
+
+    @property
+    def namespace(self) -> str | None:
+        """The proxy's network namespace."""
+        return textOf(self.first(NETNS), "ascii")
+
+    @property
+    def secured(self) -> Secured | None:
+        """How the client speaks TLS with the proxy."""
+        value = self.first(SSL)
+        return None if value is None else Secured.of(value)
+
+
+# To write one
+
+
+def writeHeader(
+    version: int,
+    source: Inet | bytes | None = None,
+    destination: Inet | bytes | None = None,
+    *,
+    local: bool = False,
+    datagrams: bool = False,
+    tlvs: Iterable[TLV] = (),
+    checksum: bool = False,
+) -> bytes:
+    """
+    Write a header.
+
+    An IPv4 address beside one of IPv6 is mapped (RFC 4291, 2.5.5.2), as HAProxy does it. Version 1
+    has no words for Unix sockets and datagrams: it says ``UNKNOWN``, as for no addresses.
+
+    :param local: the proxy speaks for itself; version 2 only, and without addresses.
+    :param datagrams: the client spoke UDP, or sent datagrams to a Unix socket.
+    :param checksum: add one; version 2 only, with addresses.
+    :raises ValueError: that cannot be said.
+    """
+    source, destination = _alike(source, destination)
+    family = _family(source, datagrams)
+    tlvs = tuple(tlvs)
+    if version == 1:
+        if local or tlvs or checksum:
+            raise ValueError("version 1 says addresses, and nothing else")
+        return _line(family, source, destination)
+    if version != 2:
+        raise ValueError(f"there is no version {version}")
+    if (local and source is not None) or (source is None and (tlvs or checksum)):
+        # What stands behind no addresses, or LOCAL, is to be ignored by who reads it.
+        raise ValueError("only a proxy that says for whom it speaks says more")
+    command = 0x20 if local else 0x21
+    code, _ = FAMILIES.get(family, (0, 0))
+    return _block(command, code, _packed(source, destination), tlvs, checksum)
+
+
+def _alike(
+    source: Inet | bytes | None, destination: Inet | bytes | None
+) -> tuple[Inet | bytes | None, Inet | bytes | None]:
+    if isinstance(source, Inet) and isinstance(destination, Inet):
+        if source.host.version != destination.host.version:
+            return _mapped(source), _mapped(destination)
+    elif type(source) is not type(destination):
+        raise ValueError("source and destination are of different kinds")
+    return source, destination
+
+
+def _mapped(place: Inet) -> Inet:
+    if isinstance(place.host, IPv6Address):
+        return place
+    return Inet(IPv6Address(bytes(10) + b"\xff\xff" + place.host.packed), place.port)
+
+
+def _family(source: Inet | bytes | None, datagrams: bool) -> str:
+    if source is None:
+        return "UNKNOWN"
+    if isinstance(source, Inet):
+        return f"{'UDP' if datagrams else 'TCP'}{source.host.version}"
+    return "UNIX-DGRAM" if datagrams else "UNIX"
+
+
+def _line(family: str, source: Inet | bytes | None, destination: Inet | bytes | None) -> bytes:
+    if family not in ("TCP4", "TCP6"):
+        return b"PROXY UNKNOWN\r\n"
+    assert isinstance(source, Inet)
+    assert isinstance(destination, Inet)
+    words = ["PROXY", family, _text(source.host), _text(destination.host)]
+    return f"{' '.join(words)} {source.port} {destination.port}\r\n".encode("ascii")
+
+
+def _text(host: IPv4Address | IPv6Address) -> str:
+    # Python writes mapped ones differently from 3.13 on; the specification knows no dots in IPv6.
+    if isinstance(host, IPv6Address) and host.ipv4_mapped is not None:
+        high, low = divmod(int(host.ipv4_mapped), 0x10000)
+        return f"::ffff:{high:x}:{low:x}"
+    return str(host)
+
+
+def _packed(source: Inet | bytes | None, destination: Inet | bytes | None) -> bytes:
+    if isinstance(source, Inet) and isinstance(destination, Inet):
+        ports = source.port.to_bytes(2, "big") + destination.port.to_bytes(2, "big")
+        return source.host.packed + destination.host.packed + ports
+    if isinstance(source, bytes) and isinstance(destination, bytes):
+        if max(len(source), len(destination)) > _LONGEST_PATH:
+            raise ValueError(f"the path of a Unix socket has {_LONGEST_PATH} bytes at most")
+        return source.ljust(_LONGEST_PATH, b"\0") + destination.ljust(_LONGEST_PATH, b"\0")
+    return b""
+
+
+def _block(
+    command: int, family: int, addresses: bytes, tlvs: Iterable[TLV], checksum: bool
+) -> bytes:
+    rest = addresses + writeTLVs(tlvs)
+    if checksum:
+        rest += bytes([CRC32C, 0, 4]) + bytes(4)
+    header = SIGNATURE + bytes([command, family]) + len(rest).to_bytes(2, "big") + rest
+    if len(header) > LONGEST:
+        raise ProxyError(f"a header of {len(header)} bytes: {LONGEST} is the most")
+    return header[:-4] + crc32c(header).to_bytes(4, "big") if checksum else header
+
+
+def unixPath(field: bytes) -> bytes:
+    """
+    Take a path out of its field of 108 bytes.
+
+    An abstract name of Linux begins with a zero byte and may hold others; those at its end cannot
+    be told from what fills the field.
+    """
+    return field.rstrip(b"\0") if field.startswith(b"\0") else field.partition(b"\0")[0]

@@ -1,0 +1,130 @@
+"""Tests for ``examples/chain``: ten nodes in one process, and in ten."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.examples.typed import EXAMPLES
+from tests.integration.test_textbook import TextbookServer, echo, slide
+from tests.running import LIMIT, environment, run, scratch
+
+FOLDER = EXAMPLES / "chain"
+NAMES = ("ada", "bob", "cleo", "dan", "eve", "fay", "gil", "hana", "ivo", "jo")
+SCRIPTS = ("one", "ten")
+
+
+def freePorts() -> int:
+    """Find ten ports in a row that nobody has, and return the first."""
+    for first in range(20_000, 30_000, 10):
+        socks = [socket.socket() for _ in NAMES]
+        try:
+            for number, sock in enumerate(socks):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("127.0.0.1", first + number))
+        except OSError:
+            continue
+        else:
+            return first
+        finally:
+            for sock in socks:
+                sock.close()
+    raise AssertionError("there are no ten free ports in a row")
+
+
+def _often(ask: Callable[[], bool]) -> None:
+    """Ask again and again until the answer is yes, not for ever."""
+    for _ in range(int(LIMIT / 0.05)):
+        if ask():
+            return
+        subprocess.run(["sleep", "0.05"], check=True)
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) != 0
+
+
+class Chain:
+    """A script that runs."""
+
+    def __init__(self, script: str, folder: Path, *words: str) -> None:
+        self.port = freePorts()
+        self._log = folder / f"{script}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["sh", f"{FOLDER}/{script}.sh", str(self.port), *words],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=environment(),
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait(self) -> None:
+        """Wait until all ten listen."""
+        _often(lambda: self.output.count("serving relay") == 10 or self._process.poll() is not None)
+
+    def stop(self) -> str:
+        """End it, and return all that was logged."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(LIMIT)
+        return self.output
+
+
+class ChainTests(SynchronousTestCase):
+    def chain(self, script: str, *words: str) -> Chain:
+        chain = Chain(script, scratch(self), *words)
+        self.addCleanup(chain.stop)
+        chain.wait()
+        return chain
+
+    def said(self, names: tuple[str, ...]) -> str:
+        return "".join(f" | {name}" for name in names)
+
+    def test_eachNodeAddsItsNameAndLogsTheMessage(self) -> None:
+        for script in SCRIPTS:
+            chain = self.chain(script)
+            done = run(f"tcplab connect localhost:{chain.port}", b"hi\nho\n")
+            names = self.said(NAMES[:-1])
+            self.assertEqual(done.stdout.decode(), f"ack hi{names}\nack ho{names}\n", script)
+            log = chain.stop()
+            for number in range(10):
+                self.assertIn(f"Got the message:hi{self.said(NAMES[:number])}\n", log)
+            self.assertEqual(log.count("Got the message:ack ho"), 9)
+            self.assertNotIn("Traceback", log)
+
+    def test_programsThatSendNoNewlineAreLinksToo(self) -> None:
+        for script in SCRIPTS:
+            server = TextbookServer(echo, 1)
+            chain = self.chain(script, "stream", f"tcp:127.0.0.1:{server.port}")
+            sock = socket.create_connection(("127.0.0.1", chain.port), timeout=LIMIT)
+            answer = f"Hello, world!{self.said(NAMES)}".encode()
+            self.assertEqual(slide(sock), answer, script)
+            self.assertEqual(server.ended(), [answer])
+
+    def test_whoeverIsMissingIsNamed(self) -> None:
+        chain = self.chain("ten")
+        os.kill(self._pid(chain, "name=eve"), signal.SIGTERM)
+        _often(lambda: _refuses(chain.port + 4))
+        done = run(f"tcplab connect localhost:{chain.port}", b"hi\n")
+        said = f"error hi{self.said(NAMES[:4])}: tcp:127.0.0.1:{chain.port + 4} refused\n"
+        self.assertEqual(done.stdout.decode(), said)
+
+    def _pid(self, chain: Chain, word: str) -> int:
+        """Find the child of the script that has a word on its command line."""
+        parent = chain._process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in map(int, children):
+            if word in Path(f"/proc/{child}/cmdline").read_text():
+                return child
+        raise AssertionError(f"no process has {word}: {children}")

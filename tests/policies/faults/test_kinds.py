@@ -1,0 +1,25 @@
+"""Tests for `tcplab.policies.faults.kinds`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.policies.faults.kinds import KINDS
+
+
+class KindsTests(SynchronousTestCase):
+    """All faults there are."""
+
+    def test_names(self) -> None:
+        self.assertEqual(
+            " ".join(KINDS),
+            "latency bandwidth slicer limit_data limit_time timeout slow_close reset_peer"
+            " half_close stall corrupt refuse hang",
+        )
+
+    def test_documented(self) -> None:
+        """Each field is explained, and can be read."""
+        for kind in KINDS.values():
+            for name, field in kind.named().items():
+                self.assertIn(f":ivar {name}:", kind.__doc__ or "")
+                self.assertTrue(callable(field.metadata["read"]))

@@ -1,0 +1,130 @@
+"""Tests for `tcplab.reactor.outgoing`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet import error
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.reactor import outgoing
+from tcplab.reactor.outgoing import clientEndpoint, leadsTo, letHalfClose, whyNot
+from tcplab.reactor.tls import HalfClosingTLS
+
+
+class EndpointTests(SynchronousTestCase):
+    def refused(self, where: str) -> str:
+        problem = str(self.assertRaises(ValueError, clientEndpoint, where))
+        self.assertEqual(len(problem.splitlines()), 1)
+        return problem
+
+    def test_whatCanBeRead(self) -> None:
+        for where in ("tcp:localhost:80", "tls:localhost:443", "unix:/run/lab", "ssl:a:1"):
+            self.assertTrue(clientEndpoint(where))
+
+    def test_itIsReadOnce(self) -> None:
+        self.assertIs(clientEndpoint("tcp:a:1"), clientEndpoint("tcp:a:1"))
+
+    def test_whatCannotIsToldInALine(self) -> None:
+        self.assertIn("as in tcp:localhost:50544", self.refused(""))
+        self.assertIn("as in tcp:localhost:50544", self.refused("localhost"))
+        self.assertIn("did you mean tcp:localhost:80?", self.refused("localhost:80"))
+        self.assertIn("no kind of endpoint 'tpc': use tcp", self.refused("tpc:localhost:80"))
+        self.assertIn("missing 1 required positional argument: 'port'", self.refused("tcp:a"))
+        self.assertIn("invalid literal for int()", self.refused("tcp:a:b"))
+
+
+class LeadsToTests(SynchronousTestCase):
+    def leads(self, where: str, host: str, port: int = 80) -> bool:
+        kind: Any = IPv6Address if ":" in host else IPv4Address
+        return leadsTo(where, kind("TCP", host, port))
+
+    def test_theVeryAddress(self) -> None:
+        for where in ("tcp:127.0.0.1:80", "tcp:host=127.0.0.1:port=80", "tcp:127.0.0.1:port=80"):
+            self.assertTrue(self.leads(where, "127.0.0.1"), where)
+        self.assertFalse(self.leads("tcp:127.0.0.1:81", "127.0.0.1"))
+        self.assertFalse(self.leads("tcp:127.0.0.2:80", "127.0.0.1"))
+        self.assertTrue(self.leads(r"tls:\:\:1:80", "::1"))
+
+    def test_aNameForIt(self) -> None:
+        self.assertTrue(self.leads("tcp:localhost:80", "127.0.0.1"))
+        self.assertFalse(self.leads("tcp:nowhere.invalid:80", "127.0.0.1"))
+
+    def test_aWildcardIsEveryAddressOfOurs(self) -> None:
+        for where in ("tcp:127.0.0.1:80", "tcp:127.9.9.9:80", "tcp:localhost:80", "tcp:0.0.0.0:80"):
+            self.assertTrue(self.leads(where, "0.0.0.0"), where)
+            self.assertTrue(self.leads(where, "::"), where)
+        self.assertFalse(self.leads("tcp:192.0.2.1:80", "0.0.0.0"))
+        self.assertFalse(self.leads(r"tcp:\:\:1:80", "0.0.0.0"))
+        self.assertTrue(self.leads(r"tcp:\:\:1:80", "::"))
+
+    def test_toConnectToTheWildcardIsToConnectToOurselves(self) -> None:
+        self.assertTrue(self.leads("tcp:0.0.0.0:80", "127.0.0.1"))
+
+    def test_unixSockets(self) -> None:
+        here = UNIXAddress(b"/run/lab")
+        for where in ("unix:/run/lab", "unix:path=/run/lab", "unix:/run/../run/lab"):
+            self.assertTrue(leadsTo(where, here), where)
+        self.assertFalse(leadsTo("unix:/run/other", here))
+        self.assertFalse(leadsTo("tcp:localhost:80", here))
+        self.assertFalse(self.leads("unix:/run/lab", "127.0.0.1"))
+
+
+class HalfCloseTests(SynchronousTestCase):
+    def test_twistedsOwnTLSIsGivenOne(self) -> None:
+        class Caller(Protocol):
+            def makeConnection(self, transport: Any) -> None:
+                letHalfClose(transport, self)
+                super().makeConnection(transport)
+
+        options = CertificateOptions()
+        factory = TLSMemoryBIOFactory(options, True, Factory.forProtocol(Caller))
+        tls = factory.buildProtocol(None)
+        tls.makeConnection(StringTransport())
+        self.assertIsInstance(tls, HalfClosingTLS)
+        self.assertTrue(IHalfCloseableProtocol.providedBy(tls))
+
+    def test_othersAreLeftAlone(self) -> None:
+        transport = StringTransport()
+        letHalfClose(transport, Protocol())
+        self.assertIs(type(transport), StringTransport)
+
+
+class WhyNotTests(SynchronousTestCase):
+    def test_inAFewWords(self) -> None:
+        for problem, words in (
+            (error.ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "refused"),
+            (error.TimeoutError(), "timed out"),
+            (error.TCPTimedOutError(errno.ETIMEDOUT, ""), "timed out"),
+            (error.ConnectingCancelledError(None), "timed out"),
+            (error.DNSLookupError(), "has no address"),
+            (error.ConnectError(errno.ENOENT), "is not there"),
+            (error.ConnectError(errno.ECONNRESET), "reset"),
+            (
+                error.ConnectError(errno.EHOSTUNREACH),
+                f"cannot be reached: {os.strerror(errno.EHOSTUNREACH)}",
+            ),
+            (error.ConnectionDone(), "closed"),
+            (error.ConnectionLost(), "reset"),
+            (error.ConnectionAborted(), "aborted"),
+            (SSL.Error([]), "failed the TLS handshake"),
+            (RuntimeError("too\nbad"), "failed: too bad"),
+        ):
+            self.assertEqual(whyNot(problem), words)
+
+    def test_probesLeaveNothingOpen(self) -> None:
+        with socket.socket() as before:
+            lowest = before.fileno()
+        self.assertTrue(outgoing._isOurs("127.0.0.1"))
+        with socket.socket() as after:
+            self.assertEqual(after.fileno(), lowest)

@@ -1,0 +1,46 @@
+"""The words of --fault and --seed."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server.faultwords import checkFaults, readFaults, readSeed
+
+
+class Reading(SynchronousTestCase):
+    def test_each_word_is_a_fault(self) -> None:
+        faults = readFaults(["latency,latency=100", "reset_peer,conn=1-2@echo-2"])
+        self.assertEqual([each.listener for each in faults], [None, "echo-2"])
+
+    def test_unknown_kind_is_one_line_that_names_the_known(self) -> None:
+        problem = str(self.assertRaises(ValueError, readFaults, ["latncy"]))
+        self.assertTrue(problem.startswith("--fault 'latncy': there is no fault"))
+        self.assertIn("latency", problem.partition(";")[2])
+        self.assertEqual(len(problem.splitlines()), 1)
+
+    def test_seed(self) -> None:
+        self.assertEqual((readSeed("0"), readSeed("9" * 18)), (0, 10**18 - 1))
+        for word in ("", "-1", "1.5", "x", "\u0663", "1" * 19):
+            problem = str(self.assertRaises(ValueError, readSeed, word))
+            self.assertTrue(problem.startswith(f"--seed {word}: "), problem)
+
+
+class Checking(SynchronousTestCase):
+    def refused(self, *words: str, seed: int | None = None, workers: int | None = None) -> str:
+        faults = readFaults(words)
+        return str(
+            self.assertRaises(ValueError, checkFaults, faults, seed, ["lab", "echo"], workers)
+        )
+
+    def test_sense(self) -> None:
+        checkFaults(readFaults(["stall@echo", "stall,probability=0.5"]), 3, ["lab", "echo"], None)
+        checkFaults((), None, ["lab"], 2)
+
+    def test_listener_that_is_not_there(self) -> None:
+        self.assertIn("no listener 'x'; there are lab, echo", self.refused("stall@x"))
+
+    def test_counting_with_workers(self) -> None:
+        self.assertIn("or --workers 2", self.refused("stall,conn=1", workers=2))
+
+    def test_seed_without_dice(self) -> None:
+        self.assertIn("no --fault rolls dice", self.refused("stall", seed=3))

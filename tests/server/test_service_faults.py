@@ -1,0 +1,80 @@
+"""What goes wrong on purpose in a lab, and what is refused where it listens; on real sockets."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tcplab.observers import Observers
+from tcplab.server.service import LabService
+from tcplab.server.settings import SettingsError, fromWords
+from tests.server.logged import Logged
+from tests.serving import Told, readAll
+
+
+class FaultTests(Logged, TestCase):
+    """``--fault``, and ``service.faults``."""
+
+    timeout = 30
+
+    def lab(self, *faults: str, **words: Any) -> LabService:
+        self.told = Told()
+        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"], faults=faults, **words)
+        service = LabService(settings, reactor, Observers(self.told))
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.port = service.servings[0].host.port
+        return service
+
+    async def exchange(self, said: bytes) -> bytes:
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+                sock.sendall(said)
+                sock.shutdown(socket.SHUT_WR)
+                return readAll(sock)
+
+        return await deferToThread(talk)
+
+    async def test_from_the_command_line(self) -> None:
+        self.lab("limit_data,bytes=3,conn=2")
+        heard = [await self.exchange(b"hello") for _ in range(3)]
+        self.assertEqual(heard, [b"hello", b"hel", b"hello"])
+        await self.told.ending(3)
+        self.assertEqual([each.why for each in self.told.endings], [None, "fault", None])
+
+    async def test_from_a_program(self) -> None:
+        service = self.lab()
+        name = service.faults.add("corrupt,every=1B,bits=8")
+        self.assertEqual([each.name for each in service.faults.list()], [name])
+        heard = await self.exchange(b"hello")
+        self.assertEqual(len(heard), 5)
+        self.assertNotEqual(heard, b"hello")
+        service.faults.remove(name)
+        self.assertEqual(await self.exchange(b"hello"), b"hello")
+
+    async def test_after_a_restart(self) -> None:
+        service = self.lab("limit_data,bytes=2")
+        self.assertEqual(await self.exchange(b"hello"), b"he")
+        await service.stopService()
+        service.startService()
+        self.port = service.servings[0].host.port
+        self.assertEqual(await self.exchange(b"hello"), b"he")
+
+
+class OwnUpstreamTests(Logged, TestCase):
+    """A proxy that would be its own upstream is refused when it begins to listen."""
+
+    def test_refused(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        for interface in (":interface=127.0.0.1", ""):
+            words = f"forward,to=tcp:127.0.0.1:{port}@tcp:{port}{interface}"
+            service = LabService(fromWords(serve=[words]), reactor, Observers())
+            problem = str(self.assertRaises(SettingsError, service.startService))
+            self.assertIn("where it listens itself", problem)
+            self.assertIsNone(service.servings[0].port)

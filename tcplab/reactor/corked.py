@@ -203,7 +203,7 @@ def _prefixOf(transport: Any) -> str:
         return transport.logPrefix()  # type: ignore[no-any-return]
     except Exception:
         context.call({log.ILogContext: _BUGGY}, log.err)  # or it would ask for the prefix again
-        return _BUGGY["system"]
+        return str(_BUGGY["system"])
 
 
 _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}

@@ -67,7 +67,8 @@ class Crew:
             return
         self._begun = True
         self._watching.start(BEAT)
-        if not all([self._recruit() for _ in range(self._size)]):
+        started = [self._recruit() for _ in range(self._size)]
+        if not all(started):
             if not self.members:
                 self.complete.errback(SettingsError("no worker can be started, see above"))
             self._later(_NO_PROCESS)

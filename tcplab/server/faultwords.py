@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tcplab.policies.faults import FaultError, FaultSpec, parseFault
+from tcplab.policies.faults.doors import Refuse
 
 
 def readFaults(words: Sequence[str]) -> tuple[FaultSpec, ...]:
@@ -49,6 +50,11 @@ def checkFaults(
             raise ValueError(
                 f"--fault {fault.text}: conn counts the connections of each process alone: leave"
                 f" it out, or --workers {workers}"
+            )
+        if isinstance(fault.fault, Refuse) and workers is not None:
+            raise ValueError(
+                f"--fault {fault.text}: the workers share the port, which none of them can shut:"
+                f" leave it out, or --workers {workers}"
             )
     if seed is not None and not any(fault.rolls for fault in faults):
         raise ValueError(f"--seed {seed} changes nothing here: no --fault rolls dice")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 #: Seconds from one start to the next, at least: 20 a second.
 SPACING = 0.05
 #: Who has served that long before it died has nothing to do with who died before.
 _STEADY = 5.0
-#: After one that had served, or was killed: doubled each time, from the second on. It is over soon
-#: after a storm is.
+#: From one start to the next when those that die had served, or were killed: doubled each time,
+#: from the second on. It is over soon after a storm is.
 _FIRST, _LONGEST = 0.05, 0.25
-#: After one that ended by itself before it served: there is something to be mended first.
+#: When they end by themselves before they serve: there is something to be mended first.
 _FAILED, _LONGEST_FAILED = 0.1, 5.0
 
 
@@ -25,9 +27,11 @@ class Pace:
         self._early = 0
         self._failed = 0
         self._last = now
+        self._started = -math.inf
 
     def started(self, now: float) -> None:
         """Count a start."""
+        self._started = now
         self._due = max(self._due, now + SPACING)
 
     def served(self) -> None:
@@ -53,7 +57,7 @@ class Pace:
         else:
             pause = 0.0
             self._early = 1
-        self._due = max(self._due, now + pause)
+        self._due = max(self._due, self._started + pause)
         return self.left(now)
 
     def left(self, now: float) -> float:

@@ -42,5 +42,9 @@ class Checking(SynchronousTestCase):
     def test_counting_with_workers(self) -> None:
         self.assertIn("or --workers 2", self.refused("stall,conn=1", workers=2))
 
+    def test_refusing_with_workers(self) -> None:
+        self.assertIn("or --workers 2", self.refused("refuse", workers=2))
+        checkFaults(readFaults(["hang"]), None, ["lab"], 2)
+
     def test_seed_without_dice(self) -> None:
         self.assertIn("no --fault rolls dice", self.refused("stall", seed=3))

@@ -12,34 +12,46 @@ from tcplab.server.pace import SPACING, Pace
 class Pauses(SynchronousTestCase):
     def setUp(self) -> None:
         self.pace = Pace(0.0)
+        self.now = 0.0
+
+    def die(self, served: float | None, killed: bool, after: float = 0.0) -> float:
+        """Start one that dies after so long, and return the seconds to the next start."""
+        self.now += self.pace.left(self.now)
+        begun = self.now
+        self.pace.started(begun)
+        self.now += after
+        self.pace.died(self.now, served, killed)
+        return round(self.pace.left(self.now) + after, 6)
 
     def test_who_has_served_for_long_is_replaced_at_once(self) -> None:
         for _ in range(5):
-            self.assertEqual(self.pace.died(100.0, 60.0, False), 0)
+            self.assertEqual(self.die(60.0, False, 60.0), 60)
 
     def test_who_keeps_dying_is_waited_for(self) -> None:
-        pauses = [self.pace.died(0.0, 0.1, False) for _ in range(6)]
-        self.assertEqual(pauses, [0, 0.05, 0.1, 0.2, 0.25, 0.25])
+        pauses = [self.die(0.01, False, 0.01) for _ in range(7)]
+        self.assertEqual(pauses, [0.05, 0.05, 0.1, 0.2, 0.25, 0.25, 0.25])
+
+    def test_deaths_of_others_put_nothing_off(self) -> None:
+        self.die(0.1, True)
+        for _ in range(50):
+            self.pace.died(0.2, None, True)
+        self.assertLessEqual(self.pace.left(0.2), 0.05 + 1e-9)
 
     def test_a_storm_is_over(self) -> None:
         for _ in range(50):
-            self.pace.died(0.0, None, True)
-        self.assertLessEqual(self.pace.left(0.0), 0.25)
-        self.assertEqual(self.pace.died(6.0, 0.1, True), 0)
+            self.die(None, True)
+        self.now += 6
+        self.assertEqual(self.die(0.1, True), 0.05)
 
     def test_who_never_serves_is_waited_for_longer(self) -> None:
-        now, pauses = 0.0, []
-        for _ in range(11):
-            pauses.append(round(self.pace.died(now, None, False), 6))
-            now = max(now + pauses[-1], self.pace._due)
-        self.assertEqual(pauses[:4], [0.1, 0.2, 0.4, 0.8])
-        self.assertEqual(pauses[-1], 5.0)
+        pauses = [self.die(None, False) for _ in range(8)]
+        self.assertEqual(pauses, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
 
     def test_one_that_serves_ends_that(self) -> None:
         for _ in range(5):
-            self.pace.died(0.0, None, False)
+            self.die(None, False)
         self.pace.served()
-        self.assertAlmostEqual(self.pace.died(10.0, None, False), 0.1)
+        self.assertEqual(self.die(None, False), 0.1)
 
     @settings(deadline=None, derandomize=True)
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from soak.accepting import AcceptFails, NoDescriptors
+from soak.backpressure import TinyBuffers
 from soak.case import Case
 from soak.cuts import Cuts
 from soak.draining import Drain
 from soak.firstprocess import KilledFirst, Stampede
 from soak.fuzz import Fuzz
 from soak.halfclose import HalfClose
-from soak.integrity import RandomChunks, TinyBuffers
+from soak.integrity import RandomChunks
 from soak.limits import LimitReached, OneFloods
 from soak.logs import ForgedLog, FullLog
 from soak.network import DeadPeers, SynFlood

@@ -61,12 +61,18 @@ class GoodClient:
     :param address: of an echo server.
     :param source: the address it comes from.
     :param enter: called in the new process, as `soak.lab.Start` has it.
+    :param preface: what it says first on each connection, without an answer.
     """
 
     def __init__(
-        self, address: Address, source: str = "", enter: Callable[[], None] | None = None
+        self,
+        address: Address,
+        source: str = "",
+        enter: Callable[[], None] | None = None,
+        preface: str = "",
     ) -> None:
-        self._words = [sys.executable, "-m", "soak.goodclient", *map(str, address), source]
+        words = (*map(str, address), source, preface)
+        self._words = [sys.executable, "-m", "soak.goodclient", *words]
         self._enter = enter
 
     def __enter__(self) -> GoodClient:
@@ -97,8 +103,8 @@ class GoodClient:
 
 
 class _Good:
-    def __init__(self, address: Address, source: str) -> None:
-        self._address, self._source = address, source
+    def __init__(self, address: Address, source: str, preface: bytes) -> None:
+        self._address, self._source, self._preface = address, source, preface
         self._held: socket.socket | None = None
         self.echoes: list[float] = []
         self.connects: list[float] = []
@@ -109,7 +115,7 @@ class _Good:
         begun = time.monotonic()
         try:
             if self._held is None:
-                self._held = connected(self._address, self._source, _PATIENCE)
+                self._held = self._connected()
             self._ask(self._held)
             self.echoes.append(time.monotonic() - begun)
         except OSError:
@@ -122,11 +128,16 @@ class _Good:
         """Ask on a new connection."""
         begun = time.monotonic()
         try:
-            with connected(self._address, self._source, _PATIENCE) as sock:
+            with self._connected() as sock:
                 self._ask(sock)
             self.connects.append(time.monotonic() - begun)
         except OSError:
             self.failed += 1
+
+    def _connected(self) -> socket.socket:
+        sock = connected(self._address, self._source, _PATIENCE)
+        sock.sendall(self._preface)
+        return sock
 
     def _ask(self, sock: socket.socket) -> None:
         sock.sendall(_SAYS)
@@ -134,10 +145,10 @@ class _Good:
             raise ConnectionError("the answer is wrong, or there is none")
 
 
-def main(host: str, port: str, source: str) -> None:
+def main(host: str, port: str, source: str, preface: str) -> None:
     """Go on until a line comes on stdin, then print what was seen."""
     allowFiles()
-    good = _Good((host, int(port)), source)
+    good = _Good((host, int(port)), source, preface.encode())
     good.echo()
     print("begun", flush=True)
     while not select.select([sys.stdin], [], [], _PAUSE)[0]:

@@ -43,6 +43,23 @@ class HalfClose(Case):
             self._try(lab, "echo, late reader", [BULK] * (many // 100), self._late)
             self._try(lab, "echo on TLS", few(secured), self._secured)
             self._try(lab, "ack", few(many), self._ack)
+            self._forward(lab, many)
+
+    def _forward(self, echo: Lab, many: int) -> None:
+        """Ask an echo behind another lab, which passes half-closes on, both ways."""
+        host, port = echo.ports["echo"]
+        name = "forward"
+
+        def one(lab: Lab, size: int) -> bool:
+            data = talk.stream(size)
+            return talk.exchange(talk.connected(lab.ports[name]), data) == data
+
+        def warm(lab: Lab) -> None:
+            for size in (*SIZES, BULK):
+                one(lab, size)
+
+        with self.serving(*PORT, "--behaviour", f"{name},to=tcp:{host}:{port}", warm=warm) as lab:
+            self._try(lab, "echo behind a forward", mixed(many), one)
 
     def _warm(self, lab: Lab) -> None:
         for size in (*SIZES, BULK):

@@ -1,4 +1,4 @@
-"""Cases 2 and 3: what comes back is what was said, whatever the chunks and the buffers."""
+"""Case 2: what comes back is what was said, whatever the chunks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import time
 from soak import talk
 from soak.case import PORT, Case
 from soak.crowd import Crowd, Member
-from soak.figures import GIB, KIB, MIB, atMost, none, told
-from soak.lab import Lab, Start
-from soak.needs import NETWORKS
-from soak.networks import Network, network
+from soak.figures import GIB, none, told
+from soak.lab import Lab
 from soak.scale import Amount
 
 
@@ -105,99 +103,3 @@ def flood(lab: Lab, count: int, seconds: float) -> list[Checking]:
         # A server may be given little of a CPU.
         crowd.until(lambda: not crowd.members, 3 * talk.PATIENCE)
     return members
-
-
-class SlowReader(Checking):
-    """
-    Checks too, but reads a kilobyte at a time, and not before it is told to.
-
-    :ivar stalled: seconds from its turn to read until there was something, at most.
-    """
-
-    __slots__ = ("_hungry", "stalled")
-
-    def __init__(self, seed: int, limit: int) -> None:
-        super().__init__(seed, limit)
-        self._hungry = 0.0
-        self.stalled = 0.0
-
-    def connected(self) -> None:
-        """Say all that goes, and read only in its turn."""
-        self.watch(reading=False, writing=True)
-
-    def finishSaying(self) -> None:
-        """Half-close, and still read only in its turn."""
-        super().finishSaying()
-        self.watch(reading=False)
-
-    def read(self) -> None:
-        """Take its turn."""
-        try:
-            data = self.sock.recv(KIB)
-        except BlockingIOError:
-            self._hungry = self._hungry or time.monotonic()
-            return
-        except OSError as e:
-            self.lost(e.errno)
-            return
-        if self._hungry:
-            self.stalled = max(self.stalled, time.monotonic() - self._hungry)
-            self._hungry = 0.0
-        if data:
-            self.heard(data)
-        else:
-            self.lost(0)
-
-
-class TinyBuffers(Case):
-    """Kernel buffers of a page, and readers of a kilobyte each 10 ms."""
-
-    number = 3
-    title = "tiny kernel buffers and slow readers"
-    needs = (NETWORKS,)
-    connections = Amount(10, 50, 50)
-    #: Each reads 100 KiB/s: ten seconds.
-    size = Amount(100 * KIB, MIB, MIB)
-    turn = 0.01
-
-    def run(self) -> None:
-        """Serve in a network with such buffers, and see how much the server grows meanwhile."""
-        count, size = self.amount(self.connections), self.amount(self.size)
-        with network() as net:
-            for name in ("tcp_rmem", "tcp_wmem"):
-                net.set(name, "4096 4096 16384")
-            words = (*PORT, "--behaviour", "echo")
-
-            def warm(lab: Lab) -> None:
-                self._talk(net, lab, 1, 50 * KIB)
-                self._bare = lab.resident
-                self._talk(net, lab, count, size)
-
-            with self.serving(start=Start(words, net.enter), warm=warm) as lab:
-                members = self._talk(net, lab, count, size)
-        self.tell(
-            f"{count} connections of {told(size / KIB, 'KiB')}, 16 KiB in the kernel at most,"
-            " readers of 1 KiB each 10 ms",
-            none("connections that are not whole", sum(not each.complete for each in members)),
-            atMost("longest stall", max(each.stalled for each in members), 1, "s"),
-            atMost("RSS growth a connection", (self._most - self._bare) / count / KIB, 128, "KiB"),
-        )
-
-    def _talk(self, net: Network, lab: Lab, count: int, size: int) -> list[SlowReader]:
-        members = [SlowReader(number, size) for number in range(count)]
-        with net.entered(), Crowd() as crowd:
-            crowd.addAll(members, lab.ports["echo"])
-            self._most = self._read(lab, crowd)
-        return members
-
-    def _read(self, lab: Lab, crowd: Crowd) -> int:
-        largest = lab.resident
-        end = time.monotonic() + 60
-        while crowd.members and time.monotonic() < end:
-            due = time.monotonic() + self.turn
-            for each in list(crowd.members.values()):
-                assert isinstance(each, SlowReader)
-                each.read()
-            largest = max(largest, lab.resident)
-            crowd.during(due - time.monotonic())
-        return largest

@@ -38,8 +38,9 @@ What is left out
 ----------------
 
 The numbers are those of a longer list, of which some lines ask for what the lab does not have: a
-relay (in 1 and 26), a page of metrics (in 13), a PROXY header and HTTP (in 17), a control port (in
-36). Of those cases the table has the rest.
+page of metrics (in 13), HTTP (in 17), a control port (in 36). Of these the table has the rest.
+A peer that says a byte now and then is not idle: in 17 only who is silent is ended by
+``--idle-timeout``.
 
 The figures
 -----------

@@ -75,6 +75,16 @@ class HalfLine(Dawdling):
         self.said = len(self.hello)
 
 
+#: What proxies say of themselves, see the PROXY protocol, 2.1.
+OWN_HEADER = "PROXY UNKNOWN\r\n"
+
+
+class HalfHeader(Dawdling):
+    """Says a PROXY header byte by byte."""
+
+    hello = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 2000\r\n"
+
+
 class Slowloris(Case):
     """A byte now and then keeps nobody in a handshake; half a line keeps nobody for ever."""
 
@@ -91,6 +101,7 @@ class Slowloris(Case):
     def run(self) -> None:
         """Dawdle by thousands, and be good beside it; afterwards also on the very port."""
         self._handshakes()
+        self._headers()
         self._lines()
 
     def _handshakes(self) -> None:
@@ -114,6 +125,27 @@ class Slowloris(Case):
             atMost("good client, p99", times.p99, 20, "ms"),
             none("good client refused or lost", times.failed),
             none("handshake refused afterwards", not shaken),
+        )
+
+    def _headers(self) -> None:
+        count = self.amount(self.clients)
+        words = (*PORT, "--behaviour", "echo", "--proxy-protocol", "any")
+
+        def warm(lab: Lab) -> None:
+            self.steady(lab, lambda lab: self._dawdle(lab, "echo", count, DEADLINE + 1, HalfHeader))
+
+        with self.serving(*words, "--proxy-from", "127.0.0.1", warm=warm) as lab:
+            good = GoodClient(lab.ports["echo"], preface=OWN_HEADER)
+            with good:
+                members = self._dawdle(lab, "echo", count, DEADLINE + 3, HalfHeader)
+                times = good.times()
+        dropped = sum(each.seconds < DEADLINE - 1 for each in members)
+        self.tell(
+            f"{count:,} clients that say a PROXY header with a byte a second"
+            f" ({dropped:,} are dropped early)",
+            atMost("all closed after", max(each.seconds for each in members), DEADLINE + 1, "s"),
+            atMost("good client, p99", times.p99, 20, "ms"),
+            none("good client refused or lost", times.failed),
         )
 
     def _lines(self) -> None:

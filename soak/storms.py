@@ -200,6 +200,7 @@ class ResetStorm(Case):
             time.sleep(1.1)
             said = lab.log[len(before) :]
             alive = talk.echoed(lab.ports["echo"])
+            self._throughForward(lab, count)
         self.tell(
             f"{count:,} connections in the middle of a talk reset at once",
             none("not served afterwards", not alive),
@@ -207,9 +208,31 @@ class ResetStorm(Case):
             atMost("lines of connections in a second", busiest(said), self.lines),
         )
 
+    def _throughForward(self, echo: Lab, count: int) -> None:
+        """Reset those who talk to an echo behind another lab: it hears of it."""
+        host, port = echo.ports["echo"]
+        words = (*PORT, "--behaviour", f"forward,to=tcp:{host}:{port}")
+
+        def load(lab: Lab) -> None:
+            self._storm(lab, count)
+
+        with self.serving(*words, warm=lambda lab: self.steady(lab, load)) as lab:
+            time.sleep(1.1)
+            before = echo.log
+            self._storm(lab, count)
+            time.sleep(1.1)
+            ends = re.findall("closed by=.* how=(\\w+)", echo.log[len(before) :])
+            alive = talk.echoed(lab.ports["forward"])
+        self.tell(
+            f"{count:,} connections through a forward reset at once ({len(ends)} are told)",
+            none("of those told not reset behind it", sum(how != "reset" for how in ends)),
+            none("not told of behind it", not ends),
+            none("not served afterwards", not alive),
+        )
+
     def _storm(self, lab: Lab, count: int) -> None:
         with Crowd() as crowd:
-            members = crowd.addAll((Active() for _ in range(count)), lab.ports["echo"])
+            members = crowd.addAll((Active() for _ in range(count)), next(iter(lab.ports.values())))
             crowd.during(0.3)
             for each in members:
                 each.reset()

@@ -11,6 +11,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from tcplab.protocols.machinery import Machinery
+from tcplab.protocols.politeend import leave
 from tcplab.reactor.beneath import because, lowest
 from tcplab.wire.framing import Stream
 
@@ -112,7 +113,12 @@ class Conversation(Machinery):
         What the peer still says is read and dropped, so that no reset destroys our last words on
         their way. A peer that has not finished ``lingerTimeout`` seconds after us is aborted.
         """
-        if not self.ending:
+        if self.ending:
+            return
+        if self.peerFinished and self.begun and self._politeEnd is None:
+            self.ending = True
+            leave(self)
+        else:
             self._end.hangUp()
 
     def abort(self, why: str | None = None) -> None:

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.beneath import unsent
-from tcplab.reactor.mannered import plainly, teach, unteach
+from tcplab.reactor.mannered import control, plainly, release, teach, unteach
 
 if TYPE_CHECKING:
     from tcplab.protocols.machinery import Machinery
@@ -62,14 +62,14 @@ class Flow:
     def start(self) -> None:
         """Control the flow from here on."""
         if self.lent is None:
-            plainly(self._transport).registerProducer(self, True)
+            control(self._transport, self)
 
     def stop(self) -> None:
         """Give the transport up; a producer that has taken over is told to stop."""
         if self._stopped:
             return
         self._stopped = True
-        plainly(self._transport).unregisterProducer()
+        release(self._transport)
         lent, self.lent = self.lent, None
         if lent is not None:
             lent.stopProducing()

@@ -89,6 +89,7 @@ class Machinery(Protocol):
         # In front of the hooks, so that none needs super(); gone when the connection is.
         self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
         self.connectionLost = self._lost  # type: ignore[method-assign]
+        self.attention = None  # where the interpreter finds it fastest
         self._speakThrough(transport)
         if not isinstance(transport, TLSMemoryBIOProtocol):
             self._begin()
@@ -109,12 +110,12 @@ class Machinery(Protocol):
             self.attention = self._handshakeOver
         else:
             self.flow.start()
-        self._attempt(self._greet)
-
-    def _greet(self) -> None:
-        if self.greeting:
-            self.send(self.greeting)
-        self.connectionMade()
+        try:
+            if self.greeting:
+                self.send(self.greeting)
+            self.connectionMade()
+        except Exception:
+            self._failed()
 
     def _handshakeOver(self) -> bool:
         self.attention = None
@@ -183,6 +184,14 @@ class Machinery(Protocol):
         self.peerFinished = True
         if self.ending:
             self._end.peerFinished()
+        elif (
+            self.framing.__class__ is Stream
+            and self._direct
+            and not (self.flow.congested or self._delivering)
+        ):
+            # What came was delivered as it came: there is nothing left.
+            self._inputOver = True
+            self._attempt(type(self).readConnectionLost, self)
         else:
             self.deliver()
 

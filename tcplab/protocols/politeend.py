@@ -28,7 +28,8 @@ class PoliteEnd:
         self._conversation: Any = conversation
         self._timer: Any = None
         self._underway = 0
-        self.begun = self._spoken = self._finSent = False
+        self.begun = conversation.ending
+        self._spoken = self._finSent = False
 
     # When to end
 
@@ -110,8 +111,7 @@ class PoliteEnd:
             self._halfClose()
             transport.resumeProducing()
             return
-        self._speakNoMore()
-        self._close()
+        leave(conversation)
         if waiting and secured(transport):
             # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
             self._startTimer(self._lingered)
@@ -120,16 +120,8 @@ class PoliteEnd:
         if self._finSent:
             self.finishSent()
             return
-        self._speakNoMore()
-        transport = self._conversation.transport
-        plainly(transport).loseWriteConnection()
-
-    def _speakNoMore(self) -> None:
-        conversation, flow = self._conversation, self._conversation.flow
-        conversation.write = conversation.send = _drop
-        flow.stop()
-        if flow.congested:
-            flow.resumeProducing()  # nothing joins what waits any more
+        _speakNoMore(self._conversation)
+        plainly(self._conversation.transport).loseWriteConnection()
 
     def finishSent(self) -> None:
         """All was sent and our FIN too: now it is the peer's turn."""
@@ -173,6 +165,20 @@ class PoliteEnd:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+
+
+def leave(conversation: Any) -> None:
+    """End as soon as what was written has been sent: the peer has finished, or cannot be asked."""
+    _speakNoMore(conversation)
+    plainly(conversation.transport).loseConnection()
+
+
+def _speakNoMore(conversation: Any) -> None:
+    conversation.write = conversation.send = _drop
+    flow = conversation.flow
+    flow.stop()
+    if flow.congested:
+        flow.resumeProducing()  # nothing joins what waits any more
 
 
 def _drop(data: bytes = b"") -> bool:

@@ -197,7 +197,7 @@ class PatientAcceptor(Acceptor):
         port, listener = self._port, self._listener
         if port.addressFamily == socket.AF_INET6:
             address = _ofIPv6(address)
-        if listener.guards:
+        if listener.guards.admitting:
             goodbye = listener.refusal(announced.address if announced else address)
             if goodbye is not None:
                 refuse(client, goodbye if self._plain else goodbye and ALERT, port.reactor)
@@ -215,7 +215,7 @@ class PatientAcceptor(Acceptor):
             raise
         if announced:
             announced.of(transport)
-        listener.accepted(transport, self._host, self._plain)
+        listener.accepted(transport, self._host, self._plain, peer)
         _connect(protocol, transport)
 
     def _peer(self, address: Any) -> Any:

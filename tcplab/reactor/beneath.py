@@ -10,12 +10,15 @@ from typing import Any
 
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from tcplab.reactor.corked import Corked
 from tcplab.reactor.mannered import filterOf
 from tcplab.reactor.tls import HalfClosingTLS
 
 
 def lowest(transport: Any) -> Any:
     """Return the transport that owns the socket, below all wrappers."""
+    if isinstance(transport, Corked):
+        return transport  # one of those that do, and that nearly all speak through
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
     return transport
@@ -113,6 +116,8 @@ def halfCloses(transport: Any) -> bool:
 
 def secured(transport: Any) -> bool:
     """Tell whether there is TLS anywhere beneath."""
+    if isinstance(transport, Corked):
+        return bool(getattr(transport, "TLS", False))
     while transport is not None:
         if isinstance(transport, TLSMemoryBIOProtocol) or getattr(transport, "TLS", False):
             return True

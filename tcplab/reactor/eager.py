@@ -16,13 +16,14 @@ from twisted.internet import tcp, unix
 from twisted.internet.base import _topHandler
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IConnector, IListeningPort
-from twisted.internet.main import installReactor
+from twisted.internet.main import CONNECTION_DONE, installReactor
 from twisted.logger import Logger
 from twisted.python import context, log
 
 from tcplab.reactor.accepting import Acceptor
 from tcplab.reactor.corked import Corked
 from tcplab.reactor.privates import missing
+from tcplab.reactor.sending import DONE
 from tcplab.reactor.unwatched import TCPConnector, TCPServer, UnixConnector, UnixServer
 
 _log = Logger()
@@ -36,6 +37,8 @@ _NOWHERE: dict[object, Any] = {}
 
 class EagerReactor(EPollReactor):
     """An epoll reactor that writes at once."""
+
+    _polls = False  # whether there was ever a descriptor that epoll cannot watch
 
     # The loop
 
@@ -79,7 +82,7 @@ class EagerReactor(EPollReactor):
                             log.err()
                             why = error
                         if why:
-                            self._disconnectSelectable(selectable, why, True)
+                            self._finished(selectable, why)
                     except BaseException:
                         log.err()
                 elif selectable is not None:  # not gone, by the hand of an earlier event
@@ -89,22 +92,54 @@ class EagerReactor(EPollReactor):
 
     doIteration = doPoll
 
-    # A descriptor that ends asks several times over not to be told any more.
+    def _finished(self, selectable: Any, why: Any) -> None:
+        if why is CONNECTION_DONE:
+            self.removeReader(selectable)
+            selectable.readConnectionLost(DONE)  # ours all have it
+        else:
+            self._disconnectSelectable(selectable, why, True)
+
+    # A descriptor that begins is told of nothing yet, and one that ends asks several times over
+    # not to be told any more.
+
+    def addReader(self, reader: Any) -> None:
+        """Tell a descriptor when it may read."""
+        fd = reader.fileno()
+        if fd in self._selectables:
+            super().addReader(reader)
+            return
+        try:
+            self._poller.register(fd, EPOLLIN)
+        except OSError:
+            super().addReader(reader)  # knows how to poll a file, or fails as ever
+            self._polls = True
+        else:
+            self._reads.add(fd)
+            self._selectables[fd] = reader
 
     def removeReader(self, reader: Any) -> None:
         """Stop telling a descriptor that it may read, if it is told."""
         fd = reader.fileno()
-        if fd in self._reads and fd not in self._writes:
-            self._reads.remove(fd)
-            del self._selectables[fd]
-            self._poller.unregister(fd)
-        elif fd in self._reads or fd == -1 or self._continuousPolling.isReading(reader):
+        if fd in self._reads:
+            if fd in self._writes:
+                super().removeReader(reader)
+            else:
+                self._reads.remove(fd)
+                del self._selectables[fd]
+                self._poller.unregister(fd)
+        elif fd == -1 or self._polls:
             super().removeReader(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        """Tell a descriptor when it may write."""
+        super().addWriter(writer)
+        if writer.fileno() not in self._writes:
+            self._polls = True
 
     def removeWriter(self, writer: Any) -> None:
         """Stop telling a descriptor that it may write, if it is told."""
         fd = writer.fileno()
-        if fd in self._writes or fd == -1 or self._continuousPolling.isWriting(writer):
+        if fd in self._writes or fd == -1 or self._polls:
             super().removeWriter(writer)
 
     # The transports

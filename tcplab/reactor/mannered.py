@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from tcplab.reactor.corked import Corked
+
 
 class Manners(Protocol):
     """Who is asked in the place of a transport."""
@@ -65,6 +67,30 @@ class Mannered:
             super().unregisterProducer()  # type: ignore[misc]
         else:
             asked.unregisterProducer()
+
+
+# The two that every conversation does: by hand where nothing stands in the way.
+
+
+def control(transport: Any, producer: Any) -> None:
+    """Register a push producer without asking for manners."""
+    if _vacant(transport) and not (transport.producer or transport.disconnected):
+        transport.producer, transport.streamingProducer = producer, True
+    else:
+        plainly(transport).registerProducer(producer, True)
+
+
+def release(transport: Any) -> None:
+    """Unregister the producer without asking for manners."""
+    if _vacant(transport) and not transport.disconnecting:
+        transport.producer = None
+    else:
+        plainly(transport).unregisterProducer()
+
+
+def _vacant(transport: Any) -> bool:
+    ours = isinstance(transport, Mannered) and isinstance(transport, Corked)
+    return ours and not (transport.filter or transport.TLS)
 
 
 def teach(transport: Any, manners: Manners) -> Manners | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet import tcp
@@ -13,6 +12,7 @@ from twisted.logger import Logger
 from tcplab.reactor.accepting import PatientAcceptor
 from tcplab.reactor.beneath import speaker
 from tcplab.reactor.connection import Connection, Ending, Watcher
+from tcplab.reactor.guards import Guards, goodbye, tell
 from tcplab.reactor.tls import halfClosing
 
 log = Logger()
@@ -56,9 +56,7 @@ class Listener:
         self.name = name
         self.observers = observers
         self.connections: set[Any] = set()
-        self.guards: list[object] = []
-        self._known: list[object] = []
-        self._lookedUp: dict[str, list[tuple[object, Callable[[Any], Any]]]] = {}
+        self.guards = Guards()
         self.anteroom: Anteroom | None = None
         self._waiting: list[Deferred[None]] = []
         self._number = 0
@@ -85,7 +83,7 @@ class Listener:
         for policy in getattr(port, "policies", ()):
             policy.stop()
             policy.watch(self)
-        self._tell("portWatched", self)
+        tell(self.guards.hooks("portWatched"), self)
         return True
 
     @property
@@ -130,23 +128,20 @@ class Listener:
 
     def refusal(self, address: Any) -> bytes | None:
         """Ask the guards: return the goodbye for whom one refuses, ``None`` for who may come in."""
-        for guard, admit in self._hooks("admit"):
-            goodbye: bytes | None = _asked(guard, admit, address)
-            if goodbye is not None:
-                return goodbye
-        return None
+        return goodbye(self.guards.admitting, address)
 
     def next(self) -> int:
         """Count one more connection."""
         self._number += 1
         return self._number
 
-    def accepted(self, transport: Any, host: Any, here: bool) -> None:
+    def accepted(self, transport: Any, host: Any, here: bool, peer: Any = None) -> None:
         """
         Take a new transport in.
 
         :param host: our own address; ``None``: ask.
         :param here: there is no handshake to wait for.
+        :param peer: who connected; ``None``: ask.
         """
         transport.listener = self
         transport.accepted = transport.reactor.seconds()
@@ -154,44 +149,27 @@ class Listener:
             self.name,
             transport.sessionno,
             transport.logstr,
-            transport.getPeer(),
+            peer or transport.getPeer(),
             host or transport.getHost(),
         )
         self.connections.add(transport)
-        if self.guards:
-            self._tell("connectionAccepted", transport)
+        tell(self.guards.accepting, transport)
         if here:
             transport.connectionOpened()
 
     def opened(self, transport: Any) -> None:
         """Tell that a peer is here."""
         self.observers.connectionOpened(transport.connection)
-        if self.guards:
-            self._tell("connectionOpened", transport)
+        tell(self.guards.opening, transport)
         if self._draining:
             # The protocol has not been told of the handshake yet.
             transport.reactor.callLater(0, self.drainOne, transport)
-
-    def _tell(self, what: str, about: Any) -> None:
-        for guard, hear in self._hooks(what):
-            _asked(guard, hear, about)
-
-    def _hooks(self, what: str) -> list[tuple[object, Callable[[Any], Any]]]:
-        # Looked up once a change of the guards, not for every connection.
-        if self._known != self.guards:
-            self._known, self._lookedUp = list(self.guards), {}
-        hooks = self._lookedUp.get(what)
-        if hooks is None:
-            found = [(guard, getattr(guard, what, None)) for guard in self._known]
-            hooks = self._lookedUp[what] = [(guard, hook) for guard, hook in found if hook]
-        return hooks
 
     def closed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
         self.connections.discard(transport)
         self.observers.connectionClosed(transport.connection, ending)
-        if self.guards:
-            self._tell("connectionGone", transport)
+        tell(self.guards.leaving, transport)
         if not self.connections:
             self.emptied()
 
@@ -255,12 +233,3 @@ class Listener:
             transport.because("drain-timeout")
             transport.abortConnection()
         return len(self.connections)
-
-
-def _asked(guard: object, hook: Callable[[Any], Any], about: Any) -> Any:
-    try:
-        return hook(about)
-    except Exception:
-        # Like an observer's, its bug is nobody's fault who connects.
-        log.failure("{guard} failed", guard=guard)
-        return None

@@ -32,7 +32,6 @@ RELIED_ON: tuple[tuple[object, str], ...] = (
 #: Attributes that an instance has only once it is made.
 OF_A_DESCRIPTOR = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
 OF_A_REACTOR = (
-    "_continuousPolling",
     "_justStopped",
     "_newTimedCalls",
     "_pendingTimedCalls",

@@ -16,7 +16,7 @@ HOLDS = 2  # one piece was written: the case of nearly all
 BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
 FULL = 4  # it was written so, or there is else something to do when the cork is drawn
 
-_DONE = Failure(main.CONNECTION_DONE)
+DONE = Failure(main.CONNECTION_DONE)
 
 
 class Sending:
@@ -71,7 +71,8 @@ class Sending:
             log.err()
             if self.connected:
                 self.connectionLost(Failure())
-        self._settle()
+        if self.connected:
+            self._settle()
 
     def _allSent(self: Any) -> None:
         # What doWrite() does when nothing is left, in its order.
@@ -80,7 +81,7 @@ class Sending:
             self.producerPaused = False
             producer.resumeProducing()
         elif self.disconnecting:
-            self.connectionLost(_DONE)
+            self.connectionLost(DONE)
         elif self._writeDisconnecting and not self._writeDisconnected:
             self._writeDisconnected = True
             self._closeWriteConnection()

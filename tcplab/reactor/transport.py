@@ -85,22 +85,26 @@ class _Watched:
     # How it ended
 
     def connectionLost(self: Any, reason: Failure) -> None:
-        """Tell the end, after the protocol has been told."""
+        """End, and tell it: the protocol, then the listener."""
         if not hasattr(self, "socket"):
             return  # twice, see twisted.internet.tcp.Connection.connectionLost
+        self._spill()
         how = self._how(reason)
-        lost = self.errno or isinstance(reason.value, error.ConnectionLost)
-        self.endedBy("peer" if lost else "server")
+        if self._endedBy is None:
+            lost = self.errno or isinstance(reason.value, error.ConnectionLost)
+            self.endedBy("peer" if lost else "server")
         # Behind a FIN that was read close() says all that shutdown() would.
         self._shouldShutdown = self._endedBy != "peer"
         try:
-            super().connectionLost(reason)  # type: ignore[misc]
+            _end(self, reason)
         finally:
             self.listener.closed(self, self._ending(reason, how))
 
     def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
         if self.errno is None:
-            self.errno = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or None
+            waiting = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if waiting:
+                self.errno = waiting
         if self.errno == errno.ETIMEDOUT:
             return "timeout"
         if self.errno or isinstance(reason.value, error.ConnectionAborted):
@@ -117,16 +121,61 @@ class _Watched:
 
     def _ending(self: Any, reason: Failure, how: Literal["fin", "reset", "timeout"]) -> Ending:
         why = self.why
-        if why is None and not self.opened:
-            why = "handshake"
-        elif why is None and not isinstance(reason.value, error.ConnectionClosed):
-            why = "error"
+        if why is None:
+            if not self.opened:
+                why = "handshake"
+            elif not isinstance(reason.value, error.ConnectionClosed):
+                why = "error"
         seconds = max(0.0, self.reactor.seconds() - self.accepted)
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
 
+def _end(transport: Any, reason: Failure) -> None:
+    """Do what the connectionLost of `twisted.internet.tcp.Connection` and the one above it do."""
+    transport.disconnected, transport.connected = 1, 0
+    if transport.producer is not None:
+        transport.producer.stopProducing()
+        transport.producer = None
+    transport.reactor.removeReader(transport)
+    transport.reactor.removeWriter(transport)
+    transport._closeSocket(not isinstance(reason.value, error.ConnectionAborted))
+    protocol = transport.protocol
+    del transport.protocol, transport.socket, transport.fileno
+    protocol.connectionLost(reason)
+
+
 class Server(Mannered, _Watched, Corked, tcp.Server):
     """An accepted TCP connection."""
+
+    def __init__(
+        self, sock: Any, protocol: Any, client: Any, server: Any, number: int, reactor: Any
+    ) -> None:
+        # As twisted.internet.tcp.Server and the three above it, but for the text of __repr__.
+        sock.setblocking(False)
+        self.socket = sock
+        self.fileno = sock.fileno
+        self.protocol = protocol
+        self.reactor = reactor
+        self.server = server
+        self.client = client
+        self.sessionno = number
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.logstr = f"{self._getLogPrefix(protocol)},{number},{client[0]}"
+        self._tempDataBuffer: list[bytes] = []
+        self._tempDataLen = 0
+        self._begin()
+        reactor.addReader(self)
+        self.connected = 1
+
+    @property
+    def hostname(self) -> object:  # type: ignore[override]
+        """Who is at the other end."""
+        return self.client[0]
+
+    def __repr__(self) -> str:
+        behaviour = self.logstr.partition(",")[0]
+        return f"<{behaviour} #{self.sessionno} on {self.server._realPortNumber}>"
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return our own address, IPv4 for an IPv4 peer of an IPv6 socket."""

@@ -30,7 +30,7 @@ class LogObserver:
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
         self._clock: Any = clock
-        self._second = -1
+        self._second, self._next = -1, 0
         self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
         self._summary: Any = None
@@ -105,12 +105,12 @@ class LogObserver:
 
     def _turn(self) -> None:
         now = self._seconds()
-        if not self._second <= now < self._second + 1:
+        if not self._second <= now < self._next:
             self._flush()  # the reactor may be late, and the clock may have been set
             self._startSecond(int(now))
 
     def _startSecond(self, second: int) -> None:
-        self._second = second
+        self._second, self._next = second, second + 1
         self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
 
@@ -118,7 +118,7 @@ class LogObserver:
         if self._summary is None:
             # At the end of this second; until then the counts belong to it.
             clock = self._time()
-            left = max(0.0, self._second + 1 - clock.seconds())
+            left = max(0.0, self._next - clock.seconds())
             self._summary = clock.callLater(left, self._say)
             self._beforeTheEnd(clock)
 

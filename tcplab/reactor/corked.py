@@ -37,11 +37,13 @@ class Corked(Sending):
     returns.
 
     :cvar kinds: all such classes: their instances can stand for themselves in the log's context.
+    :ivar soundAt: so much was sent when it was known last that no reset had come.
     :ivar received: bytes taken from the kernel so far.
     :ivar readLimit: bytes that are read at once, at most.
     """
 
     kinds: set[type] = set()
+    soundAt: int | None = None
 
     # More than 128 KiB a read wins nothing, and all of it may have to be held for a deaf peer.
     readLimit = 131072

@@ -95,7 +95,9 @@ class EagerReactor(EPollReactor):
     def _finished(self, selectable: Any, why: Any) -> None:
         if why is CONNECTION_DONE:
             self.removeReader(selectable)
+            selectable.soundAt = selectable.sent  # else there had been another event
             selectable.readConnectionLost(DONE)  # ours all have it
+            selectable.soundAt = None
         else:
             self._disconnectSelectable(selectable, why, True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.internet import error, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connection import Connection, Ending
@@ -101,7 +102,7 @@ class _Watched:
             self.listener.closed(self, self._ending(reason, how))
 
     def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
-        if self.errno is None:
+        if self.errno is None and self.soundAt != self.sent:
             waiting = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if waiting:
                 self.errno = waiting
@@ -161,7 +162,11 @@ class Server(Mannered, _Watched, Corked, tcp.Server):
         self.sessionno = number
         if len(client) != 2:
             self._addressType = IPv6Address
-        self.logstr = f"{self._getLogPrefix(protocol)},{number},{client[0]}"
+        # Of nearly all kinds it is the name, and to ask takes long.
+        kind = type(protocol)
+        usual = getattr(kind, "logPrefix", None) is Protocol.logPrefix
+        prefix = kind.__name__ if usual else self._getLogPrefix(protocol)
+        self.logstr = f"{prefix},{number},{client[0]}"
         self._tempDataBuffer: list[bytes] = []
         self._tempDataLen = 0
         self._begin()

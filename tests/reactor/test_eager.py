@@ -14,7 +14,11 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python import context, log
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tcplab.observers import Observer, Observers
+from tcplab.protocols import Conversation, ConversationFactory
 from tcplab.reactor import eager
+from tcplab.reactor.connection import Connection, Ending
+from tcplab.reactor.port import Listener
 
 
 class InstallTests(SynchronousTestCase):
@@ -189,6 +193,51 @@ class LogContextTests(Running):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         (failed,) = [each for each in events if each.get("isError")]
         self.assertEqual(failed["system"], "Fails,0,127.0.0.1")
+
+
+class LastWords(Conversation):
+    """Say something to the peer's end."""
+
+    greeting = b"hello"
+    words = b"bye"
+
+    def readConnectionLost(self) -> None:
+        self.write(self.words)
+        self.hangUp()
+
+
+class EndingTests(Running):
+    """The end that was seen is told, though nobody asks the kernel when there is no need to."""
+
+    def ending(self, **settings: Any) -> Ending:
+        """Return the end of a connection whose peer has closed."""
+        endings: list[Ending] = []
+
+        class Closed(Observer):
+            def connectionClosed(_, connection: Connection, ending: Ending) -> None:
+                endings.append(ending)
+                self.reactor.stop()
+
+        factory = ConversationFactory(LastWords, **settings)
+        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        Listener("last", Observers(Closed())).watch(port)
+
+        def client() -> None:
+            with socket.create_connection(("127.0.0.1", port.getHost().port), 10) as sock:
+                sock.recv(100)
+
+        self.reactor.callInThread(client)
+        self.reactor.run(installSignalHandlers=False)
+        [ending] = endings
+        return ending
+
+    def test_nothingSaid(self) -> None:
+        """Who finishes, and hears nothing more, finishes."""
+        self.assertEqual(self.ending(words=b"")[:3], ("peer", "fin", None))
+
+    def test_reset(self) -> None:
+        """Who is gone answers by a reset to whatever is said then."""
+        self.assertEqual(self.ending()[:3], ("peer", "reset", None))
 
 
 class PluginTests(TestCase):

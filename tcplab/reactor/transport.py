@@ -132,7 +132,7 @@ class _Watched:
 
 
 def _end(transport: Any, reason: Failure) -> None:
-    """Do what the connectionLost of `twisted.internet.tcp.Connection` and the one above it do."""
+    """Do what Twisted's Connection.connectionLost and the one above it do."""
     transport.disconnected, transport.connected = 1, 0
     if transport.producer is not None:
         transport.producer.stopProducing()

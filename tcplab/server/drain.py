@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
@@ -48,16 +48,24 @@ class Drain:
     :param delay: seconds to go on accepting: for a load balancer to learn of it.
     :param timeout: seconds from the end of accepting until the rest is aborted; ``None`` for no
         limit.
+    :param letGo: ends what would keep connections for ever, before they are told.
     """
 
     def __init__(
-        self, servings: Iterable[Serving], clock: Any, *, delay: float, timeout: float | None
+        self,
+        servings: Iterable[Serving],
+        clock: Any,
+        *,
+        delay: float,
+        timeout: float | None,
+        letGo: Callable[[], object] = lambda: None,
     ) -> None:
         self._servings = list(servings)
         self._listeners = [serving.listener for serving in self._servings]
         self._clock = clock
         self._delay = delay
         self._timeout = timeout
+        self._letGo = letGo
         self._hurried = False
         self._lost = 0
         self._waitedFor: Deferred[Any] | None = None
@@ -111,6 +119,7 @@ class Drain:
         await self._wait(closed, self._timeout)
         await self._wait(Deferred(), 0)  # a turn of the reactor: what has arrived is read
         if not self._hurried:
+            self._letGo()
             for listener in self._listeners:
                 listener.drain()
         await self._wait(self._empty(), self._left(began))

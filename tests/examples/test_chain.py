@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -116,9 +117,43 @@ class ChainTests(SynchronousTestCase):
         chain = self.chain("ten")
         os.kill(self._pid(chain, "name=eve"), signal.SIGTERM)
         _often(lambda: _refuses(chain.port + 4))
-        done = run(f"tcplab connect localhost:{chain.port}", b"hi\n")
-        said = f"error hi{self.said(NAMES[:4])}: tcp:127.0.0.1:{chain.port + 4} refused\n"
-        self.assertEqual(done.stdout.decode(), said)
+        self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", "refused"))
+
+    def test_whoeverIsSlowOrDiesMidwayIsNamed(self) -> None:
+        chain = self.chain("ten")
+        eve = self._pid(chain, "name=eve")
+        os.kill(eve, signal.SIGSTOP)
+        self.addCleanup(self._end, eve)
+        self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", "timed out"))
+        with socket.create_connection(("127.0.0.1", chain.port), timeout=LIMIT) as sock:
+            sock.sendall(b"ho\n")
+            _often(lambda: f"Got the message:ho{self.said(NAMES[:3])}\n" in chain.output)
+            self._end(eve)
+            said = sock.makefile().readline()
+        # Dan may have called anew by then, or have been about to.
+        ways = [self.broken(chain, "ho", why) for why in ("reset", "closed", "refused")]
+        self.assertIn(said, ways)
+
+    def test_inOneProcessFaultsAreTheBrokenLink(self) -> None:
+        for fault, why in (
+            ("refuse@relay-5", "refused"),
+            ("reset_peer,match=hi,direction=upstream@relay-5", "reset"),
+            ("limit_data,bytes=0,direction=upstream@relay-5", "closed"),
+        ):
+            chain = self.chain("one", "lines", "", "--fault", fault)
+            self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", why), fault)
+            self.assertNotIn("Traceback", chain.stop())
+
+    def answer(self, chain: Chain, say: bytes) -> str:
+        return run(f"tcplab connect localhost:{chain.port}", say).stdout.decode()
+
+    def broken(self, chain: Chain, message: str, why: str) -> str:
+        """Return what is said of the link from dan to eve."""
+        return f"error {message}{self.said(NAMES[:4])}: tcp:127.0.0.1:{chain.port + 4} {why}\n"
+
+    def _end(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     def _pid(self, chain: Chain, word: str) -> int:
         """Find the child of the script that has a word on its command line."""

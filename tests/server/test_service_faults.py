@@ -6,14 +6,34 @@ import socket
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tcplab.observers import Observers
+from tcplab.reactor.connection import Connection
+from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.server.settings import SettingsError, fromWords
 from tests.server.logged import Logged
 from tests.serving import Told, readAll
+
+
+class Opened(Told):
+    """An observer that waits for somebody to come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._come: Deferred[None] = Deferred()
+
+    def connectionOpened(self, connection: Connection) -> None:
+        super().connectionOpened(connection)
+        if not self._come.called:
+            self._come.callback(None)
+
+    async def opening(self) -> None:
+        """Wait for the first."""
+        await self._come
 
 
 class FaultTests(Logged, TestCase):
@@ -22,7 +42,7 @@ class FaultTests(Logged, TestCase):
     timeout = 30
 
     def lab(self, *faults: str, **words: Any) -> LabService:
-        self.told = Told()
+        self.told = Opened()
         settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"], faults=faults, **words)
         service = LabService(settings, reactor, Observers(self.told))
         service.startService()
@@ -30,14 +50,14 @@ class FaultTests(Logged, TestCase):
         self.port = service.servings[0].host.port
         return service
 
-    async def exchange(self, said: bytes) -> bytes:
+    def exchange(self, said: bytes) -> Deferred[bytes]:
         def talk() -> bytes:
             with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
                 sock.sendall(said)
                 sock.shutdown(socket.SHUT_WR)
                 return readAll(sock)
 
-        return await deferToThread(talk)
+        return deferToThread(talk)
 
     async def test_from_the_command_line(self) -> None:
         self.lab("limit_data,bytes=3,conn=2")
@@ -63,6 +83,15 @@ class FaultTests(Logged, TestCase):
         service.startService()
         self.port = service.servings[0].host.port
         self.assertEqual(await self.exchange(b"hello"), b"he")
+
+    async def test_a_drain_ends_what_would_not_end(self) -> None:
+        """Whoever a fault keeps hanging does not keep us from ending."""
+        for fault in "timeout", "timeout,after=2B", "stall", "bandwidth,rate=0":
+            service = self.lab(fault)
+            exchanging = self.exchange(b"hello")
+            await self.told.opening()
+            self.assertEqual(await service.drain(), Drained(1, 0), fault)
+            self.assertTrue(b"hello".startswith(await exchanging))
 
 
 class OwnUpstreamTests(Logged, TestCase):

@@ -23,6 +23,11 @@ class Bandwidth(Fault):
     kind: ClassVar[str] = "bandwidth"
     rate: int = amount("KB")
 
+    @property
+    def endless(self) -> bool:
+        """At 0."""
+        return not self.rate
+
     def stage(self, hands: Hands) -> Stage:
         """Make the stage."""
         return _Bucket(hands, self.rate)

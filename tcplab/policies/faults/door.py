@@ -37,11 +37,16 @@ class Door:
         self._fillers: list[socket.socket] = []
 
     def set(self, state: str) -> None:
-        """Put it into a state: ``open``, ``refuse`` or ``hang``. The port must not be accepting."""
+        """
+        Put it into a state: ``open``, ``refuse`` or ``hang``.
+
+        A port that is shut does not read any more; who opens it has it read again.
+        """
         if state == self._state or not self._port.connected:
             return
         if state != "open":
             self._acceptTheRest()
+            self._port.stopReading()  # epoll forgets a descriptor that becomes another socket's
         self._move("open")
         self._move(state)
 

@@ -23,6 +23,11 @@ class Timeout(Fault):
     kind: ClassVar[str] = "timeout"
     timeout: float = time("ms", 0.0)
 
+    @property
+    def endless(self) -> bool:
+        """Without a timeout."""
+        return not self.timeout
+
     def stage(self, hands: Hands) -> Stage:
         """Make the stage."""
         return _Silence(hands, self.timeout)

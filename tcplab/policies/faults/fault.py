@@ -62,6 +62,11 @@ class Fault:
         """Whether it rolls dice."""
         return False
 
+    @property
+    def endless(self) -> bool:
+        """Whether it keeps a connection for ever, unless something ends it."""
+        return False
+
     @classmethod
     def named(cls) -> dict[str, Field[Any]]:
         """Return its fields."""

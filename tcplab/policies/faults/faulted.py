@@ -19,9 +19,18 @@ from zope.interface import implementer
 from tcplab.observers import LogObserver, Observers
 from tcplab.policies.faults.doors import DoorFault
 from tcplab.policies.faults.faults import Faults
-from tcplab.policies.faults.spec import FaultError, parseFault
+from tcplab.policies.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.reactor.beneath import standAlone
 from tcplab.reactor.port import Listener
+
+
+def _anywhere(fault: str) -> FaultSpec:
+    spec = parseFault(fault)
+    if spec.listener is not None:
+        raise FaultError(
+            f"fault {fault!r}: an endpoint's listeners have no names: leave @{spec.listener} out"
+        )
+    return spec
 
 
 class _Hits:
@@ -43,7 +52,7 @@ class FaultedServerEndpoint:
     :param endpoint: where to listen.
     :param fault: as text.
     :param seed: of the dice.
-    :raises FaultError: the text is no fault.
+    :raises FaultError: the text is no fault, or one of a listener.
     """
 
     def __init__(
@@ -51,7 +60,7 @@ class FaultedServerEndpoint:
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._fault = parseFault(fault)
+        self._fault = _anywhere(fault)
         self._seed = seed
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
@@ -96,14 +105,12 @@ class FaultedClientEndpoint:
     def __init__(
         self, reactor: Any, endpoint: IStreamClientEndpoint, fault: str, *, seed: int | None = None
     ) -> None:
-        spec = parseFault(fault)
+        spec = _anywhere(fault)
         if isinstance(spec.fault, DoorFault):
             raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for who listens")
-        if spec.listener is not None:
-            raise FaultError(f"fault {fault!r}: there is no listener for who connects")
         self._endpoint = endpoint
         self._number = 0
-        self._faults = Faults(seed=seed, clock=reactor, client=True)
+        self._faults = Faults(seed=seed, clock=reactor, client=True, observers=_Hits(reactor))
         self._faults.add(spec)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:

@@ -15,6 +15,7 @@ from tcplab.policies.faults.link import Link
 from tcplab.policies.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.policies.faults.standing import Register, Standing
 from tcplab.reactor.beneath import lowest
+from tcplab.reactor.connection import Connection as Told
 from tcplab.reactor.mannered import filterOf
 from tcplab.reactor.port import Listener
 
@@ -25,17 +26,26 @@ class Faults:
 
     A fault works from the moment it is added, on live connections too, unless it counts them; it
     ends when it is removed, and what it holds goes on. Where none applies nothing stands in the way
-    of a byte.
+    of a byte, and until the first is added nobody is told of a connection.
 
     :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
     :param clock: keeps the time; ``None`` means the global reactor.
     :param client: they are worn by whoever connects: what we read goes downstream then.
+    :param observers: who is told of hits on connections of no listener.
     """
 
-    def __init__(self, *, seed: int | None = None, clock: Any = None, client: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        clock: Any = None,
+        client: bool = False,
+        observers: object = None,
+    ) -> None:
         if clock is None:
             from twisted.internet import reactor as clock
         self._clock = clock
+        self._observers = observers
         self._reading = "downstream" if client else "upstream"
         self._register = Register(seed)
         self._listeners: list[Listener] = []
@@ -43,6 +53,11 @@ class Faults:
         self._doorkeeper = Doorkeeper(clock)
 
     # Which faults stand
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the dice, given or chosen; ``None`` as long as none was needed."""
+        return self._register.seed
 
     def add(self, fault: str | FaultSpec) -> str:
         """
@@ -55,6 +70,8 @@ class Faults:
         spec = parseFault(fault) if isinstance(fault, str) else fault
         self._check(spec)
         name = self._register.add(spec)
+        for listener in self._listeners:
+            self._guard(listener)
         if isinstance(spec.fault, DoorFault):
             self._doorkeeper.add(name, spec)
         else:
@@ -93,17 +110,29 @@ class Faults:
     def watch(self, listener: Listener) -> None:
         """Break the connections of this listener too, and its doors."""
         self._listeners.append(listener)
-        listener.guard(self)
+        if self._register:
+            self._guard(listener)
         self._doorkeeper.watch(listener)
+
+    def letGo(self) -> None:
+        """End, on live connections, what would keep them for ever: who serves them wants to end."""
+        for name, spec in self._register:
+            if spec.fault.endless and spec.trigger.lasting is None:
+                self._heal(name)
 
     def stop(self) -> None:
         """Watch nobody any more: live connections are well from here on. The faults stay."""
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
-            listener.guards.remove(self)
+            if self in listener.guards:
+                listener.guards.remove(self)
             self._doorkeeper.forget(listener)
         for name, _ in self._register:
             self._heal(name)
+
+    def _guard(self, listener: Listener) -> None:
+        if self not in listener.guards:
+            listener.guard(self)
 
     def portWatched(self, listener: Listener) -> None:
         """A listener has one port more."""
@@ -153,7 +182,8 @@ class Faults:
         speaking = _speaking(transport)
         filter: Filter | None = filterOf(speaking)  # others may have put theirs there
         if filter is None:
-            filter = Filter(speaking, self._clock, _tellerOf(transport), reading)
+            tell = _tellerOf(transport, listener, number, self._observers)
+            filter = Filter(speaking, self._clock, tell, reading)
         for name in names:
             spec = self._register[name]
             for direction in spec.directions(self._reading):
@@ -186,15 +216,18 @@ def _readers(live: Sequence[Any]) -> set[Any]:
     return {each for each in found if isinstance(each, Connection)}
 
 
-def _tellerOf(transport: Any) -> Any:
-    """Make what tells the observers of a connection about hits."""
+def _tellerOf(transport: Any, listener: str, number: int, observers: object) -> Any:
+    """Make what tells the observers of a connection, or others if it has none, about hits."""
     bottom = lowest(transport)
 
     def hear(link: Link, at: int) -> None:
         where = "" if link.direction == "downstream" else f" direction={link.direction}"
-        tell = getattr(getattr(bottom, "listener", None), "observers", None)
+        tell = getattr(getattr(bottom, "listener", None), "observers", observers)
         hook = getattr(tell, "faultHit", None)
         if hook is not None:
-            hook(bottom.connection, f"{link.name} at={at}{where}")
+            connection = getattr(bottom, "connection", None) or Told(
+                listener, number, bottom.logstr, bottom.getPeer(), bottom.getHost()
+            )
+            hook(connection, f"{link.name} at={at}{where}")
 
     return hear

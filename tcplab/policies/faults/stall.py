@@ -21,6 +21,11 @@ class Stall(Fault):
     kind: ClassVar[str] = "stall"
     readingSide: ClassVar[bool] = True
 
+    @property
+    def endless(self) -> bool:
+        """It is."""
+        return True
+
     def stage(self, hands: Hands) -> Stage:
         """Make the stage."""
         return _Stalled(hands)

@@ -25,11 +25,11 @@ class Register:
     """
     Know the faults that stand, and whom they hit.
 
-    :param seed: of the dice; ``None``: one is chosen, and logged, as soon as it is needed.
+    :ivar seed: of the dice; ``None``: one is chosen, and logged, as soon as it is needed.
     """
 
     def __init__(self, seed: int | None) -> None:
-        self._seed = seed
+        self.seed = seed
         self._specs: dict[str, FaultSpec] = {}
         self._counts: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
@@ -37,15 +37,18 @@ class Register:
     def __iter__(self) -> Iterator[Standing]:
         return iter([Standing(name, spec) for name, spec in self._specs.items()])
 
+    def __len__(self) -> int:
+        return len(self._specs)
+
     def __getitem__(self, name: str) -> FaultSpec:
         return self._specs[name]
 
     def add(self, spec: FaultSpec) -> str:
         """Take a fault in, and name it."""
-        if spec.rolls and self._seed is None:
-            self._seed = chosenSeed()
+        if spec.rolls and self.seed is None:
+            self.seed = chosenSeed()
             log.info(
-                "faults roll dice: --seed {seed} repeats them", log_system="tcplab", seed=self._seed
+                "faults roll dice: --seed {seed} repeats them", log_system="tcplab", seed=self.seed
             )
         # A name is given once: who removes a fault twice removes nobody else's.
         kind = spec.fault.kind
@@ -68,7 +71,7 @@ class Register:
 
     def dice(self, *whose: object) -> Dice:
         """Return the dice of a fault, on a listener's connection, in a direction."""
-        return Dice(self._seed or 0, *whose)
+        return Dice(self.seed or 0, *whose)
 
     # Whom they hit
 

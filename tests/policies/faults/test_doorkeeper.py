@@ -122,6 +122,27 @@ class ServedTests(Breaking):
         self.assertEqual(got, (b"Hello from server!", "fin"))
         self.assertEqual(told.hits, [(None, "refuse listener=test")])
 
+    async def test_whileItServes(self) -> None:
+        """A Unix socket's place is taken by another one, behind the reactor's back."""
+        path = self.unixPath()
+        await self.serveBroken(ConversationFactory(Greeting), endpoint=f"unix:{path}")
+        for fault in ("refuse", "hang") * 2:
+            name = self.faults.add(fault)
+            with self.assertRaises((ConnectionRefusedError, BlockingIOError)), self.unixTo(path):
+                self.fail("connected")
+            self.faults.remove(name)
+            with self.unixTo(path) as sock:
+                sock.setblocking(True)
+                got = await self.talk(exchange, sock, b"")
+                self.assertEqual(got, (b"Hello from server!", "fin"))
+
+    def unixTo(self, path: str) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.setblocking(False)
+        sock.connect(path)
+        return sock
+
     async def test_beforeThePort(self) -> None:
         """A port that listens later is shut as well."""
         await self.serveBroken(ConversationFactory(Greeting), "refuse")

@@ -14,6 +14,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.wire import Echo as WireEcho
 from twisted.python.failure import Failure
 
@@ -84,6 +85,13 @@ class ServerTests(Breaking):
             self.connect()
         faults.clear()
 
+    def test_noListener(self) -> None:
+        """An endpoint has one place to listen, without a name."""
+        problem = str(
+            self.assertRaises(FaultError, serverFromString, reactor, "fault:stall,for=1s@x:tcp:0")
+        )
+        self.assertIn("leave @x out", problem)
+
     async def test_noPort(self) -> None:
         """What is no stream port of Twisted's cannot be broken, and listens no more."""
 
@@ -133,6 +141,17 @@ class ClientTests(Breaking):
         endpoint = self.endpoint("half_close,after=3B,direction=upstream")
         ask = await connectProtocol(endpoint, Ask())
         self.assertEqual(await ask.whenFinished(), b"hel")
+
+    async def test_told(self) -> None:
+        """A hit has its line, under the name of the protocol."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        await self.serve(ConversationFactory(Echo))
+        ask = await connectProtocol(self.endpoint("half_close,after=2B"), Ask())
+        await ask.whenFinished()
+        said = [(each["log_system"], formatEvent(each)) for each in events if "fault" in each]
+        self.assertEqual(said, [("Ask,client", "fault half_close at=2")])
 
     async def test_plain(self) -> None:
         """A protocol of Twisted's; only the connections that are meant."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
-from twisted.trial.unittest import SkipTest
 
 from tcplab.observers import LogObserver, Observers
 from tcplab.policies.faults import FaultError, Faults
 from tcplab.protocols import ConversationFactory, Echo
 from tcplab.reactor.port import Listener
 from tests.policies.faults.breaking import Breaking, exchange
+from tests.programs import needed
 
 
 class ListTests(Breaking):
@@ -137,6 +136,88 @@ class SelectionTests(Breaking):
         self.assertEqual(len(self.faults.list()), 1)
 
 
+# What a protocol, the reactor and the manners of a transport call.
+_CALLED = (
+    "write",
+    "writeSequence",
+    "loseConnection",
+    "loseWriteConnection",
+    "abortConnection",
+    "registerProducer",
+    "unregisterProducer",
+    "pauseProducing",
+    "resumeProducing",
+    "doRead",
+    "doWrite",
+    "connectionLost",
+    "readConnectionLost",
+)
+
+
+class NoneTests(Breaking):
+    """Without a fault nothing is in the way: not one call is another than without the policy."""
+
+    async def way(self) -> tuple[Any, Any]:
+        """Connect, and return the transport, and what each call of it is."""
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        await self.heard(sock)
+        [transport] = self.listener.connections
+        return transport, self.calls(transport)
+
+    async def heard(self, sock: socket.socket) -> None:
+        sock.sendall(b"hi")
+        self.assertEqual(await self.talk(sock.recv, 2), b"hi")
+
+    def calls(self, transport: Any) -> dict[str, Any]:
+        protocol = transport.protocol
+        self.assertIs(protocol.transport, transport)
+        calls = {name: getattr(transport, name).__func__ for name in _CALLED}
+        spoken = {name: getattr(protocol, name).__func__ for name in ("dataReceived", "write")}
+        own = [name for name, value in vars(transport).items() if callable(value)]
+        return {**calls, **spoken, "kind": (type(transport), type(protocol)), "own": own}
+
+    async def test_none(self) -> None:
+        await self.serve(ConversationFactory(Echo))
+        _, without = await self.way()
+        await self.serveBroken(ConversationFactory(Echo))
+        _, there = await self.way()
+        self.assertEqual(there, without)
+
+    async def test_nobodyIsTold(self) -> None:
+        """A connection costs nothing either, until there is a fault; what was there counts too."""
+        await self.serveBroken(ConversationFactory(Echo))
+        self.assertNotIn(self.faults, self.listener.guards)
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        await self.heard(sock)
+        self.faults.add("limit_data,bytes=1B")
+        self.faults.add("stall,conn=100")
+        self.assertEqual(self.listener.guards.count(self.faults), 1)
+        self.assertEqual(await self.talk(exchange, sock, b"hi", False), (b"h", "fin"))
+        self.assertEqual(await self.talk(exchange, self.connect(), b"hi", False), (b"h", "fin"))
+        await self.listener.whenEmpty()
+        self.assertEqual(self.faults._filters, {})
+
+    async def test_removed(self) -> None:
+        await self.serveBroken(ConversationFactory(Echo))
+        transport, before = await self.way()
+        name = self.faults.add("latency,latency=1,direction=both")
+        self.assertNotEqual(transport.protocol, transport.protocol.wrappedProtocol)
+        self.faults.remove(name)
+        self.assertEqual(self.calls(transport), before)
+        self.assertIsNone(transport.filter)
+
+    async def test_notHit(self) -> None:
+        """Nor where there is one, for others."""
+        await self.serveBroken(ConversationFactory(Echo), "latency,latency=1,conn=2")
+        _, there = await self.way()
+        self.listener.abort()
+        await self.serve(ConversationFactory(Echo))
+        _, without = await self.way()
+        self.assertEqual(there, without)
+
+
 class ToldTests(Breaking):
     """What is told of them."""
 
@@ -180,8 +261,7 @@ class WindowTests(Breaking):
 
     async def test_stall(self) -> None:
         """As the kernel sees it; it opens again when the fault is removed, and all arrives."""
-        if shutil.which("ss") is None:
-            raise SkipTest("there is no ss here")
+        needed("ss", "iproute2")
         told = await self.serveBroken(ConversationFactory(Echo), "stall,after=1KiB")
         with self.connect() as sock:
             await self.talk(sock.sendall, bytes(1024))
@@ -217,5 +297,5 @@ class WindowTests(Breaking):
     def seen(self, sock: socket.socket) -> str:
         port = sock.getsockname()[1]
         return subprocess.run(
-            ["ss", "-tino", f"sport = :{port}"], capture_output=True, text=True, check=True
+            [needed("ss"), "-tino", f"sport = :{port}"], capture_output=True, text=True, check=True
         ).stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies.faults.kinds import KINDS
+from tcplab.policies.faults.spec import parseFault
 
 
 class KindsTests(SynchronousTestCase):
@@ -23,3 +24,15 @@ class KindsTests(SynchronousTestCase):
             for name, field in kind.named().items():
                 self.assertIn(f":ivar {name}:", kind.__doc__ or "")
                 self.assertTrue(callable(field.metadata["read"]))
+
+    def test_endless(self) -> None:
+        """What keeps a connection until somebody ends it."""
+        for text, endless in (
+            ("timeout", True),
+            ("timeout,timeout=1", False),
+            ("stall", True),
+            ("bandwidth,rate=0", True),
+            ("bandwidth,rate=1", False),
+            ("latency,latency=1", False),
+        ):
+            self.assertEqual(parseFault(text).fault.endless, endless, text)

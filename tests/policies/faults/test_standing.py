@@ -47,3 +47,11 @@ class RegisterTests(SynchronousTestCase):
         made.remove("hang")
         error = self.assertRaises(FaultError, made.remove, "hang")
         self.assertEqual(str(error), "there is no fault named 'hang'; there are: none at all")
+
+    def test_seed(self) -> None:
+        """One is chosen as soon as dice are rolled, not before."""
+        made = register("stall", seed=None)
+        self.assertIsNone(made.seed)
+        made.add(parseFault("stall,probability=0.5"))
+        self.assertIsNotNone(made.seed)
+        self.assertEqual(register(seed=7).seed, 7)

@@ -1,0 +1,21 @@
+"""A lab for as long as a test needs it, on a port that is free."""
+
+import contextlib
+import pathlib
+import subprocess
+import tempfile
+import time
+
+
+@contextlib.contextmanager
+def lab(*options):
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "ports")
+        words = ["twistd", "-n", "tcplab", "--port", "0", "--port-file", file, *options]
+        with subprocess.Popen(words, cwd=folder) as process:
+            try:
+                while not file.exists() and process.poll() is None:
+                    time.sleep(0.01)
+                yield int(file.read_text().split()[2])  # a line is: NAME HOST PORT
+            finally:
+                process.kill()  # a test need not wait until everybody has finished

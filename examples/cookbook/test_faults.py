@@ -1,0 +1,40 @@
+"""Tests of a Twisted client, in the lab's own process; for trial."""
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import TestCase
+
+from tcplab.observers import Observers
+from tcplab.server.service import LabService
+from tcplab.server.settings import fromWords
+
+
+class Client(Protocol):  # yours
+    def __init__(self):
+        self.heard, self.ended = b"", Deferred()
+
+    def connectionMade(self):
+        self.transport.write(b"abcdefghijklmnopqrstuvwxyz")
+
+    def dataReceived(self, data):
+        self.heard += data
+
+    def connectionLost(self, reason):
+        self.ended.callback(reason.type.__name__)
+
+
+class ClientTests(TestCase):
+    async def test_resetInTheMiddle(self):
+        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"])
+        service = LabService(settings, reactor, Observers())
+        service.startService()
+        self.addCleanup(service.stopService)
+        name = service.faults.add("reset_peer,after=10B")
+        port = service.servings[0].host.port
+        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
+        client = await connectProtocol(endpoint, Client())
+        self.assertEqual(await client.ended, "ConnectionLost")
+        self.assertEqual(client.heard, b"abcdefghij")
+        service.faults.remove(name)  # from here on all is well

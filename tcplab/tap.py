@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import select
 import sys
@@ -10,13 +11,14 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from tcplab import __version__
 from tcplab.observers import LogObserver, Observers
+from tcplab.observers.outputs import UnhurriedLog
 from tcplab.server import portfile
 from tcplab.server.amounts import AMOUNTS
 from tcplab.server.behaviours import BEHAVIOURS
@@ -26,6 +28,7 @@ from tcplab.server.nearmiss import didYouMean
 from tcplab.server.service import LabService
 from tcplab.server.settings import Settings, SettingsError, fromWords
 from tcplab.server.signals import StopSignals
+from tcplab.server.twistdfiles import closeLog, leaveOutPidFile
 
 log = Logger()
 
@@ -178,8 +181,8 @@ class Options(UsageOptions):
             **{amount.name: self[amount.option[2:]] for amount in AMOUNTS.values()},
         }
         self.settings = fromWords(**self.words)
-        if self.parent is not None and (self.parent.get("nodaemon") or self.parent.get("debug")):
-            _leaveOutPidFile(self.parent)
+        if self.parent is not None:
+            leaveOutPidFile(self.parent)
 
 
 def _chooseReactor() -> None:
@@ -188,13 +191,6 @@ def _chooseReactor() -> None:
         from tcplab.reactor import eager
 
         eager.install()
-
-
-def _leaveOutPidFile(twistd: Any) -> None:
-    # In the foreground nobody looks for it, and it would forbid a second lab in the same folder.
-    # If it is the very object that is the default; a file that the user has named stays.
-    if twistd.get("pidfile") is twistd.defaults.get("pidfile"):
-        twistd["pidfile"] = ""
 
 
 def _spelled(word: str) -> str:
@@ -210,6 +206,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     settings = options.settings
+    closeLog(options.parent or {})
     try:
         service = makeLab(settings, options.words, reactor, Observers(LogObserver()))
         if settings.portFile is not None:
@@ -229,7 +226,15 @@ def makeService(options: Options) -> IService:
             failures[0].raiseException()
         refuse(failures[0].value)
     starting.addCallback(_later, failures, reactor)
+    _unhurry(reactor)
     return service
+
+
+def _unhurry(reactor: Any) -> None:
+    # twistd and twist begin to log when the service is made.
+    lines = UnhurriedLog(globalLogBeginner)
+    atexit.register(lines.finish)
+    reactor.callWhenRunning(lines.begin)  # twistd has forked by then
 
 
 async def _start(service: LabService, settings: Settings, reactor: Any) -> None:

@@ -14,7 +14,7 @@ import twisted.internet.reactor  # the options choose one where there is none; h
 from twisted.application.service import IServiceMaker
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import LogLevel
+from twisted.logger import LogLevel, textFileLogObserver
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -224,6 +224,13 @@ class MakeService(Logged, Refusing):
         self.patch(twisted.internet, "reactor", self.reactor)
         self.statuses: list[int] = []
         self.patch(tap, "exitWith", self.statuses.append)
+        self.logged: list[Any] = []
+        self.patch(tap, "globalLogBeginner", self)
+        self.atExit: list[Any] = []
+        self.patch(tap.atexit, "register", self.atExit.append)
+
+    def beginLoggingTo(self, observers: Any) -> None:
+        self.logged += observers
 
     def make(self, *words: str) -> LabService:
         options = tap.Options()
@@ -314,6 +321,20 @@ class MakeService(Logged, Refusing):
 
     def test_status_is_1_when_somebody_had_to_be_aborted(self) -> None:
         self.assertEqual(self.status(Drained(2, 1)), [1])
+
+    def test_log_is_written_by_a_thread_once_it_runs_and_to_the_last_line(self) -> None:
+        self.make("-p", "7")
+        path = self.mktemp()
+        with open(path, "w") as log, open(path) as file:
+            observer = textFileLogObserver(log, timeFormat=None)
+            tap.globalLogBeginner.beginLoggingTo([observer])
+            self.assertEqual(self.logged, [observer])
+            observer({"log_format": "one", "log_system": "-"})
+            self.assertEqual(file.read(), "")
+            self.reactor.start()
+            for each in self.atExit:
+                each()
+            self.assertEqual(file.read(), "- [-] one\n")
 
     def test_signals_are_ours_once_it_runs(self) -> None:
         installed: list[Any] = []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 from collections.abc import Callable
 from typing import Any
 
@@ -19,15 +17,12 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from tcplab.observers.outputs import Descriptor
+from tcplab.observers.writer import LogWriter
 from tcplab.wire.escaping import escape
 
 log = Logger()
 
-#: Bytes that wait for the first process when it does not read: some thousand lines. What comes
-#: above that is counted, and the count is told.
-_MOST = 1 << 20
-#: Seconds for the last of them, at the end.
-_LAST = 1.0
 #: The reactor's, which nobody wants to hear of each worker.
 _LAST_WORDS = "Main loop terminated."
 #: The key of the text of an event.
@@ -45,11 +40,8 @@ class Reporter:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._unsent = bytearray()
-        self._lost = 0
-        self._deaf = False
-        os.set_blocking(descriptor, False)
+        self._writer = LogWriter(Descriptor(descriptor))
+        self._writer.begin()
 
     def __call__(self, event: LogEvent) -> None:
         """Pass a log event on."""
@@ -67,33 +59,11 @@ class Reporter:
         self._line(word)
 
     def _line(self, text: str) -> None:
-        if len(self._unsent) > _MOST:
-            self._lost += 1
-            return
-        self._unsent += text.encode("utf-8", "backslashreplace") + b"\n"
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what is taken; to be called now and then."""
-        try:
-            while self._unsent and not self._deaf:
-                del self._unsent[: os.write(self._descriptor, self._unsent[:65536])]
-        except BlockingIOError:
-            return
-        except OSError:  # nobody reads it any more
-            self._deaf = True
-        if self._deaf:
-            self._unsent.clear()
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            log.warn("{lost} lines were lost: nobody took them", log_system="tcplab", lost=lost)
+        self._writer.put(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def finish(self) -> None:
         """Write the rest, and wait for that a little."""
-        asked = select.poll()
-        asked.register(self._descriptor, select.POLLOUT)
-        while self._unsent and asked.poll(int(1000 * _LAST)):
-            self.flush()
+        self._writer.finish()
 
 
 class Hearing:

@@ -69,14 +69,10 @@ class Worker:
     def _begin(self) -> None:
         Commands(self._orders.commands, self._reactor, self.obey, self._orphaned).startReading()
         StopSignals(self._reactor, self._abort).install()
-        beating = LoopingCall(self._beat)
+        beating = LoopingCall(self._row.beat)
         beating.clock = self._reactor
         beating.start(BEAT)
         self._reporter.say(READY)
-
-    def _beat(self) -> None:
-        self._row.beat()
-        self._reporter.flush()
 
     def _refuse(self, problem: object) -> None:
         log.critical("tcplab: {problem}", problem=str(problem), log_system="tcplab")

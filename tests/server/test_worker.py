@@ -75,8 +75,6 @@ class WorkerCase(Logged):
     def say(self, word: str) -> None:
         self.reports.append(word)
 
-    def flush(self) -> None: ...
-
     def finish(self) -> None:
         self.reports.append("finished")
 

@@ -1,0 +1,133 @@
+"""A log that takes nothing, and the lab that goes on serving."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+
+from twisted.internet.threads import deferToThread
+
+from tests.commands import TWIST, TWISTD, Command, Commands
+
+#: Says much, a line for each number.
+_TALKER = """
+    from tcplab.protocols import Conversation, Lines
+
+    class Talker(Conversation):
+        framing = Lines
+
+        def messageReceived(self, message):
+            for number in range(int(message)):
+                print(number, "x" * 1000)
+            self.send(b"said")
+    """
+
+
+class Logs(Commands):
+    def setUp(self) -> None:
+        super().setUp()
+        self.write("talker.py", _TALKER)
+
+    def serve(self, log: int, words: tuple[str, ...] = TWISTD) -> Command:
+        """Serve on a socket that listens already, for nobody may read where it does."""
+        door = socket.create_server(("127.0.0.1", 0))
+        self.port = door.getsockname()[1]
+        with door:
+            return self.start(
+                *("sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"),
+                *(*words, "tcplab", "-p", "0", "-b", "talker.Talker"),
+                childFDs={0: 0, 1: log, 2: log, 3: door.fileno()},
+                env={"LISTEN_FDS": "1"},
+            )
+
+    def pipe(self) -> tuple[int, int]:
+        """Make the smallest pipe that can be."""
+        out, into = os.pipe()
+        fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)
+        return out, into
+
+    async def says(self, count: int) -> None:
+        answer = await self.talk(self.connect(self.port), b"%d\n" % count)
+        self.assertEqual(answer, b"said\n")
+
+    async def ends(self, command: Command) -> None:
+        command.signal("TERM")
+        self.assertEqual(await command.ended(), 0)
+
+    async def standing(self, words: tuple[str, ...]) -> None:
+        out, into = self.pipe()
+        self.addCleanup(os.close, out)
+        command = self.serve(into, words)
+        os.close(into)
+        await self.says(500)
+        await self.says(10)
+        await self.ends(command)  # nobody has read it until now
+
+    async def test_reader_that_stands_still(self) -> None:
+        await self.standing(TWISTD)
+
+    async def test_reader_that_stands_still_with_twist(self) -> None:
+        await self.standing(TWIST)
+
+    async def test_pipe_that_is_full_before_it_starts(self) -> None:
+        out, into = self.pipe()
+        self.addCleanup(os.close, out)
+        os.write(into, b"x" * 4096)
+        command = self.serve(into)
+        os.close(into)
+        await self.says(10)
+        await self.ends(command)
+
+    async def test_reader_that_is_gone(self) -> None:
+        out, into = self.pipe()
+        command = self.serve(into)
+        os.close(into)
+        os.close(out)
+        await self.says(500)
+        await self.ends(command)
+
+    async def test_disk_that_is_full(self) -> None:
+        full = os.open("/dev/full", os.O_WRONLY)
+        command = self.serve(full)
+        os.close(full)
+        await self.says(500)
+        await self.ends(command)
+
+    async def readTo(self, out: int, pattern: str) -> str:
+        def read() -> str:
+            text = ""
+            while not re.search(pattern, text):
+                data = os.read(out, 65536)
+                self.assertTrue(data, text)
+                text += data.decode()
+            return text
+
+        return await deferToThread(read)
+
+    async def after(self, count: int, says: str) -> list[int]:
+        """Have it say so many lines to a reader that reads later; return the numbers of those."""
+        out, into = self.pipe()
+        self.addCleanup(os.close, out)
+        command = self.serve(into)
+        os.close(into)
+        await self.says(count)
+        text = await self.readTo(out, says)
+        command.signal("TERM")
+        text += await self.readTo(out, "Server Shut Down.\n")
+        self.assertEqual(await command.ended(), 0)
+        self.lost = sum(map(int, re.findall(r"(\d+) lines of the log were lost: nobody", text)))
+        return [int(each) for each in re.findall(r"\[stdout#info\] (\d+) x{1000}\n", text)]
+
+    async def test_what_waited_is_written_in_its_order(self) -> None:
+        numbers = await self.after(500, "closed by=peer")
+        self.assertEqual(numbers, list(range(500)))
+        self.assertEqual(self.lost, 0)
+
+    async def test_what_was_too_much_is_counted(self) -> None:
+        numbers = await self.after(3000, "lines of the log were lost: ")
+        self.assertEqual(numbers, list(range(len(numbers))))
+        self.assertGreater(len(numbers), 900)
+        # What ended the connection was too much too.
+        self.assertIn(self.lost - (3000 - len(numbers)), (0, 1))

@@ -27,28 +27,70 @@ def namelessPEM() -> bytes:
     return _signed()
 
 
+def pem(*names: str) -> bytes:
+    """Make a key and a certificate for these names, signed by itself."""
+    return _signed(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]))
+
+
 def _signed(*extensions: x509.ExtensionType) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    return _keyPEM(key) + _certificate("localhost", key, key, "localhost", *extensions)
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    *extensions: x509.ExtensionType,
+    days: int = 1,
+    ca: bool = True,
+) -> bytes:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(_named(name))
+        .issuer_name(_named(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
     )
     for extension in extensions:
         builder = builder.add_extension(extension, False)
-    certificate = builder.sign(key, hashes.SHA256())
+    return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _keyPEM(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
-    ) + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+
+
+class Authority:
+    """
+    Signs the certificates of others.
+
+    :ivar pem: its own certificate.
+    """
+
+    def __init__(self, name: str = "authority") -> None:
+        self._name = name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.pem = _certificate(name, self._key, self._key, name)
+
+    def signed(self, name: str, days: int = 1) -> bytes:
+        """Make a key and a certificate; with less than no days it has expired."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = _certificate(name, key, self._key, self._name, days=days, ca=False)
+        return _keyPEM(key) + signed
 
 
 def localhostFile(folder: str | None = None) -> str:
@@ -56,4 +98,5 @@ def localhostFile(folder: str | None = None) -> str:
     path = os.path.join(folder or tempfile.mkdtemp(prefix="tcplab"), "localhost.pem")
     with open(path, "wb") as file:
         file.write(localhostPEM())
+    os.chmod(path, 0o600)  # as keys are; a lab would warn
     return path

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
 
@@ -30,11 +31,34 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        endpoint = serverFromString(reactor, _absolute(settings.endpoint))
+        text, clients = _withoutCA(_absolute(settings.endpoint))
+        endpoint = serverFromString(reactor, text)
+        _secure(endpoint, _folder(settings), clients, reactor)
     except Exception as e:
         raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
-    _checkCertificates(settings)
     return endpoint  # type: ignore[no-any-return]
+
+
+def _withoutCA(endpoint: str) -> tuple[str, Any]:
+    # An option that Twisted's endpoints do not have: who signs the certificates of clients.
+    inner = _unwrapped(endpoint)[1]
+    found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
+    if found is None or not inner.startswith(("ssl:", "tls:")):
+        return endpoint, None
+    path = re.sub(r"\\(.)", r"\1", found[1])
+    return endpoint[: found.start()] + endpoint[found.end() :], authorities(path)
+
+
+def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
+    while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:
+        endpoint = inner
+    options = getattr(endpoint, "_sslContextFactory", None)
+    if folder is not None:
+        endpoint.connectionCreator = Folder(folder, clock, clients)
+    elif options is not None:
+        narrow(options, clients)
+    elif clients is not None:
+        raise CertificatesError("ca= needs the folder first, as in tls:FOLDER:4433:ca=FILE")
 
 
 def _absolute(endpoint: str) -> str:
@@ -55,18 +79,9 @@ def _unwrapped(endpoint: str) -> tuple[str, str]:
     return wrappers, endpoint.removeprefix(wrappers)
 
 
-def _checkCertificates(settings: ListenerSettings) -> None:
-    # Twisted would listen all the same, and every handshake would fail.
-    found = re.match(r"tls:((?:\\.|[^:=\\])+)(?::|$)", _unwrapped(settings.endpoint)[1])
-    if found is None:
-        return
-    path = re.sub(r"\\(.)", r"\1", found[1])
-    within = [name for _, _, names in os.walk(path) for name in names]
-    if not any(name.endswith(".pem") for name in [path, *within] if os.path.exists(path)):
-        raise SettingsError(
-            f"{_prefix(settings)}there is no .pem file in {path}: name a folder that has"
-            " certificates and their keys"
-        )
+def _folder(settings: ListenerSettings) -> str | None:
+    found = re.match(r"tls:(?:path=)?((?:\\.|[^:=\\])+)(?::|$)", _unwrapped(settings.endpoint)[1])
+    return None if found is None else re.sub(r"\\(.)", r"\1", found[1])
 
 
 def _prefix(settings: ListenerSettings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
@@ -11,6 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.server import endpoints
+from tcplab.server.certificates import Folder
 from tcplab.server.endpoints import cannotListen, endpointOf
 from tcplab.server.settings import ListenerSettings, SettingsError
 from tcplab.server.spec import Spec
@@ -110,8 +112,34 @@ class EndpointOf(SynchronousTestCase):
             endpointOf(reactor, listener(f"tls:{given}:7")).listen(Factory())
             self.assertEqual(len(reactor.tcpServers), 1)
 
-    def test_folder_that_is_named_by_its_key_is_not_looked_into(self) -> None:
-        endpointOf(MemoryReactorClock(), listener("tls:path=/no/such:port=7"))
+    def test_folder_that_is_named_by_its_key(self) -> None:
+        self.assertIn("no .pem file in /no/such", self.refused("tls:path=/no/such:port=7"))
+
+    def made(self, text: str) -> Any:
+        """Return the endpoint, without any limits around it."""
+        endpoint: Any = endpointOf(MemoryReactorClock(), listener(text))
+        return getattr(endpoint, "_endpoint", endpoint)
+
+    def test_whose_clients_may_connect(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(path)
+        pem = localhostFile(path)
+        for before in ("", "limit:max=5:"):
+            folder = self.made(f"{before}tls:{path}:7:ca={pem}:interface=1").connectionCreator
+            self.assertIsInstance(folder, Folder)
+            self.assertIsNot(folder._clients, None)
+            endpoint = self.made(f"{before}ssl:7:ca={pem}:privateKey={pem}")
+            self.assertTrue(endpoint._sslContextFactory.verify)
+        self.assertIs(self.made(f"tls:{path}:7").connectionCreator._clients, None)
+
+    def test_whose_clients_cannot_be_told(self) -> None:
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(path)
+        pem = localhostFile(path)
+        self.assertIn("cannot read /no/such", self.refused(f"ssl:7:privateKey={pem}:ca=/no/such"))
+        self.assertIn("no certificate in /dev/null", self.refused(f"tls:{path}:7:ca=/dev/null"))
+        self.assertIn("tls:FOLDER", self.refused(f"tls:port=7:path={path}:ca={pem}"))
+        self.assertIn("'ca'", self.refused(f"tcp:7:ca={pem}"))
 
     def test_socket_that_systemd_has_not_handed_over(self) -> None:
         self.assertIn("systemd has handed over", self.refused("systemd:domain=INET:name=nobody"))

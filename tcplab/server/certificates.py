@@ -1,0 +1,156 @@
+"""The certificates of TLS endpoints, chosen by name; and those that clients have to show."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from OpenSSL.SSL import Connection, Context
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.logger import Logger
+from twisted.protocols._sni import PEMObjects
+from twisted.python.filepath import FilePath
+from zope.interface import implementer
+
+log = Logger()
+
+#: Seconds for which a folder is believed to be as it was: no peer makes us look more often.
+_FRESH = 1.0
+
+#: For TLS 1.2: forward secrecy, and authenticated encryption (Mozilla's "intermediate"). Twisted's
+#: own list has CBC with SHA-1 too, and RSA key exchange. Those of 1.3 are all good.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
+
+_PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class CertificatesError(ValueError):
+    """They cannot be used; the text is one line."""
+
+
+def authorities(path: str) -> Any:
+    """
+    Read who may have signed the certificates of clients.
+
+    :param path: a PEM file.
+    :raises OSError: it cannot be read.
+    :raises CertificatesError: there is none in it.
+    """
+    with open(path, "rb") as file:
+        found = _PEM.findall(file.read())
+    try:
+        certificates = [Certificate.loadPEM(each) for each in found]
+    except Exception:  # pyOpenSSL's or cryptography's
+        certificates = []
+    if not certificates:
+        raise CertificatesError(
+            f"there is no certificate in {path}: name a PEM file of those who sign your clients'"
+        )
+    return trustRootFromCertificates(certificates)
+
+
+def narrow(options: Any, clients: Any = None) -> None:
+    """
+    Let pass less than Twisted does.
+
+    :param options: a ``CertificateOptions`` that has not made its context.
+    :param clients: who must have signed the certificates of clients (`authorities`); ``None`` asks
+        for none.
+    """
+    options._cipherString = CIPHERS
+    if clients is not None:
+        options.verify = options.requireCertificate = True
+        options.trustRoot = clients
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Folder:
+    """
+    The certificates of a folder, and below: files whose names end in ``.pem``, with their keys.
+
+    The name that a client asks for (SNI) chooses one; ``*.example.org`` is for any name before the
+    first dot; who asks for another, or for none, gets the first by alphabet. When files change, the
+    next connection gets what they say then. If that cannot be read, the old ones stay.
+
+    Twisted's own creator for ``tls:`` reads the folder for each name that it does not know, and not
+    again for those that it knows.
+
+    :param path: the folder's; or a file's.
+    :param clock: says the seconds.
+    :param clients: who must have signed the certificates of clients; ``None`` asks for none.
+    :raises CertificatesError: there is no certificate with names and its key.
+    """
+
+    def __init__(self, path: str, clock: Any, clients: Any = None) -> None:
+        self._path = os.path.abspath(path)  # twistd may change its folder
+        self._clock = clock
+        self._clients = clients
+        self._files = self._seen()
+        if not self._files:
+            raise CertificatesError(
+                f"there is no .pem file in {self._path}: name a folder that has certificates and"
+                " their keys"
+            )
+        self._looked = clock.seconds()
+        self._contexts = self._read()
+
+    def serverConnectionForTLS(self, protocol: Any) -> Connection:
+        """Begin the server's side of a connection."""
+        if not 0 <= self._clock.seconds() - self._looked < _FRESH:
+            self._look()
+        return Connection(self._contexts[min(self._contexts)])
+
+    def _named(self, name: bytes | None) -> Context | None:
+        name = (name or b"").lower()
+        return self._contexts.get(name) or self._contexts.get(b"*." + name.partition(b".")[2])
+
+    # The files
+
+    def _seen(self) -> dict[str, tuple[int, int, int]]:
+        paths = [
+            os.path.join(each, name) for each, _, names in os.walk(self._path) for name in names
+        ]
+        seen = {}
+        for path in [self._path, *paths]:
+            if path.endswith(".pem") and os.path.isfile(path):
+                found = os.stat(path)
+                seen[path] = (found.st_ino, found.st_size, found.st_mtime_ns)
+        return seen
+
+    def _look(self) -> None:
+        self._looked = self._clock.seconds()
+        try:
+            seen = self._seen()
+            if seen == self._files:
+                return
+            self._files = seen
+            self._contexts = self._read()
+        except (OSError, CertificatesError) as e:
+            log.warn("the certificates stay as they were: {e}", log_system="tcplab", e=str(e))
+        else:
+            log.info("certificates read again: {path}", log_system="tcplab", path=self._path)
+
+    def _read(self) -> dict[bytes, Context]:
+        try:
+            found = PEMObjects.fromDirectory(FilePath(self._path)).inferDomainMapping()
+            contexts = {
+                name.lower().encode("idna" if not name.isascii() else "ascii"): self._context(each)
+                for name, each in found.items()
+            }
+        except OSError:
+            raise
+        except Exception as e:
+            text = ": ".join(str(e).splitlines()[:1])
+            raise CertificatesError(f"a .pem file in {self._path} cannot be used: {text}") from None
+        if not contexts:
+            raise CertificatesError(
+                f"there is no certificate with a subjectAltName and its key in {self._path}"
+            )
+        return contexts
+
+    def _context(self, options: Any) -> Context:
+        narrow(options, self._clients)
+        options._contextForServerName = self._named
+        return options.getContext()  # type: ignore[no-any-return]

@@ -1,0 +1,268 @@
+"""Handshakes of TLS that go wrong, with a real lab: each ends, and nobody else notices."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import socket
+import subprocess
+import time
+from contextlib import closing
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.threads import deferToThread
+
+from tests.certificates import Authority, localhostFile, pem
+from tests.commands import PATIENCE, TWISTD, Command, Commands
+
+GREETING = b"You are connected!"
+
+
+def hello(name: bytes = b"localhost") -> bytes:
+    """Return what a client says first."""
+    client = client_(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    client.set_tlsext_host_name(name)
+    try:
+        client.do_handshake()
+    except SSL.WantReadError:
+        return client.bio_read(65536)
+    raise AssertionError("a client shakes hands with itself")
+
+
+def client_(context: SSL.Context, sock: socket.socket | None = None) -> SSL.Connection:
+    client = SSL.Connection(context, sock)
+    client.set_connect_state()
+    return client
+
+
+def heard(peers: list[socket.socket]) -> list[bytes]:
+    """Read each to its end, of whatever kind that is."""
+    said = dict.fromkeys(peers, b"")
+    ends = time.monotonic() + PATIENCE / 4
+    with selectors.DefaultSelector() as selector:
+        for peer in peers:
+            selector.register(peer, selectors.EVENT_READ)
+        while selector.get_map() and time.monotonic() < ends:
+            for key, _ in selector.select(1):
+                peer: Any = key.fileobj
+                try:
+                    data = peer.recv(65536)
+                except ConnectionResetError:
+                    data = b""
+                said[peer] += data
+                if not data:
+                    selector.unregister(peer)
+        if selector.get_map():
+            raise AssertionError(f"{len(selector.get_map())} are not ended")
+    return list(said.values())
+
+
+class Secured(Commands):
+    async def serve(
+        self, *words: str, endpoint: str = "ssl:0:privateKey=localhost.pem", name: str = "lab"
+    ) -> Command:
+        """Serve over TLS; the port is kept on the test."""
+        localhostFile(self.folder)
+        endpoint += ":interface=127.0.0.1:backlog=4096"
+        command = self.start(*TWISTD, "tcplab", "--serve", f"{name}@{endpoint}", *words)
+        self.port = await self.portOf(command, name)
+        return command
+
+    def put(self, name: str, text: bytes) -> None:
+        """Write a file into the folder."""
+        with open(os.path.join(self.folder, name), "wb") as file:
+            file.write(text)
+
+
+class Handshakes(Secured):
+    async def isQuiet(self, command: Command) -> None:
+        """It still serves, ends as ever, and has had no accident."""
+        self.assertEqual(await deferToThread(self.exchange, b"good"), b"good")
+        command.signal("TERM")
+        await command.ended()
+        self.assertEnded(command, 0)
+        self.assertNotIn("Unhandled", command.out)
+
+    def secured(self, context: SSL.Context | None = None) -> SSL.Connection:
+        sock = self.connect(self.port)
+        sock.settimeout(None)  # or OpenSSL would not wait
+        client = client_(context or SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+        client.do_handshake()
+        return client
+
+    def exchange(self, data: bytes) -> bytes:
+        """Be a good client, and return what is echoed."""
+        client = self.secured()
+        said = client.recv(len(GREETING))
+        client.sendall(data)
+        while len(said) < len(GREETING) + len(data):
+            said += client.recv(65536)
+        client.shutdown()
+        with closing(client):
+            self.assertRaises(SSL.ZeroReturnError, client.recv, 1)
+        return said.removeprefix(GREETING)
+
+    async def cutShort(self, cut: Any, *words: str) -> Command:
+        command = await self.serve(*words)
+        whole = hello()
+        peers = []
+        for length in range(len(whole)):
+            peers.append(self.connect(self.port))
+            cut(peers[-1], whole[:length])
+        # Who is in time is served meanwhile.
+        self.assertEqual(await deferToThread(self.exchange, b"me"), b"me")
+        said = await deferToThread(heard, peers)
+        self.assertGreater(len(said), 100)
+        self.assertEqual({each for each in said if each and each[:1] != b"\x15"}, set())  # alerts
+        return command
+
+    async def test_cutShortAtEachLengthAndFinished(self) -> None:
+        def cut(peer: socket.socket, data: bytes) -> None:
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+
+        command = await self.cutShort(cut, "--handshake-timeout", "none")
+        await self.isQuiet(command)
+
+    async def test_cutShortAtEachLengthAndStalled(self) -> None:
+        command = await self.cutShort(socket.socket.sendall, "--handshake-timeout", "1")
+        self.assertIn("why=handshake-timeout", command.out)
+        await self.isQuiet(command)
+
+    async def test_stalledOnesHoldNoPlace(self) -> None:
+        command = await self.serve("--max-connections", "2", "--handshake-timeout", "none")
+        stalled = [self.connect(self.port) for _ in range(5)]
+        self.assertEqual(await deferToThread(self.exchange, b"me"), b"me")
+        await self.isQuiet(command)
+        for each in stalled:
+            each.close()
+
+    async def refusal(self, context: SSL.Context) -> str:
+        problem = await self.assertFailure(deferToThread(self.secured, context), SSL.Error)
+        return str(problem)
+
+    async def test_oldVersionsAreRefused(self) -> None:
+        command = await self.serve()
+        for version in (SSL.TLS1_VERSION, SSL.TLS1_1_VERSION):
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            context.set_cipher_list(b"ALL:@SECLEVEL=0")
+            context.set_min_proto_version(version)
+            context.set_max_proto_version(version)
+            self.assertIn("alert protocol version", await self.refusal(context))
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        client = await deferToThread(self.secured, context)
+        self.assertEqual(client.get_protocol_version_name(), "TLSv1.2")
+        client.close()
+        await self.isQuiet(command)
+
+    async def test_weakCiphersAreRefused(self) -> None:
+        command = await self.serve()
+        for ciphers in (b"aNULL", b"eNULL", b"kRSA", b"SHA1", b"SHA256", b"SHA384"):
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+            context.set_cipher_list(ciphers + b":@SECLEVEL=0")
+            self.assertIn("handshake failure", await self.refusal(context), ciphers)
+        await self.isQuiet(command)
+
+    async def test_renegotiationIsRefused(self) -> None:
+        command = await self.serve()
+
+        def renegotiate() -> None:
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+            with closing(self.secured(context)) as client:
+                self.assertEqual(client.recv(100), GREETING)
+                client.renegotiate()
+                client.do_handshake()
+
+        await self.assertFailure(deferToThread(renegotiate), SSL.Error)
+        await self.isQuiet(command)
+
+    async def test_aHundredMebibytes(self) -> None:
+        command = await self.serve()
+
+        def client() -> None:
+            tls = self.secured()
+            self.assertEqual(tls.recv(100), GREETING)
+            said = os.urandom(1 << 18)
+            for _ in range(400):
+                tls.sendall(said)
+                answer = bytearray()
+                while len(answer) < len(said):
+                    answer += tls.recv(1 << 18)
+                self.assertTrue(answer == said)
+            tls.close()
+
+        await deferToThread(client)
+        await self.isQuiet(command)
+
+    async def test_namesAreChosenAndRenewed(self) -> None:
+        self.write("served/readme", "")
+        self.put("served/a.pem", pem("a.example"))
+        command = await self.serve(endpoint="tls:served:0")
+
+        def shown(name: bytes) -> bytes:
+            sock = self.connect(self.port)
+            sock.settimeout(None)
+            with closing(client_(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)) as client:
+                client.set_tlsext_host_name(name)
+                client.do_handshake()
+                certificate = client.get_peer_certificate()
+                assert certificate is not None
+                return certificate.digest("sha256")
+
+        before = await deferToThread(shown, b"a.example")
+        self.assertEqual(await deferToThread(shown, b"\xff\x1b[2J"), before)
+        self.put("served/a.pem", pem("a.example"))
+        ends = time.monotonic() + PATIENCE / 4
+        while await deferToThread(shown, b"a.example") == before:
+            self.assertLess(time.monotonic(), ends)
+        await command.line("certificates read again")
+        await self.isQuiet(command)
+
+
+class ClientCertificates(Secured):
+    """The endpoint says who must have signed them."""
+
+    def said(self, file: str | None) -> bytes:
+        """Speak with openssl, and return what the application has said."""
+        mine = ["-cert", file, "-key", file] if file else []
+        done = subprocess.run(
+            ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{self.port}", *mine],
+            input=b"hi",
+            capture_output=True,
+            cwd=self.folder,
+            timeout=PATIENCE / 4,
+        )
+        return done.stdout
+
+    async def asked(self, endpoint: str) -> None:
+        ours = Authority()
+        for name, text in (
+            ("ca.pem", ours.pem),
+            ("good.pem", ours.signed("good")),
+            ("old.pem", ours.signed("old", days=-1)),
+            ("wrong.pem", Authority("another").signed("wrong")),
+        ):
+            self.put(name, text)
+        command = await self.serve("--linger-timeout", "0.1", endpoint=endpoint, name="ack")
+        for file in (None, "old.pem", "wrong.pem"):
+            self.assertEqual(await deferToThread(self.said, file), b"", file)
+        self.assertNotIn("server: got connection", command.out)
+        self.assertEqual(await deferToThread(self.said, "good.pem"), GREETING)
+        command.signal("TERM")
+        await command.ended()
+        self.assertNotIn("Traceback", command.out)
+        self.assertEqual(len(re.findall("why=handshake ", command.out)), 3)
+        self.assertEqual(command.out.count("server: got connection"), 1)
+
+    async def test_ssl(self) -> None:
+        await self.asked("ssl:0:privateKey=localhost.pem:ca=ca.pem")
+
+    async def test_tls(self) -> None:
+        self.write("served/readme", "")
+        localhostFile(os.path.join(self.folder, "served"))
+        await self.asked("tls:served:0:ca=ca.pem")

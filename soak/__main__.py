@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -84,6 +85,8 @@ def main(words: list[str]) -> int:
     """Try and tell; return 1 if some figure is not met."""
     options = parsed(words)
     machine.allowFiles()
+    # Where a user's PATH may not look, and root's programs are.
+    os.environ["PATH"] += os.pathsep + os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
     begun = time.monotonic()
     rows = all_(chosen(options.cases), options.scale, options.rounds)
     print(table.text(rows))

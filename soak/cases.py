@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from soak.accepting import AcceptFails, NoDescriptors
+from soak.announced import Headers
 from soak.backpressure import TinyBuffers
 from soak.case import Case
 from soak.cuts import Cuts
@@ -52,6 +53,7 @@ CASES: tuple[type[Case], ...] = (
     Stampede,
     Drain,
     Restarts,
+    Headers,
     Fuzz,
     ForgedLog,
 )

@@ -91,6 +91,8 @@ class Slowloris(Case):
     number = 17
     title = "slowloris"
     clients = Amount(500, 5000, 5000)
+    #: Of those that want to shake hands beside them.
+    good = Amount(20, 200, 200)
     #: Seconds between two bytes.
     pause = 1.0
     #: One per cent of what five thousand handshakes take at once: malloc gives not all of it back.
@@ -101,6 +103,7 @@ class Slowloris(Case):
     def run(self) -> None:
         """Dawdle by thousands, and be good beside it; afterwards also on the very port."""
         self._handshakes()
+        self._full()
         self._headers()
         self._lines()
 
@@ -125,6 +128,25 @@ class Slowloris(Case):
             atMost("good client, p99", times.p99, 20, "ms"),
             none("good client refused or lost", times.failed),
             none("handshake refused afterwards", not shaken),
+        )
+
+    def _full(self) -> None:
+        """Take all places there are with handshakes that do not go on, and want some all the same."""
+        pem = localhostFile(str(self.scratch))
+        tls = f"echo@ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1:backlog=8192"
+        count, good = self.amount(self.clients), self.amount(self.good)
+        most = count * 2 // 5
+        words = (*PORT, "--behaviour", "echo", "--serve", tls, "--max-connections", str(most))
+        with self.serving(*words) as lab, Crowd() as crowd:
+            crowd.addAll([Dawdling() for _ in range(count)], lab.ports["echo-2"], pause=PAUSE)
+            begun = time.monotonic()
+            refused = sum(not self._shake(lab) for _ in range(good))
+            seconds = time.monotonic() - begun
+        self.tell(
+            f"{count:,} clients that never say a ClientHello, --max-connections {most:,};"
+            f" {good} good ones on the same port, one after the other",
+            none("good ones not served", refused),
+            atMost("all of them after", seconds, count / most * 2 + 2, "s"),
         )
 
     def _headers(self) -> None:

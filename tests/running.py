@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import TestCase
 
+from tests.programs import searched
+
 ROOT = Path(__file__).parents[1]
 LIMIT = 30.0  # seconds for what takes one; a machine may be busy
 
@@ -22,7 +24,7 @@ LIMIT = 30.0  # seconds for what takes one; a machine may be busy
 def environment() -> dict[str, str]:
     """Return an environment in which this Python's commands come first, and nothing is buffered."""
     here = f"{os.path.dirname(sys.executable)}:{sysconfig.get_path('scripts')}"
-    return {**os.environ, "PATH": f"{here}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PATH": f"{here}:{searched()}", "PYTHONUNBUFFERED": "1"}
 
 
 def scratch(test: TestCase) -> Path:

@@ -8,6 +8,8 @@ import select
 import signal
 import socket
 
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.commands import DAEMON, PATIENCE, TWIST, TWISTD, Command, Commands
@@ -126,8 +128,9 @@ class Background(Commands):
         ending = os.pidfd_open(pid)
         self.addCleanup(os.close, ending)
         # Bound before the fork, served after it.
-        log = self.read("twistd.log")
-        port = int(log.partition("serving lab on tcp 127.0.0.1:")[2].partition(" ")[0])
+        while not os.path.exists(os.path.join(self.folder, "ports")):
+            await deferLater(reactor, 0.005)
+        port = int(self.read("ports").split()[2])
         answer = await self.talk(self.connect(port), b"x" * 300_000)
         self.assertEqual(answer, b"You are connected!" + b"x" * 300_000)
         path = os.path.join(self.folder, "s")

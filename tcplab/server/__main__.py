@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from tcplab.server.orders import VARIABLE, Orders
@@ -20,7 +21,9 @@ def main() -> int:
     # A terminal's signals go to all its processes; what they mean is said by the first.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.chdir(orders.folder)
+    _shed()
+    with suppress(OSError):  # that user may not; what lies there is then not found
+        os.chdir(orders.folder)
     if orders.activated:
         # For Twisted's endpoints: the numbers are of the first process, the sockets are not.
         os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(orders.activated))
@@ -31,6 +34,13 @@ def main() -> int:
     from tcplab.server.worker import Worker
 
     return Worker(orders, reactor).run()
+
+
+def _shed() -> None:
+    # After twistd --euid the first process may become root again. Who serves never needs that.
+    if os.geteuid() != os.getuid():
+        os.setresgid(os.getegid(), os.getegid(), os.getegid())
+        os.setresuid(os.geteuid(), os.geteuid(), os.geteuid())
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ class Crew:
 
     def changed(self, member: Member) -> None:
         """One of them is in another stage."""
+        if member not in self.members:
+            return  # it has died while it was being started: we are told again
         if member.stage is Stage.GONE:
             self._died(member)
         elif member.stage is Stage.SERVING:
@@ -139,11 +141,14 @@ class Crew:
 
     def _recruit(self) -> bool:
         member = self._recruiter.start(self, self._generation)
-        if member is not None:
-            self.members.append(member)
-            self._unheard.add(member)
-            self._pace.started(self._clock.seconds())
-        return member is not None
+        if member is None:
+            return False
+        self.members.append(member)
+        self._unheard.add(member)
+        self._pace.started(self._clock.seconds())
+        if member.stage is Stage.GONE:
+            self.changed(member)
+        return True
 
     def _later(self, seconds: float) -> None:
         self._cancel()

@@ -121,7 +121,8 @@ class Member(ProcessProtocol):
             self.transport.signalProcess("KILL")  # type: ignore[union-attr]
 
     def _say(self, word: str) -> None:
-        self.transport.writeToChild(self.orders.commands, f"{word}\n".encode())  # type: ignore[union-attr]
+        with suppress(KeyError):  # its pipe is closed already: it was killed, and we hear that next
+            self.transport.writeToChild(self.orders.commands, f"{word}\n".encode())  # type: ignore[union-attr]
 
     # What it does
 

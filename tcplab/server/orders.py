@@ -54,14 +54,20 @@ class Orders:
     # The descriptors of a worker, after the standard three
 
     @property
+    def given(self) -> list[int]:
+        """Those which Twisted's endpoints ``systemd:`` ask for, and close: there is nothing."""
+        return list(range(FIRST, FIRST + self.activated))
+
+    @property
     def sockets(self) -> list[int]:
         """The ports."""
-        return list(range(FIRST, FIRST + len(self.owned)))
+        first = FIRST + self.activated
+        return list(range(first, first + len(self.owned)))
 
     @property
     def board(self) -> int:
         """The scoreboard."""
-        return FIRST + len(self.owned)
+        return FIRST + self.activated + len(self.owned)
 
     @property
     def commands(self) -> int:

@@ -24,6 +24,8 @@ from tcplab.reactor.connection import Watcher
 from tcplab.reactor.port import Listener
 from tcplab.server.addresses import reachOf, shownAs
 from tcplab.server.endpoints import cannotListen
+from tcplab.server.keyfiles import openToAll
+from tcplab.server.leftover import removed
 from tcplab.server.settings import ListenerSettings, SettingsError
 
 log = Logger()
@@ -75,7 +77,11 @@ class Serving:
         :return: fires when it listens; with a `SettingsError`, one line, if it cannot.
         """
         self._starting = maybeDeferred(self.endpoint.listen, self.factory)
+        self._starting.addErrback(self._onceMore)
         return self._starting.addCallbacks(self._listening, self._failed)
+
+    def _onceMore(self, failure: Failure) -> Any:
+        return self.endpoint.listen(self.factory) if removed(failure.value) else failure
 
     def _listening(self, port: Any) -> None:
         if not IListeningPort.providedBy(port):
@@ -126,6 +132,12 @@ class Serving:
             place=shownAs(host),
             reach=reachOf(host),
         )
+        for path in openToAll(self.settings.endpoint):
+            log.warn(
+                "everybody on this machine may read the private key in {path}: chmod 600 {path}",
+                log_system="tcplab",
+                path=path,
+            )
 
     def takeOver(self) -> None:
         """
@@ -155,7 +167,7 @@ class Serving:
             if isinstance(port, tcp.Port) and port.connected:
                 _acceptTheRest(port, self.listener)
                 _refuse(port)
-            self._closing = maybeDeferred(port.stopListening)
+            self._closing = maybeDeferred(port.stopListening).addErrback(_leftBehind)
         elif self._starting is not None:
             self._starting.cancel()
         asked: Deferred[None] = Deferred()
@@ -166,6 +178,15 @@ class Serving:
 def _tell(result: object, asked: Deferred[None]) -> object:
     asked.callback(None)
     return result
+
+
+def _leftBehind(failure: Failure) -> None:
+    # A Unix socket, and we are not root any more. The next lab to be started there removes it.
+    failure.trap(OSError)
+    error: OSError = failure.value  # type: ignore[assignment]
+    if error.filename and not isinstance(error, FileNotFoundError):
+        path = os.fsdecode(error.filename)
+        log.warn("{path} stays behind: {why}", log_system="tcplab", path=path, why=error.strerror)
 
 
 def _acceptTheRest(port: tcp.Port, listener: Listener) -> None:

@@ -120,6 +120,7 @@ class Spawning:
         orders = member.orders
         descriptors = {
             **{0: self._nothing, 1: "r", 2: "r"},
+            **dict.fromkeys(orders.given, self._nothing),
             **dict(zip(orders.sockets, self._sockets, strict=True)),
             **{orders.board: self._memory, orders.commands: "w", orders.reports: "r"},
         }

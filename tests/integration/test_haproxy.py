@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, formatEvent
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 
 from tcplab.observers import Observers
 from tcplab.policies import proxyprotocol
@@ -32,6 +32,7 @@ from tcplab.server.service import LabService
 from tcplab.server.settings import fromWords
 from tcplab.wire.proxyheader import Inet, ProxyHeader, writeHeader
 from tests.certificates import localhostFile
+from tests.programs import needed
 from tests.running import ROOT, run
 from tests.serving import Told, readAll
 
@@ -82,8 +83,7 @@ class Balanced(TestCase):
     timeout = 60
 
     async def setUp(self) -> None:
-        if shutil.which("haproxy") is None:
-            raise SkipTest("haproxy is not installed")
+        self.program = needed("haproxy")
         self.folder = Path(tempfile.mkdtemp(prefix="tcplab"))
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.logged = EventLoggingObserver()
@@ -109,7 +109,7 @@ class Balanced(TestCase):
         self.said = self.folder / "log"
         with self.said.open("w") as log:
             haproxy = subprocess.Popen(
-                ["haproxy", "-db", "-f", str(file)],
+                [self.program, "-db", "-f", str(file)],
                 env={**os.environ, **self._places()},
                 stdout=log,
                 stderr=subprocess.STDOUT,

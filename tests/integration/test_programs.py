@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import ssl
 import threading
@@ -13,6 +12,7 @@ from twisted.trial.unittest import SkipTest
 
 from tcplab.protocols import Ack, ConversationFactory, Dialogue, Echo
 from tests.certificates import localhostFile
+from tests.programs import needed
 from tests.running import run
 from tests.serving import Serving, Told, readAll
 
@@ -36,8 +36,7 @@ class Programs(Serving):
         name = self.command.partition(" ")[0]
         if not name:
             return
-        if shutil.which(name) is None:
-            raise SkipTest(f"{name} is not installed")
+        needed(name)
         told = run(f"{name} -h")
         if not re.search(rf"{self.option}\b", (told.stdout + told.stderr).decode()):
             raise SkipTest(f"this {name} has no option {self.option}")

@@ -47,6 +47,8 @@ class Workers(Commands):
         command = self.start(*words, **settings)
         await self.until(lambda: os.path.exists(os.path.join(self.folder, "ports")), command)
         self.port = int(self.read("ports").split()[2])
+        if "--workers" in words:
+            await command.line(r"worker \d+ \(pid \d+\) serves")
         return command
 
     async def until(self, condition: Callable[[], bool], command: Command) -> None:

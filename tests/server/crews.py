@@ -24,10 +24,12 @@ class FakeProcess:
         self.pid = pid
         self.words: list[str] = []
         self.signals: list[str] = []
-        self.gone = False
+        self.gone = self.closed = False
 
     def writeToChild(self, descriptor: int, data: bytes) -> None:
         assert descriptor == ORDERS.commands
+        if self.closed:
+            raise KeyError(descriptor)  # as Twisted's own
         self.words.append(data.decode().strip())
 
     def signalProcess(self, name: str) -> None:

@@ -102,6 +102,29 @@ class Dying(CrewCase):
         self.say(self.started[3], "ready")
         self.assertEqual((self.started[3].stage, self.started[3].number), (Stage.CALLED, 1))
 
+    def test_one_dies_while_it_is_being_started(self) -> None:
+        self.complete()
+        start = self.recruits.start
+
+        def stillborn(*words: Any) -> Member | None:
+            member = start(*words)
+            assert member is not None
+            self.patch(self.recruits, "start", start)
+            self.die(member, heard=False)  # to start it is to ask whether it has ended
+            return member
+
+        self.patch(self.recruits, "start", stillborn)
+        self.clock.advance(1)
+        self.die(self.at(1))
+        dead = self.started[3]
+        self.assertNotIn(dead, self.crew.members)
+        self.assertEqual(self.recruits.freed.count(dead), 1)
+        warned = self.lines(LogLevel.warn)
+        self.assertIn("a new worker (pid 104) was killed by SIGKILL before", warned[-1])
+        self.assertEqual(len(self.crew.members), 2)
+        self.clock.advance(1)
+        self.assertEqual(len(self.crew.members), 3)
+
     def test_never_more_than_20_a_second_and_a_line_each(self) -> None:
         self.complete()
         before = len(self.started)

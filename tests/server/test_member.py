@@ -56,6 +56,14 @@ class Members(Logged, Acting):
         self.member.stop()
         self.assertEqual(self.words(self.member), ["serve", "stop"])
 
+    def test_its_pipe_is_closed_before_its_end_is_known(self) -> None:
+        self.process(self.member).closed = True
+        self.say(self.member, "ready")
+        self.assertIs(self.stage, Stage.CALLED)
+        self.member.leave()
+        self.die(self.member)
+        self.assertIs(self.stage, Stage.GONE)
+
     def test_one_that_is_gone_is_told_nothing(self) -> None:
         self.die(self.member)
         self.member.stop()

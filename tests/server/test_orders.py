@@ -15,5 +15,5 @@ class Writing(SynchronousTestCase):
 
     def test_descriptors_are_all_different(self) -> None:
         orders = self.orders
-        found = [*orders.sockets, orders.board, orders.commands, orders.reports]
-        self.assertEqual(found, [3, 4, 5, 6, 7])
+        found = [*orders.given, *orders.sockets, orders.board, orders.commands, orders.reports]
+        self.assertEqual(found, [3, 4, 5, 6, 7, 8])

@@ -152,3 +152,8 @@ class SpawningCase(Logged):
         self.spawning.prepare()
         self.start()
         self.assertEqual(json.loads(self.reactor.calls[-1][3][VARIABLE])["activated"], 2)
+        # Its endpoints close what they have adopted from, whatever that is.
+        self.assertEqual(self.orders.given, [3, 4])
+        given = self.reactor.descriptors
+        self.assertEqual({given[3], given[4]}, {self.spawning._nothing})
+        self.assertEqual(sorted(given), list(range(len(given))))

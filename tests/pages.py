@@ -7,7 +7,15 @@ import textwrap
 
 from tests.running import ROOT
 
-PAGES = ("README.rst", "CONTRIBUTING.rst", "CHANGELOG.rst", "docs/index.rst", "examples/README.rst")
+PAGES = (
+    "README.rst",
+    "CONTRIBUTING.rst",
+    "CHANGELOG.rst",
+    "docs/index.rst",
+    "docs/cookbook.rst",
+    "docs/forward.rst",
+    "examples/README.rst",
+)
 
 _LITERAL = re.compile(r"``(.+?)``", re.DOTALL)
 

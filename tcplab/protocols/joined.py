@@ -121,10 +121,18 @@ class Joined(Conversation):
     def _finish(self) -> None:
         """Say nothing more than what was said: the other's peer has finished."""
         self._finished = True
-        if self._inputOver:
-            self.hangUp()
-        else:
-            self.finishSpeaking()
+        finish = self.hangUp if self._inputOver else self.finishSpeaking
+        bottom = lowest(self.transport)
+        if not isinstance(bottom, Corked) or bottom._corked:
+            finish()
+            return
+        # At once, not when the reactor says that we may write: a Unix socket that its peer has
+        # closed hangs up on who waits for that and does not read, and what it still has is lost.
+        bottom.cork()
+        try:
+            finish()
+        finally:
+            bottom.uncork()
 
     def _widowed(self, reason: Failure, why: str | None) -> None:
         """End too: the other side has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from twisted.application.service import Service
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from tcplab.policies.faults import Faults
 from tcplab.reactor.connection import Watcher
 from tcplab.server.behaviours import Behaviour
+from tcplab.server.connections import Connections
 from tcplab.server.drain import Drain, Drained, whenEmpty
 from tcplab.server.endpoints import endpointOf
 from tcplab.server.limits import Limits
@@ -64,6 +66,15 @@ class LabService(Service):
         self.servings = _servings(settings, listening or reactor, observers)
         for serving in self.servings:
             serving.quiet = quiet
+
+    @cached_property
+    def connections(self) -> Connections:
+        """
+        The connections that are open, and the last 1,000 that ended, with how each did.
+
+        Endings are kept from the first time that this is asked for; until then it costs nothing.
+        """
+        return Connections([each.listener for each in self.servings])
 
     # The beginning
 
@@ -182,7 +193,11 @@ class LabService(Service):
     def _newDrain(self) -> Drain:
         settings = self.settings
         return Drain(
-            self.servings, self._reactor, delay=settings.drainDelay, timeout=settings.drainTimeout
+            self.servings,
+            self._reactor,
+            delay=settings.drainDelay,
+            timeout=settings.drainTimeout,
+            letGo=self.faults.letGo,
         )
 
     def _over(self, drained: Drained) -> None:

@@ -43,6 +43,8 @@ class Supervisor(LabService):
         super().__init__(settings, reactor, observers, listening=listening)
         assert settings.workers is not None
         self.suspend()
+        if self.faults.seed is not None:  # chosen once, for all of them
+            words = {**words, "seed": str(self.faults.seed)}
         self._spawning = Spawning(words, reactor, self.servings, settings.workers)
         self._crew = Crew(settings.workers, self._spawning, reactor)
         self._outcome: Failure | bool = False

@@ -112,6 +112,17 @@ class Supervising(Logged, Acting):
         self.lab.stopService()
         self.failureResultOf(asked, CancelledError)
 
+    def test_seed(self) -> None:
+        """Workers have the same, chosen and logged once; who has no dice has no seed."""
+        self.assertNotIn("seed", self.recruits.made[0])  # type: ignore[attr-defined]
+        for seed in (None, "7"):
+            words = {"workers": "2", "faults": ["stall,probability=0.5"], "seed": seed}
+            lab = Supervisor(fromWords(**words), reactor, Observers(), words=words)  # type: ignore[arg-type]
+            chosen = lab._spawning.made[0]["seed"]  # type: ignore[attr-defined]
+            self.assertEqual(chosen, seed or str(lab.faults.seed))
+            self.assertEqual(fromWords(**{**words, "seed": chosen}).seed, lab.faults.seed)  # type: ignore[arg-type]
+        self.assertEqual(len([line for line in self.lines() if "roll dice" in line]), 1)
+
     def test_restart(self) -> None:
         self.serving()
         self.lab.restart()

@@ -1,0 +1,132 @@
+"""What a service knows of its connections."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tcplab.observers import Observers
+from tcplab.reactor.connection import Connection, Ending
+from tcplab.reactor.port import Listener
+from tcplab.server.connections import Connections, Known
+from tcplab.server.service import LabService
+from tcplab.server.settings import fromWords
+from tests.server.logged import Logged
+from tests.serving import Told, readAll
+
+ENDING = Ending("peer", "fin", None, None, 1, 2, 3.0)
+
+
+class FakeTransport:
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+
+def connection(listener: str, number: int) -> Connection:
+    nobody: Any = None
+    return Connection(listener, number, "", nobody, nobody)
+
+
+class ConnectionsTests(SynchronousTestCase):
+    """On listeners without ports."""
+
+    def setUp(self) -> None:
+        self.told = Told()
+        self.one, self.two = (Listener(name, Observers(self.told)) for name in ("one", "two"))
+        self.connections = Connections([self.one, self.two], most=2)
+
+    def end(self, listener: Listener, number: int) -> None:
+        listener.observers.connectionClosed(connection(listener.name, number), ENDING)
+
+    def test_live(self) -> None:
+        """By listener and number, in whatever order the listener has them."""
+        for listener, number in ((self.two, 1), (self.one, 11), (self.one, 9), (self.one, 10)):
+            listener.connections.add(FakeTransport(connection(listener.name, number)))
+        known = [(*each.connection[:2], each.ending) for each in self.connections.live()]
+        self.assertEqual(
+            known, [("one", 9, None), ("one", 10, None), ("one", 11, None), ("two", 1, None)]
+        )
+        self.assertEqual(list(self.connections), list(self.connections.live()))
+        self.assertEqual(len(self.connections), 4)
+
+    def test_ended(self) -> None:
+        """The last ones, in the order of their ends."""
+        for listener, number in ((self.one, 2), (self.two, 1), (self.one, 1)):
+            self.end(listener, number)
+        expected = [Known(connection("two", 1), ENDING), Known(connection("one", 1), ENDING)]
+        self.assertEqual(list(self.connections.ended()), expected)
+        self.assertEqual(list(self.connections), expected)
+        self.assertEqual(len(self.connections), 2)
+
+    def test_others(self) -> None:
+        """Who was told is told still, once; another service's listeners are its own."""
+        other = Listener("other", self.one.observers)
+        self.end(self.one, 1)
+        self.assertEqual(self.told.endings, [ENDING])
+        self.assertEqual(len(Connections([other])), 0)
+
+
+class OfServiceTests(Logged, TestCase):
+    """``service.connections``, on real sockets."""
+
+    timeout = 30
+
+    def lab(self, *faults: str) -> LabService:
+        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"], faults=faults)
+        service = LabService(settings, reactor, Observers())
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.port = service.servings[0].host.port
+        return service
+
+    async def exchange(self, said: bytes) -> bytes:
+        def talk() -> bytes:
+            with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+                sock.sendall(said)
+                sock.shutdown(socket.SHUT_WR)
+                return readAll(sock)
+
+        return await deferToThread(talk)
+
+    async def test_eachOnesEnding(self) -> None:
+        service = self.lab("limit_data,bytes=3,conn=2")
+        connections = service.connections
+        self.assertIs(service.connections, connections)
+        for _ in range(2):
+            await self.exchange(b"hello")
+        await service.whenEmpty()
+        known = [
+            (each.connection.number, each.ending.why, each.ending.sent)
+            for each in connections
+            if each.ending is not None
+        ]
+        self.assertEqual(known, [(1, None, 5), (2, "fault", 3)])
+
+    async def test_whoIsConnected(self) -> None:
+        service = self.lab()
+        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+            await deferToThread(self.say, sock)
+            [live] = service.connections
+            self.assertEqual(
+                (live.ending, live.connection.peer.port), (None, sock.getsockname()[1])
+            )  # type: ignore[attr-defined]
+        await service.whenEmpty()
+        self.assertEqual([each.ending is None for each in service.connections], [False])
+
+    def say(self, sock: socket.socket) -> None:
+        sock.sendall(b"hello")
+        sock.recv(5)
+
+    async def test_nobodyIsWatchedUntilItIsAskedFor(self) -> None:
+        """No observer, no list: nothing is done for a connection."""
+        service = self.lab()
+        [serving] = service.servings
+        before = serving.listener.observers
+        await self.exchange(b"hello")
+        await service.whenEmpty()
+        self.assertIs(serving.listener.observers, before)
+        self.assertEqual(len(service.connections), 0)

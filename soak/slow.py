@@ -131,13 +131,17 @@ class Slowloris(Case):
         )
 
     def _full(self) -> None:
-        """Take all places there are with handshakes that do not go on, and want some all the same."""
+        """Want a place where all are taken by handshakes that do not go on."""
         pem = localhostFile(str(self.scratch))
         tls = f"echo@ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1:backlog=8192"
         count, good = self.amount(self.clients), self.amount(self.good)
         most = count * 2 // 5
         words = (*PORT, "--behaviour", "echo", "--serve", tls, "--max-connections", str(most))
-        with self.serving(*words) as lab, Crowd() as crowd:
+
+        def warm(lab: Lab) -> None:
+            self.steady(lab, lambda lab: self._dawdle(lab, "echo-2", count, DEADLINE + 1))
+
+        with self.serving(*words, warm=warm) as lab, Crowd() as crowd:
             crowd.addAll([Dawdling() for _ in range(count)], lab.ports["echo-2"], pause=PAUSE)
             begun = time.monotonic()
             refused = sum(not self._shake(lab) for _ in range(good))

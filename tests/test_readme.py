@@ -59,7 +59,7 @@ def _paths(name: str) -> list[str]:
     folder = name.rpartition("/")[0]
     linked = re.findall(r"<(?!http)([\w./]+)>`_", text)
     made_up = {"tcplab/protocols/reverse.py", "tests/protocols/test_reverse.py"}
-    return sorted({*named, *(f"{folder}/{each}" for each in linked)} - made_up)
+    return sorted({*named, *(f"{folder}/{each}".lstrip("/") for each in linked)} - made_up)
 
 
 class NamesTests(SynchronousTestCase):
@@ -101,7 +101,9 @@ class NamesTests(SynchronousTestCase):
 
     def test_everyOptionInTheTextIsOne(self) -> None:
         known = {f"--{name.removesuffix('=')}" for name in Options().longOpt}
-        known |= {"--behavior", "--log-format", "--reactor"}
+        known |= {"--behavior", "--log-format", "--reactor", "--listen"}
+        known |= {"--uid", "--gid", "--euid", "--umask"}  # twistd's own
+        known |= {"--logfile", "--logger", "--syslog"}
         known |= set(re.findall(r"--[a-z][\w-]*", HELP))
         told = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README))
         self.assertEqual(told - known, set())
@@ -158,6 +160,7 @@ def _inOrder(given: list[str], test: SynchronousTestCase) -> list[str]:
         "upstream",
         "loop",
         "fault",
+        "memory",
         "drain-timeout",
     ]
     test.assertEqual(set(given), set(order))
@@ -177,7 +180,7 @@ class ProgramsTests(SynchronousTestCase):
         return names
 
     def test_thereAreNoOthers(self) -> None:
-        self.assertEqual(len(programs(README)), 6)
+        self.assertEqual(len(programs(README)), 7)
         self.assertEqual(len(programs(page("CONTRIBUTING.rst"))), 2)
 
     def test_sixLines(self) -> None:
@@ -228,6 +231,11 @@ class ProgramsTests(SynchronousTestCase):
 
     def test_testsOfYourOwn(self) -> None:
         self.passes(self.made(5)["ShoutTests"])
+
+    def test_aLabInATest(self) -> None:
+        result = unittest.TestResult()
+        self.made(6)["ClientTests"]("test_itTriesAgain").run(result)
+        self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
 
     def test_behaviourInFiveMinutes(self) -> None:
         module = types.ModuleType("tcplab.protocols.reverse")

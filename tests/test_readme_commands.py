@@ -11,6 +11,8 @@ from configparser import ConfigParser
 from pathlib import Path
 
 from twisted.application.reactors import getReactorTypes
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.options import parseOptions
@@ -60,13 +62,18 @@ class UnderstoodTests(SynchronousTestCase):
         if words[:3] == ("-m", "pytest", "-q"):
             self.assertTrue((ROOT / words[3]).is_dir(), words[3])
         elif words[0] == "-m":
-            self.assertIn(words, [("-m", "twisted", "tcplab"), *_OF_YOUR_OWN])
+            self.assertIn(words, [("-m", "twisted", "tcplab"), *_OF_YOUR_OWN, *_OF_THE_COOKBOOK])
         else:
-            self.assertTrue((ROOT / "examples" / words[0]).exists(), words[0])
+            examples = ROOT / "examples"
+            there = [(each / words[0]).exists() for each in (examples, examples / "cookbook")]
+            self.assertIn(True, there, words[0])
 
     def understood_twistd(self, *words: str) -> None:
         if words == ("--reactor", "eager", "web"):
             self.assertIn("eager", [each.shortName for each in getReactorTypes()])
+            return
+        if "web" in words:
+            serverFromString(MemoryReactor(), words[words.index("--listen") + 1])
             return
         options = words[words.index("tcplab") + 1 :]
         if "reverse" not in options:  # which the reader is about to write
@@ -92,6 +99,13 @@ class UnderstoodTests(SynchronousTestCase):
 
 
 _OF_YOUR_OWN = [("-m", "twisted.trial", "test_shout"), ("-m", "pytest", "test_shout.py")]
+
+_OF_THE_COOKBOOK = [  # typed by tests.examples.test_cookbook
+    ("-m", "http.server", "8000", "--bind", "127.0.0.1"),
+    ("-m", "pytest", "test_client.py"),
+    ("-m", "unittest", "test_client"),
+    ("-m", "twisted.trial", "test_faults"),
+]
 
 
 def _config() -> ConfigParser:
@@ -187,6 +201,7 @@ class TypedTests(Typing):
                 [],  # the transcript below
                 ["say something\nHI\n"],
                 [f"{ack}hi\n", ack],
+                ["he"],
                 [f"{ack}one\ntwo\n", f"{ack}ping\n", ""],
                 [f"{ack}hi"],
                 ["What is your name?\nHello, Ada!\n"],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import socket
-from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
 
+from tcplab.policies.gate import Gate
+from tcplab.policies.peers import peerBehind, peerOf
 from tcplab.policies.summary import Summary
 from tcplab.reactor.port import Listener
 
@@ -17,41 +16,46 @@ log = Logger()
 #: What a peer is told that has too many connections already; it can read it, see `Admission`.
 BUSY = b"busy\r\n"
 
-#: Why accepting pauses, by the name of the option.
+#: Why accepting pauses, by the name of the option; and why it does where there is TLS.
 FULL = "max-connections"
+CROWDED = "handshakes"
 
-# Handshakes under way from which on some are dropped, at least: a thousand clients in good order
-# that come at once (a server that was restarted) are all unfinished at the same time. Where fewer
-# are allowed the rest waits in the backlog, and the handshake's deadline makes room.
-_BURST = 1000
+#: Seconds that everybody has for a handshake, however many others want one: it takes a round trip,
+#: which is 0.6 s by satellite; and a lost segment is sent again after 0.2 s or so.
+PATIENCE = 1.0
 
-_MAPPED = bytes(10) + b"\xff\xff"
+# Handshakes under way where nobody has said how many connections there may be.
+_HANDSHAKES = 2000
 
 
 class Admission:
     """
     Bound the connections of some listeners: the limits are totals over all that are watched.
 
-    - With ``maxConnections`` open, accepting pauses, in the middle of a batch if it must: there is
-      never one more. Who connects then waits in the backlog and is served as soon as one has left:
-      nobody is sent away. Those in a handshake count too; those who are sent away do not.
+    - With ``maxConnections`` open, accepting pauses, in the middle of a batch if it must. Who
+      connects then waits in the backlog and is served as soon as one has left: nobody is sent away.
     - A peer that has ``maxPerPeer`` open is told ``busy`` and sent away. The goodbye arrives, also
       while the peer still sends; over TLS there is but the end. A peer is an IPv4 address, or the
       /64 of an IPv6 address, which is what one customer is given at least (RFC 6177); an
       IPv4-mapped address is IPv4. Behind a proxy it is the proxy. Unix sockets have no peers.
-    - With half of ``maxHandshakes`` unfinished, whoever comes where there is TLS may be dropped, by
-      chance: at the half nobody is, at the whole everybody, and in between it rises evenly, as with
-      OpenSSH's MaxStartups. So those who never finish do not fill the place, and who floods it is
-      dropped more often than who does not. (A listener that has no unfinished ones lets one in.)
+    - Those in a handshake have their place only until somebody needs it. With ``maxHandshakes`` of
+      them, or ``maxConnections`` in all, who comes next takes the place of the one that has been
+      longest in its handshake, if that is more than `PATIENCE`. While all are younger accepting
+      pauses: for too many handshakes only where there is TLS. So who never finishes keeps nobody
+      waiting for long, and who only has a long way is not cut off. (A listener that has none
+      lets one in.)
+
+    Who is sent away does not count, nor does who has lost its place. They are gone a turn of the
+    reactor later: for a moment there may be as many more as are accepted in a batch (64).
 
     What is counted is the connections of this process. The log tells of each at most once a second,
     with the count.
 
     :param maxConnections: ``None`` for no limit.
     :param maxPerPeer: ``None`` for no limit.
-    :param maxHandshakes: ``None`` for ``maxConnections``, or 2,000 if that is less.
-    :param clock: keeps the log to a line a second; ``None`` means the global reactor.
-    :param chance: returns a random number, 0 <= x < 1.
+    :param maxHandshakes: ``None`` for half of ``maxConnections``, so that there is room for those
+        who need none; or for 2,000, if there is no such limit.
+    :param clock: keeps the time; ``None`` means the global reactor.
     :ivar connections: how many are open.
     :raises ValueError: a limit is less than 1.
     """
@@ -63,19 +67,20 @@ class Admission:
         maxPerPeer: int | None = None,
         maxHandshakes: int | None = None,
         clock: Any = None,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self.maxConnections = _limit("maxConnections", maxConnections)
         self.maxPerPeer = _limit("maxPerPeer", maxPerPeer)
-        usual = max(2 * _BURST, maxConnections or 0)
+        usual = _HANDSHAKES if maxConnections is None else max(1, maxConnections // 2)
         self.maxHandshakes = _limit("maxHandshakes", maxHandshakes) or usual
         self.connections = 0
-        self._chance = chance
-        self._gates: dict[Listener, _Gate] = {}
+        self._clock = clock
+        self._gates: dict[Listener, Gate] = {}
         self._peers: dict[str, int] = {}
-        self._full = False
+        self._pauses: tuple[bool, bool] = False, False
+        self._again: Any = None
+        self._settled = 0
         # Of two that watch a listener each has its own.
-        self._reason = f"{FULL} {id(self):x}"
+        self._reasons = f"{FULL} {id(self):x}", f"{CROWDED} {id(self):x}"
         self._paused = Summary(self._sayPaused, clock)
         self._refused = Summary(self._sayRefused, clock)
         self._dropped = Summary(self._sayDropped, clock)
@@ -84,21 +89,18 @@ class Admission:
         """Bound the connections of this listener too, those included that it has."""
         if listener in self._gates:
             return
-        if self._full:
-            listener.suspend(self._reason)
-        gate = self._gates[listener] = _Gate(self)
+        gate = self._gates[listener] = Gate(self, listener)
+        gate.shut(self._reasons[0], self._pauses[0])
         listener.guard(gate)
-        for transport in list(listener.connections):
+        for transport in sorted(listener.connections, key=lambda each: float(each.accepted)):
             gate.connectionAccepted(transport)
 
     def stop(self) -> None:
         """Bound no connections any more, and leave no timer behind; `watch` begins anew."""
         gates, self._gates, self._peers, self.connections = self._gates, {}, {}, 0
-        for listener, gate in gates.items():
-            listener.guards.remove(gate)
-            if self._full:
-                listener.resume(self._reason)
-        self._full = False
+        self._settle()
+        for gate in gates.values():
+            gate.leave()
         for summary in (self._paused, self._refused, self._dropped):
             summary.tell()
 
@@ -109,29 +111,29 @@ class Admission:
 
     # What the gates ask and tell
 
-    def refusal(self, address: Any, gate: _Gate) -> bytes | None:
-        """Say goodbye to who comes from an address; nothing but the end, or ``None`` to let in."""
+    def refusal(self, address: Any, gate: Gate) -> bytes | None:
+        """Say goodbye to who comes from an address, or ``None`` to let in; and make room."""
         if self.maxPerPeer is not None:
             peer = peerOf(address)
             if peer is not None and self._peers.get(peer, 0) >= self.maxPerPeer:
                 self._refused.note(peer)
                 return BUSY
-        if gate.unfinished and self._crowded():
-            self._dropped.note(peerOf(address))
-            return b""
+        if self._full or (gate.slow and self._crowded):
+            self._makeRoom()
         return None
 
-    def _crowded(self) -> bool:
-        start = self.maxHandshakes // 2
-        return self._chance() * (self.maxHandshakes - start) < self.handshakes - start
-
-    def entered(self, peer: str | None) -> None:
-        """Count one more."""
+    def entered(self, peer: str | None, slow: bool) -> None:
+        """Count one more; where there are handshakes, one more of those too."""
         self.connections += 1
         if peer is not None:
             self._peers[peer] = self._peers.get(peer, 0) + 1
-        if self.maxConnections is not None and self.connections >= self.maxConnections:
-            self._pause()
+        if self._full or (slow and self._crowded):
+            self._settle()
+
+    def finished(self) -> None:
+        """Note that one has finished its handshake."""
+        if self._full or self._pauses[1]:
+            self._settle()
 
     def left(self, peer: str | None) -> None:
         """Count one less."""
@@ -140,32 +142,85 @@ class Admission:
             self._peers[peer] -= 1
             if not self._peers[peer]:
                 del self._peers[peer]
-        if self._full and self.connections < (self.maxConnections or 0):
-            self._resume()
+        if any(self._pauses):
+            self._settle()
 
-    def _pause(self) -> None:
-        if self._full:
-            return
-        self._full = True
-        self._paused.note()
-        for listener in self._gates:
-            listener.suspend(self._reason)
+    # Room
 
-    def _resume(self) -> None:
-        self._full = False
-        for listener in self._gates:
-            if not self._full:  # it may be again by what the first has accepted
-                listener.resume(self._reason)
+    @property
+    def _full(self) -> bool:
+        return self.maxConnections is not None and self.connections >= self.maxConnections
+
+    @property
+    def _crowded(self) -> bool:
+        # Where there is no TLS one that comes in is unfinished for a moment.
+        slow = [len(gate.unfinished) for gate in self._gates.values() if gate.slow]
+        return sum(slow) >= self.maxHandshakes
+
+    def _makeRoom(self) -> None:
+        gate = self._oldest()
+        if gate is not None and not self._spared(gate):
+            transport = next(iter(gate.unfinished))
+            self._dropped.note(peerBehind(transport))
+            gate.drop(transport)
+
+    def _oldest(self) -> Gate | None:
+        """Return by whose gate the one has come that has been longest in its handshake."""
+        gates = [gate for gate in self._gates.values() if gate.slow and gate.unfinished]
+        return min(gates, key=_since, default=None)
+
+    def _spared(self, gate: Gate) -> float:
+        """Return for how many seconds yet the first of a gate cannot be put out."""
+        now: float = self._time().seconds()
+        return max(0.0, _since(gate) + PATIENCE - now)
+
+    def _settle(self) -> None:
+        """Accept as long as there is room, or somebody who can be put out."""
+        full, crowded = self._full, self._crowded
+        oldest = self._oldest() if full or crowded else None
+        left = None if oldest is None else self._spared(oldest)
+        pauses = full and left != 0, crowded and left != 0
+        for before, now, why in zip(self._pauses, pauses, (FULL, CROWDED), strict=True):
+            if now and not before:
+                self._paused.note(why)
+        self._pauses = pauses
+        self._wait(left if any(pauses) else None)
+        self._settled += 1
+        turn = self._settled
+        for gate in list(self._gates.values()):
+            for reason, shut in zip(
+                self._reasons, (pauses[0], pauses[1] and gate.slow), strict=True
+            ):
+                if turn == self._settled:  # or who has been accepted meanwhile has settled all
+                    gate.shut(reason, shut)
+
+    def _wait(self, seconds: float | None) -> None:
+        if seconds is None and self._again is not None:
+            self._again.cancel()
+            self._again = None
+        elif seconds is not None and self._again is None:
+            self._again = self._time().callLater(seconds, self._look)
+
+    def _look(self) -> None:
+        self._again = None
+        self._settle()
+
+    def _time(self) -> Any:
+        if self._clock is None:
+            from twisted.internet import reactor
+
+            self._clock = reactor
+        return self._clock
 
     # The log
 
-    def _sayPaused(self, count: int, _: object) -> None:
+    def _sayPaused(self, count: int, why: str) -> None:
         log.info(
             "paused={count} why={option} limit={limit}: who connects waits in the backlog",
             log_system="tcplab",
             count=count,
-            option=FULL,
-            limit=self.maxConnections,
+            option=why,
+            limit=self.maxConnections if why == FULL else self.maxHandshakes,
         )
 
     def _sayRefused(self, count: int, peer: str) -> None:
@@ -188,60 +243,12 @@ class Admission:
         )
 
 
-class _Gate:
-    """
-    What one listener asks and tells.
-
-    :ivar unfinished: the transports that are in a handshake.
-    """
-
-    def __init__(self, admission: Admission) -> None:
-        self.unfinished: set[Any] = set()
-        self._admission = admission
-        # Remembered, not asked again at the end: a proxy may tell meanwhile who a peer is.
-        self._peers: dict[Any, str] = {}
-
-    def admit(self, address: Any) -> bytes | None:
-        return self._admission.refusal(address, self)
-
-    def connectionAccepted(self, transport: Any) -> None:
-        if not transport.opened:
-            self.unfinished.add(transport)
-        peer = None
-        if self._admission.maxPerPeer is not None:
-            address = transport.connection.peer
-            peer = peerOf((getattr(address, "host", None), getattr(address, "port", None)))
-            if peer is not None:
-                self._peers[transport] = peer
-        self._admission.entered(peer)
-
-    def connectionOpened(self, transport: Any) -> None:
-        self.unfinished.discard(transport)
-
-    def connectionGone(self, transport: Any) -> None:
-        self.unfinished.discard(transport)
-        self._admission.left(self._peers.pop(transport, None))
+def _since(gate: Gate) -> float:
+    accepted: float = next(iter(gate.unfinished)).accepted
+    return accepted
 
 
 def _limit(name: str, value: int | None) -> int | None:
     if value is not None and value < 1:
         raise ValueError(f"{name} must be 1 at least, not {value}")
     return value
-
-
-def peerOf(address: Any) -> str | None:
-    """
-    Name who is counted as one peer: an IPv4 address, or the network of an IPv6 address.
-
-    :param address: as ``accept()`` gives it.
-    :return: ``None`` for a Unix socket.
-    """
-    host = address[0] if isinstance(address, tuple) and address else None
-    if not isinstance(host, str) or not host:
-        return None
-    if ":" not in host:
-        return host
-    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    if packed.startswith(_MAPPED):
-        return socket.inet_ntop(socket.AF_INET, packed[12:])
-    return socket.inet_ntop(socket.AF_INET6, packed[:8] + bytes(8)) + "/64"

@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from tcplab.policies.progress import Progress
+from tcplab.policies.widening import widen
 from tcplab.reactor.port import Listener
 
 # Bytes that a peer has to take, or all that waits for it, to be given another deadline. An honest
@@ -193,6 +194,8 @@ class Deadlines:
     def _stuck(self, transport: Any) -> bool:
         taken, waiting = self._progress.of(transport)
         goal, since = self._goals.get(transport, (taken, self._now))
+        if waiting:
+            widen(transport)
         if waiting and taken < goal:
             return self._now - since >= self._write
         if waiting:

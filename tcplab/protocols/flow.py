@@ -196,7 +196,7 @@ class Flow:
         """Fail what waits: the connection is lost."""
         self._stopped = True
         unteach(self._transport, self)
-        self._conversation = None  # else only the garbage collector would part us
+        self._conversation = self.lent = None  # else only the garbage collector would part us
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)

@@ -129,6 +129,10 @@ class Corked(Sending):
             data += self.socket.recv(_FIRST - size)
         return data
 
+    def slowPeer(self) -> None:
+        """Read little at first when the peer has read: it may want to hold much again."""
+        self._readSize = min(self._readSize, _SMALL)
+
     def _readLess(self) -> None:
         if self._readSize > _FIRST:
             self._readSize >>= 2

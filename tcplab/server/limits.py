@@ -9,8 +9,10 @@ from typing import Any
 from twisted.logger import Logger
 
 from tcplab.policies.admission import Admission
+from tcplab.policies.cgroup import memoryCgroup
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
+from tcplab.policies.memory import Memory, handshakes, inMiB
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.policies.sockets import prepare
 from tcplab.reactor.port import Listener
@@ -47,6 +49,8 @@ class Limits:
         self._admission: Admission | None = None
         self._deadlines: Deadlines | None = None
         self._proxies = self._newProxies()
+        self._cgroup = memoryCgroup()
+        self._memory = Memory(self._cgroup, clock=clock)
 
     def begin(self, listeners: Iterable[Listener]) -> None:
         """
@@ -61,6 +65,7 @@ class Limits:
         for listener in listeners:
             self._admission.watch(listener)
             self._deadlines.watch(listener)
+            self._memory.watch(listener)
             if self._proxies is not None:
                 self._proxies.watch(listener)
 
@@ -71,7 +76,7 @@ class Limits:
 
     def end(self) -> None:
         """Leave no timer behind."""
-        for policy in (self._admission, self._deadlines, self._proxies):
+        for policy in (self._admission, self._deadlines, self._memory, self._proxies):
             if policy is not None:
                 policy.stop()
 
@@ -101,8 +106,13 @@ class Limits:
         )
 
     def _newAdmission(self, room: int) -> Admission:
+        # Workers share what there is, and count their handshakes each for itself.
+        most = min(room // 2, handshakes(self._cgroup)) // (self._settings.workers or 1)
         return Admission(
-            maxConnections=room, maxPerPeer=self._settings.maxPerPeer, clock=self._clock
+            maxConnections=room,
+            maxPerPeer=self._settings.maxPerPeer,
+            maxHandshakes=max(1, int(most)),
+            clock=self._clock,
         )
 
     def _newDeadlines(self) -> Deadlines:
@@ -125,6 +135,8 @@ class Limits:
         words = [f"{AMOUNTS[name].option[2:]}={_shown(value)}" for name, value in values.items()]
         if not all(listener.option for listener in self._settings.listeners):  # there is --port
             words.append(f"backlog={_backlog()}")
+        if self._cgroup is not None:
+            words.append(f"memory={inMiB(self._cgroup.limit)}")
         log.info("limits: {words}", log_system="tcplab", words=" ".join(words))
 
 

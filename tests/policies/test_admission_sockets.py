@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from OpenSSL.SSL import Connection as TLS
@@ -276,29 +275,48 @@ class BusyTests(Admitting):
 
 
 class HandshakeTests(Admitting):
-    """Those who do not finish their handshake are few."""
+    """Those who do not finish their handshake keep nobody waiting for long."""
 
-    async def crowd(self, chance: Callable[[], float]) -> Admission:
+    async def crowd(self, number: int) -> Admission:
+        """So many may be in a handshake, and are; none of them says a word."""
         pem = localhostFile(self.folder())
         endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
-        return await self.admit(endpoint, maxHandshakes=4, chance=chance)
-
-    async def test_dropped(self) -> None:
-        """Above the half newcomers are dropped by lot, above the whole always."""
-        admission = await self.crowd(lambda: 0.999)
-        for _ in range(4):
-            self.client()
+        admission = await self.admit(endpoint, maxHandshakes=number)
+        self.silent = [self.client() for _ in range(number)]
+        for _ in self.silent:
             await self.queue.get()
-        self.assertEqual(admission.handshakes, 4)
-        self.assertEqual(await self.talk(readAll, self.client()), b"")
-        self.assertEqual(admission.connections, 4)
-        admission._chance = lambda: 0.0
-        self.assertEqual(await self.talk(readAll, self.client()), b"")
+        self.assertEqual(admission.handshakes, number)
+        return admission
+
+    async def test_theOldestGives(self) -> None:
+        """Its place to whoever comes; the others, younger ones, stay."""
+        self.patch(module, "PATIENCE", 0.05)
+        admission = await self.crowd(3)
+        self.assertEqual(await self.shaken(), b"hello")
+        self.assertEqual((await self.told.ending()).why, "handshake-timeout")
+        self.assertRaises(ConnectionResetError, self.silent[0].recv, 1)
+        self.assertEqual([waits(sock) for sock in self.silent[1:]], [True, True])
+        self.assertEqual((admission.handshakes, admission.connections), (2, 3))
+
+    async def test_nobodyGoesTooSoon(self) -> None:
+        """Who comes while all are young waits, and is served when one has finished."""
+        self.patch(module, "PATIENCE", 1000.0)
+        admission = await self.crowd(3)
+        waiting = self.shaken()
+        await self.turns()
+        self.assertEqual(
+            (admission.connections, [waits(sock) for sock in self.silent]), (3, [True] * 3)
+        )
+        self.silent[1].close()
+        self.assertEqual(await waiting, b"hello")
 
     async def test_finished(self) -> None:
         """Who has finished counts no more."""
-        admission = await self.crowd(lambda: 0.999)
+        admission = await self.crowd(1)
+        self.silent[0].close()
         for number in range(10):
-            said = await self.talk(BacklogTests.shakeHands, self, self.client())
-            self.assertEqual((said, admission.connections), (b"hello", number + 1))
+            self.assertEqual((await self.shaken(), admission.connections), (b"hello", number + 1))
         self.assertEqual(admission.handshakes, 0)
+
+    def shaken(self) -> Deferred[bytes]:
+        return self.talk(BacklogTests.shakeHands, self, self.client())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.policies import progress
+from tcplab.policies import deadlines, progress
 from tcplab.policies.deadlines import Deadlines
 from tcplab.protocols.conversation import Conversation
 from tcplab.testing import connected
@@ -214,6 +214,17 @@ class IdleTests(DeadlinesTestCase):
 
 class WriteTests(DeadlinesTestCase):
     """A peer must take what waits for it."""
+
+    def test_isItHeardOf(self) -> None:
+        """Of whom something waits for, and of nobody else, it is seen whether it can be heard."""
+        asked: list[object] = []
+        self.patch(deadlines, "widen", asked.append)
+        self.watch(write=30)
+        fake, other = self.accept(), self.accept()
+        fake.say(100_000, taken=50_000)
+        other.say(100_000, taken=100_000)
+        self.wait(3)
+        self.assertEqual((set(asked), len(asked) > 1), ({fake}, True))
 
     def test_inTheKernel(self) -> None:
         """Also when all of it is in the kernel."""

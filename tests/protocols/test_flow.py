@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
+from tcplab.protocols.services import Chargen
 from tcplab.reactor.beneath import unsent
 from tcplab.testing import connected
 from tcplab.wire.framing import Lines
@@ -304,3 +305,15 @@ class MutualTests(SynchronousTestCase):
         peer.reading = False
         peer.write(MEGABYTE * 3)
         self.assertEqual(len(ask.answer), 3 * 2**20)
+
+
+class PartingTests(SynchronousTestCase):
+    """What is over holds nobody: what was not sent would wait for the garbage collector with it."""
+
+    def test_producerOfItsOwn(self) -> None:
+        """A conversation that is its own producer is not kept by its flow."""
+        chargen = Chargen()
+        peer = connected(chargen)
+        self.assertIs(chargen.flow.lent, chargen)
+        peer.reset()
+        self.assertIsNone(chargen.flow.lent)

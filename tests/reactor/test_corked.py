@@ -185,6 +185,19 @@ class ReadSizeTests(SynchronousTestCase):
             self.peer.write(b"x")
         self.assertLess(self.sizes[-1], 2 * 4096 + 1)
 
+    def test_slow(self) -> None:
+        """Behind a peer that did not read it begins small again: all may have to be held anew."""
+        self.peer.write(b"x" * 2**20)
+        self.peer.reading = False
+        self.peer.transport.cork()
+        self.peer.transport.write(b"y" * 2**20)
+        self.peer.transport.uncork()
+        self.peer.resume()
+        self.assertEqual(self.peer.value(), b"y" * 2**20)
+        del self.sizes[:]
+        self.peer.write(b"x" * 2**20)
+        self.assertEqual(self.sizes[0], 16384)
+
     def test_small(self) -> None:
         """Behind some small messages it is what the interpreter has in its pools."""
         for _ in range(10):

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from tcplab.policies.descriptors import RESERVE, DescriptorsError
+from tcplab.policies.memory import Memory
 from tcplab.server import limits
 from tcplab.server.limits import Limits
 from tcplab.server.settings import BACKLOG, SettingsError, fromWords
@@ -31,15 +32,37 @@ class Policy:
         self.stopped += 1
 
 
+class FakeCgroup:
+    """One with a limit."""
+
+    limit = 160 * 2**20
+
+    def used(self) -> int:
+        return 0
+
+
+class FakeListener(str):
+    """Has guards, and nobody else."""
+
+    def __init__(self, name: str = "") -> None:
+        self.guards: list[object] = []
+        self.connections: set[object] = set()
+
+    def guard(self, guard: object) -> None:
+        self.guards.append(guard)
+
+
 class WithPolicies(Logged):
     def setUp(self) -> None:
         super().setUp()
+        self.cgroup: FakeCgroup | None = None
         self.made: list[Policy] = []
         self.clock = Clock()
         for name in ("Admission", "Deadlines", "ProxyProtocol"):
             self.patch(limits, name, self.make)
         self.wanted: list[int | None] = []
         self.patch(limits, "makeRoom", self.makeRoom)
+        self.patch(limits, "memoryCgroup", lambda: self.cgroup)
 
     def make(self, *words: Any, **settings: Any) -> Policy:
         self.made.append(Policy(words=words, **settings) if words else Policy(**settings))
@@ -52,7 +75,7 @@ class WithPolicies(Logged):
 
     def begun(self, **words: Any) -> Limits:
         begun = Limits(fromWords(**words), self.clock)
-        listeners: Any = "one", "two"
+        listeners: Any = (FakeListener("one"), FakeListener("two"))
         begun.begin(listeners)
         return begun
 
@@ -64,7 +87,10 @@ class Beginning(WithPolicies):
             **{"handshakeTimeout": "none", "writeTimeout": "6"},
         )
         admission, deadlines = (each.settings for each in self.made)
-        self.assertEqual(admission, {"maxConnections": 9, "maxPerPeer": 8, "clock": self.clock})
+        self.assertEqual(
+            admission,
+            {"maxConnections": 9, "maxPerPeer": 8, "maxHandshakes": 4, "clock": self.clock},
+        )
         self.assertEqual(
             deadlines, {"handshake": None, "idle": 7.0, "write": 6.0, "clock": self.clock}
         )
@@ -73,6 +99,26 @@ class Beginning(WithPolicies):
         self.begun()
         self.assertEqual(self.wanted, [None])
         self.assertEqual(self.made[0].settings["maxConnections"], 1000)
+
+    def test_handshakes_have_half_of_the_room_and_workers_share_it(self) -> None:
+        self.begun(maxConnections="1")
+        self.begun(maxConnections="1000", workers="4")
+        made = [each.settings.get("maxHandshakes") for each in self.made]
+        self.assertEqual(made[::2], [1, 125])
+
+    def test_where_memory_is_limited_handshakes_have_an_eighth_of_it_at_most(self) -> None:
+        self.cgroup = FakeCgroup()
+        self.begun()
+        self.assertEqual(self.made[0].settings["maxHandshakes"], 160 * 1024 // 8 // 48)
+
+    def test_memory_is_watched_where_it_is_limited(self) -> None:
+        self.cgroup = FakeCgroup()
+        listener = FakeListener()
+        begun = Limits(fromWords(), self.clock)
+        begun.begin([listener])  # type: ignore[list-item]
+        self.assertEqual([type(each) for each in listener.guards], [Memory])
+        begun.end()
+        self.assertEqual(listener.guards, [])
 
     def test_workers_share_the_connections_but_not_to_the_last_one(self) -> None:
         self.begun(maxConnections="7", workers="2")
@@ -139,6 +185,10 @@ class Saying(WithPolicies):
             "limits: max-connections=9 max-per-peer=none idle-timeout=none handshake-timeout=5"
             f" write-timeout=0.5 drain-timeout=none backlog={BACKLOG}",
         )
+
+    def test_the_memory_that_there_is(self) -> None:
+        self.cgroup = FakeCgroup()
+        self.assertTrue(self.said("65535\n").endswith(f" backlog={BACKLOG} memory=160MiB"))
 
     def test_limit_of_workers_is_a_total(self) -> None:
         self.assertIn("max-connections=3000 ", self.said("65535\n", workers="3"))

@@ -8,7 +8,6 @@ loop around each send, and a FIN that is read meanwhile overtakes the answer.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Literal
 
 from twisted.internet import main
@@ -17,18 +16,12 @@ from twisted.python import context, log
 from twisted.python.failure import Failure
 
 from tcplab.reactor.sending import BUSY, DRAWN, EMPTY, FULL, HOLDS, Sending
+from tcplab.reactor.sizing import FIRST, LEAST, SMALL, Sizing
 
-# What one recv() may take at first, and after some messages that were small. With the smaller one
-# the interpreter takes the memory from its own pools: 2 % of all that a small request costs.
-_FIRST = 4096
-_LEAST = 479
-_SMALL_ONES = 8
-
-_SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
 _PIECES = 500  # that wait: an object for each small answer weighs far more than the answer
 
 
-class Corked(Sending):
+class Corked(Sizing, Sending):
     """
     A stream transport that collects what is written while it reads, and then sends it.
 
@@ -39,14 +32,10 @@ class Corked(Sending):
     :cvar kinds: all such classes: their instances can stand for themselves in the log's context.
     :ivar soundAt: so much was sent when it was known last that no reset had come.
     :ivar received: bytes taken from the kernel so far.
-    :ivar readLimit: bytes that are read at once, at most.
     """
 
     kinds: set[type] = set()
     soundAt: int | None = None
-
-    # More than 128 KiB a read wins nothing, and all of it may have to be held for a deaf peer.
-    readLimit = 131072
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -59,8 +48,7 @@ class Corked(Sending):
     def _begin(self) -> None:
         # On the instance, where the interpreter finds them three times as fast as on the class.
         self.received = self.sent = 0
-        # A buffer costs the most when it is large and stays empty.
-        self._readSize = _FIRST
+        self._readSize = FIRST
         self._smallOnes = 0
         self._cork = EMPTY  # the state in which a read begins
         self._corked = DRAWN
@@ -77,8 +65,8 @@ class Corked(Sending):
     def doRead(self: Any) -> Any:
         """Read once from the socket and hand it to the protocol; then send what that wrote."""
         size = self._readSize
-        if self._cork == BUSY and size > _SMALL and self.dataBuffer:
-            size = _SMALL
+        if self._cork == BUSY and size > SMALL and self.dataBuffer:
+            size = SMALL
         try:
             data = self.socket.recv(size)
         except BlockingIOError:
@@ -93,7 +81,7 @@ class Corked(Sending):
         if length == self._readSize:
             data = self._readOn(data)
             length = len(data)
-        elif size > _LEAST and length <= size >> 3:
+        elif size > LEAST and length <= size >> 3:
             self._readLess()
         self.received += length
         if self._corked:
@@ -117,29 +105,6 @@ class Corked(Sending):
         elif corked == FULL:
             self._sendCollected()
         return None
-
-    def _readOn(self: Any, data: bytes) -> bytes:
-        # There may be more. What would have fitted into the first read comes as one.
-        size = self._readSize
-        if size > _LEAST:
-            self._readSize = min(size * 4, self.readLimit)
-            return data
-        self._readSize, self._smallOnes = _FIRST, 0
-        with suppress(OSError):  # the next read meets it again
-            data += self.socket.recv(_FIRST - size)
-        return data
-
-    def slowPeer(self) -> None:
-        """Read little at first when the peer has read: it may want to hold much again."""
-        self._readSize = min(self._readSize, _SMALL)
-
-    def _readLess(self) -> None:
-        if self._readSize > _FIRST:
-            self._readSize >>= 2
-        else:
-            self._smallOnes += 1
-            if self._smallOnes > _SMALL_ONES:
-                self._readSize = _LEAST
 
     def readConnectionLost(self: Any, reason: Failure) -> None:
         """Tell the protocol that the peer has finished; then send what that wrote."""

@@ -46,7 +46,7 @@ class Sending:
 
     def _keep(self: Any, data: bytes, sent: int) -> None:
         self.dataBuffer, self.offset = data, sent
-        self.slowPeer()
+        self._readLittle()
         self._cork = BUSY
         self._maybePauseProducer()
         self.reactor.addWriter(self)

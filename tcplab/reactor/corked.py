@@ -15,10 +15,8 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python import context, log
 from twisted.python.failure import Failure
 
-from tcplab.reactor.sending import BUSY, DRAWN, EMPTY, FULL, HOLDS, Sending
+from tcplab.reactor.sending import BUSY, DRAWN, EMPTY, FULL, HOLDS, PIECES, Sending
 from tcplab.reactor.sizing import FIRST, LEAST, SMALL, Sizing
-
-_PIECES = 500  # that wait: an object for each small answer weighs far more than the answer
 
 
 class Corked(Sizing, Sending):
@@ -150,7 +148,7 @@ class Corked(Sizing, Sending):
                     self._maybePauseProducer()
         else:
             super().write(data)  # type: ignore[misc]
-        if len(self._tempDataBuffer) > _PIECES:
+        if len(self._tempDataBuffer) > PIECES:
             self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
 
     def _spill(self: Any) -> None:

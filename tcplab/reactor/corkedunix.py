@@ -43,6 +43,9 @@ class CorkedUnix(Corked):
         else:
             super()._sendCollected()
 
+    def _fitsOneSend(self: Any) -> bool:
+        return not self._sendmsgQueue and super()._fitsOneSend()
+
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send descriptors and bytes, as Twisted's Unix transports do."""
         if not self._sendmsgQueue:

@@ -16,6 +16,10 @@ HOLDS = 2  # one piece was written: the case of nearly all
 BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
 FULL = 4  # it was written so, or there is else something to do when the cork is drawn
 
+# That wait: an object for each small answer weighs far more than the answer, and the kernel takes
+# 1,024 at once (IOV_MAX).
+PIECES = 500
+
 DONE = Failure(main.CONNECTION_DONE)
 
 
@@ -104,16 +108,41 @@ class Sending:
             return None
         if self._writeDisconnected:
             return self.stopWriting()
+        if self._fitsOneSend():
+            why = self._sendPieces()
+            if why or self.dataBuffer:
+                return why
         why = super().doWrite()  # type: ignore[misc]
         self._settle()
         return why
+
+    def _fitsOneSend(self: Any) -> bool:
+        return bool(len(self.dataBuffer) + self._tempDataLen <= self.SEND_LIMIT)
+
+    def _sendPieces(self: Any) -> Any:
+        # Twisted makes one piece of all, and keeps what has been sent of it until all has.
+        pieces = [memoryview(self.dataBuffer)[self.offset :], *self._tempDataBuffer[:PIECES]]
+        sent = self._given(self.socket.sendmsg, pieces)
+        if isinstance(sent, Exception):
+            return sent
+        self.offset += sent
+        while self.offset >= len(self.dataBuffer) and self._tempDataBuffer:
+            self.offset -= len(self.dataBuffer)
+            self.dataBuffer = self._tempDataBuffer.pop(0)
+            self._tempDataLen -= len(self.dataBuffer)
+        if self.offset == len(self.dataBuffer):
+            self.dataBuffer, self.offset = b"", 0
+        return None
 
     def writeSomeData(self: Any, data: bytes) -> Any:
         """Send what the kernel takes; return how much, or why the connection is lost."""
         if not data:
             return 0  # it was sent since the reactor was asked
+        return self._given(self.socket.send, memoryview(data)[: self.SEND_LIMIT])
+
+    def _given(self: Any, send: Any, what: Any) -> Any:
         try:
-            sent = self.socket.send(memoryview(data)[: self.SEND_LIMIT])
+            sent = send(what)
         except BlockingIOError:
             return 0
         except OSError as e:

@@ -21,8 +21,8 @@ class Sizing:
     :ivar readLimit: bytes that are read at once, at most.
     """
 
-    # More than 128 KiB a read wins nothing, and all of it may have to be held for a deaf peer.
-    readLimit = 131072
+    # All of it may have to be held for a deaf peer, and what is read until that is known: 256 KiB.
+    readLimit = 196608
 
     _readSize: int
     _smallOnes: int

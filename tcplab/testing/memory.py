@@ -53,6 +53,9 @@ class MemorySocket:
         self.going += taken
         return len(taken)
 
+    def sendmsg(self, pieces: list[bytes]) -> int:
+        return self.send(b"".join(pieces))
+
     def shutdown(self, how: int) -> None:
         self.finished = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from socket import socketpair
 from typing import Any
 
 from hypothesis import given, settings
@@ -127,6 +128,52 @@ class StateTests(SynchronousTestCase):
         peer.write(b"x")
         self.assertEqual((peer.value(), peer.ended, peer.connected), (b"", True, True))
         self.assertEqual(peer.clock.writers, set())
+
+
+class PiecesTests(SynchronousTestCase):
+    """What waits leaves piece by piece, in as few sends as can be."""
+
+    def waiting(self, *pieces: bytes) -> Peer:
+        """Connect to someone who takes ten bytes, and say more to him."""
+        peer = connected(Says(*pieces))
+        peer.window, peer.reading = 10, False
+        peer.write(b"x")
+        return peer
+
+    def held(self, peer: Peer) -> int:
+        transport = peer.transport
+        return len(transport.dataBuffer) + transport._tempDataLen
+
+    def test_whatWasSentIsNotHeld(self) -> None:
+        """A peer that reads slowly costs what it has not read, and one piece more at most."""
+        peer = self.waiting(b"a" * 40)
+        for _ in range(9):
+            peer.write(b"x")
+        self.assertEqual(self.held(peer), 400)
+        for taken in range(1, 40):
+            peer.read(10)
+            unread = 400 - 10 * taken
+            self.assertLessEqual(self.held(peer), unread + 40)
+        peer.resume()
+        self.assertEqual(peer.value(), b"a" * 400)
+        self.assertEqual(self.held(peer), 0)
+
+    def test_moreThanTheKernelTakesAtOnce(self) -> None:
+        """Of more pieces than one send may have none is lost (IOV_MAX is 1,024)."""
+        server, client = socketpair()
+        self.addCleanup(server.close)
+        self.addCleanup(client.close)
+        peer = self.waiting(b"a" * 20)
+        peer.transport.writeSequence([b"%d," % each for each in range(3000)])
+        peer.transport.socket.sendmsg = server.sendmsg
+        peer.transport.socket.send = server.send
+        peer.transport.doWrite()
+        for _ in range(10):
+            if peer.transport in peer.clock.writers:
+                peer.transport.doWrite()
+        expected = b"a" * 10 + b"".join(b"%d," % each for each in range(3000))
+        self.assertEqual(client.recv(2**20), expected)
+        self.assertEqual((self.held(peer), peer.clock.writers), (0, set()))
 
 
 class ErrorTests(SynchronousTestCase):

@@ -92,15 +92,16 @@ class Conversation(Machinery):
 
         :raises FramingError: the framing cannot say it (a newline within a line, say).
         """
-        framing, flow = self.framing, self.flow
-        data = message if framing.__class__ is Stream else framing.frame(message)
-        if flow.counting and flow.overfull(len(data), self.maxUnsent):
-            self.abort("unread")
+        if self._straight is self.framing:
+            self.transport.write(message)
         else:
-            self.transport.write(data)
+            self._say(self.framing.frame(message))
 
     def write(self, data: bytes) -> None:
         """Say these bytes as they are. After ``hangUp`` they are dropped."""
+        self._say(data)
+
+    def _say(self, data: bytes) -> None:
         if self.flow.counting and self.flow.overfull(len(data), self.maxUnsent):
             self.abort("unread")
         else:

@@ -102,7 +102,7 @@ class Flow:
         if self.congested:
             self.resumeProducing()
         self.lent = producer
-        self.counting = True
+        self._count(True)
         plain.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
@@ -111,7 +111,7 @@ class Flow:
         plain.unregisterProducer()
         if self.lent is not None:
             self.lent = None
-            self.counting = False
+            self._count(False)
             plain.registerProducer(self, True)
             self._conversation.producerFinished()
 
@@ -120,13 +120,15 @@ class Flow:
     def pauseProducing(self) -> None:
         """Take care: much waits to be sent."""
         if not self.congested:
-            self.congested = self.counting = True
+            self.congested = True
+            self._count(True)
             self._written = 0
             self._heardAt = None
 
     def resumeProducing(self) -> None:
         """Go on: all that was written has gone to the kernel."""
-        self.congested = self.counting = False
+        self.congested = False
+        self._count(False)
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.callback(None)
@@ -138,6 +140,11 @@ class Flow:
 
     def stopProducing(self) -> None:
         """The connection is lost; ``connectionLost`` says so."""
+
+    def _count(self, counting: bool) -> None:
+        self.counting = counting
+        if self._conversation is not None:
+            self._conversation.straighten()
 
     # What the conversation says
 

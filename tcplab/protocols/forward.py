@@ -136,7 +136,7 @@ class Forward(Downstream):
         self._stirred = False
         for side in (self, self._other):
             if side is not None and side.attention is None:
-                side.attention = self._stir
+                side.heed(self._stir)
         self._later("silence", self.lingerTimeout, self._silence)
 
     def _stir(self) -> bool:

@@ -71,6 +71,7 @@ class Machinery(Protocol):
     peerFinished = False
     attention: Callable[[], bool] | None = None
     _politeEnd: PoliteEnd | None = None
+    _straight: Any = None  # see `straighten`
     _delivering = False
     _direct = True
     _inputOver = False
@@ -89,8 +90,8 @@ class Machinery(Protocol):
         # In front of the hooks, so that none needs super(); gone when the connection is.
         self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
         self.connectionLost = self._lost  # type: ignore[method-assign]
-        self.attention = None  # where the interpreter finds it fastest
         self._speakThrough(transport)
+        self.straighten()
         if not isinstance(transport, TLSMemoryBIOProtocol):
             self._begin()
 
@@ -107,7 +108,7 @@ class Machinery(Protocol):
         if not isinstance(self.transport, TLSMemoryBIOProtocol) and secured(self.transport):
             # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
             # TLS, and a registered producer would be paused by that, so that nothing were read.
-            self.attention = self._handshakeOver
+            self.heed(self._handshakeOver)
         else:
             self.flow.start()
         try:
@@ -118,7 +119,7 @@ class Machinery(Protocol):
             self._failed()
 
     def _handshakeOver(self) -> bool:
-        self.attention = None
+        self.heed(None)
         self.flow.start()
         return True
 
@@ -140,17 +141,34 @@ class Machinery(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Cut what came into messages and deliver them."""
-        if self.attention is not None and not self.attention():
-            return
-        if self.framing.__class__ is Stream and self._direct and not self.flow.congested:
-            # The same, for what is a message as it stands: the way of most bytes.
+        if self._straight is self.framing:
             try:
                 self.messageReceived(data)
             except Exception:
                 self._failed()
-        else:
+        elif self.attention is None or self.attention():
             self.framing.feed(data)
             self.deliver()
+
+    def straighten(self) -> None:
+        """
+        See whether bytes may go straight to the hook, and answers straight to the transport.
+
+        They do where nothing is cut, nobody pays attention and nothing waits: the way of most
+        bytes. What is asked for that is all here, in one place in memory.
+        """
+        straight = (
+            self.framing.__class__ is Stream
+            and self._direct
+            and self.attention is None
+            and not self.flow.counting
+        )
+        self._straight = self.framing if straight else None
+
+    def heed(self, attention: Callable[[], bool] | None) -> None:
+        """Have this asked before data is taken."""
+        self.attention = attention
+        self.straighten()
 
     def deliver(self) -> None:
         """Deliver what has come, one whole message at a time, while the peer takes the answers."""
@@ -184,11 +202,7 @@ class Machinery(Protocol):
         self.peerFinished = True
         if self.ending:
             self._end.peerFinished()
-        elif (
-            self.framing.__class__ is Stream
-            and self._direct
-            and not (self.flow.congested or self._delivering)
-        ):
+        elif self._straight is self.framing and not self._delivering:
             # What came was delivered as it came: there is nothing left.
             self._inputOver = True
             self._attempt(type(self).readConnectionLost, self)

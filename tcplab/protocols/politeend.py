@@ -68,7 +68,7 @@ class PoliteEnd:
     def afterSilence(self) -> None:
         """End once the peer has been silent for ``lingerTimeout`` seconds."""
         if not self.begun and self._timer is None:
-            self._conversation.attention = self._heard
+            self._conversation.heed(self._heard)
             self._startTimer(self._silent)
 
     def afterMessage(self) -> None:
@@ -99,7 +99,7 @@ class PoliteEnd:
     def _begin(self) -> None:
         self.begun = self._conversation.ending = True
         self._stopTimer()
-        self._conversation.attention = _drop
+        self._conversation.heed(_drop)
 
     def _finish(self) -> None:
         conversation, transport = self._conversation, self._conversation.transport

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import AbstractContextManager
+from unittest.mock import patch
 
 from twisted.logger import LogLevel
 
@@ -70,6 +72,11 @@ class Writing(Logged):
         self.tried()
 
 
+def noThreads() -> AbstractContextManager[object]:
+    """Have the system start no threads."""
+    return patch.object(threading.Thread, "start", side_effect=RuntimeError)
+
+
 class Order(Writing):
     def test_nothing_is_written_before_it_has_begun(self) -> None:
         self.put(b"1")
@@ -100,8 +107,39 @@ class Order(Writing):
         self.assertEqual(self.paper.lines, [b"1", b"2", b"3"])
 
     def test_thread_does_not_hold_up_the_end(self) -> None:
+        self.blocked(b"1")
+        thread = self.writer._thread
+        assert thread is not None
+        self.assertTrue(thread.daemon)
+        self.paper.open.set()
+
+    def test_there_is_no_thread_while_there_are_no_lines(self) -> None:
         self.writer.begin()
-        self.assertTrue([each for each in threading.enumerate() if each.name == "log"][-1].daemon)
+        for line in (b"1", b"2"):
+            self.assertIsNone(self.writer._thread)
+            self.put(line)
+            thread = self.writer._thread
+            assert thread is not None
+            thread.join(PATIENCE)
+        self.assertIsNone(self.writer._thread)
+        self.assertEqual(self.paper.lines, [b"1", b"2"])
+
+    def test_there_may_be_no_more_threads(self) -> None:
+        """The next line tries again."""
+        self.writer.begin()
+        with noThreads():
+            self.put(b"1")
+        self.put(b"2")
+        self.writer.finish()
+        self.assertEqual(self.paper.lines, [b"1", b"2"])
+
+    def test_there_may_be_no_more_threads_at_the_end(self) -> None:
+        """The last lines are written all the same."""
+        self.writer.begin()
+        with noThreads():
+            self.put(b"1")
+            self.writer.finish()
+        self.assertEqual(self.paper.lines, [b"1"])
 
     def test_from_a_handler_of_a_signal_while_a_line_is_taken(self) -> None:
         with self.writer._changed:

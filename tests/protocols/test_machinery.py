@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import connected
 from tcplab.wire.framing import Lines, Netstrings
@@ -117,6 +118,48 @@ class FailureTests(SynchronousTestCase):
             peer.write(b"x" * 65536)
         self.assertEqual(keep.told, ["made"])
         self.assertTrue(peer.ended)
+
+
+class StraightTests(SynchronousTestCase):
+    """Bytes go straight through only as long as nothing else is asked for."""
+
+    def test_anotherFraming(self) -> None:
+        """Who takes another framing in the middle speaks and hears in it from then on."""
+
+        class Turning(Keep):
+            def messageReceived(self, message: bytes) -> None:
+                super().messageReceived(message)
+                self.send(message.upper())
+                self.framing = Lines()
+
+        peer = connected(Turning())
+        peer.write(b"raw")
+        peer.write(b"one\ntw")
+        self.assertEqual(peer.protocol.told, ["made", b"raw", b"one"])
+        self.assertEqual(peer.value(), b"RAWONE\n")
+
+    def test_congested(self) -> None:
+        """What comes while answers wait keeps its order, and goes straight again afterwards."""
+        peer = connected(Echo())
+        peer.window, peer.reading = 10, False
+        for number in range(100):
+            peer.write(b"%04d" % number * 1000)
+        self.assertIsNone(peer.protocol._straight)
+        peer.resume()
+        expected = b"".join(b"%04d" % number * 1000 for number in range(100))
+        self.assertEqual(peer.value(), expected)
+        self.assertIs(peer.protocol._straight, peer.protocol.framing)
+
+    def test_attention(self) -> None:
+        """Whoever pays attention is asked, until he does so no more."""
+        peer = connected(Echo())
+        answers = [False, True]
+        peer.protocol.heed(answers.pop)
+        peer.write(b"yes")
+        peer.write(b"no")
+        peer.protocol.heed(None)
+        peer.write(b"again")
+        self.assertEqual((peer.value(), answers), (b"yesagain", []))
 
 
 class AloneTests(SynchronousTestCase):

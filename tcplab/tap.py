@@ -22,6 +22,7 @@ from tcplab.observers.outputs import UnhurriedLog
 from tcplab.server import portfile
 from tcplab.server.amounts import AMOUNTS
 from tcplab.server.behaviours import BEHAVIOURS
+from tcplab.server.collecting import collectSeldom
 from tcplab.server.exitstatus import exitWith
 from tcplab.server.making import makeLab
 from tcplab.server.nearmiss import didYouMean
@@ -215,6 +216,7 @@ def makeService(options: Options) -> IService:
         refuse(e)
     signals = StopSignals(reactor, service.abort, getattr(service, "restart", None))
     reactor.callWhenRunning(signals.install)
+    reactor.callWhenRunning(collectSeldom)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
     failures: list[Failure] = []
     starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(

@@ -224,6 +224,8 @@ class MakeService(Logged, Refusing):
         self.patch(twisted.internet, "reactor", self.reactor)
         self.statuses: list[int] = []
         self.patch(tap, "exitWith", self.statuses.append)
+        self.collecting: list[str] = []
+        self.patch(tap, "collectSeldom", lambda: self.collecting.append("seldom"))
         self.logged: list[Any] = []
         self.patch(tap, "globalLogBeginner", self)
         self.atExit: list[Any] = []
@@ -236,6 +238,12 @@ class MakeService(Logged, Refusing):
         options = tap.Options()
         options.parseOptions(list(words))
         return tap.makeService(options)  # type: ignore[return-value]
+
+    def test_garbage_is_looked_for_seldom_once_it_runs(self) -> None:
+        self.make("-p", "0")
+        self.assertEqual(self.collecting, [])
+        self.reactor.run()
+        self.assertEqual(self.collecting, ["seldom"])
 
     def listenLater(self) -> Deferred[None]:
         listening: Deferred[None] = Deferred()

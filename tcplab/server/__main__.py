@@ -31,8 +31,10 @@ def main() -> int:
 
     from twisted.internet import reactor
 
+    from tcplab.server.collecting import collectSeldom
     from tcplab.server.worker import Worker
 
+    collectSeldom()
     return Worker(orders, reactor).run()
 
 

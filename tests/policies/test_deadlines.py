@@ -136,6 +136,23 @@ class HandshakeTests(DeadlinesTestCase):
         self.wait(10)
         self.assertIsNone(fake.ended)
 
+    def test_theKernelIsNotAsked(self) -> None:
+        """What waits for one in a handshake is looked at only if that has more time."""
+        asked: list[Fake] = []
+        self.patch(progress, "underway", lambda each: asked.append(each) or 0)
+        self.watch(handshake=5, write=30)
+        self.accept(opened=False)
+        self.wait(3)
+        self.assertEqual(asked, [])
+
+    def test_stuckInIt(self) -> None:
+        """Who does not read in a handshake has the shorter of the two deadlines."""
+        self.watch(handshake=60, write=5)
+        fake = self.accept(opened=False)
+        fake.say(1000)
+        self.wait(10)
+        self.assertEqual(fake.why, "write-timeout")
+
     def test_off(self) -> None:
         """It may be without limit."""
         self.watch(handshake=None, write=5)

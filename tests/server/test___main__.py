@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import tcplab.server.__main__ as program
-from tcplab.server import worker
+from tcplab.server import collecting, worker
 from tcplab.server.orders import VARIABLE, Orders
 
 
@@ -42,6 +42,7 @@ class Program(SynchronousTestCase):
                 return 7
 
         self.patch(worker, "Worker", FakeWorker)
+        self.patch(collecting, "collectSeldom", lambda: None)  # that would be for good
         folder = os.path.abspath(self.mktemp())
         os.mkdir(folder)
         orders = Orders({}, (True,), 0, "a_reactor", folder, activated)

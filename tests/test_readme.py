@@ -128,6 +128,14 @@ class NamesTests(SynchronousTestCase):
         settings = literals(own.partition("Its settings are class attributes:")[2])
         self.assertEqual(sorted(settings[:5]), sorted(settingsOf(Conversation)))
 
+    def test_speed(self) -> None:
+        """The figures are those of the last ``make bench``, and the machine is named."""
+        results = page("benchmarks/results/table.rst")
+        ratios, _ = results.split("\n.. list-table::")
+        told = section(README, "Measured")
+        self.assertIn(ratios.strip(), told)
+        self.assertIn(results.splitlines()[-1], " ".join(told.split()))
+
     def test_dependencies(self) -> None:
         config = ConfigParser()
         config.read(ROOT / "setup.cfg")

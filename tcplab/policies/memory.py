@@ -36,7 +36,7 @@ _BATCH = 16
 PATIENCE = 1.0
 
 #: Bytes that are read at once, and above which nothing more is read for a peer that does not read:
-#: with 128 KiB and 64 KiB, as it is otherwise, somebody stuck holds 144 KiB, so 40 KiB.
+#: with 192 KiB and 64 KiB, as it is otherwise, somebody stuck holds 180 KiB, so 40 KiB.
 _SMALL = 16 * 1024
 
 #: Bytes that somebody stuck may hold, see `tcplab.protocols.flow`, and that a handshake takes.

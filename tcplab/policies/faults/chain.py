@@ -7,7 +7,7 @@ from tcplab.policies.faults.stage import End, Out
 
 #: Bytes that a direction may hold before its source is paused: at 100 ms of latency that is
 #: 2.5 MB/s, and a thousand connections hold 256 MB at most. What the source says in one breath
-#: (a read of ours is up to 128 KiB) comes on top.
+#: (a read of ours is up to 192 KiB) comes on top.
 MOST = 2**18
 
 

@@ -33,7 +33,7 @@ class Refusing(Commands):
             port = taken.getsockname()[1]
             self.assertEqual(
                 await self.refused("--port", str(port)),
-                f"tcplab: port {port} is in use on 127.0.0.1: stop whatever listens there,"
+                f"tcplab: port {port} is in use on 127.0.0.1: stop whatever has it,"
                 " or let the system choose with --port 0\n",
             )
 

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.client.outcomes import Ending, HandshakeFailed, Outcome
+from tcplab.client.outcomes import Ending, HandshakeFailed, Outcome, ofLosing
 from tcplab.reactor.beneath import halfCloses, standAlone
 
 
@@ -126,7 +126,7 @@ class Call(Protocol):
             )
         if reason.check(ConnectionDone):
             return self.fine()
-        return Ending(Outcome.RESET, "the connection was reset")
+        return ofLosing(reason.value)
 
     # What the transport tells
 

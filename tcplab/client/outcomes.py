@@ -95,6 +95,18 @@ def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = Fal
     return Ending(Outcome.OTHER, _oneLine(problem))
 
 
+def ofLosing(problem: BaseException | None) -> Ending:
+    """
+    Say why a connection was lost that did not end well.
+
+    With TLS 1.3 we are through with the handshake before the server is. What it then has against
+    us, that we show no certificate say, is the first that it says (RFC 8446, 4.4.2.4).
+    """
+    if isinstance(problem, TLSError):
+        return Ending(Outcome.TLS, f"the server broke off TLS ({_saidByOpenSSL(problem)})")
+    return Ending(Outcome.RESET, "the connection was reset")
+
+
 def ofOutput(errno: int) -> Ending:
     """
     Say why stdout takes no more.

@@ -129,7 +129,7 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
     if number == errno.EADDRINUSE:
         other = "port 0" if settings.option else "--port 0"
         text = (
-            f"port {port} is in use on {host}: stop whatever listens there,"
+            f"port {port} is in use on {host}: stop whatever has it,"
             f" or let the system choose with {other}"
         )
     elif number == errno.EACCES:

@@ -49,12 +49,12 @@ def checkFaults(
         if fault.selection.counts and workers is not None:
             raise ValueError(
                 f"--fault {fault.text}: conn counts the connections of each process alone: leave"
-                f" it out, or --workers {workers}"
+                f" out conn, or --workers {workers}"
             )
         if isinstance(fault.fault, Refuse) and workers is not None:
             raise ValueError(
                 f"--fault {fault.text}: the workers share the port, which none of them can shut:"
-                f" leave it out, or --workers {workers}"
+                f" leave out this fault, or --workers {workers}"
             )
     if seed is not None and not any(fault.rolls for fault in faults):
         raise ValueError(f"--seed {seed} changes nothing here: no --fault rolls dice")

@@ -124,8 +124,8 @@ def _checkWorkers(workers: int, maxPerPeer: int | None) -> None:
         )
     if maxPerPeer is not None and workers > 1:
         raise SettingsError(
-            f"--max-per-peer {maxPerPeer} is counted by each process alone: leave it out, or"
-            f" --workers {workers}"
+            f"--max-per-peer {maxPerPeer} is counted by each process alone: leave out one of"
+            f" the two, it or --workers {workers}"
         )
 
 

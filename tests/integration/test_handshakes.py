@@ -7,6 +7,7 @@ import re
 import selectors
 import socket
 import subprocess
+import sys
 import time
 from contextlib import closing
 from typing import Any
@@ -16,6 +17,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.certificates import Authority, localhostFile, pem
 from tests.commands import PATIENCE, TWISTD, Command, Commands
+from tests.running import ROOT
 
 GREETING = b"You are connected!"
 
@@ -239,6 +241,18 @@ class ClientCertificates(Secured):
         )
         return done.stdout
 
+    def ours(self) -> tuple[int, bytes]:
+        """Come with our own client and no certificate; return its status and first words."""
+        words = ["connect", "--tls", "--insecure", f"localhost:{self.port}", "--send", "hi"]
+        done = subprocess.run(
+            [sys.executable, "-m", "tcplab", *words],
+            capture_output=True,
+            cwd=self.folder,
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        return done.returncode, done.stderr[:14]
+
     async def asked(self, endpoint: str) -> None:
         ours = Authority()
         for name, text in (
@@ -251,12 +265,13 @@ class ClientCertificates(Secured):
         command = await self.serve("--linger-timeout", "0.1", endpoint=endpoint, name="ack")
         for file in (None, "old.pem", "wrong.pem"):
             self.assertEqual(await deferToThread(self.said, file), b"", file)
+        self.assertEqual(await deferToThread(self.ours), (9, b"TLS localhost:"))
         self.assertNotIn("server: got connection", command.out)
         self.assertEqual(await deferToThread(self.said, "good.pem"), GREETING)
         command.signal("TERM")
         await command.ended()
         self.assertNotIn("Traceback", command.out)
-        self.assertEqual(len(re.findall("why=handshake ", command.out)), 3)
+        self.assertEqual(len(re.findall("why=handshake ", command.out)), 4)
         self.assertEqual(command.out.count("server: got connection"), 1)
 
     async def test_ssl(self) -> None:

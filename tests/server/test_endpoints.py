@@ -164,7 +164,7 @@ class CannotListen(SynchronousTestCase):
     def test_port_in_use_suggests_port_0(self) -> None:
         self.assertEqual(
             self.failed(errno.EADDRINUSE),
-            "port 80 is in use on 127.0.0.1: stop whatever listens there,"
+            "port 80 is in use on 127.0.0.1: stop whatever has it,"
             " or let the system choose with --port 0",
         )
 

@@ -123,7 +123,7 @@ class FromWords(SynchronousTestCase):
             ({"workers": "0"}, "--workers 0: give a whole number above 0"),
             ({"workers": "none"}, "--workers none"),
             ({"workers": "257"}, "--workers 257: give 256 at most"),
-            ({"workers": "2", "maxPerPeer": "3"}, "leave it out, or --workers 2"),
+            ({"workers": "2", "maxPerPeer": "3"}, "leave out one of the two"),
         ):
             raised = self.assertRaises(SettingsError, fromWords, **words)  # type: ignore[arg-type]
             self.assertIn(problem, str(raised))

@@ -90,6 +90,9 @@ class ToProtocol:
         filter = self._filter
         if self._delivering:
             return
+        if not (now or getattr(filter.wrappedProtocol, "connected", True)):
+            filter.clock.callLater(0, self.deliver)  # it has not been told yet that a peer is here
+            return
         self._delivering = True
         filter.keepPlace()
         try:

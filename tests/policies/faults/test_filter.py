@@ -132,6 +132,27 @@ class EndsTests(Breaking):
         got = await self.talk(exchange, self.connect(), b"1234567", False)
         self.assertEqual(got, (b"5", "fin"))
 
+    async def test_halfCloseUpstreamFromTheStart(self) -> None:
+        """The server is told of a peer first, and then of its end."""
+        told: list[str] = []
+
+        class Tells(Conversation):
+            greeting = b"hello"
+
+            def connectionMade(self) -> None:
+                told.append("made")
+
+            def readConnectionLost(self) -> None:
+                told.append("finished")
+                self.hangUp()
+
+        for direction in ("upstream", "both"):
+            told.clear()
+            await self.serveBroken(ConversationFactory(Tells), f"half_close,direction={direction}")
+            got = await self.talk(readAll, self.connect())
+            self.assertEqual(got, b"hello" if direction == "upstream" else b"")
+            self.assertEqual(told, ["made", "finished"])
+
     async def test_timeout(self) -> None:
         """Half an answer, then silence, then the end."""
         told = await self.serveBroken(ConversationFactory(Echo), "timeout,after=10B,timeout=50")

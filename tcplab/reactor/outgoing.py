@@ -51,6 +51,13 @@ _ERRNOS = {
     errno.EMFILE: "cannot be called: no file descriptors are left",
 }
 
+# What Python says about a call that a string of an endpoint became, and what it means for that.
+_SAID_OF_ENDPOINTS = {
+    r"^[\w.]+\(\) ": "",
+    r"missing \d+ required positional arguments?: '(\w+)'$": r"\1 is missing",
+    r"invalid literal for int\(\) with base 10: ": "no number: ",
+}
+
 
 # Where to
 
@@ -74,7 +81,9 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
-        said = re.sub(r"^[\w.]+\(\) ", "", " ".join(str(problem).split()))
+        said = " ".join(str(problem).split())
+        for theirs, ours in _SAID_OF_ENDPOINTS.items():
+            said = re.sub(theirs, ours, said)
         raise ValueError(f"{where!r} is no endpoint: {said}") from None
 
 

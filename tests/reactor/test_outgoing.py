@@ -32,6 +32,13 @@ class EndpointTests(SynchronousTestCase):
         for where in ("tcp:localhost:80", "tls:localhost:443", "unix:/run/lab", "ssl:a:1"):
             self.assertTrue(clientEndpoint(where))
 
+    def test_whatIsMissingIsNamed(self) -> None:
+        """In the words of endpoints, not of a call."""
+        self.assertEqual(
+            self.refused("tcp:localhost"), "'tcp:localhost' is no endpoint: port is missing"
+        )
+        self.assertIn("no number: 'http'", self.refused("tcp:localhost:http"))
+
     def test_itIsReadOnce(self) -> None:
         self.assertIs(clientEndpoint("tcp:a:1"), clientEndpoint("tcp:a:1"))
 

@@ -117,7 +117,7 @@ class Sending:
         return why
 
     def _fitsOneSend(self: Any) -> bool:
-        return bool(len(self.dataBuffer) + self._tempDataLen <= self.SEND_LIMIT)
+        return bool(0 < len(self.dataBuffer) + self._tempDataLen <= self.SEND_LIMIT)
 
     def _sendPieces(self: Any) -> Any:
         # Twisted makes one piece of all, and keeps what has been sent of it until all has.

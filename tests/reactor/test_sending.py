@@ -158,6 +158,14 @@ class PiecesTests(SynchronousTestCase):
         self.assertEqual(peer.value(), b"a" * 400)
         self.assertEqual(self.held(peer), 0)
 
+    def test_nothingWaits(self) -> None:
+        """Where nothing waits the kernel is not asked."""
+        peer = connected(Says())
+        peer.transport.socket.sendmsg = lambda pieces: self.fail("asked")
+        peer.transport.doWrite()
+        peer.transport.loseConnection()
+        self.assertEqual((peer.value(), peer.ended), (b"", True))
+
     def test_moreThanTheKernelTakesAtOnce(self) -> None:
         """Of more pieces than one send may have none is lost (IOV_MAX is 1,024)."""
         server, client = socketpair()

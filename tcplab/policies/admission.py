@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from tcplab.policies.gate import Gate
 from tcplab.policies.peers import peerBehind, peerOf
 from tcplab.policies.summary import Summary
+from tcplab.policies.timing import Timed
 from tcplab.reactor.port import Listener
 
 log = Logger()
@@ -28,7 +29,7 @@ PATIENCE = 1.0
 _HANDSHAKES = 2000
 
 
-class Admission:
+class Admission(Timed):
     """
     Bound the connections of some listeners: the limits are totals over all that are watched.
 
@@ -204,13 +205,6 @@ class Admission:
     def _look(self) -> None:
         self._again = None
         self._settle()
-
-    def _time(self) -> Any:
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = reactor
-        return self._clock
 
     # The log
 

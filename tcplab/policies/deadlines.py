@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from tcplab.policies.progress import Progress
+from tcplab.policies.timing import Timed
 from tcplab.policies.widening import widen
 from tcplab.reactor.port import Listener
 
@@ -22,7 +23,7 @@ _SHORTEST_INTERVAL = 0.05
 _What = TypeVar("_What")
 
 
-class Deadlines:
+class Deadlines(Timed):
     """
     End the connections of some listeners whose peers do not get on.
 
@@ -100,11 +101,7 @@ class Deadlines:
     def connectionAccepted(self, transport: object = None) -> None:
         """Begin to look, if there was nobody to look at."""
         if self._call is None:
-            if self._clock is None:
-                from twisted.internet import reactor
-
-                self._clock = reactor
-            self._looked = self._clock.seconds()
+            self._looked = self._time().seconds()
             self._lookAgain()
 
     def connectionGone(self, transport: Any) -> None:

@@ -13,6 +13,7 @@ from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.peers import peerBehind
 from tcplab.policies.progress import Progress
 from tcplab.policies.summary import Summary
+from tcplab.policies.timing import Timed
 from tcplab.reactor.port import Listener
 
 log = Logger()
@@ -43,7 +44,7 @@ _SMALL = 16 * 1024
 _STUCK, _HANDSHAKE = 256 * 1024, 48 * 1024
 
 
-class Memory:
+class Memory(Timed):
     """
     Keep a process from being killed for want of memory.
 
@@ -216,13 +217,6 @@ class Memory:
                 self._shed.note(peerBehind(transport))
                 transport.because("memory")
                 transport.abortConnection()
-
-    def _time(self) -> Any:
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = reactor
-        return self._clock
 
     # The log
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tcplab.policies.timing import Timed
+
 #: Seconds between two lines: enough to see that it goes on, and nobody's disk fills.
 INTERVAL = 1.0
 
 
-class Summary:
+class Summary(Timed):
     """
     Count what happens, and have it told: the first at once, what follows at most once a second.
 
@@ -66,10 +68,3 @@ class Summary:
     def _atTheEnd(self) -> None:
         self._trigger = None
         self.tell()
-
-    def _time(self) -> Any:
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = reactor
-        return self._clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -21,9 +22,11 @@ def listeners(*pids: int) -> set[tuple[str, int]]:
     owned = set()
     for pid in pids:
         for each in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(each)
-            if target.startswith("socket:["):
-                owned.add(target[8:-1])
+            # It lives on while it is looked at: a file that it closed since is no socket.
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(each)
+                if target.startswith("socket:["):
+                    owned.add(target[8:-1])
     found = set()
     for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
         for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:

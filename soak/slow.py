@@ -17,6 +17,8 @@ from tests.certificates import localhostFile
 
 #: Seconds between a hundred clients and the next: they come as fast as 5,000 a second.
 PAUSE = 0.02
+#: Parts of a second in which they speak: five thousand clients do not do so in one moment.
+PARTS = 50
 #: --handshake-timeout as it is by default, and a second.
 DEADLINE = 5.0
 
@@ -198,10 +200,12 @@ class Slowloris(Case):
         with Crowd() as crowd:
             members = crowd.addAll([kind() for _ in range(count)], lab.ports[name], pause=PAUSE)
             end = time.monotonic() + seconds
+            part = 0
             while time.monotonic() < end and crowd.members:
-                due = time.monotonic() + self.pause
-                for each in members:
+                due = time.monotonic() + self.pause / PARTS
+                for each in members[part::PARTS]:
                     each.speak()
+                part = (part + 1) % PARTS
                 crowd.until(lambda: not crowd.members, due - time.monotonic())
         return members
 

@@ -20,6 +20,9 @@ _LEAST = 536
 # 6 ms.
 _SHORTEST_INTERVAL = 0.05
 
+# Connections that are ended in one turn of the loop: each takes 0.1 ms, with TLS, and others wait.
+_AT_ONCE = 50
+
 _What = TypeVar("_What")
 
 
@@ -133,7 +136,7 @@ class Deadlines(Timed):
             raise
         if late:
             # Once more when all that has come is read: it may have come while nobody was here.
-            self._call = self._clock.callLater(0, self._end, late)
+            self._call = self._clock.callLater(0, self._end, list(late))
         else:
             self._goOn()
 
@@ -143,13 +146,17 @@ class Deadlines(Timed):
         self._looked = seconds
         self._now += self._passed
 
-    def _end(self, late: dict[Any, str]) -> None:
+    def _end(self, late: list[Any]) -> None:
+        some, rest = late[:_AT_ONCE], late[_AT_ONCE:]
         try:
-            for transport, why in self._late([each for each in late if each.connected]).items():
+            for transport, why in self._late([each for each in some if each.connected]).items():
                 transport.because(why)
                 transport.abortConnection()
         finally:
-            self._goOn()
+            if rest and self._listeners:
+                self._call = self._clock.callLater(0, self._end, rest)
+            else:
+                self._goOn()
 
     def _goOn(self) -> None:
         self._call = None

@@ -563,6 +563,50 @@ class LookingTests(DeadlinesTestCase):
                     Deadlines(**{name: value})  # type: ignore[arg-type]
 
 
+class Turns(Clock):
+    """A clock that, as a reactor, does in one turn only what was asked for before it."""
+
+    def advance(self, amount: float) -> None:
+        self.rightNow += amount
+        for each in [each for each in self.calls if each.getTime() <= self.rightNow]:
+            self.calls.remove(each)
+            each.called = 1
+            each.func(*each.args, **each.kw)
+
+
+class ManyTests(DeadlinesTestCase):
+    """Of many whose time is over a few are ended in a turn: others are heard in between."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Turns()
+        self.deadlines = self.watch(idle=5)
+        self.fakes = [self.accept() for _ in range(120)]
+        while self.living == 120:
+            self.clock.advance(STEP)
+
+    @property
+    def living(self) -> int:
+        return sum(each.connected for each in self.fakes)
+
+    def test_fewInATurn(self) -> None:
+        for living in (70, 20, 0):
+            self.assertEqual(self.living, living)
+            self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_itGoesOnLooking(self) -> None:
+        fake = self.accept()
+        self.wait(6)
+        self.assertEqual(fake.why, "idle-timeout")
+
+    def test_stoppedBetweenTwoTurns(self) -> None:
+        """Who was late is nobody's any more."""
+        self.deadlines.stop()
+        self.wait(10)
+        self.assertEqual(self.living, 70)
+
+
 class ConversationTests(SynchronousTestCase):
     """What a conversation does by itself, and what its deadlines do for it."""
 

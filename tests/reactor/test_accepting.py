@@ -260,6 +260,13 @@ class BackOffTests(SynchronousTestCase):
         self.port.doRead()
         self.assertEqual(self.port.factory.came, 100)
 
+    def test_batchWithTLS(self) -> None:
+        """Fewer where each takes longer."""
+        PatientAcceptor(self.port, self.listener, plain=False)
+        self.port.socket.waiting = [None] * 100
+        self.port.doRead()
+        self.assertEqual(self.port.factory.came, 8)
+
     def test_suspendedInMidBatch(self) -> None:
         """Whoever suspends while one is accepted gets no more."""
         suspend = self.listener.suspend

@@ -74,6 +74,8 @@ class Corked(Sizing, Sending):
             return main.CONNECTION_LOST
         length = len(data)
         if not length:
+            if self.errno:
+                return main.CONNECTION_LOST  # a send has met the reset, and that is told once
             self.endedBy("peer")
             return main.CONNECTION_DONE
         if length == self._readSize:

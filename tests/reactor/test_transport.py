@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
+from typing import ClassVar
 
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.wire import Echo as StockEcho
+from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
@@ -59,6 +63,24 @@ class Closes(Factory):
 class Aborter(Conversation):
     def messageReceived(self, message: bytes) -> None:
         self.abort("fault")
+
+
+class Late(Conversation):
+    """Answers when the peer has reset, and keeps what it is told of the end."""
+
+    heard: ClassVar[list[object]] = []
+
+    def messageReceived(self, message: bytes) -> None:
+        poll = select.poll()
+        poll.register(self.transport.socket, 0)
+        poll.poll(10_000)  # for POLLERR
+        self.write(b"too late")
+
+    def readConnectionLost(self) -> None:
+        self.heard.append("finished")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.heard.append(type(reason.value))
 
 
 def reset(sock: socket.socket) -> None:
@@ -126,6 +148,22 @@ class EndingTests(Serving):
         ending = await told.ending()
         self.assertEqual((ending.by, ending.how), ("peer", "reset"))
         self.assertEqual(ending.errno, errno.ECONNRESET)
+
+    async def test_aSendMeetsTheReset(self) -> None:
+        """It is told once by the kernel: the read that comes behind it must not look like a FIN."""
+        told = await self.serve(ConversationFactory(Late))
+        self.patch(Late, "heard", [])
+
+        def client() -> None:
+            sock = self.connect()
+            sock.sendall(b"x")
+            reset(sock)
+
+        await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how), ("peer", "reset"))
+        self.assertEqual(ending.errno, errno.ECONNRESET)
+        self.assertEqual(Late.heard, [ConnectionLost])
 
     async def test_peerClosesWithoutReading(self) -> None:
         """A client that goes away with our words unread resets the connection."""

@@ -129,7 +129,7 @@ class Case:
                 raise
             self._alive(server, None)
             # Of a server that was ended there is only the log.
-            after = lab.settled(server, before, self.leaving) if server.running() else before
+            after = self._after(server, before) if server.running() else before
             self._checks.append(Check(before, after, server.accidents, self.growth))
 
     def _before(self, server: Lab, warm: Callable[[Lab], object] | None) -> State:
@@ -137,8 +137,15 @@ class Case:
         if warm is None:
             return before
         warm(server)
-        bare = lab.settled(server, before, self.leaving)
+        lab.settled(server, before, self.leaving)
+        bare = lab.tidied(server)
         return State(before.descriptors, before.connections, bare.resident)
+
+    def _after(self, server: Lab, before: State) -> State:
+        after = lab.settled(server, before, self.leaving)
+        if after.resident - before.resident > self.growth:
+            return lab.tidied(server)
+        return after
 
     def _alive(self, server: Lab, error: Exception | None) -> None:
         if not (server.running() or server.ending):

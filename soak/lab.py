@@ -26,6 +26,9 @@ PATIENCE = 30.0
 #: Seconds for an end beyond --drain-timeout, which is 15 unless it was set.
 ENDING = 25.0
 
+#: Seconds until a crowd's memory has been given back: see `tcplab.policies.tidying`.
+TIDY = 1.5
+
 #: What must never be in a log, whatever peers do.
 ACCIDENT = re.compile(r"Traceback|Unhandled")
 #: The end of a traceback: the exception's name, and what it says.
@@ -223,3 +226,9 @@ def settled(lab: Lab, before: State, seconds: float) -> State:
         if same or time.monotonic() > until:
             return now
         time.sleep(0.05)
+
+
+def tidied(lab: Lab) -> State:
+    """Wait for what a crowd has left behind to be given back, and return what there is then."""
+    time.sleep(TIDY)
+    return State.of(lab)

@@ -13,5 +13,5 @@ class Objects(Conversation):
     def connectionMade(self) -> None:
         """Count."""
         gc.collect()
-        self.write(b"%d" % len(gc.get_objects()))
+        self.write(b"%d" % (len(gc.get_objects()) + gc.get_freeze_count()))
         self.hangUp()

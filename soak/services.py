@@ -45,7 +45,9 @@ class Services(Case):
         for name in NAMES:
             with talk.connected(lab.ports[name]) as sock:
                 if name == "discard":
-                    sock.sendall(bytes(16 * MIB))  # until its reads are as large as they become
+                    sock.sendall(
+                        bytes(128 * MIB)
+                    )  # until malloc has its places for the largest reads
                     sock.shutdown(socket.SHUT_WR)
                 sock.recv(65536)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -13,6 +11,7 @@ from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.peers import peerBehind
 from tcplab.policies.progress import Progress
 from tcplab.policies.summary import Summary
+from tcplab.policies.tidying import trim
 from tcplab.policies.timing import Timed
 from tcplab.reactor.port import Listener
 
@@ -51,8 +50,7 @@ class Memory(Timed):
     Where a cgroup limits it (a container, a systemd unit), and half of that is taken, connections
     have smaller buffers from then on. When it is three quarters:
 
-    - Memory that is free here is given back to the system, where the C library is glibc; so it is
-      when the last one has left.
+    - Memory that is free here is given back to the system, where the C library is glibc.
     - Those go who are stuck longest, as many as will do: they have taken nothing of what waits for
       them, or have been in a TLS handshake, for more than `PATIENCE`. Nobody else goes.
     - Newcomers are let in slowly, and above nine tenths not at all: they wait in the backlog.
@@ -147,7 +145,6 @@ class Memory(Timed):
             if self._paused or self._connections():
                 self._lookAgain()
             else:
-                trim()
                 self._rest()
 
     def _letTimePass(self) -> None:
@@ -256,9 +253,3 @@ def handshakes(cgroup: Cgroup | None) -> float:
 def inMiB(size: int) -> str:
     """Write bytes as MiB."""
     return f"{size / 2**20:.0f}MiB"
-
-
-def trim() -> None:
-    """Have malloc give back what is free: it keeps holes, of which 100 MiB take it 12 ms."""
-    with suppress(OSError, AttributeError):  # no glibc
-        ctypes.CDLL(None).malloc_trim(0)

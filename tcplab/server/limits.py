@@ -15,6 +15,7 @@ from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
 from tcplab.policies.memory import Memory, handshakes, inMiB
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.policies.sockets import prepare
+from tcplab.policies.tidying import Tidying
 from tcplab.reactor.port import Listener
 from tcplab.server.amounts import AMOUNTS, NONE
 from tcplab.server.settings import BACKLOG, Settings, SettingsError
@@ -51,6 +52,7 @@ class Limits:
         self._proxies = self._newProxies()
         self._cgroup = memoryCgroup()
         self._memory = Memory(self._cgroup, clock=clock)
+        self._tidying = Tidying(clock=clock)
 
     def begin(self, listeners: Iterable[Listener]) -> None:
         """
@@ -66,6 +68,7 @@ class Limits:
             self._admission.watch(listener)
             self._deadlines.watch(listener)
             self._memory.watch(listener)
+            self._tidying.watch(listener)
             if self._proxies is not None:
                 self._proxies.watch(listener)
 
@@ -76,7 +79,8 @@ class Limits:
 
     def end(self) -> None:
         """Leave no timer behind."""
-        for policy in (self._admission, self._deadlines, self._memory, self._proxies):
+        policies = (self._admission, self._deadlines, self._memory, self._tidying, self._proxies)
+        for policy in policies:
             if policy is not None:
                 policy.stop()
 

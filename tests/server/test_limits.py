@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 
 from tcplab.policies.descriptors import RESERVE, DescriptorsError
 from tcplab.policies.memory import Memory
+from tcplab.policies.tidying import Tidying
 from tcplab.server import limits
 from tcplab.server.limits import Limits
 from tcplab.server.settings import BACKLOG, SettingsError, fromWords
@@ -116,7 +117,7 @@ class Beginning(WithPolicies):
         listener = FakeListener()
         begun = Limits(fromWords(), self.clock)
         begun.begin([listener])  # type: ignore[list-item]
-        self.assertEqual([type(each) for each in listener.guards], [Memory])
+        self.assertEqual([type(each) for each in listener.guards], [Memory, Tidying])
         begun.end()
         self.assertEqual(listener.guards, [])
 

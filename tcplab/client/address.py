@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
+from tcplab.wire.endpointstring import unescaped
 from tcplab.wire.escaping import escape
 
 PORT = 50544
@@ -111,22 +112,17 @@ def _described(text: str) -> Address:
     named = dict(part.split("=", 1) for part in parts if "=" in part)
     unnamed = [part for part in parts if "=" not in part]
     if kind == "unix":
-        path = _plain(named.get("path") or "".join(unnamed[:1]))
+        path = unescaped(named.get("path") or "".join(unnamed[:1]))
         if not 0 < len(os.fsencode(path)) <= _LONGEST_PATH:
             raise AddressError(
                 f"{text!r}: the path of a Unix socket has 1 to {_LONGEST_PATH} bytes"
             )
     if kind != "tcp":
         return Address(_label(text), description=text)
-    host = _plain(named.get("host") or "".join(unnamed[:1]))
+    host = unescaped(named.get("host") or "".join(unnamed[:1]))
     if host and "port" not in named and len(unnamed) < 2 - ("host" in named):
         return Address(_label(f"{text}:{PORT}"), host, None, f"{text}:port={PORT}")
     return Address(_label(text), host or None, None, text)
-
-
-def _plain(host: str) -> str:
-    """Take away the backslashes of an endpoint string."""
-    return re.sub(r"\\(.)", r"\1", host)
 
 
 def _port(text: str, digits: str) -> int:

@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
     IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import IPlugin
 from zope.interface import implementer
+
+from tcplab.wire.endpointstring import misread, written
 
 if TYPE_CHECKING:
     from tcplab.policies.faults.faulted import FaultedClientEndpoint, FaultedServerEndpoint
@@ -72,15 +74,13 @@ def _read(
     parseFault(text)
     if not words:
         raise FaultError(f"fault: there is no endpoint: write one, as in fault:{text}:tcp:8080")
-    inner = _written(words, options)
+    inner = written(words, options)
     try:
         return text, int(found[1]) if found else None, make(reactor, inner)
     except FaultError:
         raise
     except (TypeError, ValueError) as e:
-        # Of a TypeError the words of a Python call; the name of its function says nothing.
-        problem = re.sub(r"^[\w.]+\(\) ", "", ": ".join(str(e).splitlines()[:1]))
-        raise FaultError(f"fault: {inner}: {problem}") from None
+        raise FaultError(f"fault: {inner}: {misread(e)}") from None
 
 
 def _taken(
@@ -107,15 +107,3 @@ def _taken(
         )
     rest = {key: value for key, value in options.items() if key != faults[0]}
     return f"{faults[0]}={options[faults[0]]}", words, rest
-
-
-def _written(words: tuple[str, ...], options: dict[str, str]) -> str:
-    """Write again what Twisted has split."""
-    return ":".join(
-        [_quoted(word) for word in words]
-        + [f"{_quoted(name)}={_quoted(value)}" for name, value in options.items()]
-    )
-
-
-def _quoted(text: str) -> str:
-    return str(quoteStringArgument(text)).replace("=", "\\=")

@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from twisted.plugin import IPlugin
 from zope.interface import implementer
+
+from tcplab.wire.endpointstring import misread, written
 
 if TYPE_CHECKING:
     from tcplab.policies.limited import LimitedEndpoint
@@ -93,26 +95,12 @@ def _inner(reactor: Any, words: tuple[str, ...], options: dict[str, str]) -> Any
         raise LimitError("limit: there is no endpoint: write one, as in limit:max=100:tcp:8080")
     if words[0] in _OPTIONS:
         raise LimitError(f"limit: {words[0]} has no value: write {_OPTIONS[words[0]].example}")
-    text = _written(words, options)
+    text = written(words, options)
     try:
         return serverFromString(reactor, text)
     except LimitError:
         raise
     except (TypeError, ValueError) as e:
-        problem = ": ".join(str(e).splitlines()[:1])
-        problem = re.sub(r"^[\w.]+\(\) ", "", problem)  # of a Python call: its name says nothing
-        problem = problem.replace("Unknown endpoint type:", "there is no kind of endpoint")
-        own = f" (limit's own options are {', '.join(_OPTIONS)})" if "keyword" in problem else ""
+        problem = misread(e)
+        own = f" (limit's own options are {', '.join(_OPTIONS)})" if "no option" in problem else ""
         raise LimitError(f"limit: {text}: {problem}{own}") from None
-
-
-def _written(words: tuple[str, ...], options: dict[str, str]) -> str:
-    """Write again what Twisted has split."""
-    return ":".join(
-        [_quoted(word) for word in words]
-        + [f"{_quoted(name)}={_quoted(value)}" for name, value in options.items()]
-    )
-
-
-def _quoted(text: str) -> str:
-    return str(quoteStringArgument(text)).replace("=", "\\=")

@@ -23,6 +23,7 @@ from zope.interface import alsoProvides, implementer
 
 from tcplab.reactor.beneath import standAlone
 from tcplab.reactor.tls import HalfClosingTLS
+from tcplab.wire.endpointstring import misread, unescaped
 
 #: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
 #: is sent again after 1 and 3 seconds.
@@ -51,13 +52,6 @@ _ERRNOS = {
     errno.EMFILE: "cannot be called: no file descriptors are left",
 }
 
-# What Python says about a call that a string of an endpoint became, and what it means for that.
-_SAID_OF_ENDPOINTS = {
-    r"^[\w.]+\(\) ": "",
-    r"missing \d+ required positional arguments?: '(\w+)'$": r"\1 is missing",
-    r"invalid literal for int\(\) with base 10: ": "no number: ",
-}
-
 
 # Where to
 
@@ -81,10 +75,7 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
-        said = " ".join(str(problem).split())
-        for theirs, ours in _SAID_OF_ENDPOINTS.items():
-            said = re.sub(theirs, ours, said)
-        raise ValueError(f"{where!r} is no endpoint: {said}") from None
+        raise ValueError(f"{where!r} is no endpoint: {misread(problem)}") from None
 
 
 @implementer(IReactorPluggableNameResolver)
@@ -108,7 +99,7 @@ def leadsTo(where: str, host: Any) -> bool:
     :param where: the string of a client endpoint.
     :param host: the address of a port that listens.
     """
-    kind, *parts = (re.sub(r"\\(.)", r"\1", each) for each in re.split(r"(?<!\\):", where))
+    kind, *parts = (unescaped(each) for each in re.split(r"(?<!\\):", where))
     named = dict(part.split("=", 1) for part in parts if re.match(r"\w+=", part))
     unnamed = [part for part in parts if not re.match(r"\w+=", part)]
     if isinstance(host, UNIXAddress):

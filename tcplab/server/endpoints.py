@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
+from tcplab.wire.endpointstring import misread, unescaped
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _LONGEST_PATH = 107
@@ -45,7 +46,7 @@ def _withoutCA(endpoint: str) -> tuple[str, Any]:
     found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
     if found is None or not inner.startswith(("ssl:", "tls:")):
         return endpoint, None
-    path = re.sub(r"\\(.)", r"\1", found[1])
+    path = unescaped(found[1])
     return endpoint[: found.start()] + endpoint[found.end() :], authorities(path)
 
 
@@ -81,7 +82,7 @@ def _unwrapped(endpoint: str) -> tuple[str, str]:
 
 def _folder(settings: ListenerSettings) -> str | None:
     found = re.match(r"tls:(?:path=)?((?:\\.|[^:=\\])+)(?::|$)", _unwrapped(settings.endpoint)[1])
-    return None if found is None else re.sub(r"\\(.)", r"\1", found[1])
+    return None if found is None else unescaped(found[1])
 
 
 def _prefix(settings: ListenerSettings) -> str:
@@ -99,13 +100,13 @@ def _misread(endpoint: str, error: Exception) -> str:
     if "Unknown endpoint type" in text:
         near = didYouMean(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
-    if isinstance(error, TypeError):  # the words of a Python call, without the function's name
-        text = re.sub(r"^[\w.]+\(\) ", "", text)
+    if isinstance(error, TypeError):
         return (
-            f"{endpoint!r}: {text}: write KIND:ARGUMENT:key=value, and \\: for a colon in a value"
+            f"{endpoint!r}: {misread(error)}: write KIND:ARGUMENT:key=value, and \\: for a colon in"
+            " a value"
         )
-    if invalid := re.match(r"invalid literal for int\(\) with base \d+: (.*)", text):
-        return f"{endpoint!r}: {invalid[1]} is no number"
+    if text.startswith("invalid literal"):
+        return f"{endpoint!r}: {misread(error)}"
     if "StopIteration" in text:
         return f"{endpoint!r} ends in a backslash: write \\\\ for one"
     if kind == "systemd":

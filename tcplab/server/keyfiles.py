@@ -7,6 +7,8 @@ import re
 import stat
 from collections.abc import Iterator
 
+from tcplab.wire.endpointstring import unescaped
+
 _KEY = b"PRIVATE KEY-----"
 #: A key and a chain of certificates are some KiB.
 _ENOUGH = 1 << 20
@@ -25,7 +27,7 @@ def _files(endpoint: str) -> Iterator[str]:
     found = re.search(r"(?:^|:)(ssl|tls):(.*)", endpoint, re.DOTALL)
     if found is None:
         return
-    words = [re.sub(r"\\(.)", r"\1", each) for each in re.findall(r"((?:\\.|[^:\\])+)", found[2])]
+    words = [unescaped(each) for each in re.findall(r"((?:\\.|[^:\\])+)", found[2])]
     if found[1] == "tls":
         folder = words[0].removeprefix("path=") if words else "."
         for at, _, names in os.walk(folder):

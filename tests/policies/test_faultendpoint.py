@@ -106,9 +106,9 @@ class ParserTests(SynchronousTestCase):
             "fault:latncy,latency=1:tcp:0": "fault 'latncy,latency=1': there is no fault 'latncy'",
             "fault:latency,latency=x:tcp:0": "fault 'latency,latency=x': latency=x: give a time",
             "fault:half_close": "fault: there is no endpoint: write one, as in fault:half_close:",
-            "fault:half_close:tcp": "fault: tcp: missing 1 required positional argument",
-            "fault:half_close:tcp:x": "fault: tcp:x: invalid literal for int()",
-            "fault:half_close:nope:1": "fault: nope:1: Unknown endpoint type: 'nope'",
+            "fault:half_close:tcp": "fault: tcp: 'port' is missing",
+            "fault:half_close:tcp:x": "fault: tcp:x: 'x' is no number",
+            "fault:half_close:nope:1": "fault: nope:1: there is no kind of endpoint 'nope'",
         }.items():
             error = str(self.assertRaises(FaultError, self.read, text))
             self.assertTrue(error.startswith(problem), error)

@@ -40,8 +40,8 @@ class EndpointTests(SynchronousTestCase):
         self.assertIn("as in tcp:localhost:50544", self.refused("localhost"))
         self.assertIn("did you mean tcp:localhost:80?", self.refused("localhost:80"))
         self.assertIn("no kind of endpoint 'tpc': use tcp", self.refused("tpc:localhost:80"))
-        self.assertIn("endpoint: port is missing", self.refused("tcp:a"))
-        self.assertIn("no number: 'b'", self.refused("tcp:a:b"))
+        self.assertIn("endpoint: 'port' is missing", self.refused("tcp:a"))
+        self.assertIn("'b' is no number", self.refused("tcp:a:b"))
 
 
 class LeadsToTests(SynchronousTestCase):

@@ -78,8 +78,8 @@ class EndpointOf(SynchronousTestCase):
         self.assertIn("unix", problem)
 
     def test_missing_or_surplus_arguments(self) -> None:
-        self.assertIn("missing 1 required positional argument: 'port'", self.refused("tcp"))
-        self.assertIn("unexpected keyword argument 'a'", self.refused("tcp:80:a=b"))
+        self.assertIn("'port' is missing", self.refused("tcp"))
+        self.assertIn("there is no option 'a'", self.refused("tcp:80:a=b"))
         self.assertIn("\\: for a colon", self.refused("tcp:80:interface=::1"))
 
     def test_no_number(self) -> None:

@@ -1,0 +1,41 @@
+"""Endpoint strings as text: their backslashes, and what is wrong with one in words for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+# What Python says about a call that a string became, and what it means for who wrote the string.
+_MEANINGS = {
+    r"^[\w.<>]+\(\) ": "",
+    r"missing 1 required positional argument: (.*)$": r"\1 is missing",
+    r"missing \d+ required positional arguments: (.*)$": r"\1 are missing",
+    r"got an unexpected keyword argument ('.*?').*$": r"there is no option \1",
+    r"got multiple values for (?:keyword )?argument ('.*?')$": r"\1 is given twice",
+    r"takes .*positional arguments? but \d+ (?:was|were) given$": "there is a word too many",
+    r"^invalid literal for int\(\) with base \d+: (.*)$": r"\1 is no number",
+    r"^Unknown endpoint type: ": "there is no kind of endpoint ",
+}
+
+
+def unescaped(text: str) -> str:
+    """Take the backslashes away."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def written(words: Iterable[str], options: Mapping[str, str]) -> str:
+    """Write again what Twisted has split: its parsers are given words and options."""
+    named = (f"{_quoted(name)}={_quoted(value)}" for name, value in options.items())
+    return ":".join([*map(_quoted, words), *named])
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r"([\\:=])", r"\\\1", text)
+
+
+def misread(error: Exception) -> str:
+    """Say in a few words what was wrong with a string, which Twisted or Python complains about."""
+    said = " ".join(str(error).split())
+    for theirs, meaning in _MEANINGS.items():
+        said = re.sub(theirs, meaning, said)
+    return said

@@ -1,0 +1,54 @@
+"""Tests for `tcplab.wire.endpointstring`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.endpoints import _parse, clientFromString, serverFromString
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.wire.endpointstring import misread, unescaped, written
+
+WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
+
+
+class WrittenTests(SynchronousTestCase):
+    @given(st.lists(WORDS), st.dictionaries(st.text("abc", min_size=1), WORDS))
+    def test_twistedReadsTheSame(self, words: list[str], options: dict[str, str]) -> None:
+        """What is written again is split again into the same words and options."""
+        if words or options:
+            self.assertEqual(_parse(written(words, options)), (words, options))
+
+    @given(WORDS)
+    def test_unescaped(self, word: str) -> None:
+        """What was escaped comes back."""
+        if "\n" not in word:
+            self.assertEqual(unescaped(written([word], {})), word)
+
+
+class MisreadTests(SynchronousTestCase):
+    """Each is a real complaint of Twisted or Python about a real string."""
+
+    def complaint(self, read: Any, text: str) -> str:
+        try:
+            read(MemoryReactorClock(), text)
+        except Exception as error:
+            return misread(error)
+        raise AssertionError(f"{text} can be read")
+
+    def test_words(self) -> None:
+        for read, text, words in (
+            (serverFromString, "tcp", "'port' is missing"),
+            (clientFromString, "tls:host", "'port' is missing"),
+            (clientFromString, "tls:", "'port' is missing"),
+            (serverFromString, "tcp:80:a=b", "there is no option 'a'"),
+            (clientFromString, "tcp:host:http", "'http' is no number"),
+            (serverFromString, "udp:80", "there is no kind of endpoint 'udp'"),
+            (serverFromString, "tcp:80:port=80", "'port' is given twice"),
+            (serverFromString, "tcp:1:2:3:4:5:6:7:8", "there is a word too many"),
+        ):
+            self.assertEqual(self.complaint(read, text), words)
+        self.assertEqual(misread(ValueError("two\n  lines")), "two lines")

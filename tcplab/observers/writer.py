@@ -65,17 +65,17 @@ class LogWriter:
             self._size += len(line)
             if len(self._lines) == 1:
                 self._changed.notify_all()
-            if self._begun and self._thread is None:
-                self._start()
+            self._start()
 
     def begin(self) -> None:
         """Begin to write, what was taken first."""
         with self._changed:
             self._begun = True
-            if self._lines and self._thread is None:
-                self._start()
+            self._start()
 
     def _start(self) -> None:
+        if not (self._begun and self._lines) or self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         try:
             self._thread.start()

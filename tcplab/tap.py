@@ -51,8 +51,9 @@ class Options(UsageOptions):
         f"A SPEC is NAME[,key=value...]. The names: {', '.join(BEHAVIOURS)}, or package.module.Name"
         " for a Protocol or a Factory of yours, found from where twistd was started. The keys are"
         " its settings, as in echo,framing=lines. Without --port, --serve replaces the default"
-        " port. The word none switches a limit off. SIGTERM and SIGINT end it politely, with"
-        " status 0, or 1 if a connection had to be aborted; a second one ends it at once."
+        " port. The word none switches a deadline off, and --max-per-peer. SIGTERM and SIGINT end"
+        " it politely, with status 0, or 1 if a connection had to be aborted; a second one ends it"
+        " at once."
     )
     optParameters = [
         ["port", "p", None, "Serve on this TCP port [50544]; 0 lets the system choose."],

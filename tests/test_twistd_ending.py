@@ -69,7 +69,7 @@ class Signals(Commands):
         await command.line("closed by=peer")
         command.signal("INT")
         await command.line("accepting for 600 s more")
-        command.signal("INT")
+        command.signal("TERM")
         await command.ended()
         self.assertEnded(command, 0)
         self.assertIn("drained=0 aborted=0 ", command.out)

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
-from tcplab.wire.endpointstring import unescaped
+from tcplab.wire.endpointstring import misread, unescaped
 from tcplab.wire.escaping import escape
 
 PORT = 50544
@@ -69,9 +69,8 @@ class Address:
         try:
             return clientFromString(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
-            reason = " ".join(str(problem).split())
             raise AddressError(
-                f"{self.label!r} is no address: {_EXPLAINED} ({reason})"
+                f"{self.label!r} is no address: {_EXPLAINED} ({misread(problem)})"
             ) from problem
 
 

@@ -129,7 +129,13 @@ class Conversation(Machinery):
         self.transport.abortConnection()
 
     def report(self, message: bytes) -> None:
-        """Tell the server's observers (the log) what the peer said."""
+        """
+        Tell the server's observers (the log) what the peer said.
+
+        :raises TypeError: these are no bytes.
+        """
+        if not isinstance(message, bytes):
+            raise TypeError(f"report() takes bytes, not {type(message).__name__}")
         tell = getattr(lowest(self.transport), "messageReported", None)
         if tell is not None:
             tell(message)

@@ -123,6 +123,7 @@ class Dialogue(Conversation):
     _draining = False
     _direct = False  # what comes waits until it is asked for
     _isOver = False
+    _misread = False  # what came is no message: not what was to be said
     _askers: Sequence[Deferred[Any]] = ()
 
     def readConnectionLost(self) -> None:
@@ -155,7 +156,8 @@ class Dialogue(Conversation):
         if self._asking is not None and not self.ending:
             try:
                 message = self._next()
-            except Exception:
+            except Exception as error:
+                self._misread = isinstance(error, FramingError)
                 self._answer(Failure())
             else:
                 if message is not None:
@@ -229,7 +231,7 @@ class Dialogue(Conversation):
         self._outcome, self._conversing = failure, None
         if failure.check(DialogueOver):
             self.hangUp()
-        elif isinstance(failure.value, FramingError):
+        elif self._misread and isinstance(failure.value, FramingError):
             self._misunderstood(failure.value)
         elif not (self._isOver and failure.check(CancelledError)):
             self._failed(failure)

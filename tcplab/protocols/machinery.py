@@ -123,11 +123,14 @@ class Machinery(Protocol):
         self.flow.start()
         return True
 
-    def _attempt(self, hook: Callable[..., object], *args: object) -> None:
+    def _attempt(self, hook: Callable[..., object], *args: object) -> bool:
+        """Call a hook, and tell whether it went well."""
         try:
             hook(*args)
         except Exception:
             self._failed()
+            return False
+        return True
 
     def _failed(self, failure: Failure | None = None) -> None:
         name = type(self).__name__
@@ -179,7 +182,12 @@ class Machinery(Protocol):
             while not self.ending and self.flow.mayHear():
                 message = self.framing.next()
                 if message is not None:
-                    self.messageReceived(message)
+                    # What a hook raises is its own failure, also an answer that cannot be framed.
+                    try:
+                        self.messageReceived(message)
+                    except Exception:
+                        self._failed()
+                        break
                 elif self.peerFinished and not self._inputOver:
                     self._endInput()
                 else:
@@ -214,10 +222,10 @@ class Machinery(Protocol):
         # On TLS a FIN without close_notify may have cut the last line: it is no message then.
         truncated = getattr(self.transport, "truncated", False)
         tail = None if truncated else self.framing.finish()
-        if tail is not None:
-            self.messageReceived(tail)
+        if tail is not None and not self._attempt(self.messageReceived, tail):
+            return
         if not self.ending:
-            type(self).readConnectionLost(self)
+            self._attempt(type(self).readConnectionLost, self)
 
     # The end
 

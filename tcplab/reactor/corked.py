@@ -8,6 +8,7 @@ loop around each send, and a FIN that is read meanwhile overtakes the answer.
 
 from __future__ import annotations
 
+import errno
 from typing import Any, Literal
 
 from twisted.internet import main
@@ -74,8 +75,9 @@ class Corked(Sizing, Sending):
             return main.CONNECTION_LOST
         length = len(data)
         if not length:
-            if self.errno:
-                return main.CONNECTION_LOST  # a send has met the reset, and that is told once
+            if self.errno and self.errno != errno.EPIPE:
+                # A send has met the reset, which is told once. (EPIPE: a FIN had come before it.)
+                return main.CONNECTION_LOST
             self.endedBy("peer")
             return main.CONNECTION_DONE
         if length == self._readSize:

@@ -48,7 +48,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 _ERRNOS = {
     errno.ENOENT: "is not there",
     errno.ECONNRESET: "reset",
-    errno.EADDRNOTAVAIL: "cannot be called: all our own ports are in use",
+    errno.EADDRNOTAVAIL: "cannot be called: bindAddress is not ours, or all our ports are in use",
     errno.EMFILE: "cannot be called: no file descriptors are left",
 }
 

@@ -45,7 +45,8 @@ class Sending:
 
     def _notSent(self, error: OSError) -> int:
         if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
-            self.errno = error.errno  # doWrite() will meet another, and end the connection for it
+            # doWrite() will meet another, and end the connection for it.
+            self.errno = self.errno or error.errno
         return 0
 
     def _keep(self: Any, data: bytes, sent: int) -> None:

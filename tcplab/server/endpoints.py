@@ -14,15 +14,15 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
-from tcplab.wire.endpointstring import misread, unescaped
+from tcplab.wire.endpointstring import misread, split, unescaped
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _LONGEST_PATH = 107
 
-_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit")
+_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit", "fault")
 
-# What may stand before the endpoint that listens: limit:max=100:tcp:8080.
-_WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:)*")
+# What may stand before the endpoint that listens: limit:max=100:fault:stall,for=2s:tcp:8080.
+_WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:|fault:(?:\\.|[^:\\])*:)*")
 
 
 def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoint:
@@ -51,15 +51,15 @@ def _withoutCA(endpoint: str) -> tuple[str, Any]:
 
 
 def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
-    while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:
+    while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:, fault:
         endpoint = inner
     options = getattr(endpoint, "_sslContextFactory", None)
-    if folder is not None:
+    if hasattr(endpoint, "connectionCreator"):
+        if folder is None:  # a wrapper that we do not know: Twisted's own TLS would serve
+            raise CertificatesError("it cannot be told where the certificates of this tls: are")
         endpoint.connectionCreator = Folder(folder, clock, clients)
     elif options is not None:
         narrow(options, clients)
-    elif clients is not None:
-        raise CertificatesError("ca= needs the folder first, as in tls:FOLDER:4433:ca=FILE")
 
 
 def _absolute(endpoint: str) -> str:
@@ -81,8 +81,8 @@ def _unwrapped(endpoint: str) -> tuple[str, str]:
 
 
 def _folder(settings: ListenerSettings) -> str | None:
-    found = re.match(r"tls:(?:path=)?((?:\\.|[^:=\\])+)(?::|$)", _unwrapped(settings.endpoint)[1])
-    return None if found is None else unescaped(found[1])
+    kind, words, options = split(_unwrapped(settings.endpoint)[1])
+    return options.get("path", "".join(words[:1])) if kind == "tls" else None
 
 
 def _prefix(settings: ListenerSettings) -> str:

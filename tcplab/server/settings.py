@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os.path
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from tcplab.policies.faults import FaultSpec
 from tcplab.policies.proxyprotocol import UNIX, VERSIONS, networkOf
 from tcplab.server.amounts import AMOUNTS
 from tcplab.server.faultwords import checkFaults, readFaults, readSeed
+from tcplab.server.nearmiss import didYouMean
 from tcplab.server.spec import Spec, SpecError, parseServe, parseSpec
 from tcplab.wire.escaping import unescape
 
@@ -154,7 +156,7 @@ def _checkProxies(version: str | None, proxies: Sequence[str]) -> None:
 
 def fromWords(
     *,
-    port: str | None = None,
+    port: str | int | None = None,
     interface: str | None = None,
     behaviour: str | None = None,
     serve: Sequence[str] = (),
@@ -163,15 +165,22 @@ def fromWords(
     proxyProtocol: str | None = None,
     proxyFrom: Sequence[str] = (),
     faults: Sequence[str] = (),
-    seed: str | None = None,
-    **amounts: str | None,
+    seed: str | int | None = None,
+    **amounts: str | float | None,
 ) -> Settings:
     """
     Make settings of the command line's words; ``None`` is an option that was not given.
 
+    Each is the option's, in camelCase: ``--port-file`` is ``portFile``. What may be given several
+    times is a list: ``serve``, ``proxyFrom`` and ``faults``. Numbers may be numbers.
+
     :param amounts: those of `tcplab.server.amounts.AMOUNTS`, by their names.
     :raises SettingsError: a word is wrong, or two contradict each other.
+    :raises TypeError: there is no such option, or it has no such value.
     """
+    _checkKinds(amounts, serve=serve, proxyFrom=proxyFrom, faults=faults)
+    port = port if port is None else str(port)
+    seed = seed if seed is None else str(seed)
     if port is None and serve:
         _refuse("--behaviour", behaviour, "--serve names its own behaviour before the @")
         _refuse("--interface", interface, "--serve names its own address after the @")
@@ -186,6 +195,20 @@ def fromWords(
         **_faults(faults, seed),
         **_amounts(amounts),
     )
+
+
+def _checkKinds(amounts: Mapping[str, object], **lists: object) -> None:
+    """Refuse what the command line cannot say: it is a program's mistake."""
+    for name in amounts:
+        if name not in AMOUNTS:
+            known = [*inspect.signature(fromWords).parameters, *AMOUNTS]
+            raise TypeError(
+                f"there is no setting {name!r}{didYouMean(name, known)}: an option's name in"
+                " camelCase is one, idleTimeout for --idle-timeout"
+            )
+    for name, words in lists.items():
+        if isinstance(words, str | bytes):
+            raise TypeError(f"{name} is {words!r}: give a list, as in {name}=[{words!r}]")
 
 
 def _refuse(option: str, word: str | None, reason: str) -> None:
@@ -256,9 +279,10 @@ def _greeting(word: str) -> bytes:
     return greeting
 
 
-def _amounts(words: Mapping[str, str | None]) -> dict[str, Any]:
+def _amounts(words: Mapping[str, str | float | None]) -> dict[str, Any]:
+    given = {name: str(word) for name, word in words.items() if word is not None}
     try:
-        return {name: AMOUNTS[name].read(word) for name, word in words.items() if word is not None}
+        return {name: AMOUNTS[name].read(word) for name, word in given.items()}
     except ValueError as e:
         raise SettingsError(str(e)) from None
 

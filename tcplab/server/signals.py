@@ -12,6 +12,10 @@ from twisted.logger import Logger
 
 log = Logger()
 
+# Seconds in which the same signal counts once: timeout(1), and others that end a whole group of
+# processes, send it to the process and to its group.
+_ONCE = 0.1
+
 
 def _onTerminal() -> bool:
     """Tell whether this process has a controlling terminal (tty(4))."""
@@ -44,6 +48,7 @@ class StopSignals:
         self._abort = abort
         self._restart = restart
         self._onTerminal = False
+        self._first = "", 0.0  # the signal that stopped it, and when
 
     def install(self) -> None:
         """
@@ -68,12 +73,17 @@ class StopSignals:
         if name == "SIGHUP" and self._restart is not None and not self._abandoned():
             self._restart()
             return
+        first, when = self._first
+        now = self._reactor.seconds()
         try:
             self._reactor.stop()
         except ReactorNotRunning:
+            if name == first and 0 <= now - when < _ONCE:
+                return
             log.info("Received {name} again, ending at once.", log_system="tcplab", name=name)
             self._abort()
         else:
+            self._first = name, now
             log.info("Received {name}, shutting down.", log_system="tcplab", name=name)
 
     def _abandoned(self) -> bool:

@@ -14,13 +14,24 @@ _MEANINGS = {
     r"got multiple values for (?:keyword )?argument ('.*?')$": r"\1 is given twice",
     r"takes .*positional arguments? but \d+ (?:was|were) given$": "there is a word too many",
     r"^invalid literal for int\(\) with base \d+: (.*)$": r"\1 is no number",
+    r"^\('unrecognized keyword arguments present', \[(.*)\]\)$": r"there is no option \1",
+    r"^generator raised StopIteration$": "it ends in a backslash: write two for one",
     r"^Unknown endpoint type: ": "there is no kind of endpoint ",
 }
 
 
 def unescaped(text: str) -> str:
     """Take the backslashes away."""
-    return re.sub(r"\\(.)", r"\1", text)
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+def split(text: str) -> tuple[str, list[str], dict[str, str]]:
+    """Split a string as Twisted does: its kind, its other words, and its options."""
+    parts = re.findall(r"((?:\\.|[^:\\])*):", text + ":", re.DOTALL)
+    pairs = [re.fullmatch(r"((?:\\.|[^=\\])*)=(.*)", part, re.DOTALL) for part in parts]
+    words = [unescaped(part) for part, pair in zip(parts, pairs, strict=True) if pair is None]
+    options = {unescaped(pair[1]): unescaped(pair[2]) for pair in pairs if pair is not None}
+    return words[0] if words else "", words[1:], options
 
 
 def written(words: Iterable[str], options: Mapping[str, str]) -> str:
@@ -35,7 +46,7 @@ def _quoted(text: str) -> str:
 
 def misread(error: Exception) -> str:
     """Say in a few words what was wrong with a string, which Twisted or Python complains about."""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).split()) or f"it cannot be used ({type(error).__name__})"
     for theirs, meaning in _MEANINGS.items():
         said = re.sub(theirs, meaning, said)
     return said

@@ -116,6 +116,13 @@ class SpeakingTests(SynchronousTestCase):
         keep.report(b"hear")
         self.assertEqual(peer.messages, [b"hear"])
 
+    def test_reportOfText(self) -> None:
+        """A text is refused where it is given, not where the log would fail."""
+        keep = Keep()
+        connected(keep)
+        with self.assertRaisesRegex(TypeError, r"report\(\) takes bytes, not str"):
+            keep.report("hear")  # type: ignore[arg-type]
+
     def test_reportWithoutServer(self) -> None:
         """On a transport that nobody watches a report is told to nobody."""
         keep = Keep()

@@ -9,10 +9,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import connected
-from tcplab.wire.framing import Lines, Netstrings
+from tcplab.wire.framing import FramingError, Lines, Netstrings
 from tests.protocols.conversations import Keep, KeepLines, Shout
 
 
@@ -81,6 +82,35 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertFalse(peer.connected)
         self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_answerThatCannotBeFramed(self) -> None:
+        """It is the hook's failure, told with its traceback; the peer has said nothing wrong."""
+
+        class TwoLines(Conversation):
+            framing = Lines
+
+            def messageReceived(self, message: bytes) -> None:
+                self.send(b"one\ntwo")
+
+        class Asks(Dialogue):
+            framing = Lines
+
+            async def converse(self) -> None:
+                await self.receive()
+                self.send(b"one\ntwo")
+
+        for kind, said, finish in (
+            (TwoLines, b"hello\nand more\n", False),
+            (TwoLines, b"the last line", True),
+            (Asks, b"hello\n", False),
+        ):
+            peer = connected(kind())
+            peer.write(said)
+            if finish:
+                peer.finish()
+            self.assertEqual(len(self.flushLoggedErrors(FramingError)), 1)
+            assert peer.ending is not None
+            self.assertEqual((peer.ending.how, peer.ending.why), ("reset", "error"))
 
     def test_badInput(self) -> None:
         """Input that cannot be understood ends politely, without a traceback."""

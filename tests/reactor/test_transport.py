@@ -165,6 +165,22 @@ class EndingTests(Serving):
         self.assertEqual(ending.errno, errno.ECONNRESET)
         self.assertEqual(Late.heard, [ConnectionLost])
 
+    async def test_aSendMeetsTheResetBehindAFIN(self) -> None:
+        """A FIN that came first is told first: the peer had said all that it wanted to."""
+        told = await self.serve(ConversationFactory(Late, greeting=b"unread"))
+        self.patch(Late, "heard", [])
+
+        def client() -> None:
+            with self.connect() as sock:
+                sock.recv(1, socket.MSG_PEEK)
+                sock.sendall(b"x")
+                sock.shutdown(socket.SHUT_WR)
+
+        await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", 1))
+        self.assertEqual(Late.heard, ["finished", ConnectionLost])
+
     async def test_peerClosesWithoutReading(self) -> None:
         """A client that goes away with our words unread resets the connection."""
         told = await self.serve(Floods())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Any
 
 from twisted.internet.error import CannotListenError
@@ -118,7 +119,31 @@ class EndpointOf(SynchronousTestCase):
     def made(self, text: str) -> Any:
         """Return the endpoint, without any limits around it."""
         endpoint: Any = endpointOf(MemoryReactorClock(), listener(text))
-        return getattr(endpoint, "_endpoint", endpoint)
+        while hasattr(endpoint, "_endpoint"):
+            endpoint = endpoint._endpoint
+        return endpoint
+
+    def test_everyTlsIsOurs(self) -> None:
+        """However it is written: Twisted's own has other ciphers, and starts without any file."""
+        path = os.path.abspath(self.mktemp())
+        os.makedirs(path)
+        empty = os.path.abspath(self.mktemp())
+        os.makedirs(empty)
+        localhostFile(path)
+        for before in (
+            "",
+            "limit:max=9:",
+            "limit:",
+            "fault:latency,latency=1:",
+            "limit:max=9:fault:stall,for=2s:",
+            "fault:stall:limit:max=9:fault:half_close,after=1B:",
+        ):
+            for text in ("tls:{}:7", "tls:port=7:path={}", "tls:interface=\\:\\:1:path={}:port=7"):
+                made = self.made(before + text.format(path))
+                self.assertIsInstance(made.connectionCreator, Folder)
+                self.assertIn("no .pem file", self.refused(before + text.format(empty)))
+        self.patch(endpoints, "_WRAPPERS", re.compile(""))
+        self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{path}:7"))
 
     def test_whose_clients_may_connect(self) -> None:
         path = os.path.abspath(self.mktemp())
@@ -138,7 +163,6 @@ class EndpointOf(SynchronousTestCase):
         pem = localhostFile(path)
         self.assertIn("cannot read /no/such", self.refused(f"ssl:7:privateKey={pem}:ca=/no/such"))
         self.assertIn("no certificate in /dev/null", self.refused(f"tls:{path}:7:ca=/dev/null"))
-        self.assertIn("tls:FOLDER", self.refused(f"tls:port=7:path={path}:ca={pem}"))
         self.assertIn("'ca'", self.refused(f"tcp:7:ca={pem}"))
 
     def test_socket_that_systemd_has_not_handed_over(self) -> None:

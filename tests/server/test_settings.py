@@ -42,6 +42,24 @@ class FromWords(SynchronousTestCase):
     def test_interface_localhost_is_understood(self) -> None:
         self.assertEqual(self.endpoints(interface="localhost"), self.endpoints())
 
+    def test_a_program_may_give_numbers(self) -> None:
+        fault = "stall,probability=0.5"
+        settings = fromWords(port=7, maxConnections=5, idleTimeout=1.5, seed=3, faults=[fault])
+        self.assertEqual(settings.listeners[0].endpoint, "tcp:7:interface=127.0.0.1:backlog=8192")
+        self.assertEqual((settings.maxConnections, settings.idleTimeout), (5, 1.5))
+        self.assertEqual(settings.seed, 3)
+        self.assertIn("--idle-timeout 0", self.refused(idleTimeout=0))
+        self.assertIn("--max-connections 1.5", self.refused(maxConnections=1.5))
+
+    def test_what_no_command_line_could_say(self) -> None:
+        for words, problem in (
+            ({"fault": ["stall"]}, r"no setting 'fault' \(did you mean faults\?\)"),
+            ({"idle_timeout": "1"}, r"no setting 'idle_timeout' \(did you mean idleTimeout\?\)"),
+            ({"serve": "echo@tcp:0"}, r"serve is 'echo@tcp:0': give a list"),
+        ):
+            with self.assertRaisesRegex(TypeError, problem):
+                fromWords(**words)  # type: ignore[arg-type]
+
     def test_serve_replaces_the_default_port(self) -> None:
         self.assertEqual(self.endpoints(serve=["echo@tcp:1", "lab@unix:/x"]), ["tcp:1", "unix:/x"])
 

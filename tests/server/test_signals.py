@@ -20,6 +20,10 @@ class FakeReactor:
     def __init__(self) -> None:
         self.running = True
         self.calls: list[Callable[[], object]] = []
+        self.now = 1000.0
+
+    def seconds(self) -> float:
+        return self.now
 
     def sigTerm(self, number: int, frame: object) -> None: ...
 
@@ -132,3 +136,15 @@ class Stopping(Logged):
             self.lines(),
             ["Received SIGTERM, shutting down.", "Received SIGINT again, ending at once."],
         )
+
+    def test_the_same_twice_at_once_is_one(self) -> None:
+        """As from timeout(1), which signals its child and then the whole group."""
+        reactor, aborted = FakeReactor(), []
+        signals = StopSignals(reactor, lambda: aborted.append("aborted"))
+        signals.stop("SIGTERM")
+        reactor.now += 0.06
+        signals.stop("SIGTERM")
+        self.assertEqual((aborted, self.lines()), ([], ["Received SIGTERM, shutting down."]))
+        reactor.now += 0.06
+        signals.stop("SIGTERM")
+        self.assertEqual(aborted, ["aborted"])

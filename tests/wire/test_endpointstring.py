@@ -10,7 +10,7 @@ from twisted.internet.endpoints import _parse, clientFromString, serverFromStrin
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.endpointstring import misread, unescaped, written
+from tcplab.wire.endpointstring import misread, split, unescaped, written
 
 WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
 
@@ -22,11 +22,21 @@ class WrittenTests(SynchronousTestCase):
         if words or options:
             self.assertEqual(_parse(written(words, options)), (words, options))
 
+    @given(st.lists(WORDS, min_size=1), st.dictionaries(st.text("abc", min_size=1), WORDS))
+    def test_split(self, words: list[str], options: dict[str, str]) -> None:
+        """So it is by us."""
+        self.assertEqual(split(written(words, options)), (words[0], words[1:], options))
+
+    def test_splitWhatIsEmpty(self) -> None:
+        """As Twisted does, to whom a word may be empty."""
+        for text in ("", "tcp", "tcp:", "tls::14433", "tls:path=:port=1", "a::=b:"):
+            words, options = _parse(text)
+            self.assertEqual(split(text), (words[0], list(words[1:]), options))
+
     @given(WORDS)
     def test_unescaped(self, word: str) -> None:
         """What was escaped comes back."""
-        if "\n" not in word:
-            self.assertEqual(unescaped(written([word], {})), word)
+        self.assertEqual(unescaped(written([word], {})), word)
 
 
 class MisreadTests(SynchronousTestCase):
@@ -47,8 +57,11 @@ class MisreadTests(SynchronousTestCase):
             (serverFromString, "tcp:80:a=b", "there is no option 'a'"),
             (clientFromString, "tcp:host:http", "'http' is no number"),
             (serverFromString, "udp:80", "there is no kind of endpoint 'udp'"),
+            (clientFromString, "tls:host:443:foo=1", "there is no option 'foo'"),
+            (clientFromString, "tcp:host:80\\", "it ends in a backslash: write two for one"),
             (serverFromString, "tcp:80:port=80", "'port' is given twice"),
             (serverFromString, "tcp:1:2:3:4:5:6:7:8", "there is a word too many"),
         ):
             self.assertEqual(self.complaint(read, text), words)
         self.assertEqual(misread(ValueError("two\n  lines")), "two lines")
+        self.assertEqual(misread(KeyError()), "it cannot be used (KeyError)")

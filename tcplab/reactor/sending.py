@@ -20,6 +20,9 @@ FULL = 4  # it was written so, or there is else something to do when the cork is
 # 1,024 at once (IOV_MAX).
 PIECES = 500
 
+# The connection is dead for certain: a reset has come.
+_GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
+
 DONE = Failure(main.CONNECTION_DONE)
 
 
@@ -150,6 +153,11 @@ class Sending:
             if e.errno == errno.ENOBUFS:
                 return 0
             self.errno = self.errno or e.errno
-            return main.CONNECTION_LOST
+            # Of a peer that is gone all that it has said before is read first; the end is behind.
+            return 0 if e.errno in _GONE and self._isRead() else main.CONNECTION_LOST
         self.sent += sent
         return sent
+
+    def _isRead(self: Any) -> bool:
+        # By an epoll reactor: it tells of the end, whether there is something to read or not.
+        return self.fileno() in getattr(self.reactor, "_reads", ())

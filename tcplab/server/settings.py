@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os.path
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from tcplab.policies.faults import FaultSpec
-from tcplab.policies.proxyprotocol import UNIX, VERSIONS, networkOf
 from tcplab.server.amounts import AMOUNTS
+from tcplab.server.contradictions import checkNames, checkPeers, checkProxies, checkWorkers
 from tcplab.server.faultwords import checkFaults, readFaults, readSeed
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.spec import Spec, SpecError, parseServe, parseSpec
@@ -27,8 +26,6 @@ DEFAULT_BEHAVIOUR = "lab"
 #: burst overflows it nobody is refused, but the rest is late by a second or more (the client's SYN
 #: is dropped and sent again). The kernel cuts it to net.core.somaxconn, 4096 since Linux 5.4.
 BACKLOG = 8192
-#: Each is a process of 50 MB; a machine with so many cores is rare.
-MOST_WORKERS = 256
 
 
 class SettingsError(ValueError):
@@ -99,59 +96,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         names = [listener.name for listener in self.listeners]
-        if not names:
-            raise SettingsError("nothing to serve: give --port or --serve")
-        if len(set(names)) != len(names):
-            raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
         try:
+            checkNames(names)
             for name, amount in AMOUNTS.items():
                 amount.check(getattr(self, name))
             checkFaults(self.faults, self.seed, names, self.workers)
+            checkProxies(self.proxyProtocol, self.proxyFrom)
+            checkWorkers(self.workers or 1)
+            checkPeers(self.maxPerPeer, self.maxConnections, self.workers or 1)
         except ValueError as e:
             raise SettingsError(str(e)) from None
-        _checkProxies(self.proxyProtocol, self.proxyFrom)
-        if (self.maxPerPeer or 0) > (self.maxConnections or math.inf):
-            raise SettingsError(
-                f"--max-per-peer {self.maxPerPeer} is above --max-connections"
-                f" {self.maxConnections}: no peer could ever have that many"
-            )
-        _checkWorkers(self.workers or 1, self.maxPerPeer)
-
-
-def _checkWorkers(workers: int, maxPerPeer: int | None) -> None:
-    if workers > MOST_WORKERS:
-        raise SettingsError(
-            f"--workers {workers}: give {MOST_WORKERS} at most; as many as there are cores is"
-            " plenty"
-        )
-    if maxPerPeer is not None and workers > 1:
-        raise SettingsError(
-            f"--max-per-peer {maxPerPeer} is counted by each process alone: leave out one of"
-            f" the two, it or --workers {workers}"
-        )
-
-
-def _checkProxies(version: str | None, proxies: Sequence[str]) -> None:
-    if version is None:
-        if proxies:
-            raise SettingsError(
-                f"--proxy-from {proxies[0]} changes nothing without --proxy-protocol: give that"
-                " too, or leave --proxy-from out"
-            )
-        return
-    if version not in VERSIONS:
-        raise SettingsError(f"--proxy-protocol {version}: give {', '.join(VERSIONS)}")
-    if not proxies:
-        raise SettingsError(
-            f"--proxy-protocol {version} believes nobody: name your proxies, as in"
-            " --proxy-from 10.0.0.0/8"
-        )
-    for word in proxies:
-        try:
-            if word != UNIX:
-                networkOf(word)
-        except ValueError as e:
-            raise SettingsError(f"--proxy-from {e}") from None
 
 
 def fromWords(

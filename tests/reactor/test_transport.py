@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import select
 import socket
 import struct
+import termios
 from typing import ClassVar
 
 from twisted.internet.error import ConnectionLost
@@ -81,6 +83,12 @@ class Late(Conversation):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.heard.append(type(reason.value))
+
+
+def unsent(sock: socket.socket) -> int:
+    """Count what the other side's kernel has not acknowledged."""
+    queued = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", queued)[0])
 
 
 def reset(sock: socket.socket) -> None:
@@ -179,6 +187,24 @@ class EndingTests(Serving):
         await self.talk(client)
         ending = await told.ending()
         self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", 1))
+        self.assertEqual(Late.heard, ["finished", ConnectionLost])
+
+    async def test_whatHasComeIsReadBehindAFailedSend(self) -> None:
+        """What the peer had acknowledged to it is ours, whatever becomes of our answers."""
+        told = await self.serve(ConversationFactory(Late, greeting=b"unread"))
+        self.patch(Late, "heard", [])
+
+        def client() -> None:
+            with self.connect() as sock:
+                sock.recv(1, socket.MSG_PEEK)
+                sock.sendall(bytes(100_000))
+                sock.shutdown(socket.SHUT_WR)
+                while unsent(sock):
+                    pass
+
+        await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", 100_000))
         self.assertEqual(Late.heard, ["finished", ConnectionLost])
 
     async def test_peerClosesWithoutReading(self) -> None:

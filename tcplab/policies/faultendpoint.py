@@ -80,7 +80,10 @@ def _read(
     except FaultError:
         raise
     except (TypeError, ValueError) as e:
-        raise FaultError(f"fault: {inner}: {misread(e)}") from None
+        problem = misread(e)
+        if "no kind of endpoint" in problem:
+            problem += " (a colon in a fault is written \\:)"
+        raise FaultError(f"fault: {inner}: {problem}") from None
 
 
 def _taken(

@@ -76,7 +76,7 @@ def located(error: BaseException) -> str:
     frames = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen importlib") and frame.filename != __file__
+        if not frame.filename.startswith(("<frozen importlib", _OURS))
     ]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
@@ -86,6 +86,10 @@ def located(error: BaseException) -> str:
         return text
     file, line = frames[-1]
     return f"{os.path.relpath(file) if _isHere(file) else file}, line {line}: {text}"
+
+
+# Where what somebody else's module does wrong is found out, and not done.
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 def _isHere(file: str) -> bool:

@@ -95,6 +95,14 @@ class ImportDotted(SynchronousTestCase):
         standIn(self, dotted_story="raise ValueError('one\\ntwo')")
         self.assertTrue(self.refused("dotted_story.X").endswith("ValueError: one: mend it"))
 
+    def test_what_we_refuse_is_told_where_it_was_written(self) -> None:
+        standIn(
+            self,
+            dotted_hook="import tcplab.protocols as p\n\n"
+            "class Wrong(p.Conversation):\n    async def messageReceived(self, message): ...",
+        )
+        self.assertRegex(self.refused("dotted_hook.Wrong"), r"dotted_hook\.py, line 3: TypeError: ")
+
 
 class Located(SynchronousTestCase):
     def test_file_elsewhere_is_told_whole(self) -> None:

@@ -45,9 +45,8 @@ class Services(Case):
         for name in NAMES:
             with talk.connected(lab.ports[name]) as sock:
                 if name == "discard":
-                    sock.sendall(
-                        bytes(128 * MIB)
-                    )  # until malloc has its places for the largest reads
+                    # Until malloc has its places for the largest reads.
+                    sock.sendall(bytes(128 * MIB))
                     sock.shutdown(socket.SHUT_WR)
                 sock.recv(65536)
 

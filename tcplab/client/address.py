@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
-from tcplab.wire.endpointstring import misread, unescaped
+from tcplab.wire.endpointstring import first, misread, split
 from tcplab.wire.escaping import escape
 
 PORT = 50544
@@ -107,19 +107,17 @@ def _bracketed(text: str) -> Address:
 
 def _described(text: str) -> Address:
     """Take a client endpoint string; ``tcp:`` may leave out the port."""
-    kind, *parts = re.split(r"(?<!\\):", text)
-    named = dict(part.split("=", 1) for part in parts if "=" in part)
-    unnamed = [part for part in parts if "=" not in part]
+    kind, words, options = split(text)
     if kind == "unix":
-        path = unescaped(named.get("path") or "".join(unnamed[:1]))
+        path = first("path", words, options)
         if not 0 < len(os.fsencode(path)) <= _LONGEST_PATH:
             raise AddressError(
                 f"{text!r}: the path of a Unix socket has 1 to {_LONGEST_PATH} bytes"
             )
     if kind != "tcp":
         return Address(_label(text), description=text)
-    host = unescaped(named.get("host") or "".join(unnamed[:1]))
-    if host and "port" not in named and len(unnamed) < 2 - ("host" in named):
+    host = first("host", words, options)
+    if host and "port" not in options and len(words) < 2 - ("host" in options):
         return Address(_label(f"{text}:{PORT}"), host, None, f"{text}:port={PORT}")
     return Address(_label(text), host or None, None, text)
 

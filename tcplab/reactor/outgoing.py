@@ -23,7 +23,7 @@ from zope.interface import alsoProvides, implementer
 
 from tcplab.reactor.beneath import standAlone
 from tcplab.reactor.tls import HalfClosingTLS
-from tcplab.wire.endpointstring import misread, unescaped
+from tcplab.wire.endpointstring import first, misread, split
 
 #: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
 #: is sent again after 1 and 3 seconds.
@@ -99,14 +99,12 @@ def leadsTo(where: str, host: Any) -> bool:
     :param where: the string of a client endpoint.
     :param host: the address of a port that listens.
     """
-    kind, *parts = (unescaped(each) for each in re.split(r"(?<!\\):", where))
-    named = dict(part.split("=", 1) for part in parts if re.match(r"\w+=", part))
-    unnamed = [part for part in parts if not re.match(r"\w+=", part)]
+    kind, words, options = split(where)
     if isinstance(host, UNIXAddress):
-        path = named.get("path") or "".join(unnamed[:1])
-        return kind == "unix" and _path(path) == _path(os.fsdecode(host.name or b""))
-    name = named.get("host") or "".join(unnamed[:1])
-    port = named.get("port") or "".join(unnamed[0 if "host" in named else 1 :][:1])
+        path = _path(first("path", words, options))
+        return kind == "unix" and path == _path(os.fsdecode(host.name or b""))
+    name = first("host", words, options)
+    port = first("port", words if "host" in options else words[1:], options)
     if kind == "unix" or port != str(getattr(host, "port", None)):
         return False
     return any(_reaches(address, str(host.host)) for address in _addresses(name, int(port)))

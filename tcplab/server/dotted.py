@@ -11,6 +11,9 @@ from importlib.util import find_spec
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import SettingsError
 
+# Where what somebody else's module does wrong is found out, and not done.
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
 
 def importDotted(name: str) -> object:
     """
@@ -86,10 +89,6 @@ def located(error: BaseException) -> str:
         return text
     file, line = frames[-1]
     return f"{os.path.relpath(file) if _isHere(file) else file}, line {line}: {text}"
-
-
-# Where what somebody else's module does wrong is found out, and not done.
-_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 def _isHere(file: str) -> bool:

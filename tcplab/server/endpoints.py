@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
 from tcplab.server.nearmiss import didYouMean
 from tcplab.server.settings import ListenerSettings, SettingsError
-from tcplab.wire.endpointstring import misread, split, unescaped
+from tcplab.wire.endpointstring import first, misread, split, unescaped
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _LONGEST_PATH = 107
@@ -82,7 +82,7 @@ def _unwrapped(endpoint: str) -> tuple[str, str]:
 
 def _folder(settings: ListenerSettings) -> str | None:
     kind, words, options = split(_unwrapped(settings.endpoint)[1])
-    return options.get("path", "".join(words[:1])) if kind == "tls" else None
+    return first("path", words, options) if kind == "tls" else None
 
 
 def _prefix(settings: ListenerSettings) -> str:

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 
-from tcplab.wire.endpointstring import unescaped
+from tcplab.wire.endpointstring import first, split
 
 _KEY = b"PRIVATE KEY-----"
 #: A key and a chain of certificates are some KiB.
@@ -24,17 +24,15 @@ def openToAll(endpoint: str) -> list[str]:
 
 
 def _files(endpoint: str) -> Iterator[str]:
-    found = re.search(r"(?:^|:)(ssl|tls):(.*)", endpoint, re.DOTALL)
+    found = re.search(r"(?:^|:)((?:ssl|tls):.*)", endpoint, re.DOTALL)
     if found is None:
         return
-    words = [unescaped(each) for each in re.findall(r"((?:\\.|[^:\\])+)", found[2])]
-    if found[1] == "tls":
-        folder = words[0].removeprefix("path=") if words else "."
-        for at, _, names in os.walk(folder):
+    kind, words, options = split(found[1])
+    if kind == "tls":
+        for at, _, names in os.walk(first("path", words, options) or "."):
             yield from (os.path.join(at, name) for name in names if name.endswith(".pem"))
-        return
-    said = [word.partition("=")[2] for word in words if word.startswith("privateKey=")]
-    yield from said or ["server.pem"]  # Twisted's own default
+    else:
+        yield options.get("privateKey", "server.pem")  # Twisted's own default
 
 
 def _open(path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 # What Python says about a call that a string became, and what it means for who wrote the string.
 _MEANINGS = {
@@ -26,12 +26,21 @@ def unescaped(text: str) -> str:
 
 
 def split(text: str) -> tuple[str, list[str], dict[str, str]]:
-    """Split a string as Twisted does: its kind, its other words, and its options."""
-    parts = re.findall(r"((?:\\.|[^:\\])*):", text + ":", re.DOTALL)
+    """
+    Split a string as Twisted does: its kind, its other words, and its options.
+
+    A backslash at the end, which Twisted refuses, stays.
+    """
+    parts = re.findall(r"((?:\\.(?!\Z)|\\(?=:\Z)|[^:\\])*):", text + ":", re.DOTALL)
     pairs = [re.fullmatch(r"((?:\\.|[^=\\])*)=(.*)", part, re.DOTALL) for part in parts]
     words = [unescaped(part) for part, pair in zip(parts, pairs, strict=True) if pair is None]
     options = {unescaped(pair[1]): unescaped(pair[2]) for pair in pairs if pair is not None}
     return words[0] if words else "", words[1:], options
+
+
+def first(name: str, words: Sequence[str], options: Mapping[str, str]) -> str:
+    """Return the word that stands first, or is named instead; nothing if there is none."""
+    return options.get(name) or "".join(words[:1])
 
 
 def written(words: Iterable[str], options: Mapping[str, str]) -> str:

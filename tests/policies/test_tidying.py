@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import tidying as module
 from tcplab.policies.tidying import Tidying
+from tests.policies.test_deadlines import FakeListener
 
 
-class FakeListener:
-    """Has connections, and tells guards of them."""
-
-    def __init__(self) -> None:
-        self.connections: set[object] = set()
-        self.guards: list[Any] = []
-
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+class CrowdedListener(FakeListener):
+    """Crowds come and go."""
 
     def come(self, number: int) -> None:
         for _ in range(number):
@@ -43,7 +36,7 @@ class TidyingTests(SynchronousTestCase):
         self.trimmed = 0
         self.patch(module, "trim", self.trim)
         self.tidying = Tidying(clock=self.clock)
-        self.listener = FakeListener()
+        self.listener = CrowdedListener()
         self.tidying.watch(self.listener)  # type: ignore[arg-type]
 
     def trim(self) -> None:
@@ -119,7 +112,7 @@ class TidyingTests(SynchronousTestCase):
 
     def test_whoIsThereAlready(self) -> None:
         """They count, and a listener that is watched twice counts once."""
-        other = FakeListener()
+        other = CrowdedListener()
         other.come(20)
         for _ in range(2):
             self.tidying.watch(other)  # type: ignore[arg-type]

@@ -173,39 +173,31 @@ class EndingTests(Serving):
         self.assertEqual(ending.errno, errno.ECONNRESET)
         self.assertEqual(Late.heard, [ConnectionLost])
 
-    async def test_aSendMeetsTheResetBehindAFIN(self) -> None:
-        """A FIN that came first is told first: the peer had said all that it wanted to."""
+    async def goesBehindAFIN(self, size: int) -> None:
+        """Say so much and finish; go when all is acknowledged, with the greeting unread."""
         told = await self.serve(ConversationFactory(Late, greeting=b"unread"))
         self.patch(Late, "heard", [])
 
         def client() -> None:
             with self.connect() as sock:
                 sock.recv(1, socket.MSG_PEEK)
-                sock.sendall(b"x")
-                sock.shutdown(socket.SHUT_WR)
-
-        await self.talk(client)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", 1))
-        self.assertEqual(Late.heard, ["finished", ConnectionLost])
-
-    async def test_whatHasComeIsReadBehindAFailedSend(self) -> None:
-        """What the peer had acknowledged to it is ours, whatever becomes of our answers."""
-        told = await self.serve(ConversationFactory(Late, greeting=b"unread"))
-        self.patch(Late, "heard", [])
-
-        def client() -> None:
-            with self.connect() as sock:
-                sock.recv(1, socket.MSG_PEEK)
-                sock.sendall(bytes(100_000))
+                sock.sendall(bytes(size))
                 sock.shutdown(socket.SHUT_WR)
                 while unsent(sock):
                     pass
 
         await self.talk(client)
         ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", 100_000))
+        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", size))
         self.assertEqual(Late.heard, ["finished", ConnectionLost])
+
+    async def test_aSendMeetsTheResetBehindAFIN(self) -> None:
+        """A FIN that came first is told first: the peer had said all that it wanted to."""
+        await self.goesBehindAFIN(1)
+
+    async def test_whatHasComeIsReadBehindAFailedSend(self) -> None:
+        """What the peer had acknowledged to it is ours, whatever becomes of our answers."""
+        await self.goesBehindAFIN(100_000)
 
     async def test_peerClosesWithoutReading(self) -> None:
         """A client that goes away with our words unread resets the connection."""

@@ -32,6 +32,7 @@ class OpenTests(SynchronousTestCase):
             f"limit:max=3:ssl:0:certKey=other.pem:privateKey={self.pem}",
             f"tls:{self.folder}:0",
             f"tls:path={self.folder}:0",
+            f"tls:port=0:path={self.folder}",
             f"limit:max=3:tls:{self.folder}:0",
         ):
             self.assertEqual(openToAll(endpoint), [self.pem], endpoint)

@@ -33,6 +33,11 @@ class WrittenTests(SynchronousTestCase):
             words, options = _parse(text)
             self.assertEqual(split(text), (words[0], list(words[1:]), options))
 
+    def test_splitWhatTwistedRefuses(self) -> None:
+        """A backslash at the end."""
+        self.assertEqual(split("tcp:h:80\\"), ("tcp", ["h", "80\\"], {}))
+        self.assertEqual(split("tcp:h\\:\\\\"), ("tcp", ["h:\\"], {}))
+
     @given(WORDS)
     def test_unescaped(self, word: str) -> None:
         """What was escaped comes back."""

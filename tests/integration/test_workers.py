@@ -48,7 +48,8 @@ class Workers(Commands):
         await self.until(lambda: os.path.exists(os.path.join(self.folder, "ports")), command)
         self.port = int(self.read("ports").split()[2])
         if "--workers" in words:
-            await command.line(r"worker \d+ \(pid \d+\) serves")
+            workers = int(words[words.index("--workers") + 1])
+            await self.until(lambda: len(self.serving(command)) == workers, command)
         return command
 
     async def until(self, condition: Callable[[], bool], command: Command) -> None:

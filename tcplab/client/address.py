@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
+from tcplab.reactor.outgoing import checkCallable
 from tcplab.wire.endpointstring import first, misread, split
 from tcplab.wire.escaping import escape
 
@@ -67,6 +68,7 @@ class Address:
                 reactor, self.host, self.port, timeout=timeout, attemptDelay=delay
             )
         try:
+            checkCallable(self.description)
             return clientFromString(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
             raise AddressError(

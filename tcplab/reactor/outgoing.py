@@ -29,6 +29,9 @@ from tcplab.wire.endpointstring import first, misread, split
 #: is sent again after 1 and 3 seconds.
 CONNECT_TIMEOUT = 5.0
 
+#: Seconds: a day, where people mean that nothing is to be given up.
+_LONGEST_TIMEOUT = 86400
+
 _WILDCARDS = ("0.0.0.0", "::")
 
 # What is said of a connection that there is not, or not any more; the first that fits.
@@ -70,12 +73,42 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
     if not rest or not re.fullmatch(r"\w+", kind):
         raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
     try:
+        checkCallable(where)
         return clientFromString(_Nobody() if reactor is None else reactor, where)  # type: ignore[no-any-return]
     except Exception as problem:  # of any parser
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
         raise ValueError(f"{where!r} is no endpoint: {misread(problem)}") from None
+
+
+def checkCallable(where: str) -> None:
+    """
+    Refuse in the string of a client endpoint what Twisted takes, and stumbles over when it calls.
+
+    :raises ValueError: one of its words makes no sense; the text says which, and what would.
+    """
+    kind, words, options = split(where)
+    if kind not in ("tcp", "ssl", "tls", "unix"):
+        return
+    _check("timeout", options.get("timeout", "30"), 1, _LONGEST_TIMEOUT)
+    if kind != "unix":
+        name, port = _hostAndPort(words, options)
+        _check("port", port or "1", 1, 65535)
+        try:
+            name.encode("idna")
+        except UnicodeError:  # in a thread, of which nobody hears
+            raise ValueError(f"{name!r} cannot be the name of a host") from None
+
+
+def _check(name: str, word: str, least: int, most: int) -> None:
+    if not re.fullmatch("[0-9]{1,9}", word) or not least <= int(word) <= most:
+        raise ValueError(f"{name} is a whole number from {least} to {most}, and not {word!r}")
+
+
+def _hostAndPort(words: list[str], options: dict[str, str]) -> tuple[str, str]:
+    rest = words if "host" in options else words[1:]
+    return first("host", words, options), first("port", rest, options)
 
 
 @implementer(IReactorPluggableNameResolver)
@@ -103,8 +136,7 @@ def leadsTo(where: str, host: Any) -> bool:
     if isinstance(host, UNIXAddress):
         path = _path(first("path", words, options))
         return kind == "unix" and path == _path(os.fsdecode(host.name or b""))
-    name = first("host", words, options)
-    port = first("port", words if "host" in options else words[1:], options)
+    name, port = _hostAndPort(words, options)
     if kind == "unix" or port != str(getattr(host, "port", None)):
         return False
     return any(_reaches(address, str(host.host)) for address in _addresses(name, int(port)))

@@ -99,7 +99,15 @@ class EndpointTests(SynchronousTestCase):
         self.assertIsInstance(endpoint, UNIXClientEndpoint)
 
     def test_aBadEndpointStringIsOneLine(self) -> None:
-        for text in "tcp:h:x", "nothing:here", "localhost:http", "tcp:", "tls:h":
+        for text in (
+            "tcp:h:x",
+            "tcp:a..b:1",
+            "tcp:h:1:timeout=-1",
+            "nothing:here",
+            "localhost:http",
+            "tcp:",
+            "tls:h",
+        ):
             address = parse(text)
             problem = self.assertRaises(AddressError, address.endpoint, MemoryReactorClock(), 5.0)
             self.assertIn(f"{text!r} is no address", str(problem))

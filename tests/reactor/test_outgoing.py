@@ -41,7 +41,17 @@ class EndpointTests(SynchronousTestCase):
         self.assertIn("did you mean tcp:localhost:80?", self.refused("localhost:80"))
         self.assertIn("no kind of endpoint 'tpc': use tcp", self.refused("tpc:localhost:80"))
         self.assertIn("endpoint: 'port' is missing", self.refused("tcp:a"))
-        self.assertIn("'b' is no number", self.refused("tcp:a:b"))
+        self.assertIn("port is a whole number from 1 to 65535", self.refused("tcp:a:b"))
+
+    def test_whatTwistedTakesAndThenStumblesOver(self) -> None:
+        self.assertIn("not '99999'", self.refused("tls:a:99999"))
+        self.assertIn("not '0'", self.refused("ssl:host=a:0"))
+        for kind in ("tcp:a:1", "tls:a:1", "ssl:a:1", "unix:a"):
+            self.assertIn("timeout is a whole number", self.refused(kind + ":timeout=-1"))
+        for name in ("a..b", ".a", "a" * 64):
+            self.assertIn(f"'{name}' cannot be the name of a host", self.refused(f"tcp:{name}:1"))
+        for where in (r"tcp:\:\:1:80", "tcp:bücher.example:80:timeout=86400", "tcp:a.b.:1"):
+            self.assertTrue(clientEndpoint(where))
 
 
 class LeadsToTests(SynchronousTestCase):

@@ -90,14 +90,14 @@ def _prefix(settings: ListenerSettings) -> str:
 
 
 def _misread(endpoint: str, error: Exception) -> str:
-    kind = endpoint.partition(":")[0]
+    kind = split(endpoint)[0]
     text = ": ".join(str(error).splitlines()[:1])
     if isinstance(error, OSError):
         file = os.fsdecode(error.filename) if error.filename else endpoint
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
     if type(error).__module__.startswith("tcplab."):
         return text  # written for people
-    if "Unknown endpoint type" in text:
+    if "Unknown endpoint type" in text or not kind:
         near = didYouMean(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
     if isinstance(error, TypeError):

@@ -86,6 +86,9 @@ class EndpointOf(SynchronousTestCase):
     def test_no_number(self) -> None:
         self.assertIn("'http' is no number", self.refused("tcp:http"))
 
+    def test_nothing_but_an_option(self) -> None:
+        self.assertIn("there is no kind of endpoint ''", self.refused("="))
+
     def test_backslash_at_the_end(self) -> None:
         self.assertIn("ends in a backslash", self.refused("tcp:80\\"))
 

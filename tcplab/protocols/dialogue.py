@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class Dialogue(Conversation):
     While nothing is awaited nothing is read: the peer waits, and memory does not grow.
     """
 
+    @abstractmethod
     async def converse(self) -> Any:
         """Hold the conversation; what it returns is the result of `whenFinished`."""
         raise NotImplementedError(f"{type(self).__name__} has no converse()")

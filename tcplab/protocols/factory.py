@@ -25,17 +25,24 @@ def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
 
 
 def _check(
-    protocol: type[Conversation], *, framing: Any = None, greeting: Any = None, **others: Any
+    protocol: type[Conversation], framing: Any, greeting: Any, lingerTimeout: Any, maxUnsent: Any
 ) -> None:
     name = protocol.__name__
-    framing = protocol.framing if framing is None else framing
-    greeting = protocol.greeting if greeting is None else greeting
+    for method in dir(protocol):
+        if getattr(getattr(protocol, method, None), "__isabstractmethod__", False):
+            raise TypeError(f"{name} has no {method}(): write it, or name the class that has")
+    if not isinstance(lingerTimeout, int | float) or lingerTimeout < 0:
+        raise TypeError(f"{name}: lingerTimeout is {lingerTimeout!r}: give seconds, as in 2.0")
+    if not isinstance(maxUnsent, int) or maxUnsent < 0:
+        raise TypeError(f"{name}: maxUnsent is {maxUnsent!r}: give bytes, as in 65536")
     if not (isinstance(framing, type) and issubclass(framing, Framing)):
         raise TypeError(f"{name}: framing is {framing!r}: give the class itself, as in Lines")
     if not isinstance(greeting, bytes):
         raise TypeError(f"{name}: greeting is {greeting!r}: give bytes, as in b'hello'")
     framing.frame(greeting)
 
+
+_OURS = ("framing", "greeting", "lingerTimeout", "maxUnsent")
 
 # What the machinery keeps on the class, and what Twisted's Protocol does.
 _NO_SETTINGS = frozenset(
@@ -73,8 +80,9 @@ class ConversationFactory(Factory):
                 raise TypeError(
                     f"{protocol.__name__} has no setting {name!r}; it has {', '.join(allowed)}"
                 )
-        _check(protocol, **settings)  # now, not at every peer
-        protocol.checkSettings({**allowed, **settings})
+        valid = {**allowed, **settings}
+        _check(protocol, *(valid[name] for name in _OURS))  # now, not at every peer
+        protocol.checkSettings(valid)
         self.protocol: Any = protocol
         self.settings = settings
 

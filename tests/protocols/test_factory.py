@@ -246,3 +246,27 @@ class MistakeTests(SynchronousTestCase):
         """Text is no bytes."""
         error = self.assertRaises(TypeError, ConversationFactory, Echo, greeting="hello")
         self.assertIn("give bytes", str(error))
+
+    def test_numbers(self) -> None:
+        """Text, or less than nothing, is no number of seconds or bytes; nor is it on the class."""
+
+        class Hasty(Echo):
+            lingerTimeout = "2"  # type: ignore[assignment]
+
+        wrong: Any
+        for wrong in (-1, "2", None):
+            for name, advice in (("lingerTimeout", "seconds"), ("maxUnsent", "bytes")):
+                error = self.assertRaises(TypeError, ConversationFactory, Echo, **{name: wrong})
+                self.assertIn(f"{name} is {wrong!r}: give {advice}", str(error))
+        error = self.assertRaises(TypeError, ConversationFactory, Hasty)
+        self.assertIn("Hasty: lingerTimeout is '2'", str(error))
+
+    def test_nothingToSay(self) -> None:
+        """A dialogue has to say how it goes."""
+
+        class Mute(Dialogue):
+            pass
+
+        for each in (Dialogue, Mute):
+            error = self.assertRaises(TypeError, ConversationFactory, each)
+            self.assertIn(f"{each.__name__} has no converse(): write it", str(error))

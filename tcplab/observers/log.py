@@ -162,3 +162,14 @@ class LogObserver:
 
             self._clock = reactor
         return self._clock
+
+
+class FaultLog:
+    """
+    Write hits of faults to the log, as `LogObserver` does, and nothing else.
+
+    :param clock: as for `LogObserver`.
+    """
+
+    def __init__(self, clock: IReactorTime | None = None) -> None:
+        self.faultHit = LogObserver(clock).faultHit

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from zope.interface import implementer
 
-from tcplab.observers import Observers
+from tcplab.observers import FaultLog, Observers
 from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import makeRoom
@@ -64,7 +64,7 @@ class LimitedEndpoint:
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         policies = self._policies(makeRoom(self._maxConnections))
         port: Any = await self._endpoint.listen(factory)
-        listener = Listener("limit", Observers())
+        listener = Listener("limit", Observers(FaultLog(self._reactor)))
         if not listener.watch(port):
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")

@@ -23,7 +23,7 @@ from twisted.logger import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.observers import LogObserver, Observers
+from tcplab.observers import FaultLog, LogObserver, Observers
 from tcplab.observers.log import FULL_LINES
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
@@ -471,6 +471,21 @@ class CountTests(SynchronousTestCase):
                 self.assertEqual(summed.pop(second), counts)
         self.assertEqual(summed, {})
         self.assertEqual(kept.clock.getDelayedCalls(), [])
+
+
+class FaultLogTests(SynchronousTestCase):
+    def test_hitsOnly(self) -> None:
+        """It has nothing to be told but hits, and writes them as the log does."""
+        log = FaultLog(Clock())
+        events = EventLoggingObserver()
+        globalLogPublisher.addObserver(events)
+        self.addCleanup(globalLogPublisher.removeObserver, events)
+        tell = Observers(log)
+        tell.connectionOpened(TCP)
+        tell.messageReported(TCP, b"hi")
+        tell.faultHit(TCP, "stall at=2")
+        tell.connectionClosed(TCP, FIN)
+        self.assertEqual([formatEvent(each) for each in events], ["fault stall at=2"])
 
 
 class ServedTests(Serving):

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from tcplab.observers import LogObserver, Observers
+from tcplab.observers import FaultLog, Observers
 from tcplab.policies.faults.doors import DoorFault
 from tcplab.policies.faults.faults import Faults
 from tcplab.policies.faults.spec import FaultError, FaultSpec, parseFault
@@ -31,13 +31,6 @@ def _anywhere(fault: str) -> FaultSpec:
             f"fault {fault!r}: an endpoint's listeners have no names: leave @{spec.listener} out"
         )
     return spec
-
-
-class _Hits:
-    """An observer of nothing but hits."""
-
-    def __init__(self, clock: Any) -> None:
-        self.faultHit = LogObserver(clock).faultHit
 
 
 @implementer(IStreamServerEndpoint)
@@ -74,7 +67,7 @@ class FaultedServerEndpoint:
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         port: Any = await self._endpoint.listen(factory)
-        listener = Listener("fault", Observers(_Hits(self._reactor)))
+        listener = Listener("fault", Observers(FaultLog(self._reactor)))
         # Those of an endpoint within this one come after ours: nearer to the wire.
         within = getattr(port, "policies", ())
         port.policies = ()
@@ -110,7 +103,7 @@ class FaultedClientEndpoint:
             raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for who listens")
         self._endpoint = endpoint
         self._number = 0
-        self._faults = Faults(seed=seed, clock=reactor, client=True, observers=_Hits(reactor))
+        self._faults = Faults(seed=seed, clock=reactor, client=True, observers=FaultLog(reactor))
         self._faults.add(spec)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:

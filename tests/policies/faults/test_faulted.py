@@ -17,6 +17,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.wire import Echo as WireEcho
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 
 from tcplab.observers import Observers
 from tcplab.policies.faults import FaultError
@@ -27,6 +28,17 @@ from tests.certificates import localhostFile
 from tests.policies.faults.breaking import Breaking, Heard, exchange
 
 DATA = bytes(n % 251 for n in range(100_000))
+
+
+def logged(case: TestCase) -> list[LogEvent]:
+    """Return what is logged from here on."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    case.addCleanup(globalLogPublisher.removeObserver, events.append)
+    return events
+
+
+LIMITED = ("limit:idle=9:fault:half_close,after=2B", "fault:half_close,after=2B:limit:idle=9")
 
 
 class ServerTests(Breaking):
@@ -56,6 +68,15 @@ class ServerTests(Breaking):
         await self.listen(endpoint, ConversationFactory(Echo))
         got = await self.talk(exchange, self.connect(), bytes(5))
         self.assertEqual(got, (b"\xff", "fin"))
+
+    async def test_told(self) -> None:
+        """A hit has its line, and nothing else has, whatever else there is around the port."""
+        for wrappers in "fault:half_close,after=2B", *LIMITED:
+            events = logged(self)
+            await self.listen(f"{wrappers}:tcp:0:interface=127.0.0.1", ConversationFactory(Echo))
+            await self.talk(exchange, self.connect(), b"hello")
+            said = [formatEvent(each) for each in events if "tcplab" in each["log_namespace"]]
+            self.assertEqual(said, ["fault half_close at=2"])
 
     async def test_takenOver(self) -> None:
         """A listener that watches the port afterwards has the faults, and is told of the hits."""
@@ -144,9 +165,7 @@ class ClientTests(Breaking):
 
     async def test_told(self) -> None:
         """A hit has its line, under the name of the protocol."""
-        events: list[LogEvent] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        events = logged(self)
         await self.serve(ConversationFactory(Echo))
         ask = await connectProtocol(self.endpoint("half_close,after=2B"), Ask())
         await ask.whenFinished()

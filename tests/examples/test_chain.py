@@ -23,7 +23,8 @@ SCRIPTS = ("one", "ten")
 
 def freePorts() -> int:
     """Find ten ports in a row that nobody has, and return the first."""
-    for first in range(20_000, 30_000, 10):
+    # Not where another run of these tests begins to look.
+    for first in range(20_000 + os.getpid() % 500 * 10, 30_000, 10):
         socks = [socket.socket() for _ in NAMES]
         try:
             for number, sock in enumerate(socks):
@@ -45,6 +46,7 @@ def _often(ask: Callable[[], bool]) -> None:
         if ask():
             return
         subprocess.run(["sleep", "0.05"], check=True)
+    raise AssertionError("it takes for ever")
 
 
 def _refuses(port: int) -> bool:
@@ -73,7 +75,10 @@ class Chain:
 
     def wait(self) -> None:
         """Wait until all ten listen."""
-        _often(lambda: self.output.count("serving relay") == 10 or self._process.poll() is not None)
+        try:
+            _often(lambda: self.output.count("serving relay") == len(NAMES))
+        except AssertionError:
+            raise AssertionError(f"they do not all listen:\n{self.output}") from None
 
     def stop(self) -> str:
         """End it, and return all that was logged."""

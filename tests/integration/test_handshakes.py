@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import selectors
 import socket
 import subprocess
@@ -107,6 +108,9 @@ class Handshakes(Secured):
         return said.removeprefix(GREETING)
 
     async def cutShort(self, cut: Any, *words: str) -> Command:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits[1:] * 2)  # of 1024, one for each byte
         command = await self.serve(*words)
         whole = hello()
         peers = []

@@ -15,10 +15,16 @@ from tests.serving import Serving, readAll
 HELLO = b"Hello from server!"
 
 
+def family(address: Any) -> int:
+    """Tell the family of an address."""
+    if not isinstance(address, tuple):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 def connect(address: Any) -> socket.socket:
     """Begin to connect, and wait for nothing."""
-    unix = not isinstance(address, tuple)
-    sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+    sock = socket.socket(family(address))
     sock.setblocking(False)
     error = sock.connect_ex(address)
     if error not in (0, errno.EINPROGRESS):
@@ -41,8 +47,7 @@ class DoorTests(Serving):
             self.listener.resume("test")
 
     def read(self, address: Any) -> bytes:
-        unix = not isinstance(address, tuple)
-        with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as sock:
+        with socket.socket(family(address)) as sock:
             sock.settimeout(10)
             sock.connect(address)
             sock.shutdown(socket.SHUT_WR)
@@ -105,7 +110,16 @@ class DoorTests(Serving):
 
     async def test_hang(self) -> None:
         """The SYN is not answered; the kernel tries again, and is heard when it is over."""
-        door, address = await self.doorAt("tcp:0:interface=127.0.0.1")
+        await self.unanswered("tcp:0:interface=127.0.0.1", "127.0.0.1")
+
+    async def test_hangIPv6(self) -> None:
+        """Nor is that of IPv6, nor that of IPv4 where both are served."""
+        for interface, host in ((r"\:\:1", "::1"), (r"\:\:", "::1"), (r"\:\:", "127.0.0.1")):
+            await self.unanswered(f"tcp6:0:interface={interface}", host)
+
+    async def unanswered(self, endpoint: str, host: str) -> None:
+        door, own = await self.doorAt(endpoint)
+        address = (host, own[1])
         self.set(door, "hang")
         with connect(address) as sock:
             syn_sent = 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -128,10 +130,8 @@ def percentile(values: Iterable[float], percent: float) -> float:
 def worst(rounds: list[list[Row]]) -> list[Row]:
     """Return, of several rounds of one case, the worst of each row."""
     order = (Verdict.MET, Verdict.SKIPPED, Verdict.MISSED, Verdict.FAILED)
-    found: dict[str, Row] = {}
-    for row in (each for rows in rounds for each in rows):
-        # The name of what is asked, not how much was done: a round may have done less.
-        key = row.asked.partition(":")[0] + row.done
+    found: dict[tuple[str, int], Row] = {}
+    for key, row in (pair for rows in rounds for pair in _named(rows)):
         old = found.get(key)
         if old is None or (order.index(old.verdict), old.badness) < (
             order.index(row.verdict),
@@ -139,3 +139,13 @@ def worst(rounds: list[list[Row]]) -> list[Row]:
         ):
             found[key] = row
     return list(found.values())
+
+
+def _named(rows: Iterable[Row]) -> Iterator[tuple[tuple[str, int], Row]]:
+    # By what is asked, and not by how much was done, which a round may have done less of: of those
+    # that are alike but for numbers, each by its turn.
+    turns: Counter[str] = Counter()
+    for row in rows:
+        name = row.asked.partition(":")[0] + re.sub(r"[0-9.,]+", "", row.done)
+        turns[name] += 1
+        yield (name, turns[name]), row

@@ -93,6 +93,14 @@ class WorstTests(SynchronousTestCase):
         found = worst([*self.rows(5), [failed]])
         self.assertEqual([each.verdict for each in found], [Verdict.MET, Verdict.FAILED])
 
+    def test_howMuchWasDoneIsNoOtherFigure(self) -> None:
+        """But two of one round are two, if only numbers tell them apart."""
+        rounds = [
+            [none("lost", lost).row(1, f"{much} GiB"), none("lost", 0).row(1, f"{much + 1} GiB")]
+            for much, lost in ((175.9, 0), (90, 2), (1000, 1))
+        ]
+        self.assertEqual([each.measured for each in worst(rounds)], ["2", "0"])
+
     def test_differentFiguresStayApart(self) -> None:
         rows = [none("lost", 0).row(1, "tried"), none("wrong", 0).row(1, "tried")]
         self.assertEqual(worst([rows, rows]), rows)

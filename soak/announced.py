@@ -90,6 +90,7 @@ class Headers(Case):
                 f"{headers:,} PROXY headers, good, spoilt and cut, in any pieces",
                 *self._figures(lab, headers, 0),
             )
+            time.sleep(0.2)  # until the last of those has its line
             before = len(lab.log)
             believed = [each for each in self._said(lab, spoofs, 0, _STRANGERS) if each.said]
             time.sleep(1.5)  # of refusals there is a line a second

@@ -43,9 +43,9 @@ def serving(lab: Lab) -> dict[int, int]:
 
 def ready(lab: Lab) -> None:
     """Wait until all workers serve, and one more is ready to."""
-    size = len(serving(lab))
-    if until(lambda: len(children(lab)) == size + 1, 10.0) == float("inf"):
-        raise Trouble(f"there are {len(children(lab))} processes, for {size} workers")
+    # Their lines may come a moment after the port file.
+    if until(lambda: len(children(lab)) == len(serving(lab)) + 1, 10.0) == float("inf"):
+        raise Trouble(f"there are {len(children(lab))} processes, for {len(serving(lab))} workers")
     # It reads no pipe before it is ready; nothing tells us, so that it has its time.
     time.sleep(1.0)
 
@@ -83,6 +83,11 @@ class Talking(Member):
         """Count."""
         self.answered += len(data)
 
+    @property
+    def isAnswered(self) -> bool:
+        """Whether it waits for nothing."""
+        return self.answered == self.asked
+
 
 class KilledWorker(Case):
     """One of two dies while both are busy."""
@@ -104,6 +109,7 @@ class KilledWorker(Case):
                 again = replaced(lab, 1, pid, 5.0)
                 _talk(crowd, members, 1.0)
                 crowd.during(0.5)
+                crowd.until(lambda: all(each.over or each.isAnswered for each in members), 5.0)
                 figures = self._figures(lab, members, pid, begun)
             talk.answering(lab.ports["echo"], 5.0)
         after = atMost("another serves after", again, 0.5, "s")

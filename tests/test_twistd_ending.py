@@ -75,10 +75,10 @@ class Signals(Commands):
         self.assertIn("drained=0 aborted=0 ", command.out)
 
     async def test_accepts_during_the_delay_and_nobody_afterwards(self) -> None:
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "--drain-delay", "1")
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--drain-delay", "5")
         port = (await self.greeted(command)).getpeername()[1]
         command.signal("TERM")
-        await command.line("accepting for 1 s more, then draining")
+        await command.line("accepting for 5 s more, then draining")
         peer = self.connect(port)
         self.assertEqual(await self.hear(peer, 18), b"You are connected!")
         await command.line("draining: 2 connected, 15 s to finish")
@@ -94,7 +94,7 @@ class Signals(Commands):
         polite.close()
         await command.line("closed by=peer")
         command.signal("TERM")
-        await command.line("drained=0 aborted=1 seconds=0.1")
+        await command.line("drained=0 aborted=1 seconds=")
         await command.ended()
         self.assertEnded(command, 1)
         self.assertIn("why=drain-timeout", command.out)
@@ -105,7 +105,7 @@ class Signals(Commands):
             await self.deadline(how)
 
     async def test_status_is_1_when_the_answer_was_not_read(self) -> None:
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "--write-timeout", "1")
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "--write-timeout", "3")
         peer = await self.greeted(command)
         peer.setblocking(False)
         with contextlib.suppress(BlockingIOError):

@@ -157,7 +157,7 @@ class HandshakeTests(OverTLS):
     async def test_aServerThatDoesNotAnswerTheHandshake(self) -> None:
         await self.serve(ConversationFactory(Discard))
         where = f"127.0.0.1:{self.host.port}"
-        ending, _ = await self.hold(where, "--tls", "--insecure", "--timeout", "0.1")
+        ending, _ = await self.hold(where, "--tls", "--insecure", "--timeout", "1")
         self.assertIs(ending.outcome, Outcome.TIMEOUT)
         self.assertIn("TLS handshake", ending.why)
 

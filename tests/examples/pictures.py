@@ -65,8 +65,8 @@ def _swallowed(test: TestCase, port: int) -> None:
 
 def _drips(test: TestCase, port: int) -> None:
     with _connected(port) as sock:
-        sock.sendall(_LETTERS)
         began = time.monotonic()
+        sock.sendall(_LETTERS)
         test.assertEqual([sock.recv(1) for _ in range(3)], [b"a", b"b", b"c"])
         test.assertGreater(time.monotonic() - began, 0.5)
 

@@ -126,6 +126,7 @@ class ChainTests(SynchronousTestCase):
 
     def test_whoeverIsSlowOrDiesMidwayIsNamed(self) -> None:
         chain = self.chain("ten")
+        self.answer(chain, b"they call each other\n")
         eve = self._pid(chain, "name=eve")
         os.kill(eve, signal.SIGSTOP)
         self.addCleanup(self._end, eve)

@@ -26,6 +26,7 @@ class InteractiveTests(Typed):
 
     def test_whereNobodyListensItSaysSo(self) -> None:
         port = self.start("python echo.py").port
+        self.client("tcplab connect localhost:8888 --send hi", b"")  # by now it heeds signals
         self.log()
         done = run(f"python interactive.py tcp:localhost:{port}", folder=self.folder)
         self.assertEqual(done.returncode, 1)

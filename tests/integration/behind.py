@@ -87,7 +87,8 @@ class Behind(SynchronousTestCase):
 
     @property
     def hits(self) -> int:
-        """How often a fault has ended a connection, as the log says so far."""
+        """How often a fault has ended a connection; the lab is ended, so that its log is whole."""
+        self.lab.stop()
         return _hits(self.lab)
 
     def output(self, command: str, say: bytes = b"") -> bytes:
@@ -133,6 +134,10 @@ class BehindPostgreSQL(Behind):
         self.output(f"{as_} {initdb} -D {data} -U postgres -A trust --no-sync --locale=C")
         words = f"-D {data} -k {self.folder} -F -c listen_addresses= -c max_connections=30"
         self.server(f"{as_} {server} {words}")
+        log = self.folder / "server.log"
+        for _ in _often():
+            if "ready to accept connections" in log.read_text():
+                break
 
     def pgbenchIsReady(self, faults: str = "") -> None:
         """Have its tables made, and forward with these faults from then on."""

@@ -262,7 +262,7 @@ class SpokenTests(Balanced):
         await self.balance(
             'listen it\n bind "${PLAIN}"\n option tcp-check\n'
             f" tcp-check connect port {self.blue.plain} linger\n"
-            ' server s "${BLUE_PLAIN}" send-proxy-v2 check inter 20ms\n'
+            ' server s "${BLUE_PLAIN}" send-proxy-v2 check inter 20ms fall 1000\n'
         )
         await self.until(lambda: len(came) > 5)
         self.assertEqual(self.blue.headers, [])

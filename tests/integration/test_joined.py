@@ -352,9 +352,10 @@ class MessageTests(Forwarding):
 
 class ManyTests(Forwarding):
     async def test_nothingStaysBehind(self) -> None:
-        await self.echo()
+        room = f"tcp:0:backlog=500{LOOPBACK}"
+        await self.echo(room)
         listeners = [self.listener]
-        await self.forward(f"tcp:127.0.0.1:{self.host.port}")
+        await self.forward(f"tcp:127.0.0.1:{self.host.port}", room)
         listeners.append(self.listener)
         counts = []
         for _ in range(3):

@@ -30,6 +30,7 @@ class Post(Dialogue):
     framing = CRLF
     heard: list[bytes] = []
     outcome: Any = None
+    patience = 20.0
 
     async def converse(self) -> None:
         try:
@@ -44,9 +45,8 @@ class Post(Dialogue):
             self.heard.append(word)
             if word == b"STARTTLS":
                 self.send(b"220 go ahead")
-                await self.startTLS(
-                    PrivateCertificate.loadPEM(localhostPEM()).options(), timeout=0.5
-                )
+                options = PrivateCertificate.loadPEM(localhostPEM()).options()
+                await self.startTLS(options, timeout=self.patience)
             elif word == b"QUIT":
                 return self.send(b"221 bye")
             else:
@@ -158,6 +158,7 @@ class StartTLSTests(Serving):
 
     async def test_stalledHandshake(self) -> None:
         """A peer that never shakes hands is given up."""
+        self.patch(Post, "patience", 0.5)
         told = await self.serve(PostFactory())
 
         def client() -> bytes:

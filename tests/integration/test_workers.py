@@ -136,7 +136,7 @@ class Serving(Workers):
         waiting = [self.connect(self.port) for _ in range(10)]
         peers[0].close()
         first = await deferToThread(_first, waiting)
-        self.assertEqual(len(first), 1)
+        self.assertIn(len(first), (1, 2))  # both workers may have seen room for one
         self.assertIn("max-connections=20", command.out)
         self.assertTrue(await self.echoed(peers[1]))
 
@@ -198,7 +198,7 @@ class Killed(Workers):
         self.assertNotIn("Traceback", command.out)
 
     async def test_first_is_killed(self) -> None:
-        command = await self.lab("--workers", "2")
+        command = await self.lab("--workers", "2", "--linger-timeout", "600")
         peers = await self.peers(10)
         children = self.children(command)
         self.assertGreaterEqual(len(children), 2)
@@ -236,7 +236,8 @@ class Ending(Workers):
         command = await self.lab("--workers", "2", "--linger-timeout", "600")
         peers = await self.peers(10)
         command.signal("TERM")
-        await self.until(lambda: len(re.findall("draining: ", command.out)) == 2, command)
+        told = re.compile(r"draining: (\d+) connected")
+        await self.until(lambda: sum(map(int, told.findall(command.out))) == 10, command)
         self.assertRaises(ConnectionRefusedError, self.connect, self.port)
         for peer in peers:
             self.assertEqual(await self.talk(peer, b"unfinished"), b"unfinished")
@@ -279,7 +280,7 @@ class Ending(Workers):
 
 class Restarting(Workers):
     async def test_nobody_notices(self) -> None:
-        command = await self.lab("--workers", "2", "--linger-timeout", "0.1")
+        command = await self.lab("--workers", "2", "--linger-timeout", "2")
         old = set(self.serving(command).values())
         [(before, served)] = (await self.peers(1)).items()
         command.signal("HUP")

@@ -117,8 +117,10 @@ class Order(Writing):
         self.writer.begin()
         for line in (b"1", b"2"):
             self.assertIsNone(self.writer._thread)
+            self.paper.open.clear()  # or the thread may have ended before it is looked at
             self.put(line)
             thread = self.writer._thread
+            self.paper.open.set()
             assert thread is not None
             thread.join(PATIENCE)
         self.assertIsNone(self.writer._thread)

@@ -102,7 +102,7 @@ class SuspendedTests(Announcing):
     """A listener that accepts nobody."""
 
     async def test_whoIsAnnouncedThenWaitsUntilItDoes(self) -> None:
-        await self.announce(ConversationFactory(Echo), deadline=0.05)
+        await self.announce(ConversationFactory(Echo), deadline=5.0)
         client = self.client()
         await self.until(lambda: self.policy.waiting)
         self.listener.suspend("test")

@@ -95,6 +95,13 @@ class Watched(Serving):
     async def full(self, transport: Any) -> None:
         """Wait until our kernel takes no more."""
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
+        await self.atRest(transport)
+
+    async def atRest(self, transport: Any) -> None:
+        """Wait until the peer's kernel has acknowledged all that it will: it takes its time."""
+        left = -1
+        while left != (left := underway(transport)):
+            await deferLater(reactor, 0.25)  # type: ignore[arg-type]
 
     async def wait(self, seconds: float) -> None:
         """Let time pass for the policy, and real things happen meanwhile."""
@@ -126,6 +133,7 @@ class WriteTests(Watched):
         await self.until(lambda: transport.sent == len(FitsInTheKernel.said))
         self.assertEqual(unsent(transport), 0)
         self.assertGreater(underway(transport), 0)
+        await self.atRest(transport)
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
 
@@ -176,6 +184,7 @@ class WriteTests(Watched):
         await self.until(lambda: self.listener.connections)
         (transport,) = self.listener.connections
         await self.until(lambda: transport.sent)
+        await self.atRest(transport)
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
 

@@ -29,7 +29,7 @@ from tests.serving import Serving, Told, readAll
 class Farewell(Conversation):
     """Say goodbye to the first message."""
 
-    lingerTimeout = 0.2
+    lingerTimeout = 1.0
     goodbye = b"goodbye" * 100_000
 
     def messageReceived(self, message: bytes) -> None:

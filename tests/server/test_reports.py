@@ -103,6 +103,8 @@ class Full(Reports):
         self.reporter.say("y")
         self.reporter.finish()
         self.reader = os.open(os.devnull, os.O_RDONLY)
+        # Its thread goes on trying, and would write into what has the descriptor's number next.
+        self.reporter._writer._lines.clear()
 
 
 class Hears(Reports):

@@ -372,7 +372,7 @@ class RealSockets(Logged, TestCase):
     # Draining
 
     async def test_answers_on_their_way_lose_nothing(self) -> None:
-        service = self.lab("lab", lingerTimeout="30")
+        service = self.lab("lab", lingerTimeout="30", drainTimeout="60")
         peers = [self.connect() for _ in range(50)]
         said = [bytes([number]) * 2**20 for number in range(50)]
 
@@ -406,7 +406,7 @@ class RealSockets(Logged, TestCase):
         await draining
 
     async def test_who_has_come_before_is_served(self) -> None:
-        service = self.lab("lab")
+        service = self.lab("lab", lingerTimeout="30")
         peers = [self.connect() for _ in range(40)]  # in the backlog: nobody has accepted them
         draining = service.drain()
         for peer in peers:

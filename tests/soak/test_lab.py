@@ -53,6 +53,7 @@ class LabTests(SynchronousTestCase):
 
     def test_accidentsAreFoundAndNamed(self) -> None:
         with serving(ECHO, self.folder) as lab:
+            lab.kill()  # which may be about to write its own
             lab._logFile.write_text(
                 "2026 [-] fine\n2026 [-] Unhandled Error\n\tTraceback (most recent call last):\n"
                 '\t  File "x.py", line 1, in x\n\tbuiltins.ValueError: oh\n\t\n2026 [-] fine\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.endpoints import _parse, clientFromString, serverFromString
 from twisted.internet.testing import MemoryReactorClock
@@ -16,12 +16,14 @@ WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
 
 
 class WrittenTests(SynchronousTestCase):
+    @settings(deadline=None, derandomize=True)
     @given(st.lists(WORDS), st.dictionaries(st.text("abc", min_size=1), WORDS))
     def test_twistedReadsTheSame(self, words: list[str], options: dict[str, str]) -> None:
         """What is written again is split again into the same words and options."""
         if words or options:
             self.assertEqual(_parse(written(words, options)), (words, options))
 
+    @settings(deadline=None, derandomize=True)
     @given(st.lists(WORDS, min_size=1), st.dictionaries(st.text("abc", min_size=1), WORDS))
     def test_split(self, words: list[str], options: dict[str, str]) -> None:
         """So it is by us."""
@@ -38,6 +40,7 @@ class WrittenTests(SynchronousTestCase):
         self.assertEqual(split("tcp:h:80\\"), ("tcp", ["h", "80\\"], {}))
         self.assertEqual(split("tcp:h\\:\\\\"), ("tcp", ["h:\\"], {}))
 
+    @settings(deadline=None, derandomize=True)
     @given(WORDS)
     def test_unescaped(self, word: str) -> None:
         """What was escaped comes back."""

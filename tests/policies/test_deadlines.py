@@ -111,9 +111,26 @@ class HandshakeTests(DeadlinesTestCase):
         for _ in range(7):  # at different distances from the next look
             fake = self.accept(opened=False)
             self.wait(6)
-            self.endsBetween(fake, fake.accepted, 5, 5.5)
+            self.endsBetween(fake, fake.accepted, 5, 5.2 + STEP)
             self.assertEqual(fake.why, "handshake-timeout")
             self.wait(0.3)
+
+    def test_oneAfterTheOther(self) -> None:
+        """Each of a crowd has its own end. Then looks are as rare as ever."""
+        self.watch(handshake=5)
+        crowd = []
+        for number in range(20):
+            crowd.append(self.accept(opened=False))
+            self.wait(0.1)
+            crowd[-1].opened = number % 2 == 0
+        self.wait(6)
+        for each in crowd[::2]:
+            self.assertIsNone(each.ended)
+        for each in crowd[1::2]:
+            self.endsBetween(each, each.accepted, 5, 5.2 + STEP)
+        looks = set()
+        self.wait(3, lambda: looks.add(self.clock.getDelayedCalls()[0].getTime()))
+        self.assertLess(len(looks), 8)  # each half a second
 
     def test_bytesDoNotRenewIt(self) -> None:
         """It is absolute: a byte now and then wins no time, in either direction."""
@@ -125,7 +142,7 @@ class HandshakeTests(DeadlinesTestCase):
         self.watch(handshake=5)
         fake = self.accept(opened=False)
         self.wait(6, trickle)
-        self.endsBetween(fake, fake.accepted, 5, 5.5)
+        self.endsBetween(fake, fake.accepted, 5, 5.2 + STEP)
 
     def test_through(self) -> None:
         """Who is through in time stays."""

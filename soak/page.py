@@ -23,8 +23,8 @@ The commands
 
 ::
 
-    $ make soak                           # about twenty minutes
-    $ make soak ARGS='--rounds 3'         # an hour: the worst of three; this page comes from it
+    $ make soak                           # about twenty minutes; this page comes from it
+    $ make soak ARGS='--rounds 3'         # an hour: the worst of three
     $ make soak LONG=1                    # hours: every amount of the list, the worst of three
     $ make soak QUICK=1                   # some minutes: that it works, not what it stands
     $ make soak ARGS='--cases 1,4,26'     # some cases

@@ -169,7 +169,7 @@ def _kill(process: int) -> None:
 class Several(Shed):
     async def test_workers_and_those_who_replace_them(self) -> None:
         command = self.twistd("--workers", "2")
-        await self.until(lambda: len(self.serving(command)) == 2, command)
+        await self.allServe(command, 2)
         await self.until(lambda: len(self.children(command)) == 3, command)
         self.assertShed(command.transport.pid, *self.children(command))
         await self.serves()

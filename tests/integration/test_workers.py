@@ -48,9 +48,12 @@ class Workers(Commands):
         await self.until(lambda: os.path.exists(os.path.join(self.folder, "ports")), command)
         self.port = int(self.read("ports").split()[2])
         if "--workers" in words:
-            workers = int(words[words.index("--workers") + 1])
-            await self.until(lambda: len(self.serving(command)) == workers, command)
+            await self.allServe(command, int(words[words.index("--workers") + 1]))
         return command
+
+    async def allServe(self, command: Command, workers: int) -> None:
+        """Wait until each of so many workers serves, not only the first."""
+        await self.until(lambda: len(self.serving(command)) == workers, command)
 
     async def until(self, condition: Callable[[], bool], command: Command) -> None:
         """Wait until something is so."""

@@ -46,15 +46,30 @@ class Chain:
         """Bytes that wait."""
         return sum(link.held for link in self._links)
 
+    def pressure(self) -> tuple[bool, bool]:
+        """Tell whether the source should pause, and whether nothing that comes goes on."""
+        held, blocked, swallows = 0, False, False
+        for link in self._links:
+            stage = link.stage
+            if stage is not None:
+                held += stage.held
+                blocked = blocked or stage.blocked
+                swallows = swallows or stage.swallows
+        return blocked or held >= MOST, swallows
+
     @property
     def full(self) -> bool:
         """Whether the source should pause."""
-        return self.held >= MOST or any(link.blocked for link in self._links)
+        return self.pressure()[0]
 
     @property
     def swallows(self) -> bool:
         """Whether nothing that comes goes on, the end included."""
-        return any(link.swallows for link in self._links)
+        return self.pressure()[1]
+
+    @property
+    def empty(self) -> bool:
+        return not self._links
 
     def add(self, link: Link, start: bool) -> None:
         """Add a link behind the others; ``start`` it, or leave that to `start`."""

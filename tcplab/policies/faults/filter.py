@@ -63,6 +63,7 @@ class Filter(AsTransport, Protocol):
         self.closing = self.peerFinished = self.over = False
         self.paused = not reading
         self._hear = hear
+        self._hits: list[tuple[Link, int]] = []
         self._reading = reading
         self._started = False
         self._early: list[bytes | End] = []
@@ -78,7 +79,9 @@ class Filter(AsTransport, Protocol):
             self._place.keep()
 
     def _leaveIfDone(self) -> None:
-        busy = self.incoming or self.outgoing or self.toProtocol.waiting or not self._started
+        if self.incoming._links or self.outgoing._links:
+            return
+        busy = self.toProtocol.waiting or not self._started
         if busy or self.over or self.cut.begun or self.toTransport.cutOff:
             return
         self.keepPlace()
@@ -117,8 +120,12 @@ class Filter(AsTransport, Protocol):
         self.changed()
 
     def hit(self, link: Link, at: int) -> None:
-        """Tell that a fault acts."""
-        self._hear(link, at)
+        """Tell that a fault acts: as soon as the bytes that it acts on are in their place."""
+        self._hits.append((link, at))
+
+    def _tellHits(self) -> None:
+        while self._hits:
+            self._hear(*self._hits.pop(0))
 
     @property
     def held(self) -> int:
@@ -131,17 +138,18 @@ class Filter(AsTransport, Protocol):
 
         :param asked: the protocol wants more: reading may have been stopped beneath us, too.
         """
+        self._tellHits()
         if self.over:
             return
-        full = self.outgoing.full
+        full, swallows = self.outgoing.pressure()
         # Who writes while he may would never stop if all of it went nowhere.
-        self.source.hold(full or self.outgoing.swallows or self.cut.begun)
+        self.source.hold(full or swallows or self.cut.begun)
         self._readOrNot(full and self.source.producer is None, asked)
         self._leaveIfDone()
 
     def _readOrNot(self, answers: bool, asked: bool) -> None:
         # What is said without flow control is an answer: to read less makes fewer of them.
-        wanted = not (self.paused or self.incoming.full or answers)
+        wanted = not (self.paused or answers or self.incoming.pressure()[0])
         if self.closing:
             wanted = not self.paused  # it is dropped; and TLS has to hear the peer's own end
         if self.cut.begun:
@@ -200,6 +208,7 @@ class Filter(AsTransport, Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over: what waits is dropped, as a reset takes what is on its way."""
+        self._tellHits()
         self.keepPlace()
         self._take()
         self.incoming.lose()

@@ -48,7 +48,7 @@ class Link:
         self.out: Out
         self._spec = spec
         self._line = line
-        self._stage: Stage | None = None
+        self.stage: Stage | None = None
         self._watch: Watch | None = None
         self._timers: set[Any] = set()
         self._told = self._lost = False
@@ -58,25 +58,25 @@ class Link:
     @property
     def held(self) -> int:
         """Bytes that wait here."""
-        return self._stage.held if self._stage is not None else 0
+        return self.stage.held if self.stage is not None else 0
 
     @property
     def blocked(self) -> bool:
         """Whether no more is wanted."""
-        return self._stage is not None and self._stage.blocked
+        return self.stage is not None and self.stage.blocked
 
     @property
     def swallows(self) -> bool:
         """Whether nothing that comes goes on."""
-        return self._stage is not None and self._stage.swallows
+        return self.stage is not None and self.stage.swallows
 
     # What passes
 
     def leadTo(self, out: Out) -> None:
         """Pass on to this from here on."""
         self.out = out
-        if self._stage is not None:
-            self._stage.out = out
+        if self.stage is not None:
+            self.stage.out = out
 
     def take(self, data: bytes) -> None:
         """Take bytes."""
@@ -86,8 +86,8 @@ class Link:
             return
         at = self.passed
         self.passed += len(data)
-        if self._stage is not None:
-            self._stage.take(data, at)
+        if self.stage is not None:
+            self.stage.take(data, at)
         else:
             self.out.take(data)
 
@@ -104,8 +104,8 @@ class Link:
 
     def end(self, how: End) -> None:
         """Take an end."""
-        if self._stage is not None:
-            self._stage.end(how)
+        if self.stage is not None:
+            self.stage.end(how)
         else:
             self.out.end(how)
 
@@ -123,7 +123,7 @@ class Link:
 
     def _begin(self) -> None:
         self._watch = None
-        stage = self._stage = self._spec.fault.stage(self)
+        stage = self.stage = self._spec.fault.stage(self)
         stage.out = self.out
         if self._spec.trigger.lasting is not None:
             self.later(self._spec.trigger.lasting, self.stop)
@@ -133,7 +133,7 @@ class Link:
         """Let go of what is held, and act no more."""
         self._cancel()
         self._watch = None
-        stage, self._stage = self._stage, None
+        stage, self.stage = self.stage, None
         if stage is not None:
             stage.release()
 

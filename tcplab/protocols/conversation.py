@@ -93,7 +93,7 @@ class Conversation(Machinery):
         :raises FramingError: the framing cannot say it (a newline within a line, say).
         """
         if self._straight is self.framing:
-            self.transport.write(message)
+            self.raw.write(message)
         else:
             self._say(self.framing.frame(message))
 
@@ -105,7 +105,7 @@ class Conversation(Machinery):
         if self.flow.counting and self.flow.overfull(len(data), self.maxUnsent):
             self.abort("unread")
         else:
-            self.transport.write(data)
+            self.raw.write(data)
 
     def hangUp(self) -> None:
         """

@@ -14,7 +14,6 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.reactor.beneath import clockOf
-from tcplab.reactor.mannered import unteach
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
 
@@ -88,9 +87,8 @@ class Dialogue(Conversation):
         :raises PeerSilent: the handshake took longer than ``timeout`` seconds.
         """
         self.framing.unread()
-        plain, self._shaken = self.transport, Deferred()
+        plain, self._shaken = self.raw, Deferred()
         self.flow.stop()
-        unteach(plain, self.flow)  # TLS ends with the transport's own
         tls = startTLS(plain, self, contextFactory)
         self._speakThrough(tls)
         tls.makeConnection(plain)

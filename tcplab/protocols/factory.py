@@ -54,6 +54,7 @@ _NO_SETTINGS = frozenset(
         "factory",
         "flow",
         "peerFinished",
+        "raw",
         "transport",
     }
 )

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer, providedBy
 
-from tcplab.reactor.beneath import unsent
-from tcplab.reactor.mannered import control, plainly, release, teach, unteach
+from tcplab.reactor.beneath import speaker, unsent
 
 if TYPE_CHECKING:
     from tcplab.protocols.machinery import Machinery
@@ -55,34 +54,31 @@ class Flow:
         self.congested = False
         self.counting = False
         self.lent: Any = None
-        earlier = teach(transport, self)
+        earlier = getattr(transport, "producer", None)
         if isinstance(earlier, Flow):
             earlier.stop()  # of a conversation that has handed over to this one
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the transport has been given up."""
+        return self._stopped
 
     def start(self) -> None:
         """Control the flow from here on."""
         if self.lent is None:
-            control(self._transport, self)
+            self._transport.registerProducer(self, True)
 
     def stop(self) -> None:
         """Give the transport up; a producer that has taken over is told to stop."""
         if self._stopped:
             return
         self._stopped = True
-        release(self._transport)
+        self._transport.unregisterProducer()
         lent, self.lent = self.lent, None
         if lent is not None:
             lent.stopProducing()
 
-    # What the transport asks: see `tcplab.reactor.mannered`
-
-    def loseConnection(self) -> None:
-        """End politely: a subclass's habitual ``transport.loseConnection()`` does."""
-        self._conversation.endPolitely()
-
-    def loseWriteConnection(self) -> None:
-        """Finish speaking; go on listening."""
-        self._conversation.finishSpeaking()
+    # What the conversation asks
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """
@@ -92,7 +88,7 @@ class Flow:
 
         :raises RuntimeError: there is one already.
         """
-        plain = plainly(self._transport)
+        plain = self._transport
         if self._stopped:
             plain.registerProducer(producer, streaming)
             return
@@ -107,7 +103,7 @@ class Flow:
 
     def unregisterProducer(self) -> None:
         """Control the flow again: the other producer has finished."""
-        plain = plainly(self._transport)
+        plain = self._transport
         plain.unregisterProducer()
         if self.lent is not None:
             self.lent = None
@@ -202,8 +198,71 @@ class Flow:
     def over(self, reason: Failure) -> None:
         """Fail what waits: the connection is lost."""
         self._stopped = True
-        unteach(self._transport, self)
         self._conversation = self.lent = None  # else only the garbage collector would part us
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)
+
+
+class ConversationTransport:
+    """
+    What a conversation calls its transport: that transport, but for ends and producers.
+
+    What its author habitually does with a transport is as polite as what the conversation does. As
+    a wrapper of Twisted's policies has it, ``transport`` is the one beneath.
+    """
+
+    __slots__ = ("_conversation", "transport")
+
+    def __init__(self, conversation: Any, transport: Any) -> None:
+        self._conversation = conversation
+        self.transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+    __providedBy__ = property(lambda self: providedBy(self.transport))
+
+    @property
+    def protocol(self) -> Any:
+        """The protocol that speaks through the transport."""
+        return speaker(self.transport)
+
+    @protocol.setter
+    def protocol(self, other: Any) -> None:
+        self._conversation.flow.stop()
+        self.transport.protocol = other
+
+    @property
+    def _handedOver(self) -> bool:
+        conversation = self._conversation
+        if conversation.ending:
+            return False
+        return conversation.flow.stopped or speaker(self.transport) not in (conversation, None)
+
+    def loseConnection(self) -> None:
+        """End politely."""
+        if self._handedOver:
+            self.transport.loseConnection()
+        else:
+            self._conversation.endPolitely()
+
+    def loseWriteConnection(self) -> None:
+        """Finish speaking; go on listening."""
+        if self._handedOver:
+            self.transport.loseWriteConnection()
+        else:
+            self._conversation.finishSpeaking()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let a producer of the subclass's own control the flow of what is written."""
+        self._conversation.flow.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Control the flow again."""
+        self._conversation.flow.unregisterProducer()
+
+    def startTLS(self, *args: Any) -> None:
+        """Speak TLS, in Twisted's own way, which takes the producer along."""
+        self._conversation.flow.stop()
+        self.transport.startTLS(*args)

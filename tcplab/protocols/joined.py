@@ -113,7 +113,7 @@ class Joined(Conversation):
         self.flow.other = other.flow
         if other.flow.congested:
             self.flow.congest()
-        self._gate = other.transport if isinstance(other.transport, Corked) else None
+        self._gate = other.raw if isinstance(other.raw, Corked) else None
 
     def _part(self) -> None:
         self._other = self._gate = self.flow.other = None
@@ -160,12 +160,14 @@ class Joined(Conversation):
     # What drives it
 
     def _speakThrough(self, transport: Any) -> None:
-        self.transport = transport
-        self.flow = JoinedFlow(self, transport)
+        super()._speakThrough(transport)
         self._timers: dict[str, Any] = {}
         bottom, streamed = lowest(transport), isinstance(self.framing, Stream)
         bottom.bufferSize = _STREAMED if streamed else _FRAMED
         bottom.readLimit = _SECURED if secured(transport) else bottom.bufferSize
+
+    def _newFlow(self, transport: Any) -> JoinedFlow:
+        return JoinedFlow(self, transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Pass on what came; the other side sends it when that is done."""
@@ -197,7 +199,7 @@ class Joined(Conversation):
             self._later("look", _LOOK, self._look)
 
     def _look(self) -> None:
-        if wasReset(self.transport):
+        if wasReset(self.raw):
             # To read on would tell, but there is nowhere to put what comes before it.
             self.transport.abortConnection()
         elif self.flow.held:

@@ -22,7 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.protocols.flow import Flow
+from tcplab.protocols.flow import ConversationTransport, Flow
 from tcplab.protocols.politeend import PoliteEnd
 from tcplab.reactor.beneath import because, lowest, secured, standAlone
 from tcplab.wire.framing import FramingError, Stream
@@ -65,6 +65,7 @@ class Machinery(Protocol):
         def abort(self, why: str | None = None) -> None: ...
 
     transport: Any
+    raw: Any
     flow: Flow
     begun = False
     ending = False
@@ -85,6 +86,8 @@ class Machinery(Protocol):
     def makeConnection(self, transport: ITransport) -> None:
         """Begin on a transport of any kind."""
         self.connected = 1
+        if isinstance(transport, ConversationTransport):
+            transport = transport.transport  # of a conversation that hands over to this one
         standAlone(transport, self)
         self.framing = self.framing()
         # In front of the hooks, so that none needs super(); gone when the connection is.
@@ -96,8 +99,12 @@ class Machinery(Protocol):
             self._begin()
 
     def _speakThrough(self, transport: Any) -> None:
-        self.transport = transport
-        self.flow = Flow(self, transport)
+        self.raw = transport
+        self.transport = ConversationTransport(self, transport)
+        self.flow = self._newFlow(transport)
+
+    def _newFlow(self, transport: Any) -> Flow:
+        return Flow(self, transport)
 
     def handshakeCompleted(self) -> None:
         """TLS is through: begin."""
@@ -105,7 +112,7 @@ class Machinery(Protocol):
 
     def _begin(self) -> None:
         self.begun = True
-        if not isinstance(self.transport, TLSMemoryBIOProtocol) and secured(self.transport):
+        if not isinstance(self.raw, TLSMemoryBIOProtocol) and secured(self.raw):
             # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
             # TLS, and a registered producer would be paused by that, so that nothing were read.
             self.heed(self._handshakeOver)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, speaker, underway
-from tcplab.reactor.mannered import plainly
+from tcplab.reactor.beneath import because, clockOf, halfCloses, secured, underway
 
 if TYPE_CHECKING:
     from tcplab.protocols.machinery import Machinery
@@ -42,11 +41,7 @@ class PoliteEnd:
     def loseConnection(self) -> None:
         """End, as the transport's method of this name: when a registered producer has finished."""
         conversation = self._conversation
-        if speaker(conversation.transport) not in (conversation, None):
-            # Another protocol has taken our place; its end is its own.
-            conversation.flow.stop()
-            self._close()
-        elif conversation.flow.lent is None:
+        if conversation.flow.lent is None:
             self.hangUp()
         else:
             self._begin()
@@ -102,7 +97,7 @@ class PoliteEnd:
         self._conversation.heed(_drop)
 
     def _finish(self) -> None:
-        conversation, transport = self._conversation, self._conversation.transport
+        conversation, transport = self._conversation, self._conversation.raw
         if not conversation.begun:
             transport.abortConnection()  # still in the handshake: there is nobody to be polite to
             return
@@ -121,7 +116,7 @@ class PoliteEnd:
             self.finishSent()
             return
         _speakNoMore(self._conversation)
-        plainly(self._conversation.transport).loseWriteConnection()
+        self._conversation.raw.loseWriteConnection()
 
     def finishSent(self) -> None:
         """All was sent and our FIN too: now it is the peer's turn."""
@@ -135,11 +130,11 @@ class PoliteEnd:
             self._close()
 
     def _close(self) -> None:
-        plainly(self._conversation.transport).loseConnection()
+        self._conversation.raw.loseConnection()
 
     def _lingered(self) -> None:
         self._timer = None
-        transport = self._conversation.transport
+        transport = self._conversation.raw
         left = underway(transport)
         if left and left != self._underway:
             # It reads, slowly: our last words are still on their way, and a reset would take them.
@@ -158,7 +153,7 @@ class PoliteEnd:
 
     def _startTimer(self, then: Any) -> None:
         conversation = self._conversation
-        clock = conversation.clock or clockOf(conversation.transport)
+        clock = conversation.clock or clockOf(conversation.raw)
         self._timer = clock.callLater(conversation.lingerTimeout, then)
 
     def _stopTimer(self) -> None:
@@ -170,7 +165,7 @@ class PoliteEnd:
 def leave(conversation: Any) -> None:
     """End as soon as what was written has been sent: the peer has finished, or cannot be asked."""
     _speakNoMore(conversation)
-    plainly(conversation.transport).loseConnection()
+    conversation.raw.loseConnection()
 
 
 def _speakNoMore(conversation: Any) -> None:

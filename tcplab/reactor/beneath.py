@@ -10,8 +10,7 @@ from typing import Any
 
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.reactor.corked import Corked
-from tcplab.reactor.mannered import filterOf
+from tcplab.reactor.corked import Corked, filterOf
 from tcplab.reactor.tls import HalfClosingTLS
 
 

@@ -33,6 +33,7 @@ class Corked(Sizing, Sending):
     :ivar received: bytes taken from the kernel so far.
     """
 
+    filter: Any = None  # what stands between it and its protocol, if anything
     kinds: set[type] = set()
     soundAt: int | None = None
 
@@ -230,3 +231,11 @@ def _prefixOf(transport: Any) -> str:
 
 
 _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}
+
+
+def filterOf(transport: Any) -> Any:
+    """Return what stands between a transport and its protocol, or ``None``."""
+    if isinstance(transport, Corked):
+        return transport.filter
+    # Not as an attribute: a wrapper would give that of what it wraps.
+    return getattr(transport, "__dict__", {}).get("filter")

@@ -21,7 +21,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.reactor.mannered import Mannered, filterOf
+from tcplab.reactor.corked import filterOf
 
 
 @implementer(IHalfCloseableProtocol)
@@ -206,7 +206,7 @@ def _dropped(data: bytes) -> None:
     """Take the place of ``write`` after our end, as a closed transport drops what it is given."""
 
 
-class HalfClosingTLS(Mannered, _HalfClosing):
+class HalfClosingTLS(_HalfClosing):
     """
     TLS between a transport and a protocol, with half-close in both directions.
 

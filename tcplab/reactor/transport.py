@@ -18,7 +18,6 @@ from twisted.python.failure import Failure
 from tcplab.reactor.connection import Connection, Ending
 from tcplab.reactor.corked import Corked
 from tcplab.reactor.corkedunix import CorkedUnix
-from tcplab.reactor.mannered import Mannered
 from tcplab.wire.escaping import escape
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _end(transport: Any, reason: Failure) -> None:
     protocol.connectionLost(reason)
 
 
-class Server(Mannered, _Watched, Corked, tcp.Server):
+class Server(_Watched, Corked, tcp.Server):
     """An accepted TCP connection."""
 
     def __init__(
@@ -188,7 +187,7 @@ class Server(Mannered, _Watched, Corked, tcp.Server):
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class UnixServer(Mannered, _Watched, CorkedUnix, unix.Server):
+class UnixServer(_Watched, CorkedUnix, unix.Server):
     """An accepted connection of a Unix socket; descriptors may be passed over it."""
 
     def __init__(self, *args: Any) -> None:

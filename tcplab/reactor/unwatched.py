@@ -9,22 +9,21 @@ from twisted.python.failure import Failure
 
 from tcplab.reactor.corked import Corked
 from tcplab.reactor.corkedunix import CorkedUnix
-from tcplab.reactor.mannered import Mannered
 
 
-class TCPServer(Mannered, Corked, tcp.Server):
+class TCPServer(Corked, tcp.Server):
     """A TCP connection that was accepted."""
 
 
-class UnixServer(Mannered, CorkedUnix, unix.Server):
+class UnixServer(CorkedUnix, unix.Server):
     """A Unix connection that was accepted."""
 
 
-class TCPClient(Mannered, Corked, tcp.Client):
+class TCPClient(Corked, tcp.Client):
     """A TCP connection that we made."""
 
 
-class UnixClient(Mannered, CorkedUnix, unix.Client):
+class UnixClient(CorkedUnix, unix.Client):
     """A Unix connection that we made."""
 
 

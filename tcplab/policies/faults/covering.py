@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcplab.reactor.mannered import Mannered, Uncovered, unfiltered
 
 _ALWAYS = ("write", "writeSequence", "pauseProducing", "resumeProducing")
-# Of these a `Mannered` transport asks its filter by itself.
 _ASKED = ("loseConnection", "loseWriteConnection", "registerProducer", "unregisterProducer")
 
 
@@ -24,7 +22,6 @@ class Beneath:
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
-        self._plain = unfiltered(transport)
         self._uncovered = Uncovered(transport)
         self._earlier: dict[str, Any] = {}
         self._covers: dict[str, Any] = {}
@@ -34,14 +31,12 @@ class Beneath:
 
     def __getattr__(self, name: str) -> Any:
         # A wrapper that is not connected yet has some of them only later.
-        return getattr(self._uncovered if name in _ALWAYS else self._plain, name)
+        return getattr(self._uncovered, name)
 
     def cover(self, filter: Any) -> None:
         """Have the filter's methods called instead."""
         own = vars(self._transport)
-        names = [name for name in _ASKED if name not in own and hasattr(self._transport, name)]
-        if isinstance(self._transport, Mannered):
-            names = []
+        names = [name for name in _ASKED if hasattr(self._transport, name)]
         for name in (*_ALWAYS, *names):
             if name in own:
                 self._earlier[name] = own[name]
@@ -57,3 +52,20 @@ class Beneath:
                 if name in self._earlier:
                     own[name] = self._earlier[name]
         own.pop("filter", None)
+
+
+class Uncovered:
+    """A transport's methods without those that cover them."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        # A wrapper may have it of what it wraps only: look while it is uncovered.
+        own = vars(self._transport)
+        cover = own.pop(name, None)
+        try:
+            return getattr(self._transport, name)
+        finally:
+            if cover is not None:
+                own[name] = cover

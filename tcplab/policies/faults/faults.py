@@ -16,7 +16,7 @@ from tcplab.policies.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.policies.faults.standing import Register, Standing
 from tcplab.reactor.beneath import lowest
 from tcplab.reactor.connection import Connection as Told
-from tcplab.reactor.mannered import filterOf
+from tcplab.reactor.corked import filterOf
 from tcplab.reactor.port import Listener
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies.faults.covering import Beneath
-from tcplab.reactor.mannered import Mannered, plainly, teach, unteach
 
 NAMES = (
     "write",
@@ -52,7 +51,7 @@ for _name in NAMES:
     setattr(Foreign, _name, _method(_name))
 
 
-class Ours(Mannered, Foreign):
+class Ours(Foreign):
     """One that asks."""
 
 
@@ -80,36 +79,6 @@ class CoveringTests(SynchronousTestCase):
             beneath.uncover()
             self.assertEqual(vars(transport), before)
             self.assertEqual(self.called(transport), ["transport"] * 8)
-
-    def test_manners(self) -> None:
-        """A conversation is asked first, and asks the filter itself; whoever came first."""
-        for kind in (Foreign, Ours):
-            for mannersFirst in (True, False):
-                transport = kind(self.calls)
-                manners: Any = Recorder("manners", self.calls)
-                beneath = Beneath(transport)
-                if mannersFirst:
-                    teach(transport, manners)
-                beneath.cover(self.filter)
-                if not mannersFirst:
-                    teach(transport, manners)
-                self.assertEqual(self.called(transport), ["filter"] * 4 + ["manners"] * 4)
-                self.calls.clear()
-                plainly(transport).loseConnection()
-                beneath.loseConnection()
-                self.assertEqual(self.calls, ["filter.loseConnection", "transport.loseConnection"])
-
-    def test_partedManners(self) -> None:
-        """When a conversation has gone the filter is asked."""
-        for kind in (Foreign, Ours):
-            transport = kind(self.calls)
-            manners: Any = Recorder("manners", self.calls)
-            beneath = Beneath(transport)
-            beneath.cover(self.filter)
-            if kind is Ours:
-                teach(transport, manners)
-                unteach(transport, manners)
-            self.assertEqual(self.called(transport), ["filter"] * 8)
 
     def test_ownMethod(self) -> None:
         """What was set on the instance before is set again."""

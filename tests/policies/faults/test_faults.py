@@ -171,7 +171,7 @@ class NoneTests(Breaking):
 
     def calls(self, transport: Any) -> dict[str, Any]:
         protocol = transport.protocol
-        self.assertIs(protocol.transport, transport)
+        self.assertIs(protocol.raw, transport)
         calls = {name: getattr(transport, name).__func__ for name in _CALLED}
         spoken = {name: getattr(protocol, name).__func__ for name in ("dataReceived", "write")}
         own = [name for name, value in vars(transport).items() if callable(value)]

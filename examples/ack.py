@@ -15,9 +15,9 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import react
 from twisted.python.log import startLogging
 
+from tcplab.listener.listener import Listener
 from tcplab.observers import LogObserver, Observers
 from tcplab.protocols import Ack, ConversationFactory
-from tcplab.reactor.port import Listener
 
 
 async def main(reactor, where="tcp:50544:interface=127.0.0.1"):

@@ -14,8 +14,8 @@ from soak.crowd import Crowd, Member
 from soak.figures import Figure, none
 from soak.lab import Lab
 from soak.scale import Amount
-from tests.wire.proxyfuzz import case, header
-from tests.wire.proxyreference import verdict
+from tests.support.proxyfuzz import case, header
+from tests.support.proxyreference import verdict
 
 #: Who is believed, and who is not: networks of 200 addresses each.
 _PROXIES, _STRANGERS = "127.1.0", "127.2.0"

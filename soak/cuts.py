@@ -12,7 +12,7 @@ from soak.case import PORT, Case
 from soak.figures import every
 from soak.lab import Lab
 from soak.scale import Amount
-from tcplab.wire.framing import FRAMINGS
+from tcplab.wire.names import FRAMINGS
 
 #: Long enough to have a length of more than one digit, and to hold what looks like a delimiter.
 MESSAGE = b"3:one\\r, two, 12345678 and the rest of the message"

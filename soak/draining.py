@@ -16,7 +16,7 @@ from soak.figures import MIB, Figure, atMost, holds, none
 from soak.integrity import Checking
 from soak.lab import Lab
 from soak.scale import Amount
-from tests.certificates import localhostFile
+from tests.support.certificates import localhostFile
 
 
 class Finishing(Checking):

@@ -15,9 +15,9 @@ from soak.figures import MIB, none
 from soak.lab import ROOT, TWISTD, Lab
 from soak.scale import Amount
 from soak.slow import Dawdling
-from tcplab.server.behaviours import BEHAVIOURS
-from tcplab.wire.framing import FRAMINGS
-from tests.certificates import localhostFile
+from tcplab.config.behaviours import BEHAVIOURS
+from tcplab.wire.names import FRAMINGS
+from tests.support.certificates import localhostFile
 
 #: What somebody may have meant: a beginning is taken, and some of its bytes are changed.
 SEEDS = (

@@ -12,7 +12,7 @@ from soak.figures import none
 from soak.lab import Lab
 from soak.scale import Amount
 from tcplab.wire.texts import ACK
-from tests.certificates import localhostFile
+from tests.support.certificates import localhostFile
 
 #: The matrix's sizes. The last is far more than any buffer: who half-closes too early loses most
 #: of it; it is tried once in so many exchanges, as it costs as much as a thousand others.

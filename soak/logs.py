@@ -25,7 +25,7 @@ from soak.goodclient import GoodClient, Times
 from soak.lab import TWISTD, Lab, Start
 from soak.needs import Need
 from soak.scale import Amount
-from tests.certificates import localhostFile
+from tests.support.certificates import localhostFile
 
 TWIST = os.path.join(sysconfig.get_path("scripts"), "twist")
 #: What a terminal would obey, and what would look like a line of its own.

@@ -13,7 +13,7 @@ from soak.figures import MIB, atMost, none
 from soak.goodclient import GoodClient
 from soak.lab import Lab
 from soak.scale import Amount
-from tests.certificates import localhostFile
+from tests.support.certificates import localhostFile
 
 #: Seconds between a hundred clients and the next: they come as fast as 5,000 a second.
 PAUSE = 0.02

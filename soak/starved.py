@@ -16,7 +16,7 @@ from soak.lab import Lab, Start
 from soak.needs import CPU_CGROUP, MEMORY_CGROUP, missing
 from soak.scale import Amount
 from soak.slow import Dawdling
-from tests.certificates import localhostFile
+from tests.support.certificates import localhostFile
 
 
 class LittleMemory(Case):

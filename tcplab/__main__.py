@@ -57,7 +57,7 @@ def _run(words: list[str]) -> NoReturn:
 
 def _connect(arguments: list[str]) -> None:
     """Hold one conversation and leave with its outcome."""
-    from tcplab.client.options import Answer, UsageError, parseOptions
+    from tcplab.client.commandline import Answer, UsageError, parseOptions
 
     try:
         options = parseOptions(arguments)
@@ -97,7 +97,7 @@ def _converse(reactor: Any, options: Any) -> Any:
 
 
 def _report(ending: Any, options: Any) -> NoReturn:
-    from tcplab.client.outcomes import Outcome
+    from tcplab.client.result import Outcome
 
     _restoreFlags()
     _complain(ending.line(options.address.label, options.quiet))

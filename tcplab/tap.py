@@ -6,7 +6,7 @@ import atexit
 import re
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
@@ -17,21 +17,53 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from tcplab import __version__
+from tcplab.config.behaviours import BEHAVIOURS
+from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.options import AMOUNTS
+from tcplab.config.settings import Settings, fromWords
+from tcplab.listener.events import Watcher
 from tcplab.observers import LogObserver, Observers
-from tcplab.observers.outputs import UnhurriedLog
+from tcplab.observers.nonblocking import UnhurriedLog
 from tcplab.server import portfile
-from tcplab.server.amounts import AMOUNTS
-from tcplab.server.behaviours import BEHAVIOURS
-from tcplab.server.collecting import collectSeldom
-from tcplab.server.exitstatus import exitWith
-from tcplab.server.making import makeLab
-from tcplab.server.nearmiss import didYouMean
+from tcplab.server.inheritedsockets import Inherited, handedOver
+from tcplab.server.processsetup import closeLog, collectSeldom, exitWith, leaveOutPidFile
 from tcplab.server.service import LabService
-from tcplab.server.settings import Settings, SettingsError, fromWords
 from tcplab.server.signals import StopSignals
-from tcplab.server.twistdfiles import closeLog, leaveOutPidFile
 
-log = Logger()
+
+def makeLab(
+    settings: Settings, words: Mapping[str, Any], reactor: Any, observers: Watcher
+) -> LabService:
+    """
+    Make it; nothing is bound yet.
+
+    :param words: what the settings were made of.
+    :raises SettingsError: it cannot be made.
+    """
+    listening = _adopting(settings, reactor)
+    if settings.workers is None:
+        return LabService(settings, reactor, observers, listening=listening)
+    from tcplab.workers.supervisor import Supervisor
+
+    return Supervisor(settings, reactor, observers, words=words, listening=listening)
+
+
+def _adopting(settings: Settings, reactor: Any) -> Any:
+    # Sockets that listen already, in the order of the listeners; endpoints systemd: choose theirs.
+    descriptors = handedOver()
+    if not descriptors or any("systemd:" in each.endpoint for each in settings.listeners):
+        return None
+    if len(descriptors) != len(settings.listeners):
+        raise SettingsError(
+            f"LISTEN_FDS={len(descriptors)}, and there are {len(settings.listeners)} listeners:"
+            " hand over a socket for each, in their order"
+        )
+    from tcplab.server.inheritedsockets import AdoptingReactor
+
+    return AdoptingReactor(reactor, Inherited(descriptors))
+
+
+log = Logger("tcplab.tap")
 
 
 def refuse(problem: object) -> NoReturn:

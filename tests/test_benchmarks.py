@@ -20,7 +20,7 @@ from benchmarks.building import compiler
 from benchmarks.figures import Figures, Spread, spread
 from benchmarks.picture import svg
 from benchmarks.report import ratio, rst, text
-from tests.running import ROOT
+from tests.support.subprocess_server import ROOT
 
 QUICK = (sys.executable, "-m", "benchmarks", "--quick")
 SVG = "{http://www.w3.org/2000/svg}"

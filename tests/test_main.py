@@ -11,9 +11,9 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 import tcplab
-from tests.certificates import localhostFile
-from tests.client.command import Done, Running, tcplabs
-from tests.client.servers import echo, hangingUp, reset, saying, serve, silent
+from tests.support.certificates import localhostFile
+from tests.support.client_process import Done, Running, tcplabs
+from tests.support.thread_servers import echo, hangingUp, reset, saying, serve, silent
 
 
 class CommandTests(Running):

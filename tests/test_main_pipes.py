@@ -14,8 +14,8 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
-from tests.client.command import Running, start, tcplabs
-from tests.client.servers import PATIENCE, Handler, echo, hangingUp, serve, silent
+from tests.support.client_process import Running, start, tcplabs
+from tests.support.thread_servers import PATIENCE, Handler, echo, hangingUp, serve, silent
 
 
 class PipeTests(Running):

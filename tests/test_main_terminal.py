@@ -6,9 +6,9 @@ import os
 import tempfile
 from typing import Any
 
-from tests.client.command import TCPLAB, Running
-from tests.client.servers import echo, hangingUp, saying, serve, silent
-from tests.client.terminal import Terminal
+from tests.support.client_process import TCPLAB, Running
+from tests.support.pseudo_terminal import Terminal
+from tests.support.thread_servers import echo, hangingUp, saying, serve, silent
 
 
 class TerminalTests(Running):

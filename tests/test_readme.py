@@ -11,17 +11,17 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.options import HELP
-from tcplab.client.outcomes import Outcome
+from tcplab.client.commandline import HELP
+from tcplab.client.result import Outcome
+from tcplab.config.behaviours import BEHAVIOURS
+from tcplab.config.settings import DEFAULT_BEHAVIOUR, DEFAULT_INTERFACE, DEFAULT_PORT
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
-from tcplab.server.behaviours import BEHAVIOURS
-from tcplab.server.settings import DEFAULT_BEHAVIOUR, DEFAULT_INTERFACE, DEFAULT_PORT
 from tcplab.tap import Options
 from tcplab.testing import connected
-from tcplab.wire.framing import FRAMINGS
-from tests.pages import PAGES, literals, page, programs, section, table
-from tests.running import ROOT
+from tcplab.wire.names import FRAMINGS
+from tests.support.rst_pages import PAGES, literals, page, programs, section, table
+from tests.support.subprocess_server import ROOT
 
 README = page("README.rst")
 

@@ -15,11 +15,20 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.options import parseOptions
+from tcplab.client.commandline import parseOptions
 from tcplab.tap import Options
-from tests.client.terminal import Terminal
-from tests.pages import PAGES, literals, page, programs, screens, section, simple, terminals
-from tests.running import ROOT, Server, lab, run, scratch
+from tests.support.pseudo_terminal import Terminal
+from tests.support.rst_pages import (
+    PAGES,
+    literals,
+    page,
+    programs,
+    screens,
+    section,
+    simple,
+    terminals,
+)
+from tests.support.subprocess_server import ROOT, Server, lab, run, scratch
 
 README = page("README.rst")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.policies.faults import KINDS
-from tcplab.policies.faults.spec import COMMON
-from tcplab.policies.faults.units import SIZE_UNITS, TIME_UNITS
-from tests.pages import literals, page, section, table
-from tests.running import LIMIT, Server, scratch
+from tcplab.faults import KINDS
+from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS
+from tcplab.faults.parse import COMMON
+from tests.support.rst_pages import literals, page, section, table
+from tests.support.subprocess_server import LIMIT, Server, scratch
 
 FAULTS = section(page("README.rst"), "Faults")
 

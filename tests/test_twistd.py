@@ -8,8 +8,8 @@ import ssl
 
 from twisted.internet.threads import deferToThread
 
-from tests.certificates import localhostFile
-from tests.commands import MODULE, PATIENCE, TWIST, TWISTD, Commands
+from tests.support.certificates import localhostFile
+from tests.support.twistd_process import MODULE, PATIENCE, TWIST, TWISTD, Commands
 
 
 class Running(Commands):

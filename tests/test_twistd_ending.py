@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.commands import DAEMON, PATIENCE, TWIST, TWISTD, Command, Commands
+from tests.support.twistd_process import DAEMON, PATIENCE, TWIST, TWISTD, Command, Commands
 
 
 class Signals(Commands):

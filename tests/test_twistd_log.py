@@ -9,7 +9,7 @@ import socket
 
 from twisted.internet.threads import deferToThread
 
-from tests.commands import TWIST, TWISTD, Command, Commands
+from tests.support.twistd_process import TWIST, TWISTD, Command, Commands
 
 #: Says much, a line for each number.
 _TALKER = """

@@ -7,7 +7,7 @@ import socket
 
 from twisted.internet.defer import gatherResults
 
-from tests.commands import DAEMON, TWIST, TWISTD, Commands
+from tests.support.twistd_process import DAEMON, TWIST, TWISTD, Commands
 
 
 class Refusing(Commands):

@@ -6,9 +6,9 @@ from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 
+from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.server.service import LabService
-from tcplab.server.settings import fromWords
 
 
 class Client(Protocol):  # yours

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
-from tcplab.reactor.outgoing import checkCallable
+from tcplab.reactor.clientendpoint import checkCallable
 from tcplab.wire.endpointstring import first, misread, split
 from tcplab.wire.escaping import escape
 

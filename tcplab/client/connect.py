@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from tcplab.client.call import Call
-from tcplab.client.options import Options
-from tcplab.client.outcomes import Ending, Outcome, ofConnecting
+from tcplab.client.commandline import Options
+from tcplab.client.protocol import Call
+from tcplab.client.result import Ending, Outcome, ofConnecting
 from tcplab.client.script import Script
 
 
@@ -63,11 +63,11 @@ async def _dial(reactor: Any, endpoint: Any, call: Call, options: Options) -> No
     """Connect, and on TLS shake hands, within the timeout."""
     factory: Any = Switchboard(call)
     if options.tls:
-        from tcplab.client.secure import overTLS
+        from tcplab.client.clienttls import overTLS
 
         factory = overTLS(factory, options.address.host, insecure=options.insecure)
     if options.proxyHeader:
-        from tcplab.client.proxied import Proxied
+        from tcplab.client.sendproxy import Proxied
 
         factory = Proxied(factory, options.proxyHeader)
     attempt = endpoint.connect(factory).addCallback(lambda _: call.begun)
@@ -83,7 +83,7 @@ def _prepare(
         return _scripted(reactor, options, None), None
     from tcplab.client.console import Console
     from tcplab.client.display import display
-    from tcplab.client.prompt import Prompt, Prompted
+    from tcplab.client.terminal import Prompt, Prompted
 
     terminal = os.isatty(stdout)
     shown = display(
@@ -93,11 +93,11 @@ def _prepare(
         console = Console(reactor, shown, stdin, stdout)
         return _scripted(reactor, options, console), console
     if not os.isatty(stdin) or options.quiet:
-        from tcplab.client.piped import PipedCall
+        from tcplab.client.pipe import PipedCall
 
         console = Console(reactor, shown, stdin, stdout)
         return PipedCall(reactor, console, options.timeout), console
-    from tcplab.client.typed import TypedCall
+    from tcplab.client.terminal import TypedCall
 
     prompt = Prompt(erases=os.environ.get("TERM", "dumb") != "dumb")
     console = Console(reactor, Prompted(shown, prompt) if terminal else shown, stdin, stdout)
@@ -106,6 +106,6 @@ def _prepare(
 
 
 def _scripted(reactor: Any, options: Options, console: Any) -> Call:
-    from tcplab.client.scripted import ScriptedCall
+    from tcplab.client.script import ScriptedCall
 
     return ScriptedCall(reactor, Script(options.steps), options.timeout, console)

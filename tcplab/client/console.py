@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.display import Display
-from tcplab.client.outcomes import Ending, ofOutput
-from tcplab.reactor.beneath import unsent
+from tcplab.client.result import Ending, ofOutput
+from tcplab.reactor.stack import unsent
 
 
 class Output(ProcessWriter):

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tcplab.reactor.connection import Connection, Ending
+from tcplab.listener.events import Connection, Ending
 from tcplab.wire.escaping import escape
 from tcplab.wire.texts import trimmed
 

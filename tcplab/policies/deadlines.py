@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, TypeVar
 
+from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Timed
 from tcplab.policies.progress import Progress
-from tcplab.policies.timing import Timed
-from tcplab.policies.widening import widen
-from tcplab.reactor.port import Listener
+from tcplab.policies.socketoptions import widen
 
 # Bytes that a peer has to take, or all that waits for it, to be given another deadline. An honest
 # kernel opens its window by a segment or by half of its buffer (RFC 9293, 3.8.6.2.2), and takes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from tcplab.reactor.refusing import MOST
+from tcplab.listener.refusal import MOST
 
 #: Descriptors that a server needs besides those of its connections: those of peers that are refused
 #: and linger; standard streams, log, epoll, waker and Twisted's spare one (8); and then its ports,

@@ -1,106 +1,82 @@
-"""
-The endpoint string ``limit:`` for any Twisted server: ``twistd web --listen limit:max=9:tcp:8080``.
-
-Every program that reads endpoint strings may load this module: it imports little.
-"""
+"""An endpoint around another: who connects is admitted, and may not take for ever."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IStreamServerEndpointStringParser
-from twisted.plugin import IPlugin
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from zope.interface import implementer
 
-from tcplab.wire.endpointstring import misread, written
-
-if TYPE_CHECKING:
-    from tcplab.policies.limited import LimitedEndpoint
-
-
-class LimitError(ValueError):
-    """The words after ``limit:`` make no sense; the text is one line that says what to write."""
+from tcplab.listener.listener import Listener
+from tcplab.observers import FaultLog, Observers
+from tcplab.policies.admission import Admission
+from tcplab.policies.deadlines import Deadlines
+from tcplab.policies.descriptors import makeRoom
 
 
-def _count(word: str) -> int:
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", word):
-        raise ValueError("a whole number above 0")
-    return int(word)
+class LimitedError(ValueError):
+    """What another endpoint listens with cannot be limited; the text is one line."""
 
 
-def _seconds(word: str) -> float | None:
-    if word == "none":
-        return None
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", word) or not float(word):
-        raise ValueError("a number of seconds above 0, or none")
-    return float(word)
-
-
-class _Option(NamedTuple):
-    """How an option is read, which argument of `LimitedEndpoint` it is, and an example."""
-
-    read: Callable[[str], float | None]
-    argument: str
-    example: str
-
-
-_OPTIONS = {
-    "max": _Option(_count, "maxConnections", "max=100"),
-    "per-peer": _Option(_count, "maxPerPeer", "per-peer=5"),
-    "idle": _Option(_seconds, "idle", "idle=60"),
-    "handshake": _Option(_seconds, "handshake", "handshake=5"),
-    "write": _Option(_seconds, "write", "write=30"),
-}
-
-
-@implementer(IPlugin, IStreamServerEndpointStringParser)
-class LimitParser:
+@implementer(IStreamServerEndpoint)
+class LimitedEndpoint:
     """
-    Read ``limit:max=100:per-peer=5:idle=60:handshake=5:write=30:ENDPOINT``.
+    Listen where another endpoint does, with `Admission` and `Deadlines`.
 
-    All are optional, and ``none`` instead of seconds is no limit. ``ENDPOINT`` is any server
-    endpoint string of stream sockets, with its own options. Whoever waits does so in its backlog,
-    which has room for 50 unless ``backlog=`` says more. Twisted gathers the options of a string
-    wherever they stand: of one that is given twice it takes the last.
+    They work from the port: nothing stands between transport and protocol. That is also how they
+    count: behind a proxy, peers are the proxy.
+
+    The port that listens has ``policies``, the list of both. If another `Listener` is to watch it,
+    they are stopped, and watch that one: a port has one listener only.
+
+    :param reactor: keeps the time.
+    :param endpoint: where to listen.
+    :param maxConnections: ``None`` for as many as there can be descriptors.
+    :param maxPerPeer: ``None`` for no limit.
+    :param deadlines: seconds, by the names that `Deadlines` has for them.
     """
 
-    prefix = "limit"
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: IStreamServerEndpoint,
+        *,
+        maxConnections: int | None = None,
+        maxPerPeer: int | None = None,
+        **deadlines: float | None,
+    ) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._maxConnections = maxConnections
+        self._maxPerPeer = maxPerPeer
+        self._deadlines = deadlines
 
-    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> LimitedEndpoint:
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
-        Make the endpoint; nothing is bound yet.
+        Listen.
 
-        :raises LimitError: the words make no sense.
+        :return: fires with the port of the other endpoint; with a `DescriptorsError` or a
+            `LimitedError` if it cannot be limited, and then nothing listens.
         """
-        from tcplab.policies.limited import LimitedEndpoint
+        return Deferred.fromCoroutine(self._listen(protocolFactory))
 
-        own = [(name, kwargs.pop(name)) for name in _OPTIONS if name in kwargs]
-        limits: dict[str, Any] = {_OPTIONS[name].argument: _read(name, word) for name, word in own}
-        return LimitedEndpoint(reactor, _inner(reactor, args, kwargs), **limits)
+    async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        policies = self._policies(makeRoom(self._maxConnections))
+        port: Any = await self._endpoint.listen(factory)
+        listener = Listener("limit", Observers(FaultLog(self._reactor)))
+        if not listener.watch(port):
+            await maybeDeferred(getattr(port, "stopListening", lambda: None))
+            raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
+        for policy in policies:
+            policy.watch(listener)
+        port.policies = [*getattr(port, "policies", ()), *policies]
+        return port  # type: ignore[no-any-return]
 
-
-def _read(name: str, word: str) -> float | None:
-    option = _OPTIONS[name]
-    try:
-        return option.read(word)
-    except ValueError as e:
-        raise LimitError(f"limit: {name}={word}: give {e}, as in {option.example}") from None
-
-
-def _inner(reactor: Any, words: tuple[str, ...], options: dict[str, str]) -> Any:
-    if not words or words == ("",):
-        raise LimitError("limit: there is no endpoint: write one, as in limit:max=100:tcp:8080")
-    if words[0] in _OPTIONS:
-        raise LimitError(f"limit: {words[0]} has no value: write {_OPTIONS[words[0]].example}")
-    text = written(words, options)
-    try:
-        return serverFromString(reactor, text)
-    except LimitError:
-        raise
-    except (TypeError, ValueError) as e:
-        problem = misread(e)
-        own = f" (limit's own options are {', '.join(_OPTIONS)})" if "no option" in problem else ""
-        raise LimitError(f"limit: {text}: {problem}{own}") from None
+    def _policies(self, maxConnections: int) -> list[Admission | Deadlines]:
+        return [
+            Admission(
+                maxConnections=maxConnections, maxPerPeer=self._maxPerPeer, clock=self._reactor
+            ),
+            Deadlines(clock=self._reactor, **self._deadlines),
+        ]

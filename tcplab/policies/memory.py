@@ -7,13 +7,13 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from tcplab.listener.listener import Listener
+from tcplab.listener.peeraddress import peerBehind
+from tcplab.listener.policy import Timed
+from tcplab.observers.throttle import Summary
 from tcplab.policies.cgroup import Cgroup
-from tcplab.policies.peers import peerBehind
+from tcplab.policies.heaptrim import trim
 from tcplab.policies.progress import Progress
-from tcplab.policies.summary import Summary
-from tcplab.policies.tidying import trim
-from tcplab.policies.timing import Timed
-from tcplab.reactor.port import Listener
 
 log = Logger()
 

@@ -9,7 +9,7 @@ from OpenSSL.SSL import SENT_SHUTDOWN
 from twisted.internet import unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.reactor.beneath import underway, unsent
+from tcplab.reactor.stack import underway, unsent
 
 
 class Progress:

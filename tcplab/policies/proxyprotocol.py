@@ -9,10 +9,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from tcplab.policies.anteroom import Anteroom
-from tcplab.policies.summary import Summary
-from tcplab.policies.visitor import Visitor
-from tcplab.reactor.port import Listener
+from tcplab.listener.listener import Listener
+from tcplab.observers.throttle import Summary
+from tcplab.policies.pendingconnections import Anteroom, Visitor
 
 log = Logger()
 

@@ -8,8 +8,7 @@ What a peer says: subclass `Conversation`, or `Dialogue` if it reads best from t
 """
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.dialogue import Dialogue
-from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
+from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.forward import Forward
@@ -17,7 +16,8 @@ from tcplab.protocols.greeting import Ack, Greeting
 from tcplab.protocols.relay import Relay
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
 from tcplab.protocols.whoami import WhoAmI
-from tcplab.wire.framing import CRLF, FramingError, Int32, Lines, Netstrings, Stream
+from tcplab.wire.framing import CRLF, FramingError, Lines, Stream
+from tcplab.wire.lengthprefix import Int32, Netstrings
 
 __all__ = [
     "CRLF",

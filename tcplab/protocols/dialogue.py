@@ -12,10 +12,25 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.dialogueover import DialogueOver, Draining, PeerFinished, PeerSilent
-from tcplab.reactor.beneath import clockOf
+from tcplab.reactor.stack import clockOf
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
+
+
+class DialogueOver(Exception):
+    """There is no more to converse about; leaving ``converse`` by it is an ordinary polite end."""
+
+
+class PeerFinished(DialogueOver):
+    """The peer has finished: what was awaited will never come."""
+
+
+class PeerSilent(DialogueOver):
+    """The peer said nothing, or not enough, in time."""
+
+
+class Draining(DialogueOver):
+    """The server wants to end, and no whole message is here."""
 
 
 class Dialogue(Conversation):

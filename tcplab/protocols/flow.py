@@ -9,10 +9,10 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer, providedBy
 
-from tcplab.reactor.beneath import speaker, unsent
+from tcplab.reactor.stack import speaker, unsent
 
 if TYPE_CHECKING:
-    from tcplab.protocols.machinery import Machinery
+    from tcplab.protocols.conversation import Machinery
 
 
 @implementer(IPushProducer)

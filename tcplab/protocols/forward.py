@@ -10,9 +10,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tcplab.protocols.dialling import Downstream
-from tcplab.reactor.beneath import because
-from tcplab.reactor.outgoing import CONNECT_TIMEOUT
+from tcplab.protocols.upstream import Downstream
+from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
+from tcplab.reactor.stack import because
 from tcplab.wire.proxyheader import Inet, writeHeader
 
 log = Logger()

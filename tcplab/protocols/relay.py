@@ -8,8 +8,8 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from tcplab.protocols.dialling import Downstream
-from tcplab.reactor.outgoing import whyNot
+from tcplab.protocols.upstream import Downstream
+from tcplab.reactor.connecterrors import whyNot
 from tcplab.wire.framing import FramingError, Lines, Stream
 
 # Messages without an answer, before no more are read: enough to keep every node of a chain busy.

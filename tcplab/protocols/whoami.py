@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.beneath import lowest
+from tcplab.reactor.stack import lowest
 from tcplab.wire.escaping import escape
 
 

@@ -3,8 +3,8 @@ The eager reactor: epoll with the shortest way from the kernel to a protocol and
 
 ``twistd --reactor eager``, ``trial --reactor eager``. It differs from Twisted's epoll reactor in
 three things, none of which a program can see: transports write what was said when the protocol
-returns (`tcplab.reactor.corked`), a read is dispatched without a detour, and a turn of the loop in
-which nothing but sockets has anything to do does nothing else.
+returns (`tcplab.reactor.coalescing`), a read is dispatched without a detour, and a turn of the loop
+in which nothing but sockets has anything to do does nothing else.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from twisted.internet.main import CONNECTION_DONE, installReactor
 from twisted.logger import Logger
 from twisted.python import context, log
 
-from tcplab.reactor.accepting import Acceptor
-from tcplab.reactor.corked import Corked
-from tcplab.reactor.privates import missing
-from tcplab.reactor.sending import DONE
-from tcplab.reactor.unwatched import TCPConnector, TCPServer, UnixConnector, UnixServer
+from tcplab.reactor.batchaccept import Acceptor
+from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.sendbuffer import DONE
+from tcplab.reactor.transports import TCPConnector, TCPServer, UnixConnector, UnixServer
+from tcplab.reactor.twistedinternals import missing
 
 _log = Logger()
 

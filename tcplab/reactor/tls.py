@@ -21,7 +21,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.reactor.corked import filterOf
+from tcplab.reactor.coalescing import filterOf
 
 
 @implementer(IHalfCloseableProtocol)

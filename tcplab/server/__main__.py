@@ -1,49 +1,14 @@
-"""The program of a worker, ``python -m tcplab.server``; the first process starts it."""
+"""
+The program of a worker, where a lab of version 0.1 before the packages were renamed looks for it.
+
+Limit: a running lab of the old layout is replaced by one of the new once, by SIGHUP.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from contextlib import suppress
-from importlib import import_module
 
-from tcplab.server.orders import VARIABLE, Orders
-
-
-def main() -> int:
-    """Be a worker, and return the exit status."""
-    text = os.environ.pop(VARIABLE, None)
-    if text is None:
-        print("tcplab: workers are started by twistd tcplab --workers N", file=sys.stderr)
-        return 2
-    orders = Orders.read(text)
-    # A terminal's signals go to all its processes; what they mean is said by the first.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    _shed()
-    with suppress(OSError):  # that user may not; what lies there is then not found
-        os.chdir(orders.folder)
-    if orders.activated:
-        # For Twisted's endpoints: the numbers are of the first process, the sockets are not.
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(orders.activated))
-    import_module(orders.reactor).install()
-
-    from twisted.internet import reactor
-
-    from tcplab.server.collecting import collectSeldom
-    from tcplab.server.worker import Worker
-
-    collectSeldom()
-    return Worker(orders, reactor).run()
-
-
-def _shed() -> None:
-    # After twistd --euid the first process may become root again. Who serves never needs that.
-    if os.geteuid() != os.getuid():
-        os.setresgid(os.getegid(), os.getegid(), os.getegid())
-        os.setresuid(os.geteuid(), os.geteuid(), os.geteuid())
-
+from tcplab.workers.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tcplab.listener.events import Connection, Ending
+from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.port import Listener
 
 #: So many endings are kept, of some 700 bytes each: a test suite's, not a day's.
 MOST = 1000

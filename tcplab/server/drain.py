@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger, LogLevel
 
-from tcplab.reactor.port import Listener
-from tcplab.server.serving import Serving
+from tcplab.listener.listener import Listener
+from tcplab.server.endpointlistener import Serving
 
 log = Logger()
 

@@ -1,20 +1,58 @@
-"""Endpoint strings: what was typed becomes an endpoint, or one line that says why it cannot."""
+"""Endpoint strings become endpoints, or one line that says why not; addresses in words."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+from ipaddress import ip_address
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 
+from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.settings import ListenerSettings
 from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
-from tcplab.server.nearmiss import didYouMean
-from tcplab.server.settings import ListenerSettings, SettingsError
 from tcplab.wire.endpointstring import first, misread, split, unescaped
+
+
+def placeOf(host: IAddress) -> tuple[str, str]:
+    """Give a listening address as the port file has it: host and port, or ``unix`` and the path."""
+    if isinstance(host, UNIXAddress):
+        return "unix", _path(host)
+    return str(getattr(host, "host", host)), str(getattr(host, "port", "-"))
+
+
+def shownAs(host: IAddress) -> str:
+    """Write a listening address for people: ``127.0.0.1:80``, ``[::1]:80``, a path."""
+    first, second = placeOf(host)
+    if isinstance(host, UNIXAddress):
+        return second
+    return f"[{first}]:{second}" if ":" in first else f"{first}:{second}"
+
+
+def reachOf(host: IAddress) -> str:
+    """Say who can reach a listening address."""
+    if isinstance(host, UNIXAddress):
+        return "reachable by local users who may open it"
+    try:
+        address = ip_address(str(getattr(host, "host", "")))
+    except ValueError:
+        return "reachable by whoever the endpoint lets in"
+    if address.is_loopback:
+        return "reachable from this machine only"
+    if address.is_unspecified:
+        return "reachable from every network this machine is on"
+    return f"reachable by whoever can reach {address}"
+
+
+def _path(host: UNIXAddress) -> str:
+    name = host.name or b""
+    return "@" + os.fsdecode(name[1:]) if name.startswith(b"\0") else os.fsdecode(name)
+
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _LONGEST_PATH = 107

@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterable
 
-from tcplab.server.addresses import placeOf
-from tcplab.server.serving import Serving
-from tcplab.server.settings import SettingsError
+from tcplab.config.errors import SettingsError
+from tcplab.server.endpointlistener import Serving
+from tcplab.server.endpoints import placeOf
 
 
 def prepare(path: str) -> None:

@@ -10,15 +10,16 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tcplab.policies.faults import Faults
-from tcplab.reactor.connection import Watcher
-from tcplab.server.behaviours import Behaviour
+from tcplab.config.behaviours import Behaviour
+from tcplab.config.errors import SettingsError
+from tcplab.config.settings import Settings
+from tcplab.faults import Faults
+from tcplab.listener.events import Watcher
+from tcplab.server.connectionpolicies import Limits
 from tcplab.server.connections import Connections
 from tcplab.server.drain import Drain, Drained, whenEmpty
+from tcplab.server.endpointlistener import Serving
 from tcplab.server.endpoints import endpointOf
-from tcplab.server.limits import Limits
-from tcplab.server.serving import Serving
-from tcplab.server.settings import Settings, SettingsError
 
 log = Logger()
 

@@ -8,10 +8,10 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocolFactory
 
+from tcplab.listener.events import Connection, Ending
+from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.port import Listener
-from tcplab.testing.memory import MemoryReactor, MemorySocket, MemoryTransport
+from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 
 
 class Peer:

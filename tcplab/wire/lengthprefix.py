@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 import struct
 
-from tcplab.wire.pieces import LONGEST, Framing, MessageTooLong, NetstringError
+from tcplab.wire.framing import LONGEST, Framing, FramingError, MessageTooLong
+
+
+class NetstringError(FramingError):
+    """Bytes that are no netstring."""
+
 
 __all__ = ["Int32", "Netstrings"]
 

@@ -1,7 +1,7 @@
 """
 What a proxy says of a connection before its first byte, as a value, and how that is written.
 
-The specification is HAProxy's ``doc/proxy-protocol.txt``; `tcplab.wire.proxyprotocol` reads it.
+The specification is HAProxy's ``doc/proxy-protocol.txt``; `tcplab.wire.proxyreader` reads it.
 """
 
 from __future__ import annotations

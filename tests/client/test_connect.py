@@ -15,14 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.client.address import AddressError
-from tcplab.client.call import Call
+from tcplab.client.commandline import parseOptions
 from tcplab.client.connect import Switchboard, connect
-from tcplab.client.options import parseOptions
-from tcplab.client.outcomes import Ending, Outcome
+from tcplab.client.protocol import Call
+from tcplab.client.result import Ending, Outcome
 from tcplab.protocols import Ack, ConversationFactory, Discard, Echo, Lab
-from tests.certificates import localhostFile
-from tests.client.pipes import Pipes
-from tests.serving import Serving
+from tests.support.certificates import localhostFile
+from tests.support.pipes import Pipes
+from tests.support.socket_server import Serving
 
 
 @implementer(IHostnameResolver)

@@ -12,8 +12,8 @@ from twisted.trial.unittest import TestCase
 
 from tcplab.client.console import Console
 from tcplab.client.display import Display, HexDump, Raw
-from tcplab.client.outcomes import Ending, Outcome
-from tests.client.pipes import Pipes
+from tcplab.client.result import Ending, Outcome
+from tests.support.pipes import Pipes
 
 
 class Listener:

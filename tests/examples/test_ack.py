@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.examples.typed import Typed
+from tests.support.terminal_input import Typed
 
 
 class AckTests(Typed):

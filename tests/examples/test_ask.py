@@ -7,7 +7,7 @@ import io
 
 from tcplab.protocols import PeerSilent
 from tcplab.testing import connected
-from tests.examples.typed import Typed, example
+from tests.support.terminal_input import Typed, example
 
 
 class AskTests(Typed):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.examples.typed import EXAMPLES
 from tests.integration.test_textbook import TextbookServer, echo, slide
-from tests.running import LIMIT, environment, run, scratch
+from tests.support.subprocess_server import LIMIT, environment, run, scratch
+from tests.support.terminal_input import EXAMPLES
 
 FOLDER = EXAMPLES / "chain"
 NAMES = ("ada", "bob", "cleo", "dan", "eve", "fay", "gil", "hana", "ivo", "jo")

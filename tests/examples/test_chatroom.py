@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tcplab.testing import Peer, checkBehaviour, connected
-from tests.examples.typed import Typed, example
+from tests.support.terminal_input import Typed, example
 
 
 def entered(room: Any, name: bytes) -> Peer:

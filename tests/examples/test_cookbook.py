@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.examples.pictures import PICTURES
-from tests.examples.typed import EXAMPLES
-from tests.pages import page, programs
-from tests.running import Server, run, scratch
+from tests.support.pictures import PICTURES
+from tests.support.rst_pages import page, programs
+from tests.support.subprocess_server import Server, run, scratch
+from tests.support.terminal_input import EXAMPLES
 
 PAGE = page("docs/cookbook.rst")
 FOLDER = EXAMPLES / "cookbook"

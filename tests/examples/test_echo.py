@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from tests.examples.typed import Typed
-from tests.serving import readAll
+from tests.support.socket_server import readAll
+from tests.support.terminal_input import Typed
 
 
 class EchoTests(Typed):

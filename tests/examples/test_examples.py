@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.examples.typed import ALL, EXAMPLES, commands, docstring, serves
+from tests.support.terminal_input import ALL, EXAMPLES, commands, docstring, serves
 
 HERE = Path(__file__).parent
 

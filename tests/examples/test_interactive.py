@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.examples.typed import Typed
-from tests.running import run
+from tests.support.subprocess_server import run
+from tests.support.terminal_input import Typed
 
 
 class InteractiveTests(Typed):

@@ -7,7 +7,7 @@ import smtplib
 import ssl
 
 from tcplab.testing import connected
-from tests.examples.typed import Typed, commands, example
+from tests.support.terminal_input import Typed, commands, example
 
 LETTER = "Subject: hello\r\n\r\none\r\ntwo\r\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcplab.testing import connected
-from tests.examples.typed import Typed, example
+from tests.support.terminal_input import Typed, example
 
 
 class PlainTests(Typed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcplab.protocols import ConversationFactory
 from tcplab.testing import checkBehaviour, connected
-from tests.examples.typed import Typed, example
+from tests.support.terminal_input import Typed, example
 
 
 class ShoutTests(Typed):

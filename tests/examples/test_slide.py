@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcplab.protocols import PeerFinished
 from tcplab.testing import connected
-from tests.examples.typed import Typed, example
+from tests.support.terminal_input import Typed, example
 
 
 class SlideTests(Typed):

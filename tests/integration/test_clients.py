@@ -6,7 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Lines
-from tests.serving import Serving
+from tests.support.socket_server import Serving
 
 
 class Farewell(Conversation):

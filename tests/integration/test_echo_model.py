@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.stateful import run_state_machine_as_test as runStateMachine
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.running import Server, lab, scratch
+from tests.support.subprocess_server import Server, lab, scratch
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() resets
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 
-from tests.integration.behind import BehindPostgreSQL, BehindRedis
-from tests.running import run
+from tests.support.real_servers import BehindPostgreSQL, BehindRedis
+from tests.support.subprocess_server import run
 
 # Late, in small pieces, and few: all arrives, and in order.
 SLOW = (

@@ -7,8 +7,8 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.pages import page, programs, terminals
-from tests.running import LIMIT, Server, run, scratch
+from tests.support.rst_pages import page, programs, terminals
+from tests.support.subprocess_server import LIMIT, Server, run, scratch
 
 PAGE = page("docs/forward.rst")
 PLACES = ("50544", "50545", "50546")

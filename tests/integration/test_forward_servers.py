@@ -11,8 +11,8 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.behind import Behind, BehindPostgreSQL, BehindRedis, program
-from tests.running import LIMIT
+from tests.support.real_servers import Behind, BehindPostgreSQL, BehindRedis, program
+from tests.support.subprocess_server import LIMIT
 
 
 class UnixTests(Behind):

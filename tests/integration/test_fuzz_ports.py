@@ -19,8 +19,8 @@ from soak.crowd import RESET
 from soak.fuzz import BEHAVING, SEEDS
 from soak.lab import Lab, Start, State, settled
 from soak.talk import Address, connected, echoed
-from tcplab.wire.framing import FRAMINGS
-from tests.certificates import localhostFile
+from tcplab.wire.names import FRAMINGS
+from tests.support.certificates import localhostFile
 
 FRAMED = [f"{kind},framing={name}" for kind in ("echo", "lab", "ack") for name in FRAMINGS]
 

@@ -17,9 +17,9 @@ from OpenSSL import SSL
 from twisted.internet.threads import deferToThread
 
 from benchmarks.machine import allowFiles
-from tests.certificates import Authority, localhostFile, pem
-from tests.commands import PATIENCE, TWISTD, Command, Commands
-from tests.running import ROOT
+from tests.support.certificates import Authority, localhostFile, pem
+from tests.support.subprocess_server import ROOT
+from tests.support.twistd_process import PATIENCE, TWISTD, Command, Commands
 
 GREETING = b"You are connected!"
 

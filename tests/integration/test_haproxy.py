@@ -25,16 +25,16 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import TestCase
 
+from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.policies import proxyprotocol
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.server.service import LabService
-from tcplab.server.settings import fromWords
 from tcplab.wire.proxyheader import Inet, ProxyHeader, writeHeader
-from tests.certificates import localhostFile
-from tests.programs import needed
-from tests.running import ROOT, run
-from tests.serving import Told, readAll
+from tests.support.certificates import localhostFile
+from tests.support.find_program import needed
+from tests.support.socket_server import Told, readAll
+from tests.support.subprocess_server import ROOT, run
 
 net: Any = reactor
 

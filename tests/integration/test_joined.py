@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Lines, Relay
-from tcplab.protocols.dialling import LINEAGE
-from tests.certificates import localhostFile
-from tests.serving import Serving, Told, readAll
+from tcplab.protocols.upstream import LINEAGE
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, Told, readAll
 
 SIZES = (1, 7, 1000, 60_000)
 LOOPBACK = ":interface=127.0.0.1"

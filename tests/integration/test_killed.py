@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from tests.commands import TWISTD, Command
 from tests.integration.test_workers import Workers
+from tests.support.twistd_process import TWISTD, Command
 
 
 class Killed(Workers):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.config.behaviours import BEHAVIOURS, Behaviour
+from tcplab.config.behaviourspec import parseSpec
 from tcplab.protocols import Forward
-from tcplab.server.behaviours import BEHAVIOURS, Behaviour
-from tcplab.server.spec import parseSpec
 from tcplab.testing import checkBehaviour
 from tcplab.wire import texts
-from tests.protocols.calling import Echoing
+from tests.support.memory_servers import Echoing
 
 ANYTHING = b"one\ntwo\r\nthree \x00\xff"
 

@@ -11,10 +11,10 @@ from subprocess import CompletedProcess
 from twisted.trial.unittest import SkipTest
 
 from tcplab.protocols import Ack, ConversationFactory, Dialogue, Echo
-from tests.certificates import localhostFile
-from tests.programs import needed
-from tests.running import run
-from tests.serving import Serving, Told, readAll
+from tests.support.certificates import localhostFile
+from tests.support.find_program import needed
+from tests.support.socket_server import Serving, Told, readAll
+from tests.support.subprocess_server import run
 
 MEGABYTE = b"".join(b"%07d\n" % number for number in range(125_000))
 

@@ -15,7 +15,7 @@ from unittest import mock
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.eagerly import EPollReactor
+from tests.support.eager_name import EPollReactor
 
 MODULES = (
     "core",

@@ -20,8 +20,8 @@ from twisted.internet.ssl import (
 
 from tcplab.protocols.dialogue import Dialogue, PeerSilent
 from tcplab.wire.framing import CRLF
-from tests.certificates import localhostPEM
-from tests.serving import Serving, readAll
+from tests.support.certificates import localhostPEM
+from tests.support.socket_server import Serving, readAll
 
 
 class Post(Dialogue):

@@ -17,13 +17,13 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.settings import BACKLOG
+from tcplab.config.settings import BACKLOG
 from tcplab.tap import Options
-from tests.certificates import localhostFile
-from tests.commands import PATIENCE, Command
 from tests.integration.test_workers import Workers
-from tests.programs import needed
-from tests.running import ROOT, scratch
+from tests.support.certificates import localhostFile
+from tests.support.find_program import needed
+from tests.support.subprocess_server import ROOT, scratch
+from tests.support.twistd_process import PATIENCE, Command
 
 #: Where the unit has it from, and where it is.
 _THERE, _HERE = "/opt/tcplab/bin", sysconfig.get_path("scripts")

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import Ack, Conversation, ConversationFactory, Echo, Greeting, Lab
-from tests.running import run
-from tests.serving import Serving
+from tests.support.socket_server import Serving
+from tests.support.subprocess_server import run
 
 CONNECTED = b"You are connected!"
 HELLO = b"Hello from server!"

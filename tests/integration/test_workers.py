@@ -17,8 +17,8 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.certificates import localhostFile
-from tests.commands import PATIENCE, TWISTD, Command, Commands
+from tests.support.certificates import localhostFile
+from tests.support.twistd_process import PATIENCE, TWISTD, Command, Commands
 
 #: Says which process it is, and then what it hears; falls dead when it is told to.
 WHO = """

@@ -23,12 +23,12 @@ from twisted.logger import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.events import Connection, Ending
 from tcplab.observers import FaultLog, LogObserver, Observers
 from tcplab.observers.log import FULL_LINES
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
-from tcplab.reactor.connection import Connection, Ending
-from tests.serving import Serving, readAll
+from tests.support.socket_server import Serving, readAll
 
 
 def connectionOf(

@@ -17,12 +17,12 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import Logger
 
-from tcplab.policies import admission as module
+from tcplab.listener.listener import Listener
+from tcplab.listener.refusal import Refusal
+from tcplab.policies import admission as admissionmodule
 from tcplab.policies.admission import Admission
-from tcplab.reactor.port import Listener
-from tcplab.reactor.refusing import Refusal
-from tests.certificates import localhostFile
-from tests.serving import Serving, readAll
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, readAll
 
 net: Any = reactor
 
@@ -50,7 +50,7 @@ class Admitting(Serving):
 
     async def admit(self, endpoint: str = "tcp:0:interface=127.0.0.1", **limits: Any) -> Admission:
         self.logged = EventLoggingObserver()
-        self.patch(module, "log", Logger(observer=self.logged))
+        self.patch(admissionmodule, "log", Logger(observer=self.logged))
         self.told = await self.serve(hall := Hall(), endpoint)
         self.queue = hall.queue
         admission = Admission(**limits)
@@ -290,7 +290,7 @@ class HandshakeTests(Admitting):
 
     async def test_theOldestGives(self) -> None:
         """Its place to whoever comes; the others, younger ones, stay."""
-        self.patch(module, "PATIENCE", 0.05)
+        self.patch(admissionmodule, "PATIENCE", 0.05)
         admission = await self.crowd(3)
         self.assertEqual(await self.shaken(), b"hello")
         self.assertEqual((await self.told.ending()).why, "handshake-timeout")
@@ -300,7 +300,7 @@ class HandshakeTests(Admitting):
 
     async def test_nobodyGoesTooSoon(self) -> None:
         """Who comes while all are young waits, and is served when one has finished."""
-        self.patch(module, "PATIENCE", 1000.0)
+        self.patch(admissionmodule, "PATIENCE", 1000.0)
         admission = await self.crowd(3)
         waiting = self.shaken()
         await self.turns()

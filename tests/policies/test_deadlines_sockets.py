@@ -17,9 +17,9 @@ from tcplab.policies.deadlines import Deadlines
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
-from tcplab.reactor.beneath import lowest, underway, unsent
-from tests.certificates import localhostFile
-from tests.serving import Serving, Told
+from tcplab.reactor.stack import lowest, underway, unsent
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, Told
 
 HUGE = 2**24  # bytes: more than fits in any buffer
 

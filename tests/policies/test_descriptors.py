@@ -6,9 +6,9 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.refusal import MOST
 from tcplab.policies import descriptors
 from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
-from tcplab.reactor.refusing import MOST
 
 
 class Limited(SynchronousTestCase):

@@ -1,274 +1,313 @@
-"""Tests for `tcplab.policies.limitendpoint`."""
+"""Tests for `tcplab.policies.limitendpoint`, mostly by way of endpoint strings."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from typing import Any, NamedTuple
+import socket
+import ssl
+from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twisted.internet import endpoints
-from twisted.internet.endpoints import (
-    TCP4ServerEndpoint,
-    TCP6ServerEndpoint,
-    UNIXServerEndpoint,
-    _parse,
-    quoteStringArgument,
-    serverFromString,
-)
-from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
+from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
-from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import Data
+from zope.interface import implementer
 
-from tcplab.policies import limited
-from tcplab.policies.limitendpoint import LimitError, LimitParser
-from tests.certificates import localhostFile
+from tcplab.listener.listener import Listener
+from tcplab.observers import Observers
+from tcplab.policies.deadlines import Deadlines
+from tcplab.policies.descriptors import DescriptorsError
+from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
+from tcplab.protocols import Conversation, ConversationFactory
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, Told, readAll
+from tests.support.twistd_process import TWISTD, Commands
 
-
-class Limited:
-    """What the parser makes: another endpoint, and limits."""
-
-    def __init__(self, reactor: Any, endpoint: Any, **limits: Any) -> None:
-        self.reactor = reactor
-        self.endpoint = endpoint
-        self.limits = limits
-
-
-class Parsing(SynchronousTestCase):
-    """Read endpoint strings as any program does."""
-
-    def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
-        self.patch(limited, "LimitedEndpoint", Limited)
-
-    def read(self, description: str) -> Any:
-        return serverFromString(self.reactor, description)
-
-    def inner(self, description: str) -> Any:
-        return self.read(description).endpoint
+net: Any = reactor
 
 
-class OptionsTests(Parsing):
-    """What may be written."""
+class Greets(Protocol):
+    """A plain protocol: it says hello and stays."""
 
-    def test_all(self) -> None:
-        made = self.read("limit:max=100:per-peer=5:idle=60:handshake=5:write=30:tcp:8080")
-        self.assertEqual(
-            made.limits,
-            {
-                "maxConnections": 100,
-                "maxPerPeer": 5,
-                "idle": 60.0,
-                "handshake": 5.0,
-                "write": 30.0,
-            },
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello")  # type: ignore[union-attr]
+        self.factory.queue.put(self)  # type: ignore[union-attr]
+
+
+class Hall(Factory):
+    noisy = False
+    protocol = Greets
+
+    def __init__(self) -> None:
+        self.queue: DeferredQueue[Any] = DeferredQueue()
+
+
+class Limiting(Serving):
+    """Listen on endpoint strings as any Twisted server does."""
+
+    async def listen(self, endpoint: str, factory: Any = None) -> Any:
+        self.factory = factory or Hall()
+        port = await serverFromString(net, endpoint).listen(self.factory)
+        self.addCleanup(self._end, port)
+        self.host = port.getHost()
+        return port
+
+    async def _end(self, port: Any) -> None:
+        if port.connected:
+            await port.stopListening()
+        for listener in list(port.policies[0]._gates):
+            listener.abort()
+            await listener.whenEmpty()
+        for policy in port.policies:
+            policy.stop()
+
+    def client(self) -> socket.socket:
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        return sock
+
+    def heard(self, sock: socket.socket) -> Deferred[bytes]:
+        return self.talk(sock.recv, 100)
+
+    def ended(self, sock: socket.socket) -> Deferred[bytes]:
+        """Wait for the end, whether it is a polite one."""
+
+        def wait() -> bytes:
+            try:
+                return readAll(sock)
+            except ConnectionResetError:
+                return b"reset"
+
+        return self.talk(wait)
+
+
+class ServingTests(Limiting):
+    """The other endpoint listens, with limits."""
+
+    async def test_maxConnections(self) -> None:
+        """Above the maximum clients wait."""
+        port = await self.listen("limit:max=1:tcp:0:interface=127.0.0.1")
+        first, second = self.client(), self.client()
+        self.assertEqual(await self.heard(first), b"hello")
+        self.assertEqual(port.policies[0].connections, 1)
+        first.close()
+        self.assertEqual(await self.heard(second), b"hello")
+        self.assertEqual(port.policies[0].connections, 1)
+
+    async def test_maxPerPeer(self) -> None:
+        """A peer that has enough is told."""
+        await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
+        self.assertEqual(await self.heard(self.client()), b"hello")
+        self.assertEqual(await self.ended(self.client()), b"busy\r\n")
+
+    async def test_idle(self) -> None:
+        """Who says nothing is ended."""
+        await self.listen("limit:idle=0.05:tcp:0:interface=127.0.0.1")
+        self.assertEqual(await self.ended(self.client()), b"reset")
+
+    async def test_handshake(self) -> None:
+        """So is who does not finish the handshake, if there is one."""
+        pem = localhostFile(self.folder())
+        await self.listen(
+            f"limit:handshake=0.05:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
         )
-        self.assertIs(made.reactor, self.reactor)
-        self.assertIsInstance(made.endpoint, TCP4ServerEndpoint)
+        self.assertEqual(await self.ended(self.client()), b"reset")
 
-    def test_none(self) -> None:
-        """All have defaults, which are not the parser's."""
-        self.assertEqual(self.read("limit:tcp:8080").limits, {})
+    async def test_unix(self) -> None:
+        """Unix sockets can be limited too."""
+        path = self.unixPath()
+        await self.listen(f"limit:max=1:per-peer=1:unix:{path}:mode=600")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        socks = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        for sock in socks:
+            self.addCleanup(sock.close)
+            sock.connect(path)
+        self.assertEqual(await self.heard(socks[0]), b"hello")
+        socks[0].close()
+        self.assertEqual(await self.heard(socks[1]), b"hello")
 
-    def test_fractions(self) -> None:
-        """Seconds may have them."""
-        self.assertEqual(self.read("limit:idle=0.25:tcp:0").limits, {"idle": 0.25})
+    async def test_wrapped(self) -> None:
+        """On either side of a wrapper: what connects is counted."""
+        for endpoint in ("limit:per-peer=1:haproxy:tcp:0", "haproxy:limit:per-peer=1:tcp:0"):
+            await self.listen(endpoint + ":interface=127.0.0.1")
+            sock = self.client()
+            sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+            self.assertEqual(await self.heard(sock), b"hello")
+            self.assertEqual(await self.ended(self.client()), b"busy\r\n")
 
-    def test_noLimit(self) -> None:
-        """A deadline that would be there by default can be left out."""
-        made = self.read("limit:idle=none:handshake=none:write=none:tcp:0")
-        self.assertEqual(made.limits, {"idle": None, "handshake": None, "write": None})
+    async def test_web(self) -> None:
+        """Twisted's web server works as ever."""
+        await self.fetch("limit:max=9:idle=30:tcp:0:interface=127.0.0.1", secure=False)
 
-    def test_atTheEnd(self) -> None:
-        """Twisted gathers the options wherever they stand."""
-        made = self.read("limit:tcp:8080:max=7")
-        self.assertEqual((made.limits, made.endpoint._port), ({"maxConnections": 7}, 8080))
+    async def test_webOverTLS(self) -> None:
+        """Also over TLS."""
+        pem = localhostFile(self.folder())
+        endpoint = f"limit:max=9:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+        await self.fetch(endpoint, secure=True)
+
+    async def fetch(self, endpoint: str, secure: bool) -> None:
+        root = Resource()
+        root.putChild(b"", Data(b"x" * 1_000_000, "text/plain"))
+        await self.listen(endpoint, Site(root))
+        said = await self.talk(self.request, secure)
+        head, _, body = said.partition(b"\r\n\r\n")
+        self.assertIn(b"200 OK", head)
+        self.assertEqual(len(body), 1_000_000)
+
+    def request(self, secure: bool) -> bytes:
+        sock = self.connect()
+        if secure:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+        with sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return readAll(sock)
+
+    async def test_halfClose(self) -> None:
+        """Nothing stands between: a half-close arrives."""
+
+        class Echo(Conversation):
+            def messageReceived(self, message: bytes) -> None:
+                self.write(message)
+
+        await self.listen("limit:max=5:tcp:0:interface=127.0.0.1", ConversationFactory(Echo))
+
+        def exchange() -> bytes:
+            sock = self.client()
+            sock.sendall(b"x" * 50_000)
+            sock.shutdown(socket.SHUT_WR)
+            return readAll(sock)
+
+        self.assertEqual(len(await self.talk(exchange)), 50_000)
 
 
-class InnerTests(Parsing):
-    """The other endpoint, with its own options."""
+class PoliciesTests(Limiting):
+    """What limits is known by the port."""
 
-    def test_tcp(self) -> None:
-        endpoint = self.inner("limit:max=3:tcp:8080:interface=127.0.0.1:backlog=511")
-        told = (endpoint._port, endpoint._interface, endpoint._backlog)
-        self.assertEqual(told, (8080, "127.0.0.1", 511))
-
-    def test_tcp6(self) -> None:
-        endpoint = self.inner(r"limit:max=3:tcp6:8080:interface=\:\:1")
-        self.assertIsInstance(endpoint, TCP6ServerEndpoint)
-        self.assertEqual(endpoint._interface, "::1")
-
-    def test_unix(self) -> None:
-        """Its path may have in it what means something in endpoint strings."""
-        endpoint = self.inner(r"limit:max=3:unix:/run/a\:b\=c\\d:mode=600:lockfile=0")
-        self.assertIsInstance(endpoint, UNIXServerEndpoint)
-        told = (endpoint._address, endpoint._mode, endpoint._wantPID)
-        self.assertEqual(told, (r"/run/a:b=c\d", 0o600, False))
-
-    def test_ssl(self) -> None:
-        pem = localhostFile()
-        endpoint = self.inner(f"limit:idle=9:ssl:8443:privateKey={pem}:certKey={pem}:backlog=9")
-        self.assertEqual((endpoint._port, endpoint._backlog), (8443, 9))
-
-    def test_tls(self) -> None:
-        folder = self.mktemp()
-        os.mkdir(folder)
-        endpoint = self.inner(f"limit:idle=9:tls:{quoteStringArgument(folder)}:port=8443")
-        self.assertEqual(endpoint.endpoint._port, 8443)
-
-    def test_inAnother(self) -> None:
-        """Wherever it stands among other wrappers."""
-        outer = self.read("haproxy:limit:max=3:tcp:8080:backlog=9")
-        made = outer._wrappedEndpoint
-        self.assertEqual((made.limits, made.endpoint._backlog), ({"maxConnections": 3}, 9))
-        made = self.read("limit:max=3:haproxy:tcp:8080:backlog=9")
-        self.assertEqual(made.limits, {"maxConnections": 3})
-        self.assertEqual(made.endpoint._wrappedEndpoint._backlog, 9)
-
-    def test_inItself(self) -> None:
-        """The outer one takes all options."""
-        made = self.read("limit:max=3:limit:idle=2:tcp:8080")
-        self.assertEqual(made.limits, {"maxConnections": 3, "idle": 2.0})
-        self.assertEqual(made.endpoint.limits, {})
-
-    @settings(deadline=None, derandomize=True)
-    @given(
-        st.lists(st.text(max_size=9), max_size=4),
-        # Twisted knows no other names of options than those in ASCII.
-        st.dictionaries(st.text("ab:=\\ ", min_size=1), st.text(max_size=9), max_size=3),
-    )
-    def test_anyWords(self, words: list[str], options: dict[str, str]) -> None:
-        """Another parser gets what was written, whatever it is."""
-        kept: list[Any] = []
-
-        class Inner(NamedTuple):
-            prefix: str = "inner"
-
-            def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> None:
-                kept.append((list(args), kwargs))
-
-        self.patch(endpoints, "getPlugins", lambda interface: [Inner(), LimitParser()])
-
-        def quoted(text: str) -> str:
-            return quoteStringArgument(text).replace("=", "\\=")
-
-        text = ":".join(
-            ["limit", "inner", *map(quoted, words)]
-            + [f"{quoted(name)}={quoted(value)}" for name, value in options.items()]
+    async def test_limits(self) -> None:
+        """The values that were written; those that were not have their defaults."""
+        port = await self.listen(
+            "limit:max=7:per-peer=3:idle=60:handshake=4:write=20:tcp:0:interface=127.0.0.1"
         )
-        meant = _parse(text)
-        serverFromString(self.reactor, text)
-        self.assertEqual(kept, [(meant[0][2:], meant[1])])
+        admission, deadlines = port.policies
+        self.assertIsInstance(deadlines, Deadlines)
+        self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
+        port = await self.listen("limit:tcp:0:interface=127.0.0.1")
+        admission = port.policies[0]
+        self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
+        self.assertIsNone(admission.maxPerPeer)
 
+    async def test_takenOver(self) -> None:
+        """Another listener of the port can be limited instead."""
+        port = await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
+        told = Told()
+        other = Listener("other", Observers(told))
+        other.watch(port)
+        for policy in port.policies:
+            policy.stop()
+            policy.watch(other)
+        self.assertEqual(await self.heard(self.client()), b"hello")
+        self.assertEqual(await self.ended(self.client()), b"busy\r\n")
+        self.assertEqual((len(told.opened), len(other.connections)), (1, 1))
 
-class MistakesTests(Parsing):
-    """Each gets one line that says what to write."""
-
-    def refused(self, description: str) -> str:
-        error = self.assertRaises(LimitError, self.read, description)
-        self.assertNotIn("\n", str(error))
-        self.assertIsInstance(error, ValueError)  # what other endpoints raise
-        return str(error)
-
-    def test_counts(self) -> None:
-        for word in (
-            "",
-            "0",
-            "-1",
-            "1.5",
-            "abc",
-            "1e3",
-            "\u0661",
-            "1_000",
-            "9" * 5000,
-            " 1",
-            "none",
-        ):
-            self.assertEqual(
-                self.refused(f"limit:max={word}:tcp:0"),
-                f"limit: max={word}: give a whole number above 0, as in max=100",
-            )
-        self.assertEqual(
-            self.refused("limit:per-peer=x:tcp:0"),
-            "limit: per-peer=x: give a whole number above 0, as in per-peer=5",
+    async def test_eachListensForItself(self) -> None:
+        """To listen twice is to have the limits twice."""
+        endpoint = LimitedEndpoint(
+            net, TCP4ServerEndpoint(net, 0, interface="127.0.0.1"), maxConnections=3
         )
+        ports = [await endpoint.listen(Hall()) for _ in range(2)]
+        for port in ports:
+            self.addCleanup(port.stopListening)
+        self.assertIsNot(ports[0].policies[0], ports[1].policies[0])
 
-    def test_seconds(self) -> None:
-        for name, example in (("idle", "60"), ("handshake", "5"), ("write", "30")):
-            for word in ("", "0", "0.0", "-1", "inf", "nan", "1e9999", "5s", "1_0", ".", "None"):
-                self.assertEqual(
-                    self.refused(f"limit:{name}={word}:tcp:0"),
-                    f"limit: {name}={word}: give a number of seconds above 0, or none, as in"
-                    f" {name}={example}",
-                )
 
-    def test_noEndpoint(self) -> None:
-        for description in ("limit", "limit:", "limit:max=5"):
-            self.assertEqual(
-                self.refused(description),
-                "limit: there is no endpoint: write one, as in limit:max=100:tcp:8080",
-            )
+@implementer(IStreamServerEndpoint)
+class Endpoint:
+    """Listen with what the test gives."""
 
-    def test_noValue(self) -> None:
-        """As if it was a switch."""
-        self.assertEqual(self.refused("limit:max:tcp:0"), "limit: max has no value: write max=100")
+    def __init__(self, port: Any) -> None:
+        self.port = port
+        self.asked = 0
 
-    def test_unknownOption(self) -> None:
-        """It is taken for one of the other endpoint, which does not know it."""
-        self.assertEqual(
-            self.refused("limit:maximum=5:tcp:0"),
-            "limit: tcp:0:maximum=5: there is no option 'maximum' (limit's own"
-            " options are max, per-peer, idle, handshake, write)",
+    def listen(self, factory: Any) -> Any:
+        self.asked += 1
+        return self.port if isinstance(self.port, Deferred) else succeed(self.port)
+
+
+class StrangePort:
+    stopped = 0
+
+    def stopListening(self) -> None:
+        self.stopped += 1
+
+
+class RefusedTests(SynchronousTestCase):
+    """What cannot be limited does not listen."""
+
+    def listen(self, endpoint: Endpoint, **limits: Any) -> Any:
+        limited: Any = LimitedEndpoint(MemoryReactorClock(), endpoint, **limits)
+        return limited.listen(Hall())
+
+    def test_strangePort(self) -> None:
+        """Only Twisted's own stream ports can be watched; another is closed again."""
+        port = StrangePort()
+        error = self.failureResultOf(self.listen(Endpoint(port)), LimitedError).value
+        self.assertEqual(port.stopped, 1)
+        self.assertRegex(str(error), "^limit: .*StrangePort.* is not one of Twisted's own stream")
+
+    def test_noPort(self) -> None:
+        """Nor can the standard streams, which are no port."""
+        self.failureResultOf(self.listen(Endpoint(object())), LimitedError)
+
+    def test_tooFewDescriptors(self) -> None:
+        """Nothing is bound for what cannot be served."""
+        endpoint = Endpoint(StrangePort())
+        failure = self.failureResultOf(
+            self.listen(endpoint, maxConnections=10**8), DescriptorsError
         )
+        self.assertEqual(endpoint.asked, 0)
+        self.assertIn("100000000 connections need", str(failure.value))
 
-    def test_unknownEndpoint(self) -> None:
-        self.assertEqual(
-            self.refused("limit:max=5:tpc:0"), "limit: tpc:0: there is no kind of endpoint 'tpc'"
+    def test_cannotListen(self) -> None:
+        """What the other endpoint says is passed on."""
+        error = CannotListenError("", 80, OSError("in use"))
+        failure = self.failureResultOf(self.listen(Endpoint(fail(error))))
+        self.assertIs(failure.value, error)
+
+
+class TwistdTests(Commands):
+    """Twisted's own commands."""
+
+    async def test_web(self) -> None:
+        """The web server of Twisted, limited by its endpoint."""
+        self.write("hello.txt", "hi there")
+        command = self.start(
+            *TWISTD,
+            "--pidfile=",
+            *("web", "--path", ".", "--listen"),
+            "limit:max=2:per-peer=1:idle=60:tcp:0:interface=127.0.0.1",
         )
+        port = int((await command.line(r"Site starting on (\d+)"))[1])
+        peer, other = self.connect(port), self.connect(port)
+        self.assertEqual(await self.talk(other, b""), b"busy\r\n")
+        said = await self.talk(peer, b"GET /hello.txt HTTP/1.0\r\n\r\n")
+        self.assertTrue(said.endswith(b"hi there"), said)
+        await command.line("refused=1 why=max-per-peer limit=1 last=127.0.0.1")
+        command.signal("TERM")
+        await command.ended()
+        self.assertNotIn("Traceback", command.out + command.err)
 
-    def test_mistakeOfTheOther(self) -> None:
-        """What the other endpoint finds wrong is told with its string."""
-        self.assertEqual(
-            self.refused("limit:max=5:tcp:http:backlog=x"),
-            "limit: tcp:http:backlog=x: 'http' is no number",
-        )
-        self.assertEqual(self.refused("limit:max=5:tcp"), "limit: tcp: 'port' is missing")
-
-    def test_mistakeWithinItself(self) -> None:
-        """Is told once."""
-        self.assertEqual(self.refused("limit:max=3:limit:tpc:0").count("limit:"), 1)
-
-    def test_otherFailures(self) -> None:
-        """A file that is missing is no mistake of the string, and raised as ever."""
-        self.assertRaises(OSError, self.read, "limit:max=3:ssl:0:privateKey=/nowhere/x.pem")
-
-
-class PluginTests(SynchronousTestCase):
-    """Any program finds it."""
-
-    def test_found(self) -> None:
-        parsers = [
-            parser
-            for parser in getPlugins(IStreamServerEndpointStringParser)
-            if parser.prefix == "limit"
-        ]
-        self.assertEqual([type(parser) for parser in parsers], [LimitParser])
-
-    def test_light(self) -> None:
-        """Programs that use another plugin load it too: it costs them nothing, and no reactor."""
-        program = (
-            "import sys, twisted.internet.endpoints; before = set(sys.modules);"
-            " from twisted.plugins.tcplab_endpoints import limit;"
-            " print(*sorted(set(sys.modules) - before))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, check=True, timeout=30, text=True
-        )
-        own = [name for name in done.stdout.split() if name.startswith("tcplab.")]
-        parsers = ["tcplab.policies.faultendpoint", "tcplab.policies.limitendpoint"]
-        words = ["tcplab.wire", "tcplab.wire.endpointstring"]
-        self.assertEqual(own, ["tcplab.policies", *parsers, *words])
-        self.assertNotIn("twisted.internet.reactor", done.stdout)
+    async def test_mistake(self) -> None:
+        """What is said last is what is wrong."""
+        command = self.start(*TWISTD, "--pidfile=", "web", "--listen", "limit:max=many:tcp:0")
+        await command.ended()
+        said = (command.out + command.err).strip().splitlines()[-1]
+        self.assertIn("max=many: give a whole number above 0, as in max=100", said)

@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from tcplab.policies import progress as module
 from tcplab.policies.progress import Progress
-from tcplab.reactor.beneath import lowest, underway, unsent
-from tests.certificates import localhostFile
-from tests.serving import Serving, readAll
+from tcplab.reactor.stack import lowest, underway, unsent
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, readAll
 
 
 class Fake:

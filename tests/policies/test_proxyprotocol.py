@@ -16,13 +16,13 @@ from tcplab.policies.admission import Admission
 from tcplab.policies.proxyprotocol import ProxyProtocol, networkOf
 from tcplab.protocols import Ack, ConversationFactory, Echo
 from tcplab.protocols.whoami import WhoAmI
-from tcplab.reactor.beneath import lowest
+from tcplab.reactor.stack import lowest
 from tcplab.wire.proxyheader import Inet, writeHeader
 from tcplab.wire.proxytlvs import TLV
-from tests.policies.announcing import ADA, BLOCK, LAB, LINE, Announcing, overTLS
 from tests.protocols.test_whoami import facts
-from tests.wire.proxyfuzz import case
-from tests.wire.proxyreference import verdict
+from tests.support.proxy_clients import ADA, BLOCK, LAB, LINE, Announcing, overTLS
+from tests.support.proxyfuzz import case
+from tests.support.proxyreference import verdict
 
 PEER = "203.0.113.9:4711"
 

@@ -10,7 +10,20 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.testing import Peer, checkBehaviour, connected
-from tcplab.wire.framing import CRLF, Lines, MessageTooLong, Netstrings
+from tcplab.wire.framing import CRLF, Lines, MessageTooLong
+from tcplab.wire.lengthprefix import Netstrings
+
+
+class FamilyTests(SynchronousTestCase):
+    """One name catches them all, and nothing else."""
+
+    def test_family(self) -> None:
+        """Each is a DialogueOver, and no kind of another."""
+        kinds = (Draining, PeerFinished, PeerSilent)
+        for kind in kinds:
+            self.assertTrue(issubclass(kind, DialogueOver))
+            self.assertEqual([each for each in kinds if issubclass(kind, each)], [kind])
+        self.assertEqual(DialogueOver.__mro__[1], Exception)
 
 
 class Recipe(Dialogue):

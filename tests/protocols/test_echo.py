@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import checkBehaviour, connected
-from tcplab.wire.framing import CRLF, Int32, Lines, Netstrings
+from tcplab.wire.framing import CRLF, Lines
+from tcplab.wire.lengthprefix import Int32, Netstrings
 
 ACK = b"You are connected!"
 

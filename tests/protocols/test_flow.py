@@ -13,7 +13,7 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.services import Chargen
-from tcplab.reactor.beneath import unsent
+from tcplab.reactor.stack import unsent
 from tcplab.testing import connected
 from tcplab.wire.framing import Lines
 

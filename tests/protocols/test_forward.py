@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import ConversationFactory, Forward, Lines
 from tcplab.testing import Peer
-from tcplab.wire.proxyprotocol import HeaderReader
-from tests.protocols.calling import Joint, Servers
+from tcplab.wire.proxyreader import HeaderReader
+from tests.support.memory_servers import Joint, Servers
 
 #: Position-coded: a byte that is lost, doubled or out of its place is seen.
 PATTERN = b"".join(b"%06x" % number for number in range(2**16))

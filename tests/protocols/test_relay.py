@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import ConversationFactory, Lines, Netstrings, Relay, Stream
 from tcplab.testing import checkBehaviour, connected
-from tests.protocols.calling import Joint, Servers
+from tests.support.memory_servers import Joint, Servers
 
 
 class Linking(SynchronousTestCase):

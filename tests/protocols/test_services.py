@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
-from tcplab.reactor.beneath import lowest, unsent
+from tcplab.reactor.stack import lowest, unsent
 from tcplab.testing import checkBehaviour, connected
 from tcplab.wire import texts
-from tests.certificates import localhostFile
-from tests.serving import Serving, Told, readAll
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, Told, readAll
 
 MIB = 2**20
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.whoami import WhoAmI, _place
 from tcplab.testing import checkBehaviour, connected
-from tests.serving import Serving, readAll
+from tests.support.socket_server import Serving, readAll
 
 PID = os.getpid()
 

@@ -14,11 +14,11 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python import context, log
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tcplab.listener.events import Connection, Ending
+from tcplab.listener.listener import Listener
 from tcplab.observers import Observer, Observers
 from tcplab.protocols import Conversation, ConversationFactory
 from tcplab.reactor import eager
-from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.port import Listener
 
 
 class InstallTests(SynchronousTestCase):

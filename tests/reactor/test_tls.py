@@ -22,8 +22,8 @@ from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
 from tcplab.reactor.tls import HalfClosingTLS, TLSFactory, halfClosing
 from tcplab.wire.framing import Lines
-from tests.certificates import localhostFile
-from tests.serving import Serving, Told, readAll
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, Told, readAll
 
 
 class Farewell(Conversation):

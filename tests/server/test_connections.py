@@ -9,14 +9,14 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tcplab.config.settings import fromWords
+from tcplab.listener.events import Connection, Ending
+from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tcplab.reactor.connection import Connection, Ending
-from tcplab.reactor.port import Listener
 from tcplab.server.connections import Connections, Known
 from tcplab.server.service import LabService
-from tcplab.server.settings import fromWords
-from tests.server.logged import Logged
-from tests.serving import Told, readAll
+from tests.support.log_capture import Logged
+from tests.support.socket_server import Told, readAll
 
 ENDING = Ending("peer", "fin", None, None, 1, 2, 3.0)
 

@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from tcplab.server.drain import Drain, Drained, whenEmpty
-from tests.server.draining import FakeListener, FakeServing
-from tests.server.logged import Logged
+from tests.support.fake_listeners import FakeListener, FakeServing
+from tests.support.log_capture import Logged
 
 
 class Draining(Logged):

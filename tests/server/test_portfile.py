@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.config.errors import SettingsError
 from tcplab.server.portfile import prepare, write
-from tcplab.server.settings import SettingsError
 
 
 def serving(name: str, host: object) -> Any:

@@ -18,14 +18,15 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tcplab.config.errors import SettingsError
+from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.server import service as module
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
-from tcplab.server.settings import SettingsError, fromWords
-from tests.certificates import localhostFile
-from tests.server.draining import FakeListener
-from tests.server.logged import Logged
+from tests.support.certificates import localhostFile
+from tests.support.fake_listeners import FakeListener
+from tests.support.log_capture import Logged
 
 
 class FakeEndpoint:

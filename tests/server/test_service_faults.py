@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tcplab.config.errors import SettingsError
+from tcplab.config.settings import fromWords
+from tcplab.listener.events import Connection
 from tcplab.observers import Observers
-from tcplab.reactor.connection import Connection
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
-from tcplab.server.settings import SettingsError, fromWords
-from tests.server.logged import Logged
-from tests.serving import Told, readAll
+from tests.support.log_capture import Logged
+from tests.support.socket_server import Told, readAll
 
 
 class Opened(Told):

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.server import signals as module
 from tcplab.server.signals import StopSignals
-from tests.server.logged import Logged
+from tests.support.log_capture import Logged
 
 
 class FakeReactor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from soak.__main__ import chosen
-from tests.running import ROOT
+from tests.support.subprocess_server import ROOT
 
 CASES = "28,29,30,31,32,34,35"
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from soak.__main__ import chosen, parsed
 from soak.scale import Scale
-from tests.running import ROOT
+from tests.support.subprocess_server import ROOT
 
 QUICK = (sys.executable, "-m", "soak", "--quick")
 

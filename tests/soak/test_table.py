@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from soak.figures import Row, Verdict, atMost, none
 from soak.page import page
 from soak.table import line, rst, summary, text
-from tests.running import ROOT
+from tests.support.subprocess_server import ROOT
 
 ROWS = [
     none("exchanges that lose a byte", 0).row(1, "10,000 half-closes"),

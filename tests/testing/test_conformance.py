@@ -18,7 +18,7 @@ from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo, Lab
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
-from tcplab.reactor.beneath import clockOf
+from tcplab.reactor.stack import clockOf
 from tcplab.testing import checkBehaviour
 from tcplab.wire.framing import Lines
 

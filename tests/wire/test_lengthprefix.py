@@ -10,9 +10,9 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.basic import Int32StringReceiver, NetstringReceiver
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.framing import CutShort, MessageTooLong, NetstringError
-from tcplab.wire.lengthprefix import Int32, Netstrings
-from tests.wire.feeding import outcome, pieces
+from tcplab.wire.framing import CutShort, MessageTooLong
+from tcplab.wire.lengthprefix import Int32, NetstringError, Netstrings
+from tests.support.framing_strategies import outcome, pieces
 
 
 class NetstringsTests(SynchronousTestCase):

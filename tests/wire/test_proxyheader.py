@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.wire.proxyheader import Inet, ProxyHeader, unixPath, writeHeader
-from tcplab.wire.proxyprotocol import HeaderReader
+from tcplab.wire.proxyreader import HeaderReader
 from tcplab.wire.proxytlvs import TLV, ProxyError, Secured
 
 ADA = Inet.of("192.0.2.1", 56324)

@@ -21,7 +21,7 @@ from tcplab.wire.proxytlvs import (
     readTLVs,
     writeTLVs,
 )
-from tests.wire import proxyreference
+from tests.support import proxyreference
 
 TLVS = st.lists(
     st.builds(TLV, st.integers(0xE0, 0xFF) | st.just(ALPN), st.binary(max_size=300)), max_size=5

@@ -1,5 +1,5 @@
-from tcplab.policies.faultendpoint import FaultParser
-from tcplab.policies.limitendpoint import LimitParser
+from tcplab.faults.endpointplugin import FaultParser
+from tcplab.policies.limitplugin import LimitParser
 
 fault = FaultParser()
 limit = LimitParser()

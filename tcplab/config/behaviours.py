@@ -1,0 +1,196 @@
+"""From the names that people type to the factories that serve them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.protocol import Factory
+
+from tcplab.config.behaviourspec import Spec
+from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.importing import importDotted, located
+from tcplab.config.values import framingOf, hintsOf, kindOf, valueOf
+from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.factory import ConversationFactory, settingsOf
+from tcplab.wire.framing import FramingError
+
+#: The names of the command line, and the classes of :mod:`tcplab.protocols` they stand for.
+BEHAVIOURS = {
+    "lab": "Lab",
+    "greeting": "Greeting",
+    "ack": "Ack",
+    "echo": "Echo",
+    "discard": "Discard",
+    "chargen": "Chargen",
+    "qotd": "QuoteOfTheDay",
+    "daytime": "Daytime",
+    "time": "Time",
+    "whoami": "WhoAmI",
+    "relay": "Relay",
+    "forward": "Forward",
+}
+
+# Settings that only make sense above zero: seconds to wait, bytes to hold.
+_POSITIVE = frozenset({"lingerTimeout", "maxUnsent"})
+
+
+class Behaviour:
+    """
+    What a SPEC names: a class, or a factory that is made already.
+
+    :ivar spec: the SPEC.
+    :raises SettingsError: there is nothing of that name, or it cannot be served.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._found = _found(spec.name)
+        _checkServable(spec.name, self._found)
+
+    @property
+    def speaksFirst(self) -> bool:
+        """Whether a greeting for all applies to it: it says one, and its SPEC has no other."""
+        greets = _isConversation(self._found) and bool(self._found.greeting)
+        return greets and "greeting" not in dict(self.spec.arguments)
+
+    def factory(self, **defaults: Any) -> IProtocolFactory:
+        """
+        Make the factory.
+
+        :param defaults: settings for conversations; what the SPEC says goes before them.
+        :raises SettingsError: a key or a value of the SPEC is wrong, or the factory cannot be made.
+        """
+        if _isConversation(self._found):
+            known = settingsOf(self._found)
+            known.pop("clock", None)  # no clock can be typed
+            own = self._values(known, hintsOf(self._found))
+            return self._ofConversation({**defaults, **own})
+        if IProtocolFactory.providedBy(self._found):
+            self._refuseArguments("is a factory that is made already: name its class instead")
+            return self._found
+        if IProtocolFactory.implementedBy(self._found):
+            return self._ofFactoryClass()
+        self._refuseArguments("is a plain Protocol, without settings: make it a Conversation")
+        factory = Factory.forProtocol(self._found)
+        factory.noisy = False
+        return factory
+
+    def _ofConversation(self, settings: dict[str, Any]) -> IProtocolFactory:
+        try:
+            return ConversationFactory(self._found, **settings)
+        except FramingError as e:
+            raise SettingsError(
+                f"{self.spec}: its greeting cannot be said in its framing ({e}): change one of them"
+            ) from None
+        except TypeError as e:
+            raise SettingsError(f"{self.spec}: {e}") from None
+
+    def _refuseArguments(self, reason: str) -> None:
+        for key, _ in self.spec.arguments:
+            raise SettingsError(f"{self.spec.name} cannot be given {key}: it {reason}")
+
+    def _ofFactoryClass(self) -> IProtocolFactory:
+        parameters = inspect.signature(self._found).parameters
+        named = [
+            p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        known = {p.name: None if p.default is p.empty else p.default for p in named}
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            known = {key: None for key, _ in self.spec.arguments} | known
+            if issubclass(self._found, ConversationFactory):
+                known |= settingsOf(Conversation)  # which it passes on
+        arguments = self._values(known, hintsOf(self._found.__init__))
+        missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
+        if missing:
+            wanted = ",".join(f"{name}=…" for name in missing)
+            raise SettingsError(f"{self.spec.name} needs more: write {self.spec.name},{wanted}")
+        try:
+            return self._found(**arguments)  # type: ignore[no-any-return]
+        except Exception as e:
+            raise SettingsError(f"{self.spec} cannot be made: {located(e)}: mend it") from None
+
+    # The settings
+
+    def _values(self, known: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+        values = {}
+        for key, text in self.spec.arguments:
+            if key not in known:
+                raise SettingsError(self._unknown(key, known))
+            try:
+                values[key] = self._value(key, text, known[key], hints.get(key))
+            except ValueError as e:
+                raise SettingsError(f"{self.spec.name},{key}={text}: {e}") from None
+        return values
+
+    def _unknown(self, key: str, known: Mapping[str, Any]) -> str:
+        if not known:
+            return f"{self.spec.name} has no settings: leave {key} out"
+        return (
+            f"{self.spec.name} has no setting {key}{didYouMean(key, known)}:"
+            f" it has {', '.join(known)}"
+        )
+
+    def _value(self, key: str, text: str, default: object, annotation: object) -> object:
+        if key == "framing" and isinstance(default, type):
+            return framingOf(text)
+        kind = kindOf(annotation, default)
+        if kind is None and _isConversation(self._found) and default is not None:
+            raise ValueError(f"a {type(default).__name__} cannot be typed: set it in a subclass")
+        value = valueOf(text, kind)
+        if key in _POSITIVE and isinstance(value, int | float) and not value > 0:
+            raise ValueError("give a number above 0")
+        return value
+
+
+def _isConversation(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Conversation)
+
+
+def _found(name: str) -> Any:
+    if name in BEHAVIOURS:
+        return getattr(import_module("tcplab.protocols"), BEHAVIOURS[name])
+    if "." in name:
+        return importDotted(name)
+    raise SettingsError(
+        f"there is no behaviour {name}{didYouMean(name, BEHAVIOURS)}: use one of"
+        f" {', '.join(BEHAVIOURS)}, or package.module.Name for a class of yours"
+    )
+
+
+def _checkServable(name: str, found: Any) -> None:
+    if IProtocolFactory.providedBy(found):
+        return
+    if not isinstance(found, type):
+        raise SettingsError(f"{name} is {_described(found)}: name a Protocol class or a Factory")
+    if IProtocolFactory.implementedBy(found):
+        return
+    if not IProtocol.implementedBy(found):
+        raise SettingsError(
+            f"{name} is a class, but neither a Protocol nor a Factory: derive it from"
+            " tcplab.protocols.Conversation or from twisted.internet.protocol.Protocol"
+        )
+    needed = [p.name for p in inspect.signature(found).parameters.values() if _isNeeded(p)]
+    if needed:
+        raise SettingsError(
+            f"{name} cannot be made without {', '.join(needed)}: give it defaults, or name a"
+            " Factory that builds it"
+        )
+
+
+def _isNeeded(parameter: inspect.Parameter) -> bool:
+    empty = parameter.default is parameter.empty
+    return empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+
+
+def _described(found: object) -> str:
+    if inspect.ismodule(found):
+        return "a module"
+    if IProtocol.providedBy(found):
+        return "one Protocol, not a class"
+    if callable(found):
+        return "a function"
+    return f"a {type(found).__name__}"

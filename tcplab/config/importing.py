@@ -1,0 +1,94 @@
+"""Import what a dotted name names, and say in one line what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+
+from tcplab.config.errors import SettingsError, didYouMean
+
+# Where what somebody else's module does wrong is found out, and not done.
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+
+def importDotted(name: str) -> object:
+    """
+    Import ``package.module.Name``, from the current directory too.
+
+    :raises SettingsError: there is no such module or no such name in it, or the module fails; then
+        the text has the file and the line of its innermost frame.
+    """
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise SettingsError(f"{name} is no name: write package.module.Name")
+    module, rest = _module(name, parts)
+    found: object = module
+    for number, part in enumerate(rest):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            known = [each for each in dir(found) if not each.startswith("_")]
+            where = ".".join(parts[: len(parts) - len(rest) + number])
+            raise SettingsError(
+                f"{where} has no {part}{didYouMean(part, known)}: check the name's spelling"
+            ) from None
+    return found
+
+
+def _module(name: str, parts: list[str]) -> tuple[object, list[str]]:
+    # The longest beginning that is a module; what fails inside a module is told as such.
+    module: object = None
+    for length in range(1, len(parts) + 1):
+        path = ".".join(parts[:length])
+        if not _exists(path, module):
+            if module is None:
+                raise SettingsError(
+                    f"there is no module {path} for {name}: start twistd in the folder that"
+                    f" {path}.py is in (here it is {os.getcwd()}), or install it"
+                )
+            return module, parts[length - 1 :]
+        module = _imported(path)
+    return module, []
+
+
+def _exists(path: str, parent: object) -> bool:
+    if parent is not None and not hasattr(parent, "__path__"):
+        return False
+    try:
+        return find_spec(path) is not None
+    except (ImportError, ValueError):  # ValueError: a module without __spec__, __main__ say
+        return path in sys.modules
+
+
+def _imported(path: str) -> object:
+    try:
+        return import_module(path)
+    except (Exception, SystemExit) as e:
+        raise SettingsError(f"{path} cannot be imported: {located(e)}: mend it") from None
+
+
+def located(error: BaseException) -> str:
+    """Say in one line which exception it was, and the file and line where it was raised."""
+    frames = [
+        (frame.filename, frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen importlib", _OURS))
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = ": ".join([type(error).__name__, *said.splitlines()[:1]])
+    if not frames:
+        return text
+    file, line = frames[-1]
+    return f"{os.path.relpath(file) if _isHere(file) else file}, line {line}: {text}"
+
+
+def _isHere(file: str) -> bool:
+    return os.path.abspath(file).startswith(os.path.join(os.getcwd(), ""))

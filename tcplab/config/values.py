@@ -1,0 +1,104 @@
+"""Make a setting's value of the text that was typed for it, by the type of the setting."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from tcplab.config.errors import didYouMean
+from tcplab.wire.escaping import unescape
+from tcplab.wire.names import FRAMINGS
+
+_YES = frozenset({"yes", "true", "on", "1"})
+_NO = frozenset({"no", "false", "off", "0"})
+
+
+def valueOf(text: str, kind: type | None) -> Any:
+    """
+    Convert what was typed.
+
+    :param text: what `tcplab.config.behaviourspec` left: a backslash is still doubled.
+    :param kind: ``bool``, ``int``, ``float``, ``bytes`` or ``str``.
+    :raises ValueError: the text is no such value; the error's text is one line.
+    """
+    return _CONVERSIONS[kind or str](text)
+
+
+def framingOf(text: str) -> type:
+    """
+    Find a framing by the name it has on the command line.
+
+    :raises ValueError: there is no such framing; the error's text is one line.
+    """
+    if text not in FRAMINGS:
+        raise ValueError(
+            f"there is no framing {text}{didYouMean(text, FRAMINGS)}: use {', '.join(FRAMINGS)}"
+        )
+    return FRAMINGS[text]
+
+
+def kindOf(annotation: object, default: object) -> type | None:
+    """
+    Find the type that a setting wants, of what its author wrote: an annotation, or a default.
+
+    :param annotation: a type, or ``type | None``, or ``None`` for none.
+    :param default: its default, or ``None`` for none.
+    :return: one of the types that can be typed; ``None`` if neither tells.
+    """
+    for each in _alternatives(annotation):
+        if isinstance(each, type) and each in _CONVERSIONS:
+            return each
+    return next((kind for kind in _CONVERSIONS if type(default) is kind), None)
+
+
+def hintsOf(owner: Any) -> dict[str, Any]:
+    """Return the annotations of a class or a function; none of them if one cannot be resolved."""
+    try:
+        return typing.get_type_hints(owner)
+    except Exception:
+        return {}
+
+
+def _alternatives(annotation: object) -> tuple[Any, ...]:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _text(text: str) -> str:
+    return text.replace("\\\\", "\\")
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in _YES | _NO:
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text.lower() in _YES
+
+
+def _int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no whole number") from None
+
+
+def _float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no number")
+    return value
+
+
+_CONVERSIONS: dict[type, Callable[[str], Any]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    bytes: unescape,
+    str: _text,
+}

@@ -1,0 +1,113 @@
+"""
+The endpoint string ``fault:`` for any Twisted server or client: ``fault:stall,for=2s:tcp:8080``.
+
+Every program that reads endpoint strings may load this module: it imports little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import (
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from tcplab.wire.endpointstring import misread, written
+
+if TYPE_CHECKING:
+    from tcplab.faults.faultendpoint import FaultedClientEndpoint, FaultedServerEndpoint
+
+
+_SEED = re.compile(r"(?<!\\),seed=([0-9]{1,18})(?=,|$)")
+
+
+@implementer(
+    IPlugin, IStreamServerEndpointStringParser, IStreamClientEndpointStringParserWithReactor
+)
+class FaultParser:
+    """
+    Read ``fault:KIND,key=value,…:ENDPOINT``; the fault is written as for ``--fault``.
+
+    ``seed=N`` among its keys repeats its dice. ``ENDPOINT`` is any endpoint string of stream
+    sockets, another ``fault:`` too: the first acts first. Twisted keeps one of two keywords that
+    are alike, and a fault's is all before its second ``=``: two that begin alike are refused.
+    """
+
+    prefix = "fault"
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> FaultedServerEndpoint:
+        """
+        Make the endpoint; nothing is bound yet.
+
+        :raises FaultError: the words make no sense.
+        """
+        from tcplab.faults.faultendpoint import FaultedServerEndpoint
+
+        text, seed, inner = _read(reactor, serverFromString, args, kwargs)
+        return FaultedServerEndpoint(reactor, inner, text, seed=seed)
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> FaultedClientEndpoint:
+        """
+        Make the endpoint; nobody is called yet.
+
+        :raises FaultError: the words make no sense.
+        """
+        from tcplab.faults.faultendpoint import FaultedClientEndpoint
+
+        text, seed, inner = _read(reactor, clientFromString, args, kwargs)
+        return FaultedClientEndpoint(reactor, inner, text, seed=seed)
+
+
+def _read(
+    reactor: Any, make: Callable[..., Any], words: tuple[str, ...], options: dict[str, str]
+) -> tuple[str, int | None, Any]:
+    from tcplab.faults import FaultError, parseFault
+
+    text, words, options = _taken(words, options)
+    found = _SEED.search(text)
+    text = _SEED.sub("", text)
+    parseFault(text)
+    if not words:
+        raise FaultError(f"fault: there is no endpoint: write one, as in fault:{text}:tcp:8080")
+    inner = written(words, options)
+    try:
+        return text, int(found[1]) if found else None, make(reactor, inner)
+    except FaultError:
+        raise
+    except (TypeError, ValueError) as e:
+        problem = misread(e)
+        if "no kind of endpoint" in problem:
+            problem += " (a colon in a fault is written \\:)"
+        raise FaultError(f"fault: {inner}: {problem}") from None
+
+
+def _taken(
+    words: tuple[str, ...], options: dict[str, str]
+) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """Take the fault out of what Twisted has split: a word, or a keyword with a comma in it."""
+    from tcplab.faults import KINDS, FaultError
+
+    if words and words[0] in KINDS:
+        return words[0], words[1:], options
+    faults = [key for key in options if "," in key]
+    wanted = 1 + sum(
+        word == "fault" and words[at + 1 : at + 2] != () and words[at + 1] not in KINDS
+        for at, word in enumerate(words)
+    )
+    if len(faults) < wanted and faults:
+        raise FaultError(
+            f"fault: two faults begin alike, and Twisted keeps one: write {faults[0]}=… with its"
+            " keys in another order"
+        )
+    if not faults:
+        raise FaultError(
+            f"fault: {words[0] if words else ''!r} is no fault; there are {', '.join(KINDS)}"
+        )
+    rest = {key: value for key, value in options.items() if key != faults[0]}
+    return f"{faults[0]}={options[faults[0]]}", words, rest

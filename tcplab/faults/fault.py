@@ -1,0 +1,148 @@
+"""A fault: a value that says what goes wrong, with its fields and their units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar
+
+from tcplab.faults.stage import Hands, Stage
+
+_TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+_SIZES = {
+    "B": 1,
+    "KB": 10**3,
+    "KiB": 2**10,
+    "MB": 10**6,
+    "MiB": 2**20,
+    "GB": 10**9,
+    "GiB": 2**30,
+}
+_AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([A-Za-z]*)")
+
+TIME_UNITS = ", ".join(_TIMES)
+SIZE_UNITS = ", ".join(_SIZES)
+
+
+def seconds(text: str, bare: str | None = None) -> float:
+    """
+    Read a time.
+
+    :param bare: the unit of a number without one; ``None``: it must have one.
+    :raises ValueError: it is none; the error's text says what to type.
+    """
+    number, unit = _split(text, bare)
+    if unit not in _TIMES:
+        raise ValueError(_advice("a time", "250ms or 2s", TIME_UNITS, bare))
+    return float(number) * _TIMES[unit]
+
+
+def size(text: str, bare: str | None = None) -> int:
+    """
+    Read a number of bytes.
+
+    :param bare: the unit of a number without one; ``None``: it must have one.
+    :raises ValueError: it is none, or no whole number of bytes.
+    """
+    number, unit = _split(text, bare)
+    amount = float(number or 0) * _SIZES.get(unit, 0)
+    if unit not in _SIZES or amount != int(amount):
+        raise ValueError(_advice("a number of bytes", "10B or 64KiB", SIZE_UNITS, bare))
+    return int(amount)
+
+
+def count(least: int, most: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers that have no unit."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(f"give a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def isTime(text: str) -> bool:
+    """Tell whether this is a time, with its unit."""
+    return _split(text, None)[1] in _TIMES
+
+
+def _split(text: str, bare: str | None) -> tuple[str, str]:
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        return "", ""
+    return found[1], found[2] or bare or ""
+
+
+def _advice(what: str, such: str, units: str, bare: str | None) -> str:
+    without = f"; a bare number is {bare}" if bare else ""
+    return f"give {what} as in {such} (units: {units}{without})"
+
+
+def reads(read: Callable[[str], Any], default: Any = MISSING) -> Any:
+    """Declare a field of a fault: how it is read from text, and its default, if it has one."""
+    return field(default=default, metadata={"read": read})
+
+
+def time(bare: str | None = None, default: Any = MISSING) -> Any:
+    """Declare a field of seconds; ``bare`` is the unit of a typed number that has none."""
+    return reads(partial(seconds, bare=bare), default)
+
+
+def amount(bare: str | None = None, default: Any = MISSING) -> Any:
+    """Declare a field of bytes."""
+    return reads(partial(size, bare=bare), default)
+
+
+def _ending(text: str) -> str:
+    if text not in ("fin", "reset"):
+        raise ValueError("give fin or reset")
+    return text
+
+
+def ending() -> Any:
+    """Declare the field that says how a connection ends."""
+    return reads(_ending, "fin")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    What all faults have in common.
+
+    Times are seconds and amounts bytes here, whatever unit was typed.
+
+    :cvar kind: its name.
+    :cvar atOnce: it happens in a moment and can't be taken back: it can't last.
+    :cvar readingSide: unless said otherwise it acts on what we read, not on what goes downstream.
+    """
+
+    kind: ClassVar[str]
+    atOnce: ClassVar[bool] = False
+    readingSide: ClassVar[bool] = False
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make what acts on one direction of one connection."""
+        raise NotImplementedError
+
+    @property
+    def rolls(self) -> bool:
+        """Whether it rolls dice."""
+        return False
+
+    @property
+    def endless(self) -> bool:
+        """Whether it keeps a connection for ever, unless something ends it."""
+        return False
+
+    @classmethod
+    def named(cls) -> dict[str, Field[Any]]:
+        """Return its fields."""
+        return {each.name: each for each in fields(cls)}
+
+
+@dataclass(frozen=True)
+class DoorFault(Fault):
+    """A fault that nobody comes in through."""

@@ -1,0 +1,76 @@
+"""The fault ``bandwidth``: no more than so many bytes a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, amount
+from tcplab.faults.stage import End, Hands, Holding, Stage
+
+#: Seconds' worth of bytes that may pass at once: 100 times a second is smooth, and costs little.
+BURST = 0.01
+
+
+@dataclass(frozen=True)
+class Bandwidth(Fault):
+    """
+    A token bucket in bytes: in any time at most ``rate`` times that, and one `BURST`, pass.
+
+    :ivar rate: bytes a second (typed: KB/s, of 1000 bytes); 0 stops the flow.
+    """
+
+    kind: ClassVar[str] = "bandwidth"
+    rate: int = amount("KB")
+
+    @property
+    def endless(self) -> bool:
+        """At 0."""
+        return not self.rate
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Bucket(hands, self.rate)
+
+
+class _Bucket(Holding):
+    def __init__(self, hands: Hands, rate: int) -> None:
+        super().__init__(hands)
+        self._rate = rate
+        self._most = max(1.0, rate * BURST)
+        self._tokens = self._most if rate else 0.0
+        self._since = hands.seconds()
+        self._waiting = False
+
+    def take(self, data: bytes, at: int) -> None:
+        self.hands.hit(at)
+        super().take(data, at)
+        self._pour()
+
+    def end(self, how: End) -> None:
+        super().end(how)
+        self._pour()
+
+    def _pour(self) -> None:
+        if self._waiting or not self._rate:
+            if not self._held and not self._waiting:
+                self.pass_(0)
+            return
+        now = self.hands.seconds()
+        # Times are sums of fractions: without a millionth more a whole byte might never be there.
+        self._tokens = min(self._most, self._tokens + (now - self._since) * self._rate + 1e-6)
+        self._since = now
+        size = min(int(self._tokens), len(self._held))
+        self._tokens -= size
+        self.pass_(size)
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._held and not self._waiting:
+            self._waiting = True
+            wanted = min(self._most, len(self._held))
+            self.hands.later(max(0.0, wanted - self._tokens) / self._rate, self._again)
+
+    def _again(self) -> None:
+        self._waiting = False
+        self._pour()

@@ -1,0 +1,61 @@
+"""The fault ``corrupt``: as many bytes, but some are others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.dice import Dice
+from tcplab.faults.fault import Fault, amount, count, reads
+from tcplab.faults.stage import Hands, Stage
+
+
+@dataclass(frozen=True)
+class Corrupt(Fault):
+    """
+    Of each so many bytes of the stream one is another; which, and how, is rolled from its place.
+
+    :ivar every: bytes of which one is hit (typed: with a unit).
+    :ivar bits: how many bits of it are turned.
+    """
+
+    kind: ClassVar[str] = "corrupt"
+    every: int = amount()
+    bits: int = reads(count(1, 8), 1)
+
+    def __post_init__(self) -> None:
+        if not self.every:
+            raise ValueError("every is 0: give 1B or more")
+        if not 1 <= self.bits <= 8:
+            raise ValueError("bits is the number of bits of a byte: from 1 to 8")
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Corrupting(hands, self)
+
+    @property
+    def rolls(self) -> bool:
+        """It does."""
+        return True
+
+
+class _Corrupting(Stage):
+    def __init__(self, hands: Hands, fault: Corrupt) -> None:
+        super().__init__(hands)
+        self._fault = fault
+
+    def take(self, data: bytes, at: int) -> None:
+        every, dice = self._fault.every, self.hands.dice
+        wrong = bytearray(data)
+        for block in range(at // every, (at + len(data) - 1) // every + 1):
+            place = block * every + dice.whole(every, block) - at
+            if 0 <= place < len(data):
+                self.hands.hit(at + place)
+                wrong[place] ^= mask(dice, block, self._fault.bits)
+        self.out.take(bytes(wrong))
+
+
+def mask(dice: Dice, block: int, bits: int) -> int:
+    """Roll which bits of a byte are turned: so many different ones."""
+    left = list(range(8))
+    return sum(1 << left.pop(dice.whole(len(left), block, nth)) for nth in range(bits))

@@ -1,0 +1,36 @@
+"""The fault ``half_close``: a FIN in one direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault
+from tcplab.faults.stage import End, Hands, Stage
+
+
+@dataclass(frozen=True)
+class HalfClose(Fault):
+    """FIN in one direction: what is still said in it goes nowhere. The other direction goes on."""
+
+    kind: ClassVar[str] = "half_close"
+    atOnce: ClassVar[bool] = True
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _HalfClosed(hands)
+
+
+class _HalfClosed(Stage):
+    swallows = True
+
+    def begin(self) -> None:
+        self.hands.hit()
+        self.out.end(End.HALF)
+
+    def take(self, data: bytes, at: int) -> None:
+        pass
+
+    def end(self, how: End) -> None:
+        if how is not End.HALF:
+            self.out.end(how)  # it may be more than one direction's

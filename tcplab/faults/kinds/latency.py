@@ -1,0 +1,90 @@
+"""The fault ``latency``: each byte leaves later."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, time
+from tcplab.faults.stage import End, Hands, Stage
+
+# What a piece weighs at least: the object, its due time, its place in the queue.
+_PIECE = 256
+
+
+@dataclass(frozen=True)
+class Latency(Fault):
+    """
+    Each byte leaves that much later, in the same order; so does the end.
+
+    :ivar latency: seconds (typed: ms).
+    :ivar jitter: seconds more or less, rolled for each piece; none leaves before the one before it.
+    """
+
+    kind: ClassVar[str] = "latency"
+    latency: float = time("ms")
+    jitter: float = time("ms", 0.0)
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Late(hands, self)
+
+    @property
+    def rolls(self) -> bool:
+        """It does, for the jitter."""
+        return self.jitter > 0
+
+
+class _Late(Stage):
+    def __init__(self, hands: Hands, fault: Latency) -> None:
+        super().__init__(hands)
+        self._fault = fault
+        self._queue: deque[tuple[float, bytes | End]] = deque()
+        self._due = 0.0
+        self._waiting = False
+        self._at = 0
+
+    def take(self, data: bytes, at: int) -> None:
+        self.hands.hit(at)
+        self._at = at + len(data)
+        self.held += max(len(data), _PIECE)
+        self._put(data, at)
+
+    def end(self, how: End) -> None:
+        self.hands.hit()
+        self._put(how, self._at)
+
+    def _put(self, what: bytes | End, at: int) -> None:
+        fault = self._fault
+        delay = fault.latency
+        if fault.jitter:
+            delay += fault.jitter * (2 * self.hands.dice.fraction(at) - 1)
+        self._due = max(self._due, self.hands.seconds() + delay)
+        self._queue.append((self._due, what))
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._queue and not self._waiting:
+            self._waiting = True
+            self.hands.later(max(0.0, self._queue[0][0] - self.hands.seconds()), self._leave)
+
+    def _leave(self) -> None:
+        self._waiting = False
+        # What is due within a tenth of a millisecond leaves now: clocks are not finer.
+        now = self.hands.seconds() + 1e-4
+        while self._queue and self._queue[0][0] <= now:
+            self._pass()
+        self._wait()
+
+    def _pass(self) -> None:
+        what = self._queue.popleft()[1]
+        if isinstance(what, End):
+            self.out.end(what)
+        else:
+            self.held -= max(len(what), _PIECE)
+            self.out.take(what)
+
+    def release(self) -> None:
+        while self._queue:
+            self._pass()

@@ -1,0 +1,44 @@
+"""The fault ``limit_data``: the connection ends behind a number of bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, amount, ending
+from tcplab.faults.stage import Hands, Stage, _Limited
+
+
+@dataclass(frozen=True)
+class LimitData(Fault):
+    """
+    Exactly that many bytes pass, then the end.
+
+    :ivar bytes: how many.
+    :ivar how: ``fin`` or ``reset``.
+    """
+
+    kind: ClassVar[str] = "limit_data"
+    bytes: int = amount("B")
+    how: str = ending()
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _LimitedBytes(hands, self)
+
+
+class _LimitedBytes(_Limited):
+    def __init__(self, hands: Hands, fault: LimitData) -> None:
+        super().__init__(hands, fault.how)
+        self._left = fault.bytes
+
+    def begin(self) -> None:
+        if not self._left:
+            self.cut()
+
+    def take(self, data: bytes, at: int) -> None:
+        data = data[: self._left]
+        self._left -= len(data)
+        super().take(data, at)
+        if not self._left:
+            self.cut(at + len(data))

@@ -1,0 +1,39 @@
+"""The fault ``limit_time``: the connection ends after a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, ending, time
+from tcplab.faults.stage import Hands, Stage, _Limited
+
+
+@dataclass(frozen=True)
+class LimitTime(Fault):
+    """
+    What passes in that time passes, then the end.
+
+    :ivar time: seconds (typed: with a unit).
+    :ivar how: ``fin`` or ``reset``.
+    """
+
+    kind: ClassVar[str] = "limit_time"
+    time: float = time()
+    how: str = ending()
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _LimitedTime(hands, self)
+
+
+class _LimitedTime(_Limited):
+    def __init__(self, hands: Hands, fault: LimitTime) -> None:
+        super().__init__(hands, fault.how)
+        self._time = fault.time
+
+    def begin(self) -> None:
+        if self._time:
+            self.hands.later(self._time, self.cut)
+        else:
+            self.cut()

@@ -1,0 +1,55 @@
+"""The fault ``reset_peer``: a real RST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, time
+from tcplab.faults.stage import End, Hands, Stage
+
+
+@dataclass(frozen=True)
+class ResetPeer(Fault):
+    """
+    A real RST after that long, behind the bytes that have passed.
+
+    :ivar timeout: seconds (typed: ms); 0: at once, that is at accept unless it has a trigger.
+    """
+
+    kind: ClassVar[str] = "reset_peer"
+    timeout: float = time("ms", 0.0)
+
+    @property
+    def atOnce(self) -> bool:  # type: ignore[override]
+        """Without a timeout."""
+        return not self.timeout
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Reset(hands, self.timeout)
+
+
+class _Reset(Stage):
+    def __init__(self, hands: Hands, timeout: float) -> None:
+        super().__init__(hands)
+        self._timeout = timeout
+
+    def begin(self) -> None:
+        if self._timeout:
+            self.hands.later(self._timeout, self._reset)
+        else:
+            self._reset()
+
+    def _reset(self) -> None:
+        self.swallows = True
+        self.hands.hit()
+        self.out.end(End.RESET)
+
+    def take(self, data: bytes, at: int) -> None:
+        if not self.swallows:
+            self.out.take(data)
+
+    def end(self, how: End) -> None:
+        if not self.swallows:
+            self.out.end(how)

@@ -1,0 +1,81 @@
+"""The fault ``slicer``: small segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, amount, time
+from tcplab.faults.stage import End, Hands, Holding, Stage
+
+
+@dataclass(frozen=True)
+class Slicer(Fault):
+    """
+    Cut what passes into pieces, each handed to the kernel by itself.
+
+    :ivar average_size: bytes of a piece.
+    :ivar size_variation: bytes more or less, rolled for each piece.
+    :ivar delay: seconds between two pieces (typed: us).
+    """
+
+    kind: ClassVar[str] = "slicer"
+    average_size: int = amount("B")
+    size_variation: int = amount("B", 0)
+    delay: float = time("us", 0.0)
+
+    def __post_init__(self) -> None:
+        if not self.average_size:
+            raise ValueError("average_size is 0: give 1B or more")
+        if self.size_variation >= self.average_size:
+            raise ValueError("size_variation must be less than average_size")
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Slicing(hands, self)
+
+    @property
+    def rolls(self) -> bool:
+        """It does, for the sizes."""
+        return self.size_variation > 0
+
+
+class _Slicing(Holding):
+    def __init__(self, hands: Hands, fault: Slicer) -> None:
+        super().__init__(hands)
+        self._fault = fault
+        self._at = 0
+        self._waiting = False
+
+    def take(self, data: bytes, at: int) -> None:
+        self.hands.hit(at)
+        if not self._held:
+            self._at = at
+        super().take(data, at)
+        self._cut()
+
+    def end(self, how: End) -> None:
+        super().end(how)
+        if not self._held:
+            self.pass_(0)
+
+    def _cut(self) -> None:
+        if self._waiting or not self._held:
+            return
+        size = self._size()
+        self._waiting = True
+        self._at += size
+        self.pass_(size)
+        # One a turn of the reactor, even without a delay: in one turn they would leave as one.
+        self.hands.later(self._fault.delay, self._again)
+
+    def _size(self) -> int:
+        fault = self._fault
+        if not fault.size_variation:
+            return fault.average_size
+        rolled = self.hands.dice.whole(2 * fault.size_variation + 1, self._at)
+        return fault.average_size - fault.size_variation + rolled
+
+    def _again(self) -> None:
+        self._waiting = False
+        self._cut()

@@ -1,0 +1,48 @@
+"""The fault ``slow_close``: the end comes late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, time
+from tcplab.faults.stage import End, Hands, Stage
+
+
+@dataclass(frozen=True)
+class SlowClose(Fault):
+    """
+    The end comes late; a reset is no end that could.
+
+    :ivar delay: seconds (typed: ms).
+    """
+
+    kind: ClassVar[str] = "slow_close"
+    delay: float = time("ms")
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _SlowlyClosing(hands, self.delay)
+
+
+class _SlowlyClosing(Stage):
+    def __init__(self, hands: Hands, delay: float) -> None:
+        super().__init__(hands)
+        self._delay = delay
+        self._ending: End | None = None
+
+    def end(self, how: End) -> None:
+        if how is End.RESET:
+            self._ending = None
+            self.out.end(how)
+        elif self._ending is None:
+            self.hands.hit()
+            self._ending = how
+            self.hands.later(self._delay, self.release)
+        else:
+            self._ending = how
+
+    def release(self) -> None:
+        ending, self._ending = self._ending, None
+        if ending is not None:
+            self.out.end(ending)

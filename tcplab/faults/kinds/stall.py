@@ -1,0 +1,42 @@
+"""The fault ``stall``: it stops reading, and the peer meets a window of zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault
+from tcplab.faults.stage import Hands, Holding, Stage
+
+
+@dataclass(frozen=True)
+class Stall(Fault):
+    """
+    Stop reading: the kernel's buffers fill, and its window closes.
+
+    Upstream unless said, or downstream on a client's endpoint: that is what we read. In the other
+    direction there is no window of ours: what our side says waits, and its producer is paused.
+    """
+
+    kind: ClassVar[str] = "stall"
+    readingSide: ClassVar[bool] = True
+
+    @property
+    def endless(self) -> bool:
+        """It is."""
+        return True
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Stalled(hands)
+
+
+class _Stalled(Holding):
+    blocked = True
+
+    def begin(self) -> None:
+        self.hands.hit()
+
+    def release(self) -> None:
+        self.blocked = False
+        super().release()

@@ -1,0 +1,65 @@
+"""The fault ``timeout``: nothing passes, then the connection is closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tcplab.faults.fault import Fault, time
+from tcplab.faults.stage import End, Hands, Stage
+
+
+@dataclass(frozen=True)
+class Timeout(Fault):
+    """
+    Nothing passes; the connection is closed after that long.
+
+    If the fault is over before, and something was dropped, it is closed then: a TCP stream has no
+    holes.
+
+    :ivar timeout: seconds (typed: ms); 0: never.
+    """
+
+    kind: ClassVar[str] = "timeout"
+    timeout: float = time("ms", 0.0)
+
+    @property
+    def endless(self) -> bool:
+        """Without a timeout."""
+        return not self.timeout
+
+    def stage(self, hands: Hands) -> Stage:
+        """Make the stage."""
+        return _Silence(hands, self.timeout)
+
+
+class _Silence(Stage):
+    swallows = True
+
+    def __init__(self, hands: Hands, timeout: float) -> None:
+        super().__init__(hands)
+        self._timeout = timeout
+        self._dropped = False
+        self._ending: End | None = None
+
+    def begin(self) -> None:
+        self.hands.hit()
+        if self._timeout:
+            self.hands.later(self._timeout, self._close)
+
+    def _close(self) -> None:
+        self._dropped = False
+        self._ending = None
+        self.out.end(End.CLOSE)
+
+    def take(self, data: bytes, at: int) -> None:
+        self._dropped = True
+
+    def end(self, how: End) -> None:
+        self._ending = how
+
+    def release(self) -> None:
+        if self._dropped:
+            self._close()
+        elif self._ending is not None:
+            self.out.end(self._ending)

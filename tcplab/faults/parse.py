@@ -1,0 +1,214 @@
+"""Read ``KIND[,key=value…][@LISTENER]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING
+from typing import Any
+
+from tcplab.faults.fault import DoorFault, Fault, isTime, seconds, size
+from tcplab.faults.kinds import KINDS
+from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
+from tcplab.wire.escaping import unescape
+
+_CONN = re.compile("([1-9][0-9]{0,8})(-)?([1-9][0-9]{0,8})?|%([1-9][0-9]{0,8})")
+
+
+def readConn(text: str) -> dict[str, int | None]:
+    """
+    Read ``3``, ``1-2``, ``4-`` or ``%3``.
+
+    :return: the fields of a `Selection`.
+    :raises ValueError: it is none of these.
+    """
+    found = _CONN.fullmatch(text)
+    if found is None or (found[3] and not found[2]):
+        raise ValueError("give 3, 1-2, 4- or %3 (every third)")
+    if found[4]:
+        return {"every": int(found[4])}
+    first = int(found[1])
+    last = int(found[3]) if found[3] else None if found[2] else first
+    if last is not None and last < first:
+        raise ValueError(f"give the smaller number first, {last}-{first}")
+    return {"first": first, "last": last}
+
+
+def readProbability(text: str) -> float:
+    """
+    Read a number from 0 to 1.
+
+    :raises ValueError: it is none.
+    """
+    if not re.fullmatch(r"[01]|0?\.[0-9]{1,12}|[01]\.0+", text) or float(text) > 1:
+        raise ValueError("give a number from 0 to 1, as in 0.1")
+    return float(text)
+
+
+DIRECTIONS = ("downstream", "upstream", "both")
+
+# One character, or a backslash and what it escapes.
+_CHARACTER = re.compile(r"\\?.", re.DOTALL)
+_OWN_ESCAPES = {"\\@": "@", "\\,": ",", "\\=": "="}
+
+
+def parseFault(text: str) -> FaultSpec:
+    """
+    Read ``KIND[,key=value…][@LISTENER]``; a value may have ``\\,`` ``\\@`` and ``\\=`` in it.
+
+    :raises FaultError: it is none.
+    """
+    words, at, listener = _split(text, "@")
+    if at and not listener:
+        raise FaultError(f"fault {text!r}: there is no listener after the @: name one, as in @echo")
+    name, comma, rest = _split(words, ",")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise FaultError(
+            f"fault {text!r}: there is no fault {name!r}; there are {', '.join(KINDS)}"
+        )
+    typed = _typed(text, comma, rest)
+    return _made(text, kind, typed, listener or None)
+
+
+def _typed(text: str, comma: str, rest: str) -> dict[str, str]:
+    typed: dict[str, str] = {}
+    while comma:
+        word, comma, rest = _split(rest, ",")
+        key, equals, value = _split(word, "=")
+        if not equals or not re.fullmatch(r"\w+", key):
+            name = key if re.fullmatch(r"\w+", key) else "key"
+            raise FaultError(f"fault {text!r}: {word!r} should read {name}=value")
+        if key in typed:
+            raise FaultError(f"fault {text!r}: {key} stands there twice: give it once")
+        typed[key] = value
+    return typed
+
+
+# What any fault may have: how it is read into Trigger, Selection and direction.
+
+
+def _direction(value: str) -> str:
+    if value not in DIRECTIONS:
+        raise ValueError(f"give {', '.join(DIRECTIONS[:-1])} or {DIRECTIONS[-1]}")
+    return value
+
+
+def _after(value: str) -> dict[str, Any]:
+    if isTime(value):
+        return {"afterSeconds": seconds(value)}
+    try:
+        return {"afterBytes": size(value)}
+    except ValueError:
+        raise ValueError("give bytes or a time with its unit, as in 10B or 250ms") from None
+
+
+def _match(value: str) -> dict[str, Any]:
+    if not value:
+        raise ValueError("give the text that it begins behind")
+    return {"match": unescape(value)}
+
+
+def _for(value: str) -> dict[str, Any]:
+    lasting = seconds(value)
+    if not lasting:
+        raise ValueError("give more than 0")
+    return {"lasting": lasting}
+
+
+_TRIGGERS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "after": _after,
+    "match": _match,
+    "for": _for,
+}
+_SELECTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "conn": readConn,
+    "probability": lambda value: {"probability": readProbability(value)},
+}
+COMMON = (*_TRIGGERS, *_SELECTIONS, "direction")
+_OF_DOORS = ("after", "for")
+
+
+def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
+    common = _OF_DOORS if issubclass(kind, DoorFault) else COMMON
+    own = kind.named()
+    for key in typed:
+        if key not in own and key not in common:
+            raise FaultError(f"fault {text!r}: {_unknown(kind, key, common)}")
+    trigger, selection, values, direction = {}, {}, {}, None
+    for key, word in typed.items():
+        value = _plain(text, key, word)
+        if key in own:
+            values[key] = _read(text, key, word, own[key].metadata["read"], value)
+        elif key in _TRIGGERS:
+            trigger.update(_read(text, key, word, _TRIGGERS[key], value))
+        elif key in _SELECTIONS:
+            selection.update(_read(text, key, word, _SELECTIONS[key], value))
+        else:
+            direction = _read(text, key, word, _direction, value)
+    spec = FaultSpec(
+        _fault(text, kind, values),
+        direction,
+        Trigger(**trigger),
+        Selection(**selection),
+        listener,
+        text,
+    )
+    _check(text, spec)
+    return spec
+
+
+def _unknown(kind: type[Fault], key: str, common: tuple[str, ...]) -> str:
+    own = ", ".join(kind.named())
+    if issubclass(kind, DoorFault) and key in COMMON:
+        return (
+            f"{key} makes no sense for {kind.kind}, which comes before any connection;"
+            f" it has {', '.join(common)}"
+        )
+    has = f"it has {own}, and " if own else "it has "
+    return f"{kind.kind} has no {key!r}; {has}{', '.join(common)}"
+
+
+def _read(text: str, key: str, word: str, read: Callable[[str], Any], value: str) -> Any:
+    try:
+        return read(value)
+    except ValueError as e:
+        shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in word)
+        raise FaultError(f"fault {text!r}: {key}={shown}: {e}") from None
+
+
+def _fault(text: str, kind: type[Fault], values: dict[str, Any]) -> Fault:
+    for name, field in kind.named().items():
+        if name not in values and field.default is MISSING:
+            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}=")
+    try:
+        return kind(**values)
+    except ValueError as e:
+        raise FaultError(f"fault {text!r}: {e}") from None
+
+
+def _check(text: str, spec: FaultSpec) -> None:
+    trigger = spec.trigger
+    if trigger.match and (trigger.afterBytes is not None or trigger.afterSeconds is not None):
+        raise FaultError(f"fault {text!r}: after and match are two triggers: give one")
+    if trigger.lasting is not None and spec.fault.atOnce:
+        raise FaultError(f"fault {text!r}: {spec.fault.kind} happens at once: for makes no sense")
+    if isinstance(spec.fault, DoorFault) and trigger.afterBytes is not None:
+        raise FaultError(f"fault {text!r}: after is a time here: no byte comes before a connection")
+
+
+def _plain(text: str, key: str, value: str) -> str:
+    characters = _CHARACTER.findall(value)
+    if characters and characters[-1] == "\\":
+        raise FaultError(f"fault {text!r}: {key} ends in a backslash: write \\\\ for one")
+    return "".join(_OWN_ESCAPES.get(character, character) for character in characters)
+
+
+def _split(text: str, separator: str) -> tuple[str, str, str]:
+    # As str.partition, at the first separator that has no backslash before it.
+    end = 0
+    for character in _CHARACTER.findall(text):
+        if character == separator:
+            return text[:end], separator, text[end + 1 :]
+        end += len(character)
+    return text, "", ""

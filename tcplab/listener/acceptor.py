@@ -1,0 +1,183 @@
+"""Accept connections for a listener, with a back-off where ``accept()`` fails."""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import unix
+from twisted.internet.address import IPv4Address
+from twisted.logger import Logger
+
+from tcplab.listener.refusal import ALERT, refuse
+from tcplab.listener.servertransport import Server, UnixServer
+from tcplab.reactor.batchaccept import _BATCH, Acceptor, _connect, _scoped
+
+if TYPE_CHECKING:
+    from tcplab.listener.listener import Listener
+    from tcplab.listener.servertransport import Announced
+
+
+# Connections accepted before anything else is read, with TLS: about 150 us.
+_TLS_BATCH = 8
+
+# Seconds until accept() is tried again after it failed, doubled each time: as Go's net/http.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
+
+# The peer's own end, told by accept() (RFC 793 leaves it to the system); the next may be well.
+_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
+
+# Of them in a row, that is no longer somebody's impatience.
+_MANY = 16
+
+_logger = Logger("tcplab.reactor.accepting")
+
+
+class PatientAcceptor(Acceptor):
+    """
+    Accepts for a listener: as many as that lets in, and after a while when accept() fails.
+
+    Twisted's own port is told again at once when the system lacks something (40 % of a core and
+    3,300 lines a second), and closes whoever waits when it lacks descriptors. This one leaves them
+    in the backlog.
+
+    :param plain: there is no TLS: a peer is here as soon as it is accepted.
+    """
+
+    def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
+        earlier = getattr(port.doRead, "__self__", None)
+        if isinstance(earlier, PatientAcceptor):
+            earlier.leave()
+        super().__init__(port)
+        self.reactor = port.reactor
+        self._listener = listener
+        self._plain = plain
+        self.batch = _BATCH if plain else _TLS_BATCH
+        self._pause = _FIRST_PAUSE
+        self._again: Any = None
+        self._told = -math.inf, 0.0
+        self._gone = 0
+        port.connectionLost = self.connectionLost
+        if listener.suspended:
+            self.suspend()
+        self._unix = isinstance(port, unix.Port)
+        self._host = _fixed(port)
+        if not self._unix:
+            # Handed on to those accepted. An answer leaves whole: nothing is won by waiting.
+            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # When
+
+    @property
+    def port(self) -> Any:
+        """The port it accepts for."""
+        return self._port
+
+    def paused(self) -> bool:
+        """Tell whether to accept nobody now."""
+        return self._again is not None or self._listener.suspended
+
+    def suspend(self) -> None:
+        """Accept nobody until `resume`: they wait in the backlog."""
+        self._port.pauseProducing()
+
+    def resume(self) -> None:
+        """Accept again, if nothing speaks against it."""
+        if not self.paused():
+            self._port.resumeProducing()
+
+    def failed(self, error: OSError) -> bool:
+        """Wait a little, unless it was only somebody who waited that has gone."""
+        if error.errno in _GONE and self._gone < _MANY:
+            self._gone += 1
+            return True
+        if error.errno == errno.EINVAL:
+            # It listens no more: shut down, perhaps by another process that has it too.
+            self._port.stopReading()
+            return False
+        now = self._port.reactor.seconds()
+        if self._pause > self._told[1] or now - self._told[0] > 0.9:
+            # A success now and then begins the pauses anew, but not the lines.
+            self._told = now, self._pause
+            _logger.warn(
+                "{listener}: cannot accept: {error}; trying again in {seconds:.3f} s",
+                listener=self._listener.name,
+                error=error,
+                seconds=self._pause,
+            )
+        self.suspend()
+        self._again = self._port.reactor.callLater(self._pause, self._tryAgain)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return False
+
+    def connectionLost(self, reason: Any) -> None:
+        """Forget the port that closes."""
+        self.leave()
+        self._port.connectionLost(reason)
+
+    def leave(self) -> None:
+        """Leave the port to itself, or to another listener."""
+        self._listener.forget(self)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        del self._port.connectionLost  # the class's own is called
+
+    def _tryAgain(self) -> None:
+        self._again = None
+        self.resume()
+
+    # Whom
+
+    def welcome(
+        self, client: socket.socket, address: Any, announced: Announced | None = None
+    ) -> None:
+        """
+        Make a connection of a socket, unless a guard refuses it.
+
+        :param announced: the peer, where a proxy holds the other end of the socket.
+        """
+        self._pause = _FIRST_PAUSE
+        self._gone = 0
+        port, listener = self._port, self._listener
+        if port.addressFamily == socket.AF_INET6:
+            address = _ofIPv6(address)
+        if listener.guards.admitting:
+            goodbye = listener.refusal(announced.address if announced else address)
+            if goodbye is not None:
+                refuse(client, goodbye if self._plain else goodbye and ALERT, port.reactor)
+                return
+        peer = announced.peer if announced else self._peer(address)
+        try:
+            protocol = port.factory.buildProtocol(peer)
+            if protocol is None:
+                client.close()
+                return
+            kind = UnixServer if self._unix else Server
+            transport = kind(client, protocol, address, port, listener.next(), port.reactor)
+        except BaseException:
+            client.close()  # nobody else would
+            raise
+        if announced:
+            announced.of(transport)
+        listener.accepted(transport, self._host, self._plain, peer)
+        _connect(protocol, transport)
+
+    def _peer(self, address: Any) -> Any:
+        if not self._unix and len(address) == 2:
+            return IPv4Address("TCP", *address)
+        return self._port._buildAddr(address)
+
+
+def _ofIPv6(address: Any) -> Any:
+    """Return who connected to an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
+    host = address[0].removeprefix("::ffff:")
+    return (host, address[1]) if "." in host else _scoped(address)
+
+
+def _fixed(port: Any) -> Any:
+    """Return the one address at which a port is reached, or ``None``: it depends on the peer."""
+    host = port.getHost()
+    return None if getattr(host, "host", None) in ("0.0.0.0", "::") else host

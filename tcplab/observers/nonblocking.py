@@ -1,0 +1,157 @@
+"""Where the log goes: twistd's own observers, with a thread that does their writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.logger import FileLogObserver, FilteringLogObserver, LegacyLogObserverWrapper
+from twisted.python.logfile import LogFile
+from twisted.python.syslog import SyslogObserver
+
+from tcplab.observers.logwriter import LogWriter
+
+
+class Descriptor:
+    """
+    Write whole lines to a descriptor; what a full disk has cut short is said again, on a new line.
+
+    :param number: the descriptor's.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._cut = False
+
+    def __call__(self, line: bytes) -> None:
+        """Write one; blocks as long as it takes."""
+        left = memoryview(b"\n" + line if self._cut else line)
+        while left:
+            try:
+                count = os.write(self._number, left)
+            except BlockingIOError:  # a program that shares it has made it so
+                ready = select.poll()
+                ready.register(self._number, select.POLLOUT)
+                ready.poll()
+            else:
+                self._cut = count < len(left)
+                left = left[count:]
+
+
+class _RotatedFile:
+    """The same for twistd's log file, which begins anew when it is long."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._cut = False
+
+    def __call__(self, line: bytes) -> None:
+        file = self._file
+        file.write(b"\n" + line if self._cut else line)
+        # It counts what it was given; of that a full disk may have taken a part.
+        size = file._file.tell()
+        self._cut = size < file.size
+        if self._cut:
+            file.size = size
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class _Output:
+    """What a ``FileLogObserver`` writes to, in the place of a file."""
+
+    def __init__(self, writer: LogWriter, encoding: str) -> None:
+        self._writer = writer
+        self._encoding = encoding
+
+    def write(self, text: str | bytes) -> None:
+        """Take a text."""
+        # Strange characters must not cost the line.
+        self._writer.put(
+            text if isinstance(text, bytes) else text.encode(self._encoding, "backslashreplace")
+        )
+
+    def flush(self) -> None:
+        """There is nothing to wait for."""
+
+
+def unhurried(observer: object) -> LogWriter | None:
+    """
+    Have a thread do what an observer writes, from now on.
+
+    :return: the thread's; ``None`` for an observer of a kind that we do not know, which stays as it
+        is.
+    """
+    while isinstance(observer, FilteringLogObserver):
+        observer = observer._observer
+    if isinstance(observer, FileLogObserver):
+        return _unhurriedFile(observer)
+    if isinstance(observer, LegacyLogObserverWrapper):
+        syslog = getattr(observer.legacyObserver, "__self__", None)
+        if isinstance(syslog, SyslogObserver):
+            return _unhurriedSyslog(syslog)
+    return None
+
+
+def _unhurriedFile(observer: Any) -> LogWriter | None:
+    file = observer._outFile
+    if isinstance(file, LogFile):
+        # A device, /dev/null say, has no size.
+        writer = LogWriter(_RotatedFile(file) if os.path.isfile(file.path) else file.write)
+    else:
+        try:
+            number = file.fileno()
+        except (AttributeError, OSError):  # it is in memory, say
+            return None
+        file.flush()
+        writer = LogWriter(Descriptor(number))
+    observer._outFile = _Output(writer, getattr(file, "encoding", None) or "utf-8")
+    return writer
+
+
+def _unhurriedSyslog(observer: Any) -> LogWriter:
+    say = observer.syslog
+
+    def write(line: bytes) -> None:
+        priority, _, text = line.partition(b" ")
+        say(int(priority), text.decode("utf-8", "backslashreplace"))
+
+    writer = LogWriter(write)
+
+    def take(priority: int, text: str) -> None:
+        writer.put(f"{priority} {text}".replace("\0", "\\0").encode("utf-8", "backslashreplace"))
+
+    observer.syslog = take
+    return writer
+
+
+class UnhurriedLog:
+    """
+    Wait until twistd or twist begins to log, and take over what its observers write.
+
+    :param beginner: where logging begins: Twisted's ``globalLogBeginner``.
+    """
+
+    def __init__(self, beginner: Any) -> None:
+        self._beginner = beginner
+        self._usual: Callable[..., object] = beginner.beginLoggingTo
+        self.writers: list[LogWriter] = []
+        beginner.beginLoggingTo = self._beginLoggingTo
+
+    def _beginLoggingTo(self, observers: Iterable[Any], *args: Any, **settings: Any) -> None:
+        self._beginner.beginLoggingTo = self._usual
+        observers = list(observers)
+        self.writers += [each for each in map(unhurried, observers) if each is not None]
+        self._usual(observers, *args, **settings)
+
+    def begin(self) -> None:
+        """Begin to write; to be called when the process will not fork any more."""
+        for each in self.writers:
+            each.begin()
+
+    def finish(self) -> None:
+        """Have the rest written; to be called at the end of the process."""
+        for each in self.writers:
+            each.finish()

@@ -1,0 +1,95 @@
+"""Accept all connections that wait at a port, and connect each at once."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.python import log
+
+from tcplab.reactor.coalescing import Corked
+
+# Accepted before anything else is heard: about a millisecond at 20 us each.
+_BATCH = 64
+
+
+class Acceptor:
+    """
+    Accepts for a port, in the place of its ``doRead``.
+
+    What a protocol writes in ``makeConnection`` leaves in one send when that returns.
+    """
+
+    batch = _BATCH
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        port.doRead = self.doRead
+
+    def doRead(self) -> None:
+        """Accept who waits."""
+        port = self._port
+        for _ in range(self.batch):
+            if port.disconnecting or self.paused():
+                return
+            try:
+                client, address = _accepted(port)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if not self.failed(error):
+                    return
+            else:
+                try:
+                    self.welcome(client, address)
+                except BaseException:
+                    log.err()
+
+    def paused(self) -> bool:
+        """Tell whether to accept nobody now."""
+        return False
+
+    def failed(self, error: OSError) -> bool:
+        """Deal with an accept() that failed, here as Twisted does; tell whether to go on."""
+        tcp.Port.doRead(self._port)
+        return False
+
+    def welcome(self, client: socket.socket, address: Any) -> None:
+        """Make a connection of a socket."""
+        port = self._port
+        if port.addressFamily == socket.AF_INET6:
+            address = _scoped(address)
+        protocol = port.factory.buildProtocol(port._buildAddr(address))
+        if protocol is None:
+            client.close()
+            return
+        number = port.sessionno
+        port.sessionno = number + 1
+        transport = port.transport(client, protocol, address, port, number, port.reactor)
+        _connect(protocol, transport)
+
+
+def _connect(protocol: Any, transport: Any) -> None:
+    if not isinstance(transport, Corked):
+        protocol.makeConnection(transport)
+        return
+    transport.cork()
+    try:
+        protocol.makeConnection(transport)
+    finally:
+        transport.uncork()
+
+
+def _accepted(port: Any) -> tuple[socket.socket, Any]:
+    # As socket.accept(), without the two enumerations that it looks up: a quarter of its time.
+    fd, address = port.socket._accept()
+    return socket.socket(port.addressFamily, port.socketType, 0, fd), address
+
+
+def _scoped(address: Any) -> Any:
+    """Write the scope of an IPv6 address behind it, where it has one, as Twisted does."""
+    if not address[3]:
+        return address
+    host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    return host, *address[1:]

@@ -1,0 +1,167 @@
+"""Client endpoint strings: read, checked, and compared with our own addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from functools import lru_cache
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IReactorPluggableNameResolver,
+    IStreamClientEndpoint,
+)
+from twisted.protocols.tls import BufferingTLSTransport
+from zope.interface import alsoProvides, implementer
+
+from tcplab.reactor.stack import standAlone
+from tcplab.reactor.tls import HalfClosingTLS
+from tcplab.wire.endpointstring import first, misread, split
+
+#: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
+#: is sent again after 1 and 3 seconds.
+CONNECT_TIMEOUT = 5.0
+
+#: Seconds: a day, where people mean that nothing is to be given up.
+_LONGEST_TIMEOUT = 86400
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+
+# Where to
+
+
+@lru_cache(64)
+def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
+    """
+    Read the string of a client endpoint.
+
+    To look for the parser among all plugins takes longer than to connect: it is done once.
+
+    :param reactor: ``None`` if it is only to be seen whether it can be read.
+    :raises ValueError: it cannot; the text is one line.
+    """
+    kind, _, rest = where.partition(":")
+    if not rest or not re.fullmatch(r"\w+", kind):
+        raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
+    try:
+        checkCallable(where)
+        return clientFromString(_Nobody() if reactor is None else reactor, where)  # type: ignore[no-any-return]
+    except Exception as problem:  # of any parser
+        if "Unknown endpoint type" in str(problem):
+            advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
+            raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
+        raise ValueError(f"{where!r} is no endpoint: {misread(problem)}") from None
+
+
+def checkCallable(where: str) -> None:
+    """
+    Refuse in the string of a client endpoint what Twisted takes, and stumbles over when it calls.
+
+    :raises ValueError: one of its words makes no sense; the text says which, and what would.
+    """
+    kind, words, options = split(where)
+    if kind not in ("tcp", "ssl", "tls", "unix"):
+        return
+    _check("timeout", options.get("timeout", "30"), 1, _LONGEST_TIMEOUT)
+    if kind != "unix":
+        name, port = _hostAndPort(words, options)
+        _check("port", port or "1", 1, 65535)
+        try:
+            name.encode("idna")
+        except UnicodeError:  # in a thread, of which nobody hears
+            raise ValueError(f"{name!r} cannot be the name of a host") from None
+
+
+def _check(name: str, word: str, least: int, most: int) -> None:
+    if not re.fullmatch("[0-9]{1,9}", word) or not least <= int(word) <= most:
+        raise ValueError(f"{name} is a whole number from {least} to {most}, and not {word!r}")
+
+
+def _hostAndPort(words: list[str], options: dict[str, str]) -> tuple[str, str]:
+    rest = words if "host" in options else words[1:]
+    return first("host", words, options), first("port", rest, options)
+
+
+@implementer(IReactorPluggableNameResolver)
+class _Nobody:
+    """Stands for a reactor while an endpoint is made that will never be used."""
+
+    nameResolver: Any = None
+
+    def installNameResolver(self, resolver: Any) -> Any:
+        """Do as if."""
+        return resolver
+
+
+def leadsTo(where: str, host: Any) -> bool:
+    """
+    Tell whether an endpoint string leads to a listening address of this machine.
+
+    What cannot be told is taken for no: a name that means something else later, another's address
+    that is sent back here.
+
+    :param where: the string of a client endpoint.
+    :param host: the address of a port that listens.
+    """
+    kind, words, options = split(where)
+    if isinstance(host, UNIXAddress):
+        path = _path(first("path", words, options))
+        return kind == "unix" and path == _path(os.fsdecode(host.name or b""))
+    name, port = _hostAndPort(words, options)
+    if kind == "unix" or port != str(getattr(host, "port", None)):
+        return False
+    return any(_reaches(address, str(host.host)) for address in _addresses(name, int(port)))
+
+
+def _path(path: str) -> str:
+    return os.path.realpath(path) if path else ""
+
+
+def _addresses(name: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(address[0]).removeprefix("::ffff:") for *_, address in found]
+
+
+def _reaches(address: str, host: str) -> bool:
+    if host not in _WILDCARDS:
+        return address == host or address in _WILDCARDS
+    return (":" not in address or host == "::") and _isOurs(address)
+
+
+def _isOurs(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+# With what
+
+
+def letHalfClose(transport: Any, protocol: Any) -> None:
+    """
+    Give Twisted's own TLS, between a client endpoint and its protocol, a half-close.
+
+    To be called by the protocol's ``makeConnection``, before the handshake begins; any other
+    transport is left as it is.
+    """
+    if type(transport) is not BufferingTLSTransport:
+        return
+    tls: Any = transport
+    tls.__class__ = HalfClosingTLS
+    alsoProvides(tls, IHalfCloseableProtocol)
+    # The endpoint's own wrapper is beneath the TLS of tls:, and above that of ssl:.
+    standAlone(tls.transport, tls)
+    if getattr(tls.wrappedProtocol, "_wrappedProtocol", None) is protocol:
+        tls.wrappedProtocol = protocol

@@ -1,0 +1,163 @@
+"""How what was written leaves: at once if the kernel takes it, else when the reactor says so."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from twisted.internet import main
+from twisted.python import log
+from twisted.python.failure import Failure
+
+# The states of a cork.
+DRAWN = 0  # nothing is being read: writes are the reactor's
+EMPTY = 1  # nothing was written yet, and nothing waits
+HOLDS = 2  # one piece was written: the case of nearly all
+BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
+FULL = 4  # it was written so, or there is else something to do when the cork is drawn
+
+# That wait: an object for each small answer weighs far more than the answer, and the kernel takes
+# 1,024 at once (IOV_MAX).
+PIECES = 500
+
+# The connection is dead for certain: a reset has come.
+_GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
+
+DONE = Failure(main.CONNECTION_DONE)
+
+
+class Sending:
+    """
+    The half of `tcplab.reactor.coalescing.Corked` that sends.
+
+    :ivar sent: bytes the kernel took so far.
+    :ivar errno: the error that ended the connection, if one did.
+    """
+
+    errno: int | None = None
+
+    def _sendHeld(self: Any) -> None:
+        data, self._held = self._held, b""
+        try:
+            sent = self.socket.send(data)
+        except OSError as e:
+            sent = self._notSent(e)
+        self.sent += sent
+        if sent != len(data):
+            self._keep(data, sent)
+
+    def _notSent(self, error: OSError) -> int:
+        if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
+            # doWrite() will meet another, and end the connection for it.
+            self.errno = self.errno or error.errno
+        return 0
+
+    def _keep(self: Any, data: bytes, sent: int) -> None:
+        self.dataBuffer, self.offset = data, sent
+        self._readLittle()
+        self._cork = BUSY
+        self._maybePauseProducer()
+        self.reactor.addWriter(self)
+
+    def _sendCollected(self: Any) -> None:
+        if not self.connected or self._aborting:
+            return
+        if self.dataBuffer:
+            self.reactor.addWriter(self)
+            return
+        if self._tempDataLen:
+            pieces = self._tempDataBuffer
+            self._held = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._tempDataLen = 0
+            self._sendHeld()
+            if self.dataBuffer:
+                return
+        try:
+            self._allSent()
+        except BaseException:
+            # As the reactor does when doWrite() fails; whoever reads now, or accepts, goes on.
+            log.err()
+            if self.connected:
+                self.connectionLost(Failure())
+        if self.connected:
+            self._settle()
+
+    def _allSent(self: Any) -> None:
+        # What doWrite() does when nothing is left, in its order.
+        producer = self.producer
+        if producer is not None and (self.producerPaused or not self.streamingProducer):
+            self.producerPaused = False
+            producer.resumeProducing()
+        elif self.disconnecting:
+            self.connectionLost(DONE)
+        elif self._writeDisconnecting and not self._writeDisconnected:
+            self._writeDisconnected = True
+            self._closeWriteConnection()
+
+    def _settle(self: Any) -> None:
+        busy = (
+            self.dataBuffer
+            or self._tempDataLen
+            or self.TLS
+            or self.disconnecting
+            or self._writeDisconnecting
+            or not (self.producer is None or self.streamingProducer)
+        )
+        self._cork = BUSY if busy else EMPTY
+
+    def doWrite(self: Any) -> Any:
+        """Send more, unless the read of the same event has sent all and ended it."""
+        if self.disconnected:
+            return None
+        if self._writeDisconnected:
+            return self.stopWriting()
+        if self._fitsOneSend():
+            why = self._sendPieces()
+            if why or self.dataBuffer:
+                return why
+        why = super().doWrite()  # type: ignore[misc]
+        self._settle()
+        return why
+
+    def _fitsOneSend(self: Any) -> bool:
+        return bool(0 < len(self.dataBuffer) + self._tempDataLen <= self.SEND_LIMIT)
+
+    def _sendPieces(self: Any) -> Any:
+        # Twisted makes one piece of all, and keeps what has been sent of it until all has.
+        pieces = [memoryview(self.dataBuffer)[self.offset :], *self._tempDataBuffer[:PIECES]]
+        sent = self._given(self.socket.sendmsg, pieces)
+        if isinstance(sent, Exception):
+            return sent
+        self.offset += sent
+        while self.offset >= len(self.dataBuffer) and self._tempDataBuffer:
+            self.offset -= len(self.dataBuffer)
+            self.dataBuffer = self._tempDataBuffer.pop(0)
+            self._tempDataLen -= len(self.dataBuffer)
+        if self.offset == len(self.dataBuffer):
+            self.dataBuffer, self.offset = b"", 0
+        return None
+
+    def writeSomeData(self: Any, data: bytes) -> Any:
+        """Send what the kernel takes; return how much, or why the connection is lost."""
+        if not data:
+            return 0  # it was sent since the reactor was asked
+        return self._given(self.socket.send, memoryview(data)[: self.SEND_LIMIT])
+
+    def _given(self: Any, send: Any, what: Any) -> Any:
+        try:
+            sent = send(what)
+        except BlockingIOError:
+            return 0
+        except OSError as e:
+            if e.errno == errno.ENOBUFS:
+                return 0
+            self.errno = self.errno or e.errno
+            # Of a peer that is gone all that it has said before is read first; the end is behind.
+            return 0 if e.errno in _GONE and self._isRead() else main.CONNECTION_LOST
+        self.sent += sent
+        return sent
+
+    def _isRead(self: Any) -> bool:
+        # By an epoll reactor: it tells of the end, whether there is something to read or not.
+        return self.fileno() in getattr(self.reactor, "_reads", ())

@@ -1,0 +1,143 @@
+"""How the first process starts a worker: a program of its own, with the ports in its hands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.logger import Logger, globalLogPublisher
+
+from tcplab.config.errors import SettingsError
+from tcplab.server.endpointlistener import Serving
+from tcplab.server.inheritedsockets import handedOver
+from tcplab.workers.messages import VARIABLE, Orders
+from tcplab.workers.pool import Crew
+from tcplab.workers.scoreboard import Scoreboard
+from tcplab.workers.workerprocess import Member
+
+log = Logger("tcplab.server.spawning")
+
+#: Rows of the scoreboard for each worker: those that drain after a restart keep theirs meanwhile.
+_ROWS = 16
+
+#: The folder that tcplab is in.
+_ROOT = os.path.abspath(__file__).rpartition(os.path.join("", "tcplab", "server", ""))[0]
+
+
+class Spawning:
+    """
+    Start workers.
+
+    They are started anew, not forked off: two processes with one epoll would hear each other's
+    events.
+
+    :param words: what they are to do.
+    :param reactor: starts them; theirs is of the same kind.
+    :param servings: what they serve.
+    :param size: how many there are to be.
+    """
+
+    def __init__(
+        self, words: Mapping[str, Any], reactor: Any, servings: Sequence[Serving], size: int
+    ) -> None:
+        self._words = words
+        self._reactor = reactor
+        self._servings = servings
+        self._size = size
+        self._folder = os.getcwd()
+        self._board: Scoreboard | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections they have, all together."""
+        return self._board.total() if self._board is not None else 0
+
+    def prepare(self) -> None:
+        """
+        Get what they share; all ports listen.
+
+        :raises SettingsError: one of them cannot be shared.
+        """
+        ports = [self._shared(each) for each in self._servings]
+        self._sockets = [port.fileno() for port in ports]
+        self._memory = Scoreboard.create(_ROWS * (self._size + 1))
+        self._nothing = os.open(os.devnull, os.O_RDWR)
+        self._board = Scoreboard(self._memory)
+        systemd = any("systemd:" in each.settings.endpoint for each in self._servings)
+        self._orders = Orders(
+            words=self._words,
+            owned=tuple(bool(getattr(port, "_shouldShutdown", False)) for port in ports),
+            row=0,
+            reactor=type(self._reactor).__module__,
+            folder=self._folder,
+            activated=len(handedOver()) if systemd else 0,
+        )
+
+    def _shared(self, serving: Serving) -> Any:
+        if not isinstance(serving.port, tcp.Port):
+            raise SettingsError(
+                f"--workers: {serving.settings.endpoint} cannot be shared by processes:"
+                " use tcp, tcp6, unix, ssl or tls"
+            )
+        return serving.port
+
+    def start(self, crew: Crew, generation: int) -> Member | None:
+        """Start one, if that can be done now."""
+        assert self._board is not None
+        number = self._board.take()
+        if number is None:
+            log.warn("no room for one more worker: too many drain", log_system="tcplab")
+            return None
+        row = self._board.rows[number]
+        member = Member(
+            replace(self._orders, row=number),
+            row,
+            generation,
+            self._reactor,
+            crew.changed,
+            crew.closed,
+            globalLogPublisher,
+        )
+        try:
+            self._spawn(member)
+        except OSError as e:
+            log.warn(
+                "cannot start a worker, {program}: {problem}",
+                log_system="tcplab",
+                program=sys.executable,
+                problem=e.strerror,
+            )
+            self._board.free(number)
+            return None
+        row.pid = member.pid
+        return member
+
+    def _spawn(self, member: Member) -> None:
+        orders = member.orders
+        descriptors = {
+            **{0: self._nothing, 1: "r", 2: "r"},
+            **dict.fromkeys(orders.given, self._nothing),
+            **dict(zip(orders.sockets, self._sockets, strict=True)),
+            **{orders.board: self._memory, orders.commands: "w", orders.reports: "r"},
+        }
+        # -P: of what lies in the current folder, only what is named by its dotted name is ours.
+        words = [sys.executable, "-P", "-m", "tcplab.workers"]
+        self._reactor.spawnProcess(
+            member, words[0], words, self._environment(orders), None, childFDs=descriptors
+        )
+
+    def _environment(self, orders: Orders) -> dict[str, str]:
+        environment = {**os.environ, VARIABLE: orders.write()}
+        if self._folder == _ROOT:  # it may be here, and nowhere else
+            there = environment.get("PYTHONPATH")
+            environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{there}" if there else _ROOT
+        return environment
+
+    def gone(self, member: Member) -> None:
+        """Forget one."""
+        assert self._board is not None
+        self._board.free(member.orders.row)

@@ -1,0 +1,179 @@
+"""One worker as the first process sees it: a process that is started, told, and ends."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import LogEvent, Logger
+from twisted.python.failure import Failure
+
+from tcplab.workers.logpipe import Hearing
+from tcplab.workers.messages import ABORT, LEAVE, READY, SERVE, SERVES, STOP, Orders
+from tcplab.workers.scoreboard import BEAT, Row
+
+log = Logger("tcplab.server.member")
+
+#: Beats that it may miss: six seconds. A hook that computes for so long stops all its connections.
+_SILENT = int(6 / BEAT)
+#: And while it starts, on a machine that is busy: thirty.
+_SLOW = int(30 / BEAT)
+#: Seconds for what is still in its pipes when it has ended; who else has them may keep them.
+_LAST = 1.0
+
+
+class Stage(Enum):
+    """How far a worker is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    CALLED = "called"
+    SERVING = "serving"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+class Member(ProcessProtocol):
+    """
+    One worker.
+
+    :ivar stage: how far it is.
+    :ivar number: which of the workers it is; 0 until it is called to serve.
+    :ivar since: when it began to serve; ``None``: it has not.
+    :ivar before: the stage in which it ended.
+    :ivar status: what it ended with; ``None`` if it was killed by the signal ``killer``.
+    :param orders: what it is started with.
+    :param row: of the scoreboard.
+    :param generation: it was started after so many restarts.
+    :param tell: called with us when we are in another stage; ``closed`` when all is heard.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        row: Row,
+        generation: int,
+        clock: Any,
+        tell: Callable[[Member], object],
+        closed: Callable[[Member], object],
+        publish: Callable[[LogEvent], object],
+    ) -> None:
+        self.row = row
+        self.orders = orders
+        self.generation = generation
+        self.stage = Stage.STARTING
+        self.number = 0
+        self.since: float | None = None
+        self.pid = 0
+        self.before = self.stage
+        self.status: int | None = None
+        self.killer = ""
+        self._clock = clock
+        self._tell = tell
+        self._closed: Callable[[Member], object] | None = closed
+        self._hearing = Hearing(self._said, publish)
+        self._beats = 0, 0  # the last that was seen, and how often it was
+
+    def __str__(self) -> str:
+        name = f"worker {self.number}" if self.number else "a new worker"
+        return f"{name} (pid {self.pid})"
+
+    # What it is told
+
+    def serve(self, number: int) -> None:
+        """Have it serve."""
+        self.number = number
+        self._hearing.name = f"worker {number}"
+        self.stage = Stage.CALLED
+        self._say(SERVE)
+
+    def leave(self) -> None:
+        """Have it drain; the others go on."""
+        self.stage = Stage.LEAVING
+        self._say(LEAVE)
+
+    def stop(self) -> None:
+        """Have it drain: all end."""
+        if self.stage in (Stage.STARTING, Stage.READY):
+            self.dismiss()
+        elif self.stage is not Stage.GONE:
+            self.stage = Stage.LEAVING
+            self._say(STOP)
+
+    def dismiss(self) -> None:
+        """End it before it has served: nobody knows it."""
+        self.stage = Stage.LEAVING
+        self.kill()
+
+    def abort(self) -> None:
+        """Have it end at once."""
+        if self.stage is not Stage.GONE:
+            self._say(ABORT)
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")  # type: ignore[union-attr]
+
+    def _say(self, word: str) -> None:
+        with suppress(KeyError):  # its pipe is closed already: it was killed, and we hear that next
+            self.transport.writeToChild(self.orders.commands, f"{word}\n".encode())  # type: ignore[union-attr]
+
+    # What it does
+
+    def connectionMade(self) -> None:
+        """It runs."""
+        self.pid = self.transport.pid  # type: ignore[union-attr]
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """It says something."""
+        self._hearing.heard(childFD, data, childFD == self.orders.reports)
+
+    def _said(self, word: str) -> None:
+        if word == READY and self.stage is Stage.STARTING:
+            self.stage = Stage.READY
+        elif word == SERVES and self.stage is Stage.CALLED:
+            self.stage = Stage.SERVING
+            self.since = self._clock.seconds()
+        else:
+            return
+        self._tell(self)
+
+    def silent(self) -> bool:
+        """
+        Tell, once, that it has shown no sign of life for too long; to be asked every `BEAT`.
+
+        Beats are counted, not seconds: who stops a whole group of processes stops us as well.
+        """
+        last, times = self._beats
+        beat = self.row.heartbeat
+        self._beats = (beat, times + 1) if beat == last else (beat, 0)
+        return self._beats[1] == (_SLOW if self.stage is Stage.STARTING else _SILENT)
+
+    # Its end
+
+    def processExited(self, reason: Failure) -> None:
+        """It has ended."""
+        value: Any = reason.value
+        self.status = value.exitCode
+        self.killer = signal.Signals(value.signal).name if value.signal else ""
+        self.before = self.stage
+        self.stage = Stage.GONE
+        self._patience = self._clock.callLater(_LAST, self._allHeard)
+        self._tell(self)
+
+    def processEnded(self, reason: Failure) -> None:
+        """All that it has said was heard."""
+        if self._closed is not None:
+            self._patience.cancel()
+            self._allHeard()
+
+    def _allHeard(self) -> None:
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed(self)

@@ -1,0 +1,89 @@
+"""Tests for `tcplab.faults.kinds.latency`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.stage import End
+from tests.support.fault_pipeline import Bench
+
+
+class LatencyTests(SynchronousTestCase):
+    """Each byte leaves later."""
+
+    def test_later(self) -> None:
+        """By as much, the end too."""
+        bench = Bench("latency,latency=100")
+        bench.say(b"a")
+        bench.clock.advance(0.05)
+        bench.say(b"b")
+        bench.finish()
+        bench.clock.advance(0.049)
+        self.assertEqual(bench.came, [])
+        bench.clock.advance(0.001)
+        self.assertEqual(bench.came, [b"a"])
+        bench.clock.advance(0.05)
+        self.assertEqual(bench.came, [b"a", b"b", End.FINISH])
+        self.assertEqual(bench.clock.getDelayedCalls(), [])
+
+    @settings(deadline=None, derandomize=True)
+    @given(
+        st.lists(st.tuples(st.floats(0, 0.3), st.binary(min_size=1, max_size=20)), max_size=20),
+        st.integers(0, 200),
+    )
+    def test_jitter(self, said: list[tuple[float, bytes]], jitter: int) -> None:
+        """Nothing is lost or overtaken; each comes in its time, or with the one before."""
+        bench = Bench(f"latency,latency=100,jitter={jitter}")
+        times = []
+        for gap, data in said:
+            bench.run(gap, steps=3)
+            times.append(bench.clock.seconds())
+            bench.say(data)
+        bench.finish()
+        bench.idle()
+        self.assertEqual(bench.came, [*[data for _, data in said], End.FINISH])
+        earliest = 0.0
+        for put, got in zip(times, bench.times, strict=False):
+            self.assertGreaterEqual(got, put + max(0.0, 0.1 - jitter / 1000) - 0.001)
+            self.assertLessEqual(got, max(earliest, put + 0.1 + jitter / 1000) + 0.101)
+            earliest = max(earliest, got)
+
+    def test_seeded(self) -> None:
+        """The same seed delays by the same."""
+
+        def times(seed: int) -> list[float]:
+            bench = Bench("latency,latency=100,jitter=90", seed=seed)
+            bench.say(b"a", b"b", b"c", b"d")
+            bench.idle()
+            return bench.times
+
+        self.assertEqual(times(1), times(1))
+        self.assertNotEqual(times(1), times(2))
+
+    def test_over(self) -> None:
+        """What is held leaves at once when the fault is gone, in order."""
+        bench = Bench("latency,latency=100")
+        bench.say(b"a", b"b")
+        bench.finish()
+        bench.chain.remove("latency-1")
+        bench.say(b"c")
+        self.assertEqual(bench.came, [b"a", b"b", End.FINISH, b"c"])
+        self.assertEqual(bench.clock.getDelayedCalls(), [])
+
+    def test_full(self) -> None:
+        """Much that waits pauses the source; many small pieces weigh more than their bytes."""
+        bench = Bench("latency,latency=100")
+        bench.say(b"x" * 2**18)
+        self.assertTrue(bench.chain.full)
+        bench.clock.advance(0.1)
+        self.assertEqual((bench.chain.full, bench.chain.held), (False, 0))
+        bench.say(*[b"x"] * 1024)
+        self.assertTrue(bench.chain.full)
+
+    def test_told(self) -> None:
+        bench = Bench("latency,latency=1")
+        self.assertEqual(bench.hits, [])
+        bench.say(b"a", b"b")
+        self.assertEqual(bench.hits, [("latency", 0)])

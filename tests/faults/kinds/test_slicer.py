@@ -1,0 +1,71 @@
+"""Tests for `tcplab.faults.kinds.slicer`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.kinds.slicer import Slicer
+from tcplab.faults.stage import End
+from tests.support.fault_pipeline import Bench, cut, streams
+
+
+class SlicerTests(SynchronousTestCase):
+    """Small segments."""
+
+    @settings(deadline=None, derandomize=True)
+    @given(streams, st.integers(1, 30), st.integers(0, 29), st.integers(0, 5))
+    def test_model(
+        self, stream: tuple[bytes, set[int]], size: int, variation: int, delay: int
+    ) -> None:
+        """Every byte, in order, in pieces of the right size, then the end."""
+        variation = min(variation, size - 1)
+        bench = Bench(f"slicer,average_size={size},size_variation={variation},delay={delay}")
+        bench.say(*cut(*stream))
+        bench.finish()
+        bench.idle()
+        self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
+        self.assertIs(bench.came[-1], End.FINISH)
+        self.assertTrue(all(len(piece) <= size + variation for piece in bench.came[:-1]))
+
+    def test_oneATurn(self) -> None:
+        """Each piece leaves by itself, even without a delay."""
+        bench = Bench("slicer,average_size=2")
+        bench.say(b"abcde")
+        self.assertEqual((bench.came, len(bench.clock.getDelayedCalls())), ([b"ab"], 1))
+        bench.clock.advance(0)
+        self.assertEqual(bench.came, [b"ab", b"cd", b"e"])
+
+    def test_delay(self) -> None:
+        """It is in microseconds unless typed otherwise."""
+        bench = Bench("slicer,average_size=1,delay=10")
+        bench.say(b"abc")
+        bench.idle()
+        for expected, got in zip((0, 1e-5, 2e-5), bench.times, strict=True):
+            self.assertAlmostEqual(got, expected, 7)
+
+    def test_sizes(self) -> None:
+        """They vary around the average, the same for the same seed."""
+
+        def sizes(seed: int) -> list[int]:
+            bench = Bench("slicer,average_size=10,size_variation=5", seed=seed)
+            bench.say(bytes(10_000))
+            bench.idle()
+            return [len(piece) for piece in bench.came[:-1]]
+
+        self.assertEqual(set(sizes(1)), set(range(5, 16)))
+        self.assertEqual(sizes(1), sizes(1))
+        self.assertNotEqual(sizes(1), sizes(2))
+
+    def test_over(self) -> None:
+        bench = Bench("slicer,average_size=1,delay=1s")
+        bench.say(b"abc")
+        bench.chain.remove("slicer-1")
+        bench.say(b"d")
+        self.assertEqual(bench.data, b"abcd")
+
+    def test_values(self) -> None:
+        self.assertRaises(ValueError, Slicer, 0)
+        self.assertRaises(ValueError, Slicer, 5, 5)
+        self.assertEqual((Slicer(5).rolls, Slicer(5, 1).rolls), (False, True))

@@ -1,0 +1,78 @@
+"""Tests for `tcplab.faults.closing`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.closing import Cut
+from tcplab.testing import connected
+
+
+class CutTests(SynchronousTestCase):
+    """An end that is exactly what it should be."""
+
+    def setUp(self) -> None:
+        self.peer: Any = connected(Protocol())
+        self.detached = 0
+        transport = self.peer.transport
+        self.cut = Cut(transport, transport, self.peer.clock, self.detach)
+
+    def detach(self) -> None:
+        self.detached += 1
+
+    def test_fin(self) -> None:
+        """The peer may finish in its own time."""
+        self.peer.transport.write(b"bye")
+        self.cut.fin(False)
+        self.assertEqual((self.peer.value(), self.peer.ended), (b"bye", True))
+        self.assertTrue(self.cut.begun and self.peer.connected)
+        self.cut.peerFinished()
+        self.cut.stop()
+        self.assertEqual((self.peer.ending.how, self.peer.ending.why), ("fin", "fault"))
+        self.assertEqual((self.detached, self.peer.clock.getDelayedCalls()), (1, []))
+
+    def test_finLast(self) -> None:
+        self.cut.fin(True)
+        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
+
+    def test_finLingers(self) -> None:
+        """Not for ever: and the end stays a FIN, as nothing is lost by it."""
+        self.cut.fin(False)
+        self.peer.clock.advance(2)
+        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
+
+    def test_slowReader(self) -> None:
+        """A peer that takes something has more time; one that takes nothing is reset."""
+        self.peer.reading, self.peer.window = False, 10
+        self.peer.transport.write(bytes(50))
+        self.cut.fin(False)
+        for _ in range(3):
+            self.peer.clock.advance(2)
+            self.peer.read(5)
+            self.assertTrue(self.peer.connected)
+        self.peer.clock.advance(2)
+        self.peer.clock.advance(2)
+        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "reset"))
+
+    def test_reset(self) -> None:
+        """Behind what has passed."""
+        self.peer.reading, self.peer.window = False, 10
+        self.peer.transport.write(bytes(50))
+        self.cut.reset()
+        self.peer.clock.advance(1)
+        self.assertTrue(self.peer.connected)
+        self.peer.resume()
+        self.peer.clock.advance(0.05)
+        self.assertEqual(len(self.peer.value()), 50)
+        self.assertEqual((self.peer.ending.how, self.peer.ending.why), ("reset", "fault"))
+
+    def test_resetAfterFin(self) -> None:
+        """A reset may come while we linger; not the other way round."""
+        self.cut.fin(False)
+        self.cut.reset()
+        self.cut.fin(False)
+        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "reset"))
+        self.assertEqual((self.detached, self.peer.clock.getDelayedCalls()), (1, []))

@@ -1,0 +1,115 @@
+"""Tests for `tcplab.faults.endpointplugin`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import (
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
+from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults import FaultError, faultendpoint
+from tcplab.faults.endpointplugin import FaultParser
+
+
+class Faulted:
+    """What the parser makes: another endpoint, and a fault."""
+
+    def __init__(self, reactor: Any, endpoint: Any, fault: str, *, seed: int | None) -> None:
+        self.endpoint = endpoint
+        self.fault = fault
+        self.seed = seed
+
+
+class ParserTests(SynchronousTestCase):
+    """Endpoint strings, as any program reads them."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.patch(faultendpoint, "FaultedServerEndpoint", Faulted)
+        self.patch(faultendpoint, "FaultedClientEndpoint", Faulted)
+
+    def read(self, description: str) -> Any:
+        return serverFromString(self.reactor, description)
+
+    def test_found(self) -> None:
+        """Twisted finds it, for servers and for clients."""
+        for interface in (
+            IStreamServerEndpointStringParser,
+            IStreamClientEndpointStringParserWithReactor,
+        ):
+            found = [each for each in getPlugins(interface) if isinstance(each, FaultParser)]
+            self.assertEqual(len(found), 1)
+
+    def test_light(self) -> None:
+        """Whoever only has it loaded pays for little."""
+        code = "import sys, tcplab.faults.endpointplugin\nprint('OpenSSL' in sys.modules)"
+        before = "import sys, twisted.internet.endpoints\nprint('OpenSSL' in sys.modules)"
+        run = [subprocess.check_output([sys.executable, "-c", each]) for each in (code, before)]
+        self.assertEqual(run[0], run[1])
+
+    def test_keys(self) -> None:
+        """The fault is what has a comma in it; all else is the other endpoint's."""
+        made = self.read("fault:latency,latency=100,jitter=20:tcp:8080:interface=127.0.0.1")
+        self.assertEqual((made.fault, made.seed), ("latency,latency=100,jitter=20", None))
+        self.assertEqual((made.endpoint._port, made.endpoint._interface), (8080, "127.0.0.1"))
+
+    def test_word(self) -> None:
+        """A fault without keys is a word."""
+        made = self.read("fault:half_close:tcp:8080")
+        self.assertEqual((made.fault, made.endpoint._port), ("half_close", 8080))
+
+    def test_seed(self) -> None:
+        made = self.read("fault:corrupt,every=1KiB,seed=7,bits=2:tcp:0")
+        self.assertEqual((made.fault, made.seed), ("corrupt,every=1KiB,bits=2", 7))
+
+    def test_nested(self) -> None:
+        """In the order in which they stand."""
+        for first, second in (
+            ("stall,after=1KiB", "latency,latency=5"),
+            ("half_close", "latency,latency=5"),
+            ("latency,latency=5", "half_close"),
+            ("reset_peer", "half_close"),
+        ):
+            outer = self.read(f"fault:{first}:fault:{second}:tcp:8080:backlog=9")
+            self.assertEqual((outer.fault, outer.endpoint.fault), (first, second))
+            self.assertEqual(outer.endpoint.endpoint._backlog, 9)
+
+    def test_alike(self) -> None:
+        """Two that begin alike would be one for Twisted, and nobody would be told."""
+        text = "fault:latency,latency=100:fault:latency,latency=5:tcp:0"
+        error = str(self.assertRaises(FaultError, self.read, text))
+        self.assertEqual(
+            error,
+            "fault: two faults begin alike, and Twisted keeps one: write latency,latency=… with"
+            " its keys in another order",
+        )
+        self.read("fault:latency,latency=100:fault:latency,jitter=0,latency=5:tcp:0")
+
+    def test_client(self) -> None:
+        made: Any = clientFromString(self.reactor, "fault:reset_peer,conn=1:tcp:host:80")
+        self.assertEqual((made.fault, made.endpoint._port), ("reset_peer,conn=1", 80))
+
+    def test_mistakes(self) -> None:
+        """One line each."""
+        for text, problem in {
+            "fault:tcp:8080": "fault: 'tcp' is no fault; there are latency, bandwidth",
+            "fault:halfclose:tcp:8080": "fault: 'halfclose' is no fault; there are latency",
+            "fault:": "fault: '' is no fault; there are",
+            "fault:latncy,latency=1:tcp:0": "fault 'latncy,latency=1': there is no fault 'latncy'",
+            "fault:latency,latency=x:tcp:0": "fault 'latency,latency=x': latency=x: give a time",
+            "fault:half_close": "fault: there is no endpoint: write one, as in fault:half_close:",
+            "fault:half_close:tcp": "fault: tcp: 'port' is missing",
+            "fault:half_close:tcp:x": "fault: tcp:x: 'x' is no number",
+            "fault:half_close:nope:1": "fault: nope:1: there is no kind of endpoint 'nope'",
+        }.items():
+            error = str(self.assertRaises(FaultError, self.read, text))
+            self.assertTrue(error.startswith(problem), error)
+            self.assertNotIn("\n", error)

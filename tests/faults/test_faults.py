@@ -1,0 +1,353 @@
+"""Tests for `tcplab.faults.faults`."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults import FaultError, Faults
+from tcplab.faults.faults import Register
+from tcplab.faults.parse import parseFault
+from tcplab.listener.listener import Listener
+from tcplab.observers import LogObserver, Observers
+from tcplab.protocols import ConversationFactory, Echo
+from tests.support.fault_server import Breaking, exchange
+from tests.support.find_program import needed
+
+
+def register(*texts: str, seed: int | None = 1) -> Register:
+    made = Register(seed)
+    for text in texts:
+        made.add(parseFault(text))
+    return made
+
+
+class RegisterTests(SynchronousTestCase):
+    """The faults that stand, and whom they hit."""
+
+    def test_counts(self) -> None:
+        """Each fault counts the connections of its own listeners, and from when it was added."""
+        made = register("stall,conn=2", "stall@a")
+        self.assertEqual(made.arriving("a", 1), ["stall-2"])
+        self.assertEqual(made.add(parseFault("stall,conn=1@b")), "stall-3")
+        self.assertEqual(made.arriving("b", 1), ["stall", "stall-3"])
+        self.assertEqual(made.arriving("a", 2), ["stall-2"])
+
+    def test_doors(self) -> None:
+        """Those of a listener hit no connection."""
+        self.assertEqual(register("refuse", "hang").arriving("a", 1), [])
+
+    def test_dice(self) -> None:
+        """Whom a fault hits does not hang on what else stands, nor on who came before."""
+        text = "reset_peer,probability=0.5"
+        alone = [bool(register(text).arriving("a", number)) for number in range(30)]
+        among = register("stall", text, "corrupt,every=1B")
+        together = ["reset_peer" in among.arriving("a", number) for number in reversed(range(30))]
+        self.assertEqual(alone, together[::-1])
+        self.assertEqual(set(alone), {True, False})
+
+    def test_removed(self) -> None:
+        made = register("stall", "hang")
+        made.remove("stall")
+        self.assertEqual([name for name, _ in made], ["hang"])
+        self.assertEqual(made["hang"].text, "hang")
+        made.remove("hang")
+        error = self.assertRaises(FaultError, made.remove, "hang")
+        self.assertEqual(str(error), "there is no fault named 'hang'; there are: none at all")
+
+    def test_seed(self) -> None:
+        """One is chosen as soon as dice are rolled, not before."""
+        made = register("stall", seed=None)
+        self.assertIsNone(made.seed)
+        made.add(parseFault("stall,probability=0.5"))
+        self.assertIsNotNone(made.seed)
+        self.assertEqual(register(seed=7).seed, 7)
+
+
+class ListTests(Breaking):
+    """Which faults stand."""
+
+    async def test_names(self) -> None:
+        """Each has one, which is not given twice."""
+        await self.serveBroken(ConversationFactory(Echo))
+        self.assertEqual(self.faults.list(), ())
+        self.assertEqual(self.faults.add("stall"), "stall")
+        self.assertEqual(self.faults.add("stall,after=1s"), "stall-2")
+        self.faults.remove("stall-2")
+        self.assertEqual(self.faults.add("stall"), "stall-3")
+        self.assertEqual([name for name, _ in self.faults.list()], ["stall", "stall-3"])
+        self.assertEqual(self.faults.list()[0].spec.text, "stall")
+        self.faults.clear()
+        self.assertEqual(self.faults.list(), ())
+
+    async def test_mistakes(self) -> None:
+        """One line each."""
+        await self.serveBroken(ConversationFactory(Echo), "stall")
+        for call, argument, text in (
+            (self.faults.add, "nonsense", "fault 'nonsense': there is no fault 'nonsense'; there"),
+            (
+                self.faults.add,
+                "stall@x",
+                "fault 'stall@x': there is no listener 'x'; there are test",
+            ),
+            (self.faults.remove, "x", "there is no fault named 'x'; there are: stall"),
+        ):
+            error = str(self.assertRaises(FaultError, call, argument))
+            self.assertTrue(error.startswith(text), error)
+
+    async def test_value(self) -> None:
+        """A fault may be given as a value."""
+        await self.serveBroken(ConversationFactory(Echo))
+        spec = Faults(clock=reactor).list
+        self.assertEqual(spec(), ())
+        self.faults.add("reset_peer,conn=1")
+        self.faults.add(self.faults.list()[0].spec)
+        self.assertEqual([name for name, _ in self.faults.list()], ["reset_peer", "reset_peer-2"])
+
+
+class SelectionTests(Breaking):
+    """Whom they hit."""
+
+    async def outcomes(self, count: int) -> list[str]:
+        """Connect so often, one after the other; tell what became of each."""
+        found = []
+        for _ in range(count):
+            got, how = await self.talk(exchange, self.connect(), b"hello")
+            found.append("ok" if (got, how) == (b"hello", "fin") else how)
+        return found
+
+    async def test_first(self) -> None:
+        """The first two fail, then it works: what a client that tries again should survive."""
+        await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=1-2")
+        self.assertEqual(await self.outcomes(4), ["reset", "reset", "ok", "ok"])
+
+    async def test_every(self) -> None:
+        await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=%3")
+        self.assertEqual(await self.outcomes(6), ["ok", "ok", "reset", "ok", "ok", "reset"])
+
+    async def test_countedFromThen(self) -> None:
+        """Connections count from when the fault was added."""
+        await self.serveBroken(ConversationFactory(Echo))
+        self.assertEqual(await self.outcomes(2), ["ok", "ok"])
+        self.faults.add("reset_peer,conn=1")
+        self.assertEqual(await self.outcomes(2), ["reset", "ok"])
+
+    async def test_probability(self) -> None:
+        """The same connections for the same seed, others for another."""
+        found = []
+        for seed in (1, 1, 2):
+            await self.serveBroken(ConversationFactory(Echo))
+            self.faults.stop()
+            self.faults = Faults(seed=seed, clock=reactor)
+            self.faults.watch(self.listener)
+            self.faults.add("reset_peer,probability=0.5")
+            found.append(await self.outcomes(12))
+        self.assertEqual(found[0], found[1])
+        self.assertNotEqual(found[0], found[2])
+        self.assertEqual(set(found[0]), {"ok", "reset"})
+
+    async def test_never(self) -> None:
+        await self.serveBroken(ConversationFactory(Echo), "reset_peer,probability=0")
+        self.assertEqual(await self.outcomes(2), ["ok", "ok"])
+
+    async def test_oneListener(self) -> None:
+        """One of several."""
+        await self.serveBroken(ConversationFactory(Echo), "reset_peer@test")
+        other = Listener("other", Observers())
+        self.faults.watch(other)
+        self.assertEqual(self.faults.add("stall@other"), "stall")
+        self.assertEqual(await self.outcomes(1), ["reset"])
+
+    async def test_live(self) -> None:
+        """They hit connections that are there already."""
+        told = await self.serveBroken(ConversationFactory(Echo))
+        with self.connect() as sock:
+            self.assertEqual(await self.talk(self.hello, sock), b"hello")
+            self.faults.add("reset_peer,conn=1-9")  # counted: not those
+            self.faults.add("limit_data,bytes=3")
+            self.assertEqual(await self.talk(self.hello, sock), b"hel")
+        self.assertEqual((await told.ending()).why, "fault")
+
+    def hello(self, sock: Any) -> bytes:
+        sock.sendall(b"hello")
+        return bytes(sock.recv(100))
+
+    async def test_stopped(self) -> None:
+        """What is watched no more is well, the live connections too."""
+        told = await self.serveBroken(ConversationFactory(Echo), "timeout")
+        with self.connect() as sock:
+            sock.sendall(b"x")
+            await told.hit()
+            self.faults.stop()
+            self.assertEqual(await self.outcomes(1), ["ok"])
+        self.assertEqual(len(self.faults.list()), 1)
+
+
+# What a protocol, the reactor and the manners of a transport call.
+_CALLED = (
+    "write",
+    "writeSequence",
+    "loseConnection",
+    "loseWriteConnection",
+    "abortConnection",
+    "registerProducer",
+    "unregisterProducer",
+    "pauseProducing",
+    "resumeProducing",
+    "doRead",
+    "doWrite",
+    "connectionLost",
+    "readConnectionLost",
+)
+
+
+class NoneTests(Breaking):
+    """Without a fault nothing is in the way: not one call is another than without the policy."""
+
+    async def way(self) -> tuple[Any, Any]:
+        """Connect, and return the transport, and what each call of it is."""
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        await self.heard(sock)
+        [transport] = self.listener.connections
+        return transport, self.calls(transport)
+
+    async def heard(self, sock: socket.socket) -> None:
+        sock.sendall(b"hi")
+        self.assertEqual(await self.talk(sock.recv, 2), b"hi")
+
+    def calls(self, transport: Any) -> dict[str, Any]:
+        protocol = transport.protocol
+        self.assertIs(protocol.raw, transport)
+        calls = {name: getattr(transport, name).__func__ for name in _CALLED}
+        spoken = {name: getattr(protocol, name).__func__ for name in ("dataReceived", "write")}
+        own = [name for name, value in vars(transport).items() if callable(value)]
+        return {**calls, **spoken, "kind": (type(transport), type(protocol)), "own": own}
+
+    async def test_none(self) -> None:
+        await self.serve(ConversationFactory(Echo))
+        _, without = await self.way()
+        await self.serveBroken(ConversationFactory(Echo))
+        _, there = await self.way()
+        self.assertEqual(there, without)
+
+    async def test_nobodyIsTold(self) -> None:
+        """A connection costs nothing either, until there is a fault; what was there counts too."""
+        await self.serveBroken(ConversationFactory(Echo))
+        self.assertNotIn(self.faults, self.listener.guards)
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        await self.heard(sock)
+        self.faults.add("limit_data,bytes=1B")
+        self.faults.add("stall,conn=100")
+        self.assertEqual(self.listener.guards.count(self.faults), 1)
+        self.assertEqual(await self.talk(exchange, sock, b"hi", False), (b"h", "fin"))
+        self.assertEqual(await self.talk(exchange, self.connect(), b"hi", False), (b"h", "fin"))
+        await self.listener.whenEmpty()
+        self.assertEqual(self.faults._filters, {})
+
+    async def test_removed(self) -> None:
+        await self.serveBroken(ConversationFactory(Echo))
+        transport, before = await self.way()
+        name = self.faults.add("latency,latency=1,direction=both")
+        self.assertNotEqual(transport.protocol, transport.protocol.wrappedProtocol)
+        self.faults.remove(name)
+        self.assertEqual(self.calls(transport), before)
+        self.assertIsNone(transport.filter)
+
+    async def test_notHit(self) -> None:
+        """Nor where there is one, for others."""
+        await self.serveBroken(ConversationFactory(Echo), "latency,latency=1,conn=2")
+        _, there = await self.way()
+        self.listener.abort()
+        await self.serve(ConversationFactory(Echo))
+        _, without = await self.way()
+        self.assertEqual(there, without)
+
+
+class ToldTests(Breaking):
+    """What is told of them."""
+
+    def setUp(self) -> None:
+        self.events: list[LogEvent] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def lines(self) -> list[str]:
+        """Return what was logged by us, with its prefix."""
+        return [
+            f"[{event['log_system']}] {formatEvent(event)}"
+            for event in self.events
+            if event.get("log_namespace", "").startswith("tcplab")
+        ]
+
+    async def test_log(self) -> None:
+        """Each hit has a line, and the end its cause."""
+        await self.serveBroken(ConversationFactory(Echo), "reset_peer,after=5B,direction=upstream")
+        self.listener.observers = Observers(LogObserver(reactor), self.listener.observers)
+        await self.talk(exchange, self.connect(), b"hello", False)
+        await self.listener.whenEmpty()
+        prefix = "[Echo,1,127.0.0.1] "
+        said = self.lines()
+        self.assertIn(f"{prefix}fault reset_peer at=5 direction=upstream", said)
+        self.assertTrue(any("how=reset why=fault" in line for line in said), said)
+
+    async def test_seed(self) -> None:
+        """One that was chosen is said, once, and only if dice are rolled."""
+        faults = Faults(clock=reactor)
+        faults.add("latency,latency=1")
+        self.assertEqual(self.lines(), [])
+        faults.add("latency,latency=1,jitter=1")
+        faults.add("corrupt,every=1KiB")
+        (line,) = self.lines()
+        self.assertRegex(line, r"\[tcplab\] faults roll dice: --seed \d+ repeats them")
+
+
+class WindowTests(Breaking):
+    """A stall is a window of zero."""
+
+    async def test_stall(self) -> None:
+        """As the kernel sees it; it opens again when the fault is removed, and all arrives."""
+        needed("ss", "iproute2")
+        told = await self.serveBroken(ConversationFactory(Echo), "stall,after=1KiB")
+        with self.connect() as sock:
+            await self.talk(sock.sendall, bytes(1024))
+            while not told.hits:
+                await told.hit()
+            self.assertEqual(told.hits, [(1, "stall at=1024 direction=upstream")])
+            sent = 1024 + await self.talk(self.untilClosed, sock)
+            self.faults.clear()
+
+            def rest() -> int:
+                sock.setblocking(True)
+                got = 0
+                while got < sent:
+                    got += len(sock.recv(65536))
+                return got
+
+            self.assertEqual(await self.talk(rest), sent)
+        await told.ending()
+
+    def untilClosed(self, sock: Any) -> int:
+        """Say what the kernels take, until ours probes a window of zero; that is not for ever."""
+        sock.setblocking(False)
+        sent = 0
+        while "timer:(persist" not in self.seen(sock):
+            try:
+                while sent < 2**27:
+                    sent += sock.send(bytes(65536))
+                raise AssertionError("it reads")
+            except BlockingIOError:
+                continue
+        return sent
+
+    def seen(self, sock: socket.socket) -> str:
+        port = sock.getsockname()[1]
+        return subprocess.run(
+            [needed("ss"), "-tino", f"sport = :{port}"], capture_output=True, text=True, check=True
+        ).stdout

@@ -1,0 +1,624 @@
+"""Tests for `tcplab.faults.filter`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import LoopingCall
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.filter import Beneath, Place
+from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
+from tcplab.protocols.services import Chargen
+from tcplab.wire.texts import chargen
+from tests.support.certificates import localhostFile
+from tests.support.fault_server import Breaking, exchange, toTheEnd
+from tests.support.socket_server import readAll
+
+
+class Thing:
+    """A transport, a protocol, or whatever stands between."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class PlaceTests(SynchronousTestCase):
+    """Between a transport and its protocol."""
+
+    def setUp(self) -> None:
+        self.protocol = Thing()
+        self.occupant: Any = Thing()
+
+    def test_transport(self) -> None:
+        transport = Thing(protocol=self.protocol)
+        place = Place(transport, self.occupant)
+        self.assertIs(transport.protocol, self.occupant)
+        self.assertIs(self.occupant.wrappedProtocol, self.protocol)
+        place.keep()
+        place.leave()
+        self.assertIs(transport.protocol, self.protocol)
+
+    def test_wrapper(self) -> None:
+        """TLS has its protocol under another name."""
+        tls = Thing(wrappedProtocol=self.protocol)
+        Place(tls, self.occupant).leave()
+        self.assertIs(tls.wrappedProtocol, self.protocol)
+
+    def test_kept(self) -> None:
+        """Another protocol was put there: it is the one that we stand before now."""
+        transport = Thing(protocol=self.protocol)
+        place = Place(transport, self.occupant)
+        other = transport.protocol = Thing()
+        place.keep()
+        self.assertIs(transport.protocol, self.occupant)
+        self.assertIs(self.occupant.wrappedProtocol, other)
+
+    def test_wrapped(self) -> None:
+        """Twisted's own startTLS puts TLS below whatever stands there."""
+        transport = Thing(protocol=self.protocol)
+        place = Place(transport, self.occupant)
+        tls = transport.protocol = Thing(wrappedProtocol=self.occupant)
+        place.keep()
+        self.assertIs(transport.protocol, tls)
+        place.leave()
+        self.assertIs(tls.wrappedProtocol, self.protocol)
+
+    def test_gone(self) -> None:
+        """The transport has let go of its protocol: the connection is lost."""
+        transport = Thing(protocol=self.protocol)
+        place = Place(transport, self.occupant)
+        del transport.protocol
+        place.keep()
+        place.leave()
+        self.assertFalse(hasattr(transport, "protocol"))
+
+
+NAMES = (
+    "write",
+    "writeSequence",
+    "pauseProducing",
+    "resumeProducing",
+    "loseConnection",
+    "loseWriteConnection",
+    "registerProducer",
+    "unregisterProducer",
+)
+
+
+class Recorder:
+    """Notes what is called on it."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        self._name = name
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in NAMES:
+            raise AttributeError(name)
+        return lambda *args: self._calls.append(f"{self._name}.{name}")
+
+
+class Foreign:
+    """A transport of another kind."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
+
+
+def _method(name: str) -> Any:
+    def called(self: Any, *args: Any) -> None:
+        self._calls.append(f"transport.{name}")
+
+    return called
+
+
+for _name in NAMES:
+    setattr(Foreign, _name, _method(_name))
+
+
+class Ours(Foreign):
+    """One that asks."""
+
+
+class CoveringTests(SynchronousTestCase):
+    """A protocol's calls meet the filter; the filter's the transport."""
+
+    def setUp(self) -> None:
+        self.calls: list[str] = []
+        self.filter = Recorder("filter", self.calls)
+
+    def called(self, owner: Any) -> list[str]:
+        self.calls.clear()
+        for name in NAMES:
+            getattr(owner, name)(*(("x", True) if name == "registerProducer" else ()))
+        return [call.partition(".")[0] for call in self.calls]
+
+    def test_covered(self) -> None:
+        for kind in (Foreign, Ours):
+            transport = kind(self.calls)
+            before = dict(vars(transport))
+            beneath = Beneath(transport)
+            beneath.cover(self.filter)
+            self.assertEqual(self.called(transport), ["filter"] * 8)
+            self.assertEqual(self.called(beneath), ["transport"] * 8)
+            beneath.uncover()
+            self.assertEqual(vars(transport), before)
+            self.assertEqual(self.called(transport), ["transport"] * 8)
+
+    def test_ownMethod(self) -> None:
+        """What was set on the instance before is set again."""
+        transport: Any = Foreign(self.calls)
+        write = transport.write = _method("own").__get__(transport)
+        beneath = Beneath(transport)
+        beneath.cover(self.filter)
+        beneath.write(b"")
+        self.assertEqual(self.calls, ["transport.own"])
+        beneath.uncover()
+        self.assertEqual(transport.write, write)
+
+    def test_coveredAgain(self) -> None:
+        """Whoever covers ours is left alone."""
+        transport: Any = Foreign(self.calls)
+        beneath = Beneath(transport)
+        beneath.cover(self.filter)
+        transport.write = None
+        beneath.uncover()
+        self.assertIsNone(transport.write)
+
+
+DATA = bytes(n % 251 for n in range(300_000))
+
+
+class Plain(Protocol):
+    """A protocol that knows nothing of us, as Twisted's own Echo."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+class EndsTests(Breaking):
+    """What a peer sees of a fault that ends."""
+
+    async def test_exactlyThenFin(self) -> None:
+        """Of a long answer exactly so many bytes, and an orderly end behind them."""
+        for size in (0, 1, 100_000):
+            told = await self.serveBroken(ConversationFactory(Echo), f"limit_data,bytes={size}")
+            got, how = await self.talk(exchange, self.connect(), DATA, False)
+            self.assertEqual((got, how), (DATA[:size], "fin"))
+            ending = await told.ending()
+            self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", "fault"))
+            self.assertEqual(told.hits, [(1, f"limit_data at={size}")])
+
+    async def test_exactlyThenReset(self) -> None:
+        """The same with a reset: it comes behind the bytes, and takes none of them."""
+        for size in (0, 1, 100_000):
+            fault = f"limit_data,bytes={size},how=reset"
+            told = await self.serveBroken(ConversationFactory(Echo), fault)
+            got, how = await self.talk(exchange, self.connect(), DATA, False)
+            self.assertEqual((got, how), (DATA[:size], "reset"))
+            ending = await told.ending()
+            self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "fault"))
+
+    async def test_plain(self) -> None:
+        """Any protocol of Twisted's, too."""
+        for how in ("fin", "reset"):
+            told = await self.serveBroken(
+                Factory.forProtocol(Plain), f"limit_data,bytes=100KB,how={how}"
+            )
+            got = await self.talk(exchange, self.connect(), DATA, False)
+            self.assertEqual(got, (DATA[:100_000], how))
+            self.assertEqual((await told.ending()).why, "fault")
+
+    async def test_upstream(self) -> None:
+        """Exactly so many bytes reach the server; its answer to them arrives."""
+        for how in ("fin", "reset"):
+            fault = f"limit_data,bytes=1KiB,how={how},direction=upstream"
+            told = await self.serveBroken(ConversationFactory(Echo), fault)
+            got = await self.talk(exchange, self.connect(), DATA, False)
+            self.assertEqual(got, (DATA[:1024], how))
+            self.assertEqual(told.hits, [(1, "limit_data at=1024 direction=upstream")])
+
+    async def test_behindDelays(self) -> None:
+        """The end waits for bytes that other faults hold."""
+        for how in ("fin", "reset"):
+            await self.serveBroken(
+                ConversationFactory(Echo),
+                f"limit_data,bytes=10KB,how={how}",
+                "latency,latency=20,jitter=10",
+                "slicer,average_size=1KB",
+            )
+            got = await self.talk(exchange, self.connect(), DATA)
+            self.assertEqual(got, (DATA[:10_000], how))
+
+    async def test_resetAtOnce(self) -> None:
+        """Before anything is said."""
+        told = await self.serveBroken(ConversationFactory(Greeting), "reset_peer")
+        self.assertEqual(await self.talk(exchange, self.connect(), b"", False), (b"", "reset"))
+        self.assertEqual((await told.ending()).why, "fault")
+        self.assertEqual(told.hits, [(1, "reset_peer at=0")])
+
+    async def test_halfClose(self) -> None:
+        """We finish; what the peer says is still heard."""
+
+        heard: list[bytes] = []
+
+        class Hears(Conversation):
+            greeting = b"hello, and more"
+
+            def messageReceived(self, message: bytes) -> None:
+                heard.append(message)
+
+        told = await self.serveBroken(ConversationFactory(Hears), "half_close,match=hello")
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                got = readAll(sock)
+                sock.sendall(b"still there?")
+                return got
+
+        self.assertEqual(await self.talk(client), b"hello")
+        ending = await told.ending()
+        self.assertEqual((b"".join(heard), ending.why), (b"still there?", "fault"))
+
+    async def test_halfCloseUpstream(self) -> None:
+        """The server hears the end, and answers what it heard before."""
+
+        class Counts(Conversation):
+            heard = 0
+
+            def messageReceived(self, message: bytes) -> None:
+                self.heard += len(message)
+
+            def readConnectionLost(self) -> None:
+                self.write(b"%d" % self.heard)
+                self.hangUp()
+
+        await self.serveBroken(
+            ConversationFactory(Counts), "half_close,after=5B,direction=upstream"
+        )
+        got = await self.talk(exchange, self.connect(), b"1234567", False)
+        self.assertEqual(got, (b"5", "fin"))
+
+    async def test_halfCloseUpstreamFromTheStart(self) -> None:
+        """The server is told of a peer first, and then of its end."""
+        told: list[str] = []
+
+        class Tells(Conversation):
+            greeting = b"hello"
+
+            def connectionMade(self) -> None:
+                told.append("made")
+
+            def readConnectionLost(self) -> None:
+                told.append("finished")
+                self.hangUp()
+
+        for direction in ("upstream", "both"):
+            told.clear()
+            await self.serveBroken(ConversationFactory(Tells), f"half_close,direction={direction}")
+            got = await self.talk(readAll, self.connect())
+            self.assertEqual(got, b"hello" if direction == "upstream" else b"")
+            self.assertEqual(told, ["made", "finished"])
+
+    async def test_timeout(self) -> None:
+        """Half an answer, then silence, then the end."""
+        told = await self.serveBroken(ConversationFactory(Echo), "timeout,after=10B,timeout=50")
+        got = await self.talk(exchange, self.connect(), b"0123456789abc")
+        self.assertEqual(got, (b"0123456789", "fin"))
+        self.assertEqual((await told.ending()).why, "fault")
+
+    async def test_slowClose(self) -> None:
+        """The end comes; when, is the stage's to test."""
+        told = await self.serveBroken(ConversationFactory(Greeting), "slow_close,delay=10")
+        got, how = await self.talk(exchange, self.connect(), b"x", False)
+        self.assertEqual((got, how), (b"Hello from server!", "fin"))
+        self.assertEqual(told.hits, [(1, f"slow_close at={len(got)}")])
+
+    async def test_endless(self) -> None:
+        """A producer that never ends is not asked for ever when nothing passes."""
+        told = await self.serveBroken(ConversationFactory(Chargen), "timeout,after=1MB,timeout=50")
+        got, how = await self.talk(exchange, self.connect(), b"", False)
+        self.assertEqual((len(got), how), (10**6, "fin"))
+        await told.ending()
+
+
+class WholeTests(Breaking):
+    """What a peer gets through faults that harm nothing: everything."""
+
+    HARMLESS = (
+        "latency,latency=5,jitter=5,direction=both",
+        "slicer,average_size=20KB,size_variation=10KB,direction=both",
+        "bandwidth,rate=20MB,direction=both",
+        "stall,after=100KB,for=10ms,direction=both",
+        "slow_close,delay=5,direction=both",
+    )
+
+    async def test_echo(self) -> None:
+        """A conversation, and its end."""
+        told = await self.serveBroken(ConversationFactory(Echo), *self.HARMLESS)
+        data = DATA * 4
+        self.assertEqual(await self.talk(self.both, self.connect(), data), (data, "fin"))
+        self.assertEqual((await told.ending()).why, None)
+
+    async def test_plain(self) -> None:
+        """Half-close is nothing that this protocol knows: the client asks for less, and stays."""
+        told = await self.serveBroken(Factory.forProtocol(Plain), *self.HARMLESS)
+
+        def client() -> bytes:
+            got = b""
+            with self.connect() as sock:
+                sock.sendall(DATA)
+                while len(got) < len(DATA):
+                    got += sock.recv(65536)
+            return got
+
+        self.assertEqual(await self.talk(client), DATA)
+        await told.ending()
+
+    async def test_unix(self) -> None:
+        path = self.unixPath()
+        await self.serveBroken(ConversationFactory(Echo), *self.HARMLESS, endpoint=f"unix:{path}")
+
+        def client() -> Any:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(path)
+            return self.both(sock, DATA)
+
+        self.assertEqual(await self.talk(client), (DATA, "fin"))
+
+    async def test_pull(self) -> None:
+        """A producer that wants to be asked is asked."""
+        await self.serveBroken(ConversationFactory(Chargen), *self.HARMLESS)
+
+        def client() -> bytes:
+            got = b""
+            with self.connect() as sock:
+                while len(got) < 300_000:
+                    got += sock.recv(65536)
+            return got
+
+        got = await self.talk(client)
+        self.assertEqual(got, chargen(0, len(got)))
+
+    async def test_dialogue(self) -> None:
+        class Asks(Dialogue):
+            framing = Lines
+
+            async def converse(self) -> None:
+                self.send(b"name?")
+                name = await self.receive()
+                self.send(b"hello " + name)
+
+        await self.serveBroken(ConversationFactory(Asks), *self.HARMLESS)
+        got = await self.talk(exchange, self.connect(), b"ann\nmore", False)
+        self.assertEqual(got, (b"name?\nhello ann\n", "fin"))
+
+    def both(self, sock: Any, data: bytes) -> tuple[bytes, str]:
+        """Send while reading, then finish."""
+
+        def send() -> None:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+
+        with sock:
+            sender = threading.Thread(target=send)
+            sender.start()
+            got = toTheEnd(sock)
+            sender.join()
+            return got
+
+
+class ComeAndGoTests(Breaking):
+    """Faults are added and removed while a connection is busy."""
+
+    async def test_messages(self) -> None:
+        """65,535 numbered messages, in order, while faults come and go 100 times a second."""
+        await self.serveBroken(ConversationFactory(Echo))
+        changes = LoopingCall(self.change)
+        self.names: list[str] = []
+        self.turn = 0
+        done = changes.start(0.01)
+        total = 65_535
+
+        def client() -> int:
+            with self.connect() as sock:
+
+                def send() -> None:
+                    for first in range(0, total, 97):
+                        numbers = range(first, min(first + 97, total))
+                        sock.sendall(b"".join(b"%100d\n" % n for n in numbers))
+                    sock.shutdown(socket.SHUT_WR)
+
+                sender = threading.Thread(target=send)
+                sender.start()
+                expected = 0
+                with sock.makefile("rb") as lines:
+                    for line in lines:
+                        if int(line) != expected:
+                            break
+                        expected += 1
+                sender.join()
+            return expected
+
+        got = await self.talk(client)
+        changes.stop()
+        await done
+        self.assertEqual(got, total)
+        self.assertGreater(self.turn, 3)
+
+    def change(self) -> None:
+        """Add one, and remove another."""
+        harmless = (
+            "latency,latency=3,jitter=2,direction=both",
+            "slicer,average_size=5KB,size_variation=4KB,direction=both",
+            "bandwidth,rate=5MB,direction=upstream",
+            "stall,direction=both",
+            "latency,latency=1,after=10B",
+            "slow_close,delay=3,direction=both",
+            "bandwidth,rate=0",
+        )
+        self.names.append(self.faults.add(harmless[self.turn % len(harmless)]))
+        if len(self.names) > 3:
+            self.faults.remove(self.names.pop(self.turn % 3))
+        if self.turn % 7 == 6:
+            self.faults.clear()
+            self.names.clear()
+        self.turn += 1
+
+    async def test_gone(self) -> None:
+        """Without faults nothing stands in the way any more."""
+        told = await self.serveBroken(ConversationFactory(Echo))
+
+        def client(sock: Any) -> bytes:
+            sock.sendall(b"hello")
+            return bytes(sock.recv(100))
+
+        with self.connect() as sock:
+            self.assertEqual(await self.talk(client, sock), b"hello")
+            (transport,) = self.listener.connections
+            protocol = transport.protocol
+            name = self.faults.add("latency,latency=1")
+            self.assertIsNot(transport.protocol, protocol)
+            self.assertEqual(await self.talk(client, sock), b"hello")
+            self.faults.remove(name)
+            self.assertIs(transport.protocol, protocol)
+            self.assertEqual({"filter", "write", "pauseProducing"} & set(vars(transport)), set())
+            self.assertEqual(await self.talk(client, sock), b"hello")
+        await told.ending()
+
+    async def test_never(self) -> None:
+        """Nor where the fault is for others."""
+        told = await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=2")
+        with self.connect() as sock:
+            self.assertEqual(await self.talk(self.hello, sock), b"hello")
+            (transport,) = self.listener.connections
+            self.assertNotIn("write", vars(transport))
+        self.assertEqual(await self.talk(exchange, self.connect(), b"", False), (b"", "reset"))
+        await told.ending(2)
+
+    def hello(self, sock: Any) -> bytes:
+        sock.sendall(b"hello")
+        return bytes(sock.recv(100))
+
+    async def test_reader(self) -> None:
+        """What a fault holds is heard at once when it is removed, by whoever is paused later."""
+        heard: list[bytes] = []
+        made: Deferred[Any] = Deferred()
+
+        class Pauses(Protocol):
+            def connectionMade(self) -> None:
+                made.callback(self)
+
+            def dataReceived(self, data: bytes) -> None:
+                heard.append(data)
+
+        told = await self.serveBroken(
+            Factory.forProtocol(Pauses), "bandwidth,rate=0,direction=upstream"
+        )
+        with self.connect() as sock:
+            protocol = await made
+            await self.talk(sock.sendall, b"held")
+            while not told.hits:
+                await told.hit()
+            protocol.transport.pauseProducing()
+            self.faults.clear()
+            self.assertEqual(heard, [])
+            protocol.transport.resumeProducing()
+            self.assertEqual(heard, [b"held"])
+            self.assertIs(protocol.transport.protocol, protocol)
+        await told.ending()
+
+
+class TLSTests(Breaking):
+    """Above TLS faults act on what is said, not on how it is encrypted."""
+
+    def endpoint(self) -> str:
+        pem = localhostFile()
+        return f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+
+    def secure(self) -> Any:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(self.connect())
+
+    async def test_exactly(self) -> None:
+        told = await self.serveBroken(
+            ConversationFactory(Echo), "limit_data,bytes=100KB", endpoint=self.endpoint()
+        )
+
+        def client() -> tuple[bytes, str]:
+            with self.secure() as sock:
+                with contextlib.suppress(OSError):
+                    sock.sendall(DATA)
+                return toTheEnd(sock)
+
+        self.assertEqual((await self.talk(client))[0], DATA[:100_000])
+        self.assertEqual((await told.ending()).why, "fault")
+
+    async def test_reset(self) -> None:
+        told = await self.serveBroken(
+            ConversationFactory(Echo, greeting=b"hello world"),
+            "reset_peer,after=5B",
+            endpoint=self.endpoint(),
+        )
+
+        def client() -> tuple[bytes, str]:
+            with self.secure() as sock:
+                return toTheEnd(sock)
+
+        # Python's TLS takes a reset for an end.
+        self.assertEqual((await self.talk(client))[0], b"hello")
+        ending = await told.ending()
+        self.assertEqual((ending.how, ending.why), ("reset", "fault"))
+
+    async def test_whole(self) -> None:
+        """Greeting, echo and the end, whoever speaks first and whatever is delayed."""
+        for factory in (
+            ConversationFactory(Echo, greeting=b"hello"),
+            Factory.forProtocol(type("P", (Plain,), {"connectionMade": Hello.connectionMade})),
+        ):
+            await self.serveBroken(factory, *WholeTests.HARMLESS, endpoint=self.endpoint())
+
+            def client() -> bytes:
+                got = b""
+                with self.secure() as sock:
+                    sock.sendall(DATA)
+                    while len(got) < len(DATA) + 5:
+                        got += sock.recv(65536)
+                return got
+
+            self.assertEqual(await self.talk(client), b"hello" + DATA)
+
+    async def test_live(self) -> None:
+        """On a live connection too."""
+        told = await self.serveBroken(ConversationFactory(Echo), endpoint=self.endpoint())
+
+        def client(sock: Any) -> bytes:
+            sock.sendall(b"hello")
+            return bytes(sock.recv(100))
+
+        with await self.talk(self.secure) as sock:
+            self.assertEqual(await self.talk(client, sock), b"hello")
+            for fault in WholeTests.HARMLESS:
+                name = self.faults.add(fault)
+                self.assertEqual(await self.talk(client, sock), b"hello")
+                self.faults.remove(name)
+                self.assertEqual(await self.talk(client, sock), b"hello")
+            (transport,) = self.listener.connections
+            self.assertIsInstance(transport.protocol.wrappedProtocol, Echo)
+        await told.ending()
+
+
+class Hello:
+    """Something that is said first."""
+
+    def connectionMade(self: Any) -> None:
+        self.transport.write(b"hello")

@@ -1,0 +1,320 @@
+"""Tests for `tcplab.faults.outbound`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tcplab.faults import Faults
+from tcplab.faults.filter import Filter
+from tcplab.protocols.services import Chargen
+from tcplab.testing import connected
+from tcplab.wire.texts import chargen
+
+
+@implementer(IHalfCloseableProtocol)
+class Notes(Protocol):
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def readConnectionLost(self) -> None:
+        self.told.append("read lost")
+
+    def writeConnectionLost(self) -> None:
+        self.told.append("write lost")
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.told.append("lost")
+
+
+class OutletTests(SynchronousTestCase):
+    """Where bytes leave the faults."""
+
+    def setUp(self) -> None:
+        self.notes = Notes()
+        self.peer: Any = connected(self.notes)
+        self.faults = Faults(clock=self.peer.clock)
+        self.faults.watch(self.peer.listener)
+        self.transport = self.peer.transport
+
+    def test_paused(self) -> None:
+        """What is due waits while the protocol wants nothing, the end too."""
+        self.faults.add("latency,latency=100,direction=upstream")
+        self.peer.finish(b"a")
+        self.transport.pauseProducing()
+        self.peer.clock.advance(0.1)
+        self.assertEqual(self.notes.told, [])
+        self.transport.resumeProducing()
+        self.assertEqual(self.notes.told, [b"a", "read lost"])
+
+    def test_pausedOnTheWay(self) -> None:
+        """One piece at a time, if it wants no more."""
+
+        def once(data: bytes) -> None:
+            self.notes.told.append(data)
+            self.transport.pauseProducing()
+
+        self.notes.dataReceived = once  # type: ignore[method-assign]
+        self.faults.add("latency,latency=100,direction=upstream")
+        self.peer.write(b"a")
+        self.peer.write(b"b")
+        self.peer.clock.advance(0.1)
+        self.assertEqual(self.notes.told, [b"a"])
+        self.transport.resumeProducing()
+        self.assertEqual(self.notes.told, [b"a", b"b"])
+
+    def test_cutForBoth(self) -> None:
+        """A fault that ends both directions waits for nobody."""
+        self.transport.pauseProducing()
+        self.faults.add("reset_peer,timeout=100,direction=upstream")
+        self.peer.clock.advance(0.1)
+        self.assertEqual((self.peer.connected, self.notes.told), (False, ["lost"]))
+
+    def test_halfClosed(self) -> None:
+        """Who speaks is told that it can't any more, and goes on listening."""
+        self.faults.add("half_close")
+        self.transport.write(b"nobody hears it")
+        self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
+        self.peer.write(b"a")
+        self.assertEqual(self.notes.told, ["write lost", b"a"])
+        self.transport.loseConnection()
+        self.assertEqual((self.peer.connected, self.peer.ending.why), (False, "fault"))
+
+    def test_halfCloseStays(self) -> None:
+        """Nobody can take a FIN back."""
+        self.faults.add("half_close")
+        self.faults.clear()
+        self.transport.write(b"nobody hears it")
+        self.assertEqual(self.peer.value(), b"")
+
+    def test_finish(self) -> None:
+        """Our own end goes through as what it was: of one direction, or of both."""
+        self.faults.add("slow_close,delay=100")
+        self.transport.write(b"a")
+        self.transport.loseWriteConnection()
+        self.peer.clock.advance(0.1)
+        self.assertEqual((self.peer.ended, self.peer.connected), (True, True))
+        self.transport.loseConnection()
+        self.assertFalse(self.peer.connected)
+        self.assertEqual(self.notes.told, ["write lost", "lost"])
+
+    def test_closingHearsNothing(self) -> None:
+        """As with any transport: who has asked for the end is told nothing but that."""
+        self.faults.add("slow_close,delay=100")
+        self.transport.loseConnection()
+        self.peer.write(b"a")
+        self.peer.clock.advance(0.1)
+        self.assertEqual(self.notes.told, ["lost"])
+
+
+@implementer(IPushProducer)
+class Push:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+
+class SourceTests(SynchronousTestCase):
+    """The producer of what goes out."""
+
+    def setUp(self) -> None:
+        self.peer: Any = connected(Protocol())
+        self.faults = Faults(clock=self.peer.clock)
+        self.faults.watch(self.peer.listener)
+        self.push = Push()
+        self.transport = self.peer.transport
+
+    def test_held(self) -> None:
+        """It is paused while much waits in a fault, and resumed when that has gone."""
+        self.faults.add("latency,latency=100")
+        self.transport.registerProducer(self.push, True)
+        self.transport.write(bytes(2**18 - 1))
+        self.assertEqual(self.push.told, [])
+        self.transport.write(b"x")
+        self.assertEqual(self.push.told, ["pause"])
+        self.peer.clock.advance(0.1)
+        self.assertEqual(self.push.told, ["pause", "resume"])
+
+    def test_congested(self) -> None:
+        """And while the transport's own buffer is full."""
+        self.faults.add("slow_close,delay=1")
+        self.transport.registerProducer(self.push, True)
+        self.peer.reading = False
+        self.transport.write(bytes(2**18))
+        self.peer.value()
+        self.assertEqual(self.push.told, ["pause"])
+        self.peer.resume()
+        self.assertEqual(self.push.told, ["pause", "resume"])
+
+    def test_takenOver(self) -> None:
+        """One that was there before; paused or not, it is once more when we are gone."""
+        self.transport.registerProducer(self.push, True)
+        self.peer.reading = False
+        self.transport.write(bytes(2**18))
+        self.assertEqual(self.push.told, ["pause"])
+        name = self.faults.add("stall,direction=downstream")
+        self.assertIsNot(self.transport.producer, self.push)
+        self.faults.remove(name)
+        self.assertIs(self.transport.producer, self.push)
+        self.assertEqual(self.push.told, ["pause"])
+        self.peer.resume()
+        self.assertEqual(self.push.told, ["pause", "resume"])
+
+    def test_givenBack(self) -> None:
+        """It goes on at once if only we had paused it."""
+        self.transport.registerProducer(self.push, True)
+        name = self.faults.add("stall,direction=downstream")
+        self.assertEqual(self.push.told, ["pause"])
+        self.faults.remove(name)
+        self.assertEqual(self.push.told, ["pause", "resume"])
+        self.transport.unregisterProducer()
+        self.assertIsNone(self.transport.producer)
+
+    def test_pausedBeneath(self) -> None:
+        """What is released may be too much for the transport: then it stays paused."""
+        self.peer.reading = False
+        name = self.faults.add("bandwidth,rate=0")
+        self.transport.registerProducer(self.push, True)
+        self.transport.write(bytes(2**18))
+        self.faults.remove(name)
+        self.assertEqual(self.push.told, ["pause"])
+        self.peer.resume()
+        self.assertEqual(self.push.told, ["pause", "resume"])
+
+    def test_two(self) -> None:
+        """As with any transport there is one at a time."""
+        self.faults.add("slow_close,delay=1")
+        self.transport.registerProducer(self.push, True)
+        self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), True)
+
+    def test_lost(self) -> None:
+        """It is told when the connection is lost, also after a fault has ended it."""
+        self.faults.add("limit_data,bytes=1")
+        self.transport.registerProducer(self.push, True)
+        self.transport.write(b"ab")
+        self.peer.finish()
+        self.assertEqual((self.peer.connected, self.push.told[-1]), (False, "stop"))
+
+    def test_endWaits(self) -> None:
+        """``loseConnection`` waits for it, as ever."""
+        self.faults.add("slow_close,delay=1")
+        self.transport.registerProducer(self.push, True)
+        self.transport.write(b"a")
+        self.transport.loseConnection()
+        self.peer.clock.advance(1)
+        self.transport.write(b"b")
+        self.assertTrue(self.peer.connected)
+        self.transport.unregisterProducer()
+        self.peer.clock.advance(1)
+        self.assertEqual((self.peer.value(), self.peer.connected), (b"ab", False))
+
+
+class PullTests(SynchronousTestCase):
+    """One that wants to be asked for each piece."""
+
+    def test_comeAndGo(self) -> None:
+        """It is asked, whoever is between it and the transport, and the stream has no seams."""
+        peer = connected(Chargen())
+        peer.reading = False
+        faults = Faults(clock=peer.clock)
+        faults.watch(peer.listener)
+        for fault in ("latency,latency=10", "bandwidth,rate=900", "slow_close,delay=1"):
+            for size in (1000, 500_000, 300_000):
+                name = faults.add(fault)
+                for _ in range(30):
+                    peer.read(size // 10)
+                    peer.clock.advance(0.01)
+                faults.remove(name)
+                peer.read(size)
+        value = peer.value()
+        self.assertGreater(len(value), 2_000_000)
+        self.assertEqual(value, chargen(0, len(value)))
+
+
+class MethodTests(SynchronousTestCase):
+    """All that a protocol does to its transport."""
+
+    def setUp(self) -> None:
+        self.peer: Any = connected(Protocol())
+        self.transport = self.peer.transport
+        self.faults = Faults(clock=self.peer.clock)
+        self.faults.watch(self.peer.listener)
+
+    def test_written(self) -> None:
+        """At once or in pieces; nothing is nothing."""
+        self.faults.add("latency,latency=100")
+        self.transport.write(b"a")
+        self.transport.write(b"")
+        self.transport.writeSequence([b"b", b"", b"c"])
+        self.transport.write(bytearray(b"d"))
+        self.assertRaises(TypeError, self.transport.write, "e")
+        self.peer.clock.advance(0.1)
+        self.assertEqual(self.peer.value(), b"abcd")
+
+    def test_writtenAfterTheEnd(self) -> None:
+        """It goes nowhere."""
+        self.faults.add("latency,latency=100")
+        self.transport.loseWriteConnection()
+        self.transport.write(b"a")
+        self.peer.clock.advance(0.1)
+        self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
+
+    def test_stopped(self) -> None:
+        """``stopProducing`` is the end, as ever."""
+        self.faults.add("slow_close,delay=100")
+        self.transport.stopProducing()
+        self.assertTrue(self.peer.connected)
+        self.peer.clock.advance(0.1)
+        self.assertFalse(self.peer.connected)
+
+    def test_producerAfterTheEnd(self) -> None:
+        """Whose FIN was sent by a fault need not wait for its producer."""
+        self.transport.registerProducer(self.transport, True)
+        self.faults.add("half_close")
+        self.transport.loseConnection()
+        self.assertFalse(self.peer.connected)
+
+    def test_finishedTwice(self) -> None:
+        self.faults.add("latency,latency=100")
+        self.transport.write(b"a")
+        self.transport.loseWriteConnection()
+        self.transport.loseConnection()
+        self.transport.loseConnection()
+        self.peer.clock.advance(0.1)
+        self.assertEqual((self.peer.value(), self.peer.connected), (b"a", False))
+
+
+class ForeignTests(SynchronousTestCase):
+    """A transport that is not one of ours."""
+
+    def test_string(self) -> None:
+        peer: Any = connected(Protocol())
+        transport: Any = StringTransport()
+        transport.protocol = Protocol()
+        transport.protocol.makeConnection(transport)
+        filter = Filter(transport, peer.clock, lambda link, at: None)
+        filter.start()
+        transport.write(b"a")
+        self.assertIsNone(vars(transport).get("filter"))  # there is nothing to do
+        transport.loseConnection()
+        self.assertEqual((transport.value(), transport.disconnecting), (b"a", True))

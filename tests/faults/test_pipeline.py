@@ -1,0 +1,215 @@
+"""Tests for `tcplab.faults.pipeline`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.pipeline import MOST, Watch
+from tcplab.faults.spec import Trigger
+from tcplab.faults.stage import End
+from tests.support.fault_pipeline import Bench, cut, streams
+
+
+def passed(watch: Watch, pieces: list[bytes]) -> int | None:
+    """Count the bytes that pass before it begins."""
+    total = 0
+    for piece in pieces:
+        size = watch.through(piece)
+        if size is not None:
+            return total + size
+        total += len(piece)
+    return None
+
+
+class WatchTests(SynchronousTestCase):
+    """The moment at which a fault begins."""
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.integers(1, 40), st.binary(max_size=50), st.sets(st.integers(0, 50)))
+    def test_afterBytes(self, after: int, data: bytes, places: set[int]) -> None:
+        """Behind exactly so many bytes, however they come."""
+        expected = after if len(data) >= after else None
+        self.assertEqual(passed(Watch(Trigger(afterBytes=after)), cut(data, places)), expected)
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(
+        st.text("ab", min_size=1, max_size=4),
+        st.text("ab", max_size=40),
+        st.sets(st.integers(0, 40)),
+    )
+    def test_match(self, match: str, text: str, places: set[int]) -> None:
+        """Behind the bytes, even if they come in pieces."""
+        at = text.find(match)
+        expected = at + len(match) if at >= 0 else None
+        watch = Watch(Trigger(match=match.encode()))
+        self.assertEqual(passed(watch, cut(text.encode(), places)), expected)
+
+    def test_never(self) -> None:
+        """Without a trigger of bytes all of them pass."""
+        self.assertIsNone(Watch(Trigger()).through(b"x"))
+
+
+class LinkTests(SynchronousTestCase):
+    """From the trigger to the end."""
+
+    def test_time(self) -> None:
+        bench = Bench("bandwidth,rate=0,after=250ms,for=2s")
+        bench.say(b"a")
+        bench.clock.advance(0.25)
+        bench.say(b"b")
+        bench.clock.advance(1.99)
+        self.assertEqual(bench.came, [b"a"])
+        bench.clock.advance(0.01)
+        bench.say(b"c")
+        self.assertEqual(bench.came, [b"a", b"b", b"c"])
+        self.assertEqual(bench.clock.getDelayedCalls(), [])
+
+    @settings(deadline=None, derandomize=True)
+    @given(streams, st.integers(0, 310))
+    def test_bytes(self, stream: tuple[bytes, set[int]], after: int) -> None:
+        """Exactly so many pass before, however they come."""
+        bench = Bench(f"half_close,after={after}B")
+        bench.say(*cut(*stream))
+        self.assertEqual(bench.data, stream[0][:after])
+        self.assertEqual(bool(bench.ends), len(stream[0]) >= after)
+
+    def test_match(self) -> None:
+        bench = Bench(r"timeout,match=a\,b\n")
+        bench.say(b"xa,", b"b\ny")
+        self.assertEqual(bench.data, b"xa,b\n")
+
+    def test_waiting(self) -> None:
+        """An end passes a fault that has not begun; that may begin all the same."""
+        bench = Bench("reset_peer,after=1s")
+        bench.finish()
+        bench.clock.advance(1)
+        self.assertEqual(bench.came, [End.FINISH, End.RESET])
+
+    def test_offset(self) -> None:
+        """Of what came before the fault began, too."""
+        bench = Bench("corrupt,every=1B,bits=8,after=3B")
+        bench.say(bytes(2), bytes(4))
+        self.assertEqual((bench.data, bench.hits), (b"\0\0\0\xff\xff\xff", [("corrupt", 3)]))
+
+    def test_lost(self) -> None:
+        """Nothing remains of a connection that is lost."""
+        bench = Bench("latency,latency=1s", "reset_peer,after=1s", "stall,for=2s")
+        bench.say(b"a")
+        bench.finish()
+        bench.chain.lose()
+        self.assertEqual((bench.clock.getDelayedCalls(), bench.came), ([], []))
+
+
+#: They keep every byte, and the order.
+HARMLESS = (
+    "latency,latency=100",
+    "latency,latency=10,jitter=30",
+    "latency,latency=50,after=20B",
+    "latency,latency=50,match=a,for=90ms",
+    "bandwidth,rate=1",
+    "bandwidth,rate=5,after=30ms,for=40ms",
+    "bandwidth,rate=0,for=3s",
+    "slicer,average_size=7,size_variation=3,delay=500",
+    "slicer,average_size=1,after=11B",
+    "slow_close,delay=30",
+    "stall,after=15B,for=200ms",
+    "stall,after=10ms,for=20ms",
+)
+stacks = st.lists(st.sampled_from(HARMLESS), max_size=5)
+
+
+class ChainTests(SynchronousTestCase):
+    """Faults, one behind the other."""
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(stacks, streams, st.floats(0, 0.1))
+    def test_harmless(self, stack: list[str], stream: tuple[bytes, set[int]], gap: float) -> None:
+        """Whatever stands in the way, and however the bytes come: all of them, then the end."""
+        bench = Bench(*stack)
+        for piece in cut(*stream):
+            bench.say(piece)
+            bench.run(gap, steps=2)
+        bench.finish()
+        bench.idle()
+        self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
+        self.assertIs(bench.came[-1], End.FINISH)
+        self.assertEqual((bench.chain.held, bench.chain.full), (0, False))
+
+    @settings(deadline=None, derandomize=True, max_examples=100)
+    @given(stacks, stacks, streams, st.integers(0, 300), st.sampled_from(["fin", "reset"]))
+    def test_limited(
+        self, before: list[str], behind: list[str], stream: tuple[bytes, set[int]], n: int, how: str
+    ) -> None:
+        """Among others too: an exact prefix, then exactly one end."""
+        bench = Bench(*before, f"limit_data,bytes={n},how={how}", *behind)
+        bench.say(*cut(*stream))
+        bench.finish()
+        bench.idle()
+        cutting = End.CLOSE if how == "fin" else End.RESET
+        expected = cutting if len(stream[0]) >= n else End.FINISH
+        self.assertEqual((bench.data, bench.ends), (stream[0][:n], [expected]))
+        self.assertIs(bench.came[-1], expected)
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(
+        st.lists(
+            st.one_of(st.sampled_from(HARMLESS), st.integers(0, 9), st.floats(0, 0.2)), max_size=30
+        ),
+        streams,
+    )
+    def test_comeAndGo(
+        self, changes: list[str | int | float], stream: tuple[bytes, set[int]]
+    ) -> None:
+        """Faults are added and removed while bytes pass: none is lost, none overtakes another."""
+        bench = Bench()
+        names: list[str] = []
+        pieces = cut(*stream)
+        for change in changes:
+            if pieces:
+                bench.say(pieces.pop(0))
+            if isinstance(change, str):
+                names.append(bench.add(change))
+            elif isinstance(change, int) and names:
+                bench.chain.remove(names.pop(change % len(names)))
+            else:
+                bench.clock.advance(change)
+        bench.say(*pieces)
+        bench.finish()
+        bench.idle()
+        self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
+
+    def test_order(self) -> None:
+        """As they were given: what is cut behind a corrupted byte, and what before it."""
+        bench = Bench("corrupt,every=1B,bits=8", "half_close,match=\\xff")
+        bench.say(b"\0\0")
+        self.assertEqual(bench.data, b"\xff")
+        bench = Bench("half_close,match=\\xff", "corrupt,every=1B,bits=8")
+        bench.say(b"\0\0")
+        self.assertEqual(bench.data, b"\xff\xff")
+
+    def test_full(self) -> None:
+        """All that its links hold, together."""
+        bench = Bench("bandwidth,rate=0,after=1B", "bandwidth,rate=0")
+        bench.say(bytes(MOST - 1))
+        self.assertEqual((bench.chain.held, bench.chain.full), (MOST - 1, False))
+        bench.say(b"x")
+        self.assertTrue(bench.chain.full)
+
+    def test_empty(self) -> None:
+        bench = Bench()
+        self.assertFalse(bench.chain)
+        bench.say(b"a")
+        bench.finish()
+        bench.chain.remove("nobody")
+        self.assertEqual(bench.came, [b"a", End.FINISH])
+
+    def test_startedLater(self) -> None:
+        """Links may wait for a handshake."""
+        bench = Bench()
+        bench.add("latency,latency=1")
+        self.assertTrue(bench.chain)
+        bench.chain.start()
+        bench.say(b"a")
+        self.assertEqual(bench.came, [])

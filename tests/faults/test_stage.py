@@ -1,0 +1,47 @@
+"""Tests for `tcplab.faults.stage`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.faults.stage import End, Holding, Stage
+
+
+class Out(list[Any]):
+    """Keeps what comes."""
+
+    take = end = list.append
+
+
+class StageTests(SynchronousTestCase):
+    """What stages have in common."""
+
+    def test_passes(self) -> None:
+        """A stage that does nothing special."""
+        nothing: Any = None
+        stage = Stage(nothing)
+        out: Any = Out()
+        stage.out = out
+        stage.begin()
+        stage.take(b"a", 0)
+        stage.end(End.FINISH)
+        stage.release()
+        self.assertEqual(out, [b"a", End.FINISH])
+        self.assertEqual((stage.held, stage.blocked, stage.swallows), (0, False, False))
+
+    def test_holding(self) -> None:
+        """Bytes in their order, then the end, and the worst of several."""
+        nothing: Any = None
+        stage = Holding(nothing)
+        out: Any = Out()
+        stage.out = out
+        stage.take(b"abc", 0)
+        stage.end(End.FINISH)
+        stage.end(End.RESET)
+        stage.pass_(2)
+        self.assertEqual((list(out), stage.held), ([b"ab"], 1))
+        stage.release()
+        stage.release()
+        self.assertEqual(out, [b"ab", b"c", End.RESET])

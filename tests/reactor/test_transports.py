@@ -1,0 +1,292 @@
+"""Tests for `tcplab.reactor.transports`."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import socket
+import weakref
+from typing import Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.endpoints import clientFromString, quoteStringArgument
+from twisted.internet.error import FileDescriptorOverrun
+from twisted.internet.interfaces import IFileDescriptorReceiver
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tcplab.reactor import eager, transports
+from tcplab.reactor.coalescing import Corked
+from tests.support import scripted_transport
+from tests.support.scripted_transport import PATTERN, UnixTransport, play
+from tests.support.socket_server import Serving, Told, readAll
+
+
+class NestedTests(SynchronousTestCase):
+    """A protocol that turns the reactor itself is read while it is read."""
+
+    def heard(self, script: list[scripted_transport.Step]) -> bytes:
+        self.patch(unix, "sendmsg", scripted_transport.Messages())
+        actor, peer = play(self, UnixTransport, [("heard", script)])
+        self.assertEqual(actor.written, 20)
+        return peer.value()
+
+    def test_outerHeld(self) -> None:
+        """What the outer read wrote leaves before what the inner one writes."""
+        value = self.heard([("write", 10), ("read", [("write", 10)])])
+        self.assertEqual(value, PATTERN[:20])
+
+    def test_outerCollected(self) -> None:
+        """Several pieces too."""
+        value = self.heard([("write", 5), ("write", 5), ("read", [("write", 10)])])
+        self.assertEqual(value, PATTERN[:20])
+
+    def test_innerSilent(self) -> None:
+        """It leaves when the inner one writes nothing, too."""
+        value = self.heard([("write", 20), ("read", [])])
+        self.assertEqual(value, PATTERN[:20])
+
+
+class Kept(Factory):
+    """Build protocols of a kind, and keep the last."""
+
+    noisy = False
+
+    def __init__(self, kind: Any) -> None:
+        self.protocol = kind
+
+
+@implementer(IFileDescriptorReceiver)
+class Passes(Protocol):
+    """Return every descriptor in the middle of a sentence."""
+
+    descriptor = -1
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.transport.write(b"got it, ")  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        transport.write(b"here")
+        transport.sendFileDescriptor(self.descriptor)
+        transport.write(b" it is")
+        transport.loseConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        os.close(self.descriptor)
+
+
+class Unready(Protocol):
+    """Pass a descriptor without a byte to carry it."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.sendFileDescriptor(0)  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.factory.reason = reason  # type: ignore[union-attr]
+
+
+class Answers(Protocol):
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(data.upper())  # type: ignore[union-attr]
+        self.transport.write(b"!")  # type: ignore[union-attr]
+
+
+class Fails(Protocol):
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"half")  # type: ignore[union-attr]
+        raise ZeroDivisionError
+
+
+class TalkTests(Serving):
+    """On real Unix sockets."""
+
+    async def listen(self, kind: Any) -> Told:
+        self.factory = Kept(kind)
+        return await self.serve(self.factory, f"unix:{self.unixPath()}")
+
+    def connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.settimeout(10)
+        sock.connect(self.host.name)
+        return sock
+
+    async def test_descriptors(self) -> None:
+        """They travel with the bytes among which they were passed; nothing is lost or twice."""
+        told = await self.listen(Passes)
+        here, there = os.pipe()
+        self.addCleanup(os.close, here)
+
+        def client() -> tuple[bytes, list[int]]:
+            sock = self.connect()
+            socket.send_fds(sock, [b"take it"], [there])
+            said, descriptors = b"", []
+            while True:
+                data, fds, _, _ = socket.recv_fds(sock, 100, 5)
+                descriptors += fds
+                if not data:
+                    return said, descriptors
+                said += data
+
+        said, descriptors = await self.talk(client)
+        os.close(there)
+        ending = await told.ending()
+        self.assertEqual(said, b"got it, here it is")
+        self.assertEqual((ending.received, ending.sent), (7, 18))
+        (passed,) = descriptors
+        os.write(passed, b"the same pipe")
+        os.close(passed)
+        self.assertEqual(os.read(here, 100), b"the same pipe")
+        self.assertEqual(os.read(here, 100), b"")  # all others are closed
+
+    async def test_descriptorAlone(self) -> None:
+        """One that no byte carries is a bug of the protocol's, as in Twisted."""
+        told = await self.listen(Unready)
+        await self.talk(self.connect().sendall, b"x")
+        await told.ending()
+        self.factory.reason.trap(FileDescriptorOverrun)
+
+    async def test_atOnce(self) -> None:
+        """What is said leaves when all is said, in one piece."""
+        told = await self.listen(Answers)
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"ab")
+                return sock.recv(100)
+
+        self.assertEqual(await self.talk(client), b"AB!")
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how), ("peer", "fin"))
+        self.assertEqual((ending.received, ending.sent), (2, 3))
+
+    async def test_exception(self) -> None:
+        """What an exception interrupts is not sent."""
+        told = await self.listen(Fails)
+
+        def client() -> bytes:
+            with self.connect() as sock:
+                sock.sendall(b"x")
+                return readAll(sock)
+
+        self.assertEqual(await self.talk(client), b"")
+        ending = await told.ending()
+        self.assertEqual((ending.why, ending.sent), ("error", 0))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_peerClosesWithoutReading(self) -> None:
+        """A Unix socket has resets too: they are told by their name."""
+        told = await self.listen(Answers)
+
+        def client() -> None:
+            with self.connect() as sock:
+                sock.sendall(b"x")
+                sock.recv(1)
+
+        await self.talk(client)
+        ending = await told.ending()
+        self.assertEqual((ending.by, ending.how, ending.errno), ("peer", "reset", errno.ECONNRESET))
+
+
+class KindTests(SynchronousTestCase):
+    """Each is Twisted's own transport, corked; what they do, Twisted's own suites test."""
+
+    def test_kinds(self) -> None:
+        """The cork comes before what it corks."""
+        for kind, stock in (
+            (transports.TCPServer, tcp.Server),
+            (transports.TCPClient, tcp.Client),
+            (transports.UnixServer, unix.Server),
+            (transports.UnixClient, unix.Client),
+        ):
+            order = kind.__mro__
+            self.assertLess(order.index(Corked), order.index(stock))
+            self.assertIs(kind.write, Corked.write)
+
+
+class Goes(Protocol):
+    """A server's side, that ends at once."""
+
+    def connectionMade(self) -> None:
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+
+class Stops(Protocol):
+    """A client's side, that ends the reactor."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.transport.reactor.stop()  # type: ignore[union-attr]
+
+
+class PartingTests(SynchronousTestCase):
+    """A connection that is over keeps nothing alive that the garbage collector must look for."""
+
+    def setUp(self) -> None:
+        self.reactor = eager.EagerReactor()
+        self.addCleanup(self.reactor.disconnectAll)
+        self.serving = Factory.forProtocol(Goes)
+        self.serving.noisy = False
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def run_(self) -> None:
+        self.reactor.run(installSignalHandlers=False)
+
+    def held(self, where: str) -> Any:
+        """Connect to an endpoint, and return a weak reference to what was the transport."""
+        found: list[Any] = []
+        connecting = clientFromString(self.reactor, where).connect(Factory.forProtocol(Stops))
+        connecting.addCallback(lambda protocol: found.append(weakref.ref(protocol.transport)))
+        self.run_()
+        return found[0]
+
+    def test_tcp(self) -> None:
+        port = self.reactor.listenTCP(0, self.serving, interface="127.0.0.1")
+        self.assertIsNone(self.held(f"tcp:127.0.0.1:{port.getHost().port}")())
+
+    def test_unix(self) -> None:
+        path = self.mktemp()
+        self.reactor.listenUNIX(path, self.serving)
+        self.assertIsNone(self.held(f"unix:{quoteStringArgument(path)}")())
+
+    def test_failed(self) -> None:
+        """An endpoint's connector lets go of the factory that it was for."""
+        port = self.reactor.listenTCP(0, self.serving, interface="127.0.0.1")
+        where = f"tcp:127.0.0.1:{port.getHost().port}"
+        port.stopListening()
+        factory = Factory.forProtocol(Stops)
+        found = weakref.ref(factory)
+        connecting = clientFromString(self.reactor, where).connect(factory)
+        connecting.addErrback(lambda _: self.reactor.stop())
+        self.run_()
+        del factory, connecting
+        self.assertIsNone(found())
+
+    def test_again(self) -> None:
+        """Who has a connector of his own may connect again."""
+
+        class Again(ClientFactory):
+            noisy = False
+            lost = 0
+
+            def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+                self.lost += 1
+                if self.lost == 1:
+                    connector.connect()
+                else:
+                    connector.reactor.callLater(0, connector.connect)
+
+            def buildProtocol(self, addr: Any) -> Protocol:
+                return Protocol() if self.lost < 2 else Stops()
+
+        port = self.reactor.listenTCP(0, self.serving, interface="127.0.0.1")
+        factory = Again()
+        self.reactor.connectTCP("127.0.0.1", port.getHost().port, factory)
+        self.run_()
+        self.assertEqual(factory.lost, 3)

@@ -1,0 +1,74 @@
+"""What a lab that was killed has left of a Unix socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.server.unixlock import removed
+
+
+class Removing(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="tcplab")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = os.path.join(self.folder, "s")
+        self.error = CannotListenError(None, os.fsencode(self.path), "Cannot acquire lock")
+
+    def lock(self, seconds: float = 60) -> None:
+        """Make a lock with the number of a process that lives, so many seconds ago."""
+        os.symlink(str(os.getpid()), self.path + ".lock")
+        then = os.lstat(self.path + ".lock").st_mtime - seconds
+        os.utime(self.path + ".lock", (then, then), follow_symlinks=False)
+
+    def bound(self, listening: bool = False) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.bind(self.path)
+        if listening:
+            sock.listen(0)
+        return sock
+
+    def test_nobodyListens(self) -> None:
+        self.lock()
+        self.bound().close()
+        self.assertTrue(removed(self.error))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_onlyTheLockIsLeft(self) -> None:
+        self.lock()
+        self.assertTrue(removed(self.error))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_somebodyListens(self) -> None:
+        self.lock()
+        self.bound(listening=True)
+        self.assertFalse(removed(self.error))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
+
+    def test_somebodyListensAndIsBusy(self) -> None:
+        self.lock()
+        self.bound(listening=True)
+        with socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(self.path)
+            self.assertFalse(removed(self.error))
+
+    def test_somebodyIsStarting(self) -> None:
+        self.lock(seconds=0)
+        self.bound()
+        self.assertFalse(removed(self.error))
+
+    def test_thereIsNoLock(self) -> None:
+        self.bound()
+        self.assertFalse(removed(self.error))
+        self.assertEqual(os.listdir(self.folder), ["s"])
+
+    def test_otherTroubles(self) -> None:
+        self.lock()
+        for error in (CannotListenError("", 80, OSError(98, "in use")), ValueError("what?")):
+            self.assertFalse(removed(error))

@@ -1,0 +1,143 @@
+"""Workers without processes: what they are told is kept, and a test says what they do."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from tcplab.workers.messages import Orders
+from tcplab.workers.pool import Crew
+from tcplab.workers.scoreboard import Scoreboard
+from tcplab.workers.workerprocess import Member, Stage
+
+ORDERS = Orders({}, (True,), 0, "a.reactor", "/")
+
+
+class FakeProcess:
+    """A process's transport."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.words: list[str] = []
+        self.signals: list[str] = []
+        self.gone = self.closed = False
+
+    def writeToChild(self, descriptor: int, data: bytes) -> None:
+        assert descriptor == ORDERS.commands
+        if self.closed:
+            raise KeyError(descriptor)  # as Twisted's own
+        self.words.append(data.decode().strip())
+
+    def signalProcess(self, name: str) -> None:
+        if self.gone:
+            raise ProcessExitedAlready
+        self.signals.append(name)
+
+
+class Recruits:
+    """
+    Starts workers, up to a point.
+
+    :ivar started: all that were.
+    :ivar most: how many can be started in all.
+    """
+
+    most = 10000
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.board = Scoreboard(Scoreboard.create(60))
+        self.started: list[Member] = []
+        self.freed: list[Member] = []
+        self.heard: list[Any] = []
+
+    def start(self, crew: Any, generation: int) -> Member | None:
+        if len(self.started) >= self.most:
+            return None
+        number = self.board.take()
+        assert number is not None
+        member = Member(
+            ORDERS,
+            self.board.rows[number],
+            generation,
+            self.clock,
+            crew.changed,
+            crew.closed,
+            self.heard.append,
+        )
+        self.started.append(member)
+        member.transport = FakeProcess(len(self.started) + 100)  # type: ignore[assignment]
+        member.connectionMade()
+        return member
+
+    def gone(self, member: Member) -> None:
+        self.freed.append(member)
+
+
+class Acting:
+    """A crew, and what its workers do."""
+
+    clock: Clock
+    recruits: Recruits
+    crew: Crew
+
+    def begin(self, size: int = 2) -> None:
+        self.clock = Clock()
+        self.recruits = Recruits(self.clock)
+        self.crew = Crew(size, self.recruits, self.clock)
+        self.outcomes: list[Any] = []
+        self.crew.complete.addBoth(self.outcomes.append)
+        self.crew.begin()
+
+    def complete(self, size: int = 2) -> None:
+        """All of them serve, and one more is ready."""
+        self.begin(size)
+        for member in self.recruits.started[:size]:
+            self.say(member, "ready")
+            self.say(member, "serves")
+        self.clock.advance(1)
+        self.say(self.recruits.started[-1], "ready")
+
+    def say(self, member: Member, word: str) -> None:
+        member.childDataReceived(ORDERS.reports, f"{word}\n".encode())
+
+    def process(self, member: Member) -> Any:
+        return member.transport
+
+    def words(self, member: Member) -> list[str]:
+        return list(self.process(member).words)
+
+    def die(self, member: Member, status: int | None = None, heard: bool = True) -> None:
+        """Have one end, killed unless there is a status."""
+        self.process(member).gone = True
+        if status is None:
+            why: Any = ProcessTerminated(None, signal.SIGKILL, signal.SIGKILL)
+        else:
+            why = ProcessTerminated(status, None, status << 8) if status else ProcessDone(0)
+        member.processExited(Failure(why))
+        if heard:
+            member.processEnded(Failure(why))
+
+    def stages(self) -> list[Stage]:
+        return [each.stage for each in self.crew.members]
+
+    def at(self, number: int) -> Member:
+        """Return who serves as this number."""
+        [found] = [
+            each
+            for each in self.crew.members
+            if each.number == number and each.stage is Stage.SERVING
+        ]
+        return found
+
+    def beat(self, seconds: float, *silent: Member) -> None:
+        """Let time pass in which all but some show signs of life."""
+        for _ in range(int(seconds / 0.25)):
+            for member in self.crew.members:
+                if member not in silent:
+                    member.row.heartbeat += 1
+            self.clock.advance(0.25)

@@ -1,0 +1,135 @@
+"""A listener that expects the PROXY protocol, and clients that stand where a proxy would."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import Logger, formatEvent
+
+from tcplab.policies import proxyprotocol as module
+from tcplab.policies.proxyprotocol import ProxyProtocol
+from tcplab.wire.proxyheader import Inet, writeHeader
+from tests.support.certificates import localhostFile
+from tests.support.socket_server import Serving, readAll
+
+net: Any = reactor
+
+ADA = Inet.of("203.0.113.9", 4711)
+LAB = Inet.of("198.51.100.2", 443)
+LINE = writeHeader(1, ADA, LAB)
+BLOCK = writeHeader(2, ADA, LAB, checksum=True)
+
+
+class Announcing(Serving):
+    """Serve on real sockets, behind proxies that are on this machine."""
+
+    async def announce(
+        self,
+        factory: Any,
+        endpoint: str = "tcp:0:interface=127.0.0.1",
+        version: str = "any",
+        trusted: tuple[str, ...] = ("127.0.0.1",),
+        **more: Any,
+    ) -> ProxyProtocol:
+        """Serve; what is logged, told and the policy are kept on the test."""
+        self.logged = EventLoggingObserver()
+        self.patch(module, "log", Logger(observer=self.logged))
+        if endpoint == "tls":
+            pem = localhostFile(self.folder())
+            endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
+        self.told = await self.serve(factory, endpoint)
+        self.policy = ProxyProtocol(version, trusted, **more)
+        self.policy.watch(self.listener)
+        self.addCleanup(self._nothingLeft)
+        self.addCleanup(self._emptied, self.listener)
+        return self.policy
+
+    async def _emptied(self, listener: Any) -> None:
+        listener.abort()
+        await listener.whenEmpty()
+
+    def _nothingLeft(self) -> None:
+        self.policy.stop()
+        self.assertEqual((len(self.listener.anteroom or ()), self.policy.waiting), (0, {}))
+
+    @property
+    def lines(self) -> list[str]:
+        """What the policy has logged so far."""
+        return [formatEvent(event) for event in self.logged]
+
+    def client(self, source: str = "127.0.0.1") -> socket.socket:
+        """Connect as the proxy."""
+        place = ("127.0.0.1", self.host.port)
+        sock = socket.create_connection(place, timeout=10, source_address=(source, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.addCleanup(sock.close)
+        return sock
+
+    def heard(self, sock: socket.socket) -> Deferred[bytes]:
+        """Read to the end, in a thread."""
+        return self.talk(readAll, sock)
+
+    def ended(self, sock: socket.socket) -> Deferred[bytes]:
+        """Read to an end of any kind, in a thread."""
+
+        def wait() -> bytes:
+            try:
+                return readAll(sock)
+            except ConnectionResetError:
+                return b"reset"
+
+        return self.talk(wait)
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Let the reactor go round until something is so."""
+        while not condition():
+            await self.turns(1)
+
+    def turns(self, number: int = 5) -> Deferred[None]:
+        """Let the reactor go round."""
+        done: Deferred[None] = Deferred()
+
+        def turn(left: int) -> None:
+            if left:
+                net.callLater(0, turn, left - 1)
+            else:
+                done.callback(None)
+
+        turn(number)
+        return done
+
+
+def overTLS(sock: socket.socket, begin: bytes, say: bytes) -> bytes:
+    """Send something before TLS, in one piece with its first message; return what is heard."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+
+    def until(act: Callable[[], Any]) -> Any:
+        nonlocal begin
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                sock.sendall(begin + outgoing.read())
+                begin = b""
+                if data := sock.recv(65536):
+                    incoming.write(data)
+                else:
+                    incoming.write_eof()
+
+    until(tls.do_handshake)
+    tls.write(say)
+    heard = b""
+    with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        while data := until(tls.read):
+            heard += data
+    return heard

@@ -1,0 +1,23 @@
+"""Tests for `tcplab.wire.names`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.wire.framing import CRLF, Lines, Stream
+from tcplab.wire.lengthprefix import Int32, Netstrings
+from tcplab.wire.names import FRAMINGS
+
+
+class FramingNameTests(SynchronousTestCase):
+    def test_namesForTheCommandLine(self) -> None:
+        self.assertEqual(
+            FRAMINGS,
+            {
+                "stream": Stream,
+                "lines": Lines,
+                "crlf": CRLF,
+                "netstrings": Netstrings,
+                "int32": Int32,
+            },
+        )

@@ -1,0 +1,69 @@
+"""The program of a worker."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from types import ModuleType
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import tcplab.workers.__main__ as program
+from tcplab.server import processsetup
+from tcplab.workers import worker
+from tcplab.workers.messages import VARIABLE, Orders
+
+
+class Program(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.patch(os, "environ", dict(os.environ))
+        for number in (signal.SIGINT, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.addCleanup(os.chdir, os.getcwd())
+
+    def test_nobody_starts_it_by_hand(self) -> None:
+        self.patch(sys, "stderr", io.StringIO())
+        self.assertEqual(program.main(), 2)
+        self.assertIn("workers are started by twistd tcplab", sys.stderr.getvalue())  # type: ignore[attr-defined]
+
+    def started(self, activated: int = 0) -> tuple[Orders, list[Any]]:
+        done: list[Any] = []
+        kind: Any = ModuleType("a_reactor")
+        kind.install = lambda: done.append("installed")
+        self.patch(sys, "modules", {**sys.modules, "a_reactor": kind})
+
+        class FakeWorker:
+            def __init__(self, orders: Orders, reactor: object) -> None:
+                done.append(orders)
+
+            def run(self) -> int:
+                return 7
+
+        self.patch(worker, "Worker", FakeWorker)
+        self.patch(processsetup, "collectSeldom", lambda: None)  # that would be for good
+        folder = os.path.abspath(self.mktemp())
+        os.mkdir(folder)
+        orders = Orders({}, (True,), 0, "a_reactor", folder, activated)
+        os.environ[VARIABLE] = orders.write()
+        self.assertEqual(program.main(), 7)
+        return orders, done
+
+    def test_as_it_was_told(self) -> None:
+        orders, done = self.started()
+        self.assertEqual(done, ["installed", orders])
+        self.assertEqual(os.getcwd(), orders.folder)
+        self.assertNotIn(VARIABLE, os.environ)
+        self.assertNotIn("LISTEN_FDS", os.environ)
+
+    def test_a_terminals_signals_are_for_the_first(self) -> None:
+        self.started()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            self.assertIs(signal.getsignal(number), signal.SIG_IGN)
+
+    def test_systemds_endpoints_find_what_they_look_for(self) -> None:
+        self.started(2)
+        found = {name: os.environ[name] for name in ("LISTEN_PID", "LISTEN_FDS")}
+        self.assertEqual(found, {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"})

@@ -1,0 +1,66 @@
+"""The pace of restarts."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.workers.backoff import SPACING, Pace
+
+
+class Pauses(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.pace = Pace(0.0)
+        self.now = 0.0
+
+    def die(self, served: float | None, killed: bool, after: float = 0.0) -> float:
+        """Start one that dies after so long, and return the seconds to the next start."""
+        self.now += self.pace.left(self.now)
+        begun = self.now
+        self.pace.started(begun)
+        self.now += after
+        self.pace.died(self.now, served, killed)
+        return round(self.pace.left(self.now) + after, 6)
+
+    def test_who_has_served_for_long_is_replaced_at_once(self) -> None:
+        for _ in range(5):
+            self.assertEqual(self.die(60.0, False, 60.0), 60)
+
+    def test_who_keeps_dying_is_waited_for(self) -> None:
+        pauses = [self.die(0.01, False, 0.01) for _ in range(7)]
+        self.assertEqual(pauses, [0.05, 0.05, 0.1, 0.2, 0.25, 0.25, 0.25])
+
+    def test_deaths_of_others_put_nothing_off(self) -> None:
+        self.die(0.1, True)
+        for _ in range(50):
+            self.pace.died(0.2, None, True)
+        self.assertLessEqual(self.pace.left(0.2), 0.05 + 1e-9)
+
+    def test_a_storm_is_over(self) -> None:
+        for _ in range(50):
+            self.die(None, True)
+        self.now += 6
+        self.assertEqual(self.die(0.1, True), 0.05)
+
+    def test_who_never_serves_is_waited_for_longer(self) -> None:
+        pauses = [self.die(None, False) for _ in range(8)]
+        self.assertEqual(pauses, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
+
+    def test_one_that_serves_ends_that(self) -> None:
+        for _ in range(5):
+            self.die(None, False)
+        self.pace.served()
+        self.assertEqual(self.die(None, False), 0.1)
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
+    def test_never_more_than_20_starts_a_second(self, deaths: list[tuple[bool, bool]]) -> None:
+        pace, now, starts = Pace(0.0), 0.0, []
+        for served, killed in deaths:
+            pace.died(now, 0.01 if served else None, killed)
+            now += pace.left(now)
+            starts.append(now)
+            pace.started(now)
+        for first, last in zip(starts, starts[20:], strict=False):
+            self.assertGreaterEqual(last - first, 20 * SPACING - 1e-6)

@@ -1,0 +1,131 @@
+"""What a worker reports."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import Any
+
+from twisted.logger import LogEvent, Logger, LogLevel, eventAsText, formatEvent
+from twisted.python.failure import Failure
+
+from tcplab.workers import logpipe
+from tcplab.workers.logpipe import Hearing, Reporter
+from tests.support.log_capture import Logged
+
+
+class Thing:
+    """Cannot be written as JSON."""
+
+    name = "thing"
+
+
+class Reports(Logged):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reader, self.writer = os.pipe()
+        self.addCleanup(os.close, self.reader)
+        self.addCleanup(lambda: self.writer and os.close(self.writer))
+        self.reporter = Reporter(self.writer)
+        self.words: list[str] = []
+        self.heard: list[LogEvent] = []
+        self.hearing = Hearing(self.words.append, self.heard.append)
+        self.hearing.name = "worker 2"
+        self.log = Logger("a.name", observer=self.reporter)
+
+    def hear(self) -> list[LogEvent]:
+        self.hearing.heard(5, os.read(self.reader, 1 << 20), True)
+        return self.heard
+
+    def text(self) -> str:
+        return eventAsText(self.hear()[-1], includeTimestamp=False)
+
+
+class Passing(Reports):
+    def test_text_and_fields_and_the_number_of_the_worker(self) -> None:
+        self.log.warn("took {seconds:.3f} s", seconds=1.23456, log_system="Ack,1,::1")
+        self.assertEqual(self.text(), "[worker 2,Ack,1,::1] took 1.235 s")
+        event = self.heard[-1]
+        self.assertEqual((event["seconds"], event["worker"]), (1.23456, "2"))
+        self.assertEqual(event["log_format"], "took {seconds:.3f} s")
+        self.assertIs(event["log_level"], LogLevel.warn)
+
+    def test_without_a_system_it_is_named_as_Twisted_does(self) -> None:
+        self.log.info("hi")
+        self.assertEqual(self.text(), "[worker 2,a.name#info] hi")
+
+    def test_what_is_no_value_is_told_as_it_was(self) -> None:
+        self.log.info("{thing.name} {thing}", thing=Thing())
+        self.assertRegex(self.text(), r"^\[worker 2,a.name#info\] thing <.*Thing object at .*>$")
+
+    def test_failures_are_told_with_their_traceback(self) -> None:
+        try:
+            raise ValueError("so it is")
+        except ValueError:
+            self.log.failure("went wrong", Failure())
+        text = self.text()
+        self.assertIn("went wrong", text)
+        self.assertIn("so it is", text)
+        self.assertIn("test_logpipe.py", text)
+
+    def test_lines_of_a_message_stay_together(self) -> None:
+        self.log.info("{text}", text="one\ntwo")
+        self.assertEqual(formatEvent(self.hear()[-1]), "one\ntwo")
+
+    def test_event_that_cannot_be_passed_on_is_told_of(self) -> None:
+        self.patch(logpipe, "eventAsJSON", lambda event: 1 / 0)
+        self.log.info("hi")
+        self.assertIn("an event that cannot be passed on: ZeroDivisionError", self.text())
+
+    def test_words(self) -> None:
+        self.reporter.say("ready")
+        self.assertEqual(self.hear(), [])
+        self.assertEqual(self.words, ["ready"])
+
+    def test_the_reactors_last_words_are_left_out(self) -> None:
+        self.log.info("Main loop terminated.")
+        self.reporter.say("x")
+        self.assertEqual(self.hear(), [])
+
+
+class Full(Reports):
+    def test_what_is_not_read_waits_and_nobody_waits_for_it(self) -> None:
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
+        words = ["x" * 5000, "y"]
+        for each in words:
+            self.reporter.say(each)
+        with open(self.reader, closefd=False) as reader:
+            self.assertEqual([reader.readline().strip() for _ in words], words)
+
+    def test_nobody_is_there(self) -> None:
+        os.close(self.reader)
+        self.reporter.say("x")
+        self.reporter.say("y")
+        self.reporter.finish()
+        self.reader = os.open(os.devnull, os.O_RDONLY)
+        # Its thread goes on trying, and would write into what has the descriptor's number next.
+        self.reporter._writer._lines.clear()
+
+
+class Hears(Reports):
+    def test_pieces(self) -> None:
+        for piece in (b"re", b"ady\nser", b"ves\n"):
+            self.hearing.heard(5, piece, True)
+        self.assertEqual(self.words, ["ready", "serves"])
+
+    def test_what_others_print_is_escaped(self) -> None:
+        self.hearing.heard(2, b"Fatal \x1b[31merror\n\nmore", False)
+        self.hearing.heard(1, b"out\n", False)
+        said = [each for each in self.events if each.get("log_system") == "worker 2"]
+        self.assertEqual([formatEvent(each) for each in said], ["Fatal \\x1b[31merror", "out"])
+
+    def test_line_without_end(self) -> None:
+        self.patch(logpipe, "_LONGEST", 10)
+        self.hearing.heard(2, b"x" * 20, False)
+        self.assertEqual(formatEvent(self.events[-1]), "x" * 20)
+
+    def test_nonsense_is_told_as_it_is(self) -> None:
+        bad: Any = b'{"log_level": {"__class_uuid__": "no"}}\n{\n'
+        self.hearing.heard(5, bad, True)
+        said = [each for each in self.events if each.get("log_system") == "worker 2"]
+        self.assertEqual(len(said), 2)

@@ -1,0 +1,160 @@
+"""How the first process starts a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import LogLevel
+from zope.interface import implementer
+
+from tcplab.config.errors import SettingsError
+from tcplab.config.settings import fromWords
+from tcplab.observers import Observers
+from tcplab.server.service import LabService
+from tcplab.workers import spawner
+from tcplab.workers.messages import VARIABLE, Orders
+from tcplab.workers.pool import Crew
+from tcplab.workers.spawner import Spawning
+from tcplab.workers.workerprocess import Member
+from tests.support.fake_workers import FakeProcess
+from tests.support.log_capture import Logged
+
+
+class FakeReactor:
+    """Starts no process, but remembers how it would have."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.descriptors: dict[int, Any] = {}
+        self.problem: OSError | None = None
+
+    def spawnProcess(self, *words: Any, childFDs: dict[int, Any]) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.calls.append(words)
+        self.descriptors = childFDs
+        words[0].makeConnection(FakeProcess(77))
+
+    def seconds(self) -> float:
+        return 0.0
+
+
+@implementer(IListeningPort)
+class Elsewhere:
+    """A port that is none of Twisted's own."""
+
+
+class SpawningCase(Logged):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = FakeReactor()
+        self.words = {"serve": ["echo@tcp:0:interface=127.0.0.1", "ack@tcp:0"]}
+        self.lab = LabService(fromWords(**self.words), reactor, Observers())
+        self.successResultOf(self.lab.listen())
+        self.addCleanup(reactor.iterate)
+        self.addCleanup(self.lab.drain)
+        self.spawning = Spawning(self.words, self.reactor, self.lab.servings, 2)
+        self.crew = Crew(2, self.spawning, self.reactor)
+
+    def start(self) -> Member:
+        if self.spawning._board is None:
+            self.spawning.prepare()
+        member = self.spawning.start(self.crew, 3)
+        assert member is not None
+        return member
+
+    @property
+    def orders(self) -> Orders:
+        return Orders.read(self.reactor.calls[-1][3][VARIABLE])
+
+    def test_a_program_of_its_own(self) -> None:
+        member = self.start()
+        [(protocol, executable, words, _, folder)] = self.reactor.calls
+        self.assertIs(protocol, member)
+        self.assertEqual((executable, folder), (sys.executable, None))
+        self.assertEqual(words, [sys.executable, "-P", "-m", "tcplab.workers"])
+        self.assertEqual((member.generation, member.row.pid), (3, 77))
+
+    def test_it_is_told_all_that_it_needs(self) -> None:
+        self.start()
+        orders = self.orders
+        self.assertEqual(orders.words, self.words)
+        self.assertEqual((orders.owned, orders.row), ((True, True), 0))
+        self.assertEqual(orders.folder, os.getcwd())
+        self.assertEqual(orders.reactor, FakeReactor.__module__)
+
+    def test_its_descriptors(self) -> None:
+        self.start()
+        given, orders = self.reactor.descriptors, self.orders
+        ports = [serving.port.fileno() for serving in self.lab.servings]  # type: ignore[union-attr]
+        self.assertEqual([given[each] for each in orders.sockets], ports)
+        self.assertEqual((given[1], given[2], given[orders.reports]), ("r", "r", "r"))
+        self.assertEqual(given[orders.commands], "w")
+        self.assertEqual(sorted(given), list(range(len(given))))
+
+    def test_each_has_a_row_of_its_own_until_it_is_gone(self) -> None:
+        first, second = self.start(), self.start()
+        self.assertEqual([first.orders.row, second.orders.row], [0, 1])
+        first.row.connections, second.row.connections = 2, 3
+        self.assertEqual(self.spawning.connections, 5)
+        self.spawning.gone(first)
+        self.assertEqual(self.spawning.connections, 3)
+        self.assertEqual(self.start().orders.row, 0)
+
+    def test_before_it_has_begun_there_are_no_connections(self) -> None:
+        self.assertEqual(self.spawning.connections, 0)
+
+    def test_the_system_gives_no_process(self) -> None:
+        self.spawning.prepare()
+        self.reactor.problem = OSError(11, "Resource temporarily unavailable")
+        self.assertIsNone(self.spawning.start(self.crew, 0))
+        problem = f"cannot start a worker, {sys.executable}: Resource temporarily unavailable"
+        self.assertEqual(self.lines(LogLevel.warn), [problem])
+        self.reactor.problem = None
+        self.assertEqual(self.start().orders.row, 0)
+
+    def test_too_many_drain(self) -> None:
+        self.patch(spawner, "_ROWS", 0)
+        self.spawning.prepare()
+        self.assertIsNone(self.spawning.start(self.crew, 0))
+        self.assertIn("no room for one more", self.lines(LogLevel.warn)[-1])
+
+    def test_port_that_cannot_be_shared(self) -> None:
+        self.lab.servings[0].port, port = Elsewhere(), self.lab.servings[0].port  # type: ignore[assignment]
+        problem = self.assertRaises(SettingsError, self.spawning.prepare)
+        self.lab.servings[0].port = port
+        self.assertIn("tcp:0:interface=127.0.0.1 cannot be shared", str(problem))
+
+    def test_tcplab_is_found_where_it_lies(self) -> None:
+        self.patch(os, "environ", {**os.environ, "PYTHONPATH": "/there"})
+        self.start()
+        self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], "/there")
+        root = spawner._ROOT
+        self.assertTrue(os.path.exists(os.path.join(root, "tcplab", "workers", "spawner.py")))
+        self.spawning._folder = root
+        self.start()
+        self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], f"{root}:/there")
+        del os.environ["PYTHONPATH"]
+        self.start()
+        self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], root)
+
+    def test_what_systemd_gave_is_told_where_its_endpoints_need_it(self) -> None:
+        self.patch(spawner, "handedOver", lambda: [3, 4])
+        self.start()
+        self.assertEqual(self.orders.activated, 0)
+        words = {"serve": ["echo@limit:max=1:systemd:domain=INET:index=0"]}
+        settings = fromWords(**words)  # type: ignore[arg-type]
+        self.lab.servings[0].settings = settings.listeners[0]
+        self.spawning.prepare()
+        self.start()
+        self.assertEqual(json.loads(self.reactor.calls[-1][3][VARIABLE])["activated"], 2)
+        # Its endpoints close what they have adopted from, whatever that is.
+        self.assertEqual(self.orders.given, [3, 4])
+        given = self.reactor.descriptors
+        self.assertEqual({given[3], given[4]}, {self.spawning._nothing})
+        self.assertEqual(sorted(given), list(range(len(given))))

@@ -1,0 +1,173 @@
+"""The first process of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+from twisted.logger import LogLevel
+
+from tcplab.config.errors import SettingsError
+from tcplab.config.settings import fromWords
+from tcplab.observers import Observers
+from tcplab.server.drain import Drained
+from tcplab.workers import supervisor
+from tcplab.workers.supervisor import Supervisor
+from tcplab.workers.workerprocess import Stage
+from tests.support.fake_workers import Acting, Recruits
+from tests.support.log_capture import Logged
+
+
+class FakeSpawning(Recruits):
+    """Starts workers that are no processes."""
+
+    connections = 5
+    problem: SettingsError | None = None
+
+    def __init__(self, words: Any, clock: Any, servings: Any, size: int) -> None:
+        super().__init__(clock)
+        self.made = words, size
+
+    def prepare(self) -> None:
+        if self.problem is not None:
+            raise self.problem
+
+
+class WithClock:
+    """The reactor, with a clock of its own, as if it were running."""
+
+    def __init__(self, clock: Any) -> None:
+        self.seconds, self.callLater = clock.seconds, clock.callLater
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+    def callWhenRunning(self, function: Any) -> None:
+        function()
+
+
+class Supervising(Logged, Acting):
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin(1)  # for its clock
+        self.patch(supervisor, "Spawning", FakeSpawning)
+        words = {"serve": ["echo@tcp:0:interface=127.0.0.1"], "workers": "2"}
+        settings = fromWords(**words)  # type: ignore[arg-type]
+        self.lab = Supervisor(settings, WithClock(self.clock), Observers(), words=words)
+        self.recruits = self.lab._spawning  # type: ignore[assignment]
+        self.crew = self.lab._crew
+        self.addCleanup(reactor.iterate)
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        for serving in self.lab.servings:
+            serving.stopListening()
+
+    def serving(self) -> None:
+        self.lab.startService()
+        for member in list(self.crew.members):
+            self.say(member, "ready")
+            self.say(member, "serves")
+
+    def end(self) -> None:
+        for member in list(self.crew.members):
+            self.die(member, 0)
+        reactor.iterate()
+
+    def test_it_listens_and_accepts_nobody(self) -> None:
+        self.serving()
+        [serving] = self.lab.servings
+        self.assertTrue(serving.listener.suspended)
+        self.assertNotIn(serving.port, reactor.getReaders())
+        self.assertEqual(self.recruits.made[1], 2)  # type: ignore[attr-defined]
+
+    def test_workers_are_started_with_it(self) -> None:
+        self.lab.privilegedStartService()
+        self.assertEqual(self.recruits.started, [])
+        self.lab.startService()
+        self.assertEqual(self.stages(), [Stage.STARTING] * 2)
+
+    def test_it_serves_when_all_workers_do(self) -> None:
+        asked = self.lab.whenServing()
+        self.assertNoResult(asked)
+        self.serving()
+        self.successResultOf(asked)
+        self.successResultOf(self.lab.whenServing())
+
+    def test_workers_cannot_serve(self) -> None:
+        asked = self.lab.whenServing()
+        self.lab.startService()
+        self.die(self.crew.members[0], 78)
+        self.failureResultOf(asked, SettingsError)
+        self.failureResultOf(self.lab.whenServing(), SettingsError)
+
+    def test_ports_cannot_be_shared(self) -> None:
+        self.recruits.problem = SettingsError("no")  # type: ignore[attr-defined]
+        self.lab.startService()
+        self.failureResultOf(self.lab.whenServing(), SettingsError)
+
+    def test_stopped_while_it_starts(self) -> None:
+        asked = self.lab.whenServing()
+        self.lab.startService()
+        self.lab.stopService()
+        self.failureResultOf(asked, CancelledError)
+
+    def test_seed(self) -> None:
+        """Workers have the same, chosen and logged once; who has no dice has no seed."""
+        self.assertNotIn("seed", self.recruits.made[0])  # type: ignore[attr-defined]
+        for seed in (None, "7"):
+            words = {"workers": "2", "faults": ["stall,probability=0.5"], "seed": seed}
+            lab = Supervisor(fromWords(**words), reactor, Observers(), words=words)  # type: ignore[arg-type]
+            chosen = lab._spawning.made[0]["seed"]  # type: ignore[attr-defined]
+            self.assertEqual(chosen, seed or str(lab.faults.seed))
+            self.assertEqual(fromWords(**{**words, "seed": chosen}).seed, lab.faults.seed)  # type: ignore[arg-type]
+        self.assertEqual(len([line for line in self.lines() if "roll dice" in line]), 1)
+
+    def test_restart(self) -> None:
+        self.serving()
+        self.lab.restart()
+        self.assertIn("restarting: one worker after the other", self.lines())
+
+    def test_drain_ends_the_workers_first(self) -> None:
+        self.serving()
+        ended = self.lab.drain()
+        again = self.lab.drain()
+        self.assertIsNotNone(self.lab.servings[0].port)
+        for number, member in enumerate(self.crew.members):
+            member.row.drained, member.row.aborted = 4, number
+        self.end()
+        self.assertEqual(self.successResultOf(ended), Drained(8, 1))
+        self.assertEqual(self.successResultOf(again), Drained(8, 1))
+        self.assertEqual(self.lab.drained, Drained(8, 1))
+        self.assertIsNone(self.lab.servings[0].port)
+        self.assertEqual(
+            self.lines(LogLevel.warn),
+            ["drained=8 aborted=1 seconds=0.000, all workers together"],
+        )
+
+    def test_ports_are_closed_in_time_whatever_the_workers_do(self) -> None:
+        self.serving()
+        self.lab.drain()
+        self.clock.advance(0.2)
+        self.assertIsNotNone(self.lab.servings[0].port)
+        self.clock.advance(0.1)
+        self.assertIsNone(self.lab.servings[0].port)
+        self.end()
+        self.assertEqual(self.lab.drained, Drained(0, 0))
+
+    def test_stop_before_it_has_begun(self) -> None:
+        self.lab.listen()
+        ended = self.lab.drain()
+        reactor.iterate()
+        self.assertEqual(self.successResultOf(ended), Drained(0, 0))
+
+    def test_abort(self) -> None:
+        self.serving()
+        self.assertEqual(self.lab.abort(), 5)
+        self.assertEqual([self.words(each)[-1] for each in self.crew.members[:2]], ["abort"] * 2)
+        self.lab.drain()
+        self.assertEqual(self.lab.abort(), 5)
+        self.clock.advance(1)
+        self.assertEqual(self.process(self.crew.members[0]).signals, ["KILL"])
+        self.end()

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     :raises SystemExit: always; the status is 0 when all is well.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    _openMissing()
+    _openStandardDescriptors()
     _rememberFlags()
     try:
         _run(words)
@@ -49,21 +49,21 @@ def _run(words: list[str]) -> NoReturn:
     elif first in _COMMANDS:
         _COMMANDS[first](rest)
     elif not first:
-        _misused("which command? there is: tcplab connect HOST", "tcplab")
+        _usageError("which command? there is: tcplab connect HOST", "tcplab")
     else:
-        _misused(f"unknown command {first!r}; there is: tcplab connect HOST", "tcplab")
+        _usageError(f"unknown command {first!r}; there is: tcplab connect HOST", "tcplab")
     raise SystemExit(0)
 
 
 def _connect(arguments: list[str]) -> None:
     """Hold one conversation and leave with its outcome."""
-    from tcplab.client.commandline import Answer, UsageError, parseOptions
+    from tcplab.client.commandline import HelpRequested, UsageError, parseOptions
 
     try:
         options = parseOptions(arguments)
     except UsageError as problem:
-        _misused(str(problem), "tcplab connect")
-    except Answer as answer:
+        _usageError(str(problem), "tcplab connect")
+    except HelpRequested as answer:
         _print(str(answer))
         return
 
@@ -100,7 +100,7 @@ def _report(ending: Any, options: Any) -> NoReturn:
     from tcplab.client.result import Outcome
 
     _restoreFlags()
-    _complain(ending.line(options.address.label, options.quiet))
+    _printError(ending.line(options.address.label, options.quiet))
     if ending.outcome is Outcome.TIMEOUT:
         # The thread that still looks for a name would hold the exit up for many seconds.
         _leaveAtOnce(ending.outcome)
@@ -111,19 +111,19 @@ def _notUnderstood(failure: Any) -> Any:
     from tcplab.client.address import AddressError
 
     failure.trap(AddressError)
-    _misused(str(failure.value), "tcplab connect")
+    _usageError(str(failure.value), "tcplab connect")
 
 
 # What is printed
 
 
-def _misused(problem: str, command: str) -> NoReturn:
+def _usageError(problem: str, command: str) -> NoReturn:
     """Say what is wrong with what was typed, and leave."""
-    _complain(f"usage: {problem} ({command} --help says more)")
+    _printError(f"usage: {problem} ({command} --help says more)")
     raise SystemExit(2)
 
 
-def _complain(line: str) -> None:
+def _printError(line: str) -> None:
     """Print a line on stderr, if there is one and somebody reads it."""
     if line:
         with suppress(OSError):  # the exit code says it too
@@ -143,7 +143,7 @@ _STANDARD = (0, 1, 2)
 _flags: dict[int, int] = {}
 
 
-def _openMissing() -> None:
+def _openStandardDescriptors() -> None:
     """Open what the caller has closed: else a socket would get its number, and be taken for it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) in _STANDARD:
         os.set_inheritable(descriptor, True)

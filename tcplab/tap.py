@@ -18,21 +18,21 @@ from twisted.python.usage import UsageError
 
 from tcplab import __version__
 from tcplab.config.behaviours import BEHAVIOURS
-from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.options import AMOUNTS
 from tcplab.config.settings import Settings, fromWords
-from tcplab.listener.events import Watcher
+from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
-from tcplab.observers.nonblocking import UnhurriedLog
+from tcplab.observers.nonblocking import NonBlockingLog
 from tcplab.server import portfile
-from tcplab.server.inheritedsockets import Inherited, handedOver
-from tcplab.server.processsetup import closeLog, collectSeldom, exitWith, leaveOutPidFile
+from tcplab.server.inheritedsockets import InheritedSockets, listenFDs
+from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restrictLogMode
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
 
 
 def makeLab(
-    settings: Settings, words: Mapping[str, Any], reactor: Any, observers: Watcher
+    settings: Settings, words: Mapping[str, Any], reactor: Any, observers: Observer
 ) -> LabService:
     """
     Make it; nothing is bound yet.
@@ -50,7 +50,7 @@ def makeLab(
 
 def _adopting(settings: Settings, reactor: Any) -> Any:
     # Sockets that listen already, in the order of the listeners; endpoints systemd: choose theirs.
-    descriptors = handedOver()
+    descriptors = listenFDs()
     if not descriptors or any("systemd:" in each.endpoint for each in settings.listeners):
         return None
     if len(descriptors) != len(settings.listeners):
@@ -60,13 +60,13 @@ def _adopting(settings: Settings, reactor: Any) -> Any:
         )
     from tcplab.server.inheritedsockets import AdoptingReactor
 
-    return AdoptingReactor(reactor, Inherited(descriptors))
+    return AdoptingReactor(reactor, InheritedSockets(descriptors))
 
 
 log = Logger("tcplab.tap")
 
 
-def refuse(problem: object) -> NoReturn:
+def exitWithError(problem: object) -> NoReturn:
     """
     End with one line on stderr and status 1: no page of usage, no traceback.
 
@@ -176,17 +176,17 @@ class Options(UsageOptions):
         :raises SystemExit: they are wrong; its text is one line.
         """
         try:
-            super().parseOptions(None if options is None else [_spelled(each) for each in options])
+            super().parseOptions(
+                None if options is None else [_suggestion(each) for each in options]
+            )
         except UsageError as e:
-            refuse(f"{e}{self._near(str(e))} (see twistd tcplab --help)")
+            exitWithError(f"{e}{self._near(str(e))} (see twistd tcplab --help)")
         except SettingsError as e:
-            refuse(e)
+            exitWithError(e)
 
     def _near(self, problem: str) -> str:
         unknown = re.match("option --(\\S+) not recognized", problem)
-        return (
-            didYouMean(f"--{unknown[1]}", [f"--{each}" for each in self._long()]) if unknown else ""
-        )
+        return suggest(f"--{unknown[1]}", [f"--{each}" for each in self._long()]) if unknown else ""
 
     def _long(self) -> list[str]:
         return [name.removesuffix("=") for name in self.longOpt]
@@ -216,7 +216,7 @@ class Options(UsageOptions):
         }
         self.settings = fromWords(**self.words)
         if self.parent is not None:
-            leaveOutPidFile(self.parent)
+            disablePidFile(self.parent)
 
 
 def _chooseReactor() -> None:
@@ -227,7 +227,7 @@ def _chooseReactor() -> None:
         eager.install()
 
 
-def _spelled(word: str) -> str:
+def _suggestion(word: str) -> str:
     return re.sub("^--behavior(?==|$)", "--behaviour", word)
 
 
@@ -240,16 +240,16 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     settings = options.settings
-    closeLog(options.parent or {})
+    restrictLogMode(options.parent or {})
     try:
         service = makeLab(settings, options.words, reactor, Observers(LogObserver()))
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
-        refuse(e)
+        exitWithError(e)
     signals = StopSignals(reactor, service.abort, getattr(service, "restart", None))
     reactor.callWhenRunning(signals.install)
-    reactor.callWhenRunning(collectSeldom)
+    reactor.callWhenRunning(relaxGC)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
     failures: list[Failure] = []
     starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
@@ -259,15 +259,15 @@ def makeService(options: Options) -> IService:
         reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
         if not failures[0].check(SettingsError):
             failures[0].raiseException()
-        refuse(failures[0].value)
+        exitWithError(failures[0].value)
     starting.addCallback(_later, failures, reactor)
-    _unhurry(reactor)
+    _makeLogNonBlocking(reactor)
     return service
 
 
-def _unhurry(reactor: Any) -> None:
+def _makeLogNonBlocking(reactor: Any) -> None:
     # twistd and twist begin to log when the service is made.
-    lines = UnhurriedLog(globalLogBeginner)
+    lines = NonBlockingLog(globalLogBeginner)
     atexit.register(lines.finish)
     reactor.callWhenRunning(lines.begin)  # twistd has forked by then
 
@@ -291,10 +291,10 @@ def _tellStatus(service: LabService) -> None:
 def _later(_: object, failures: list[Failure], reactor: Any) -> None:
     # After makeService: an endpoint that takes its time has failed, or the port file has.
     for failure in failures:
-        _giveUp(failure, reactor)
+        _fail(failure, reactor)
 
 
-def _giveUp(failure: Failure, reactor: Any) -> None:
+def _fail(failure: Failure, reactor: Any) -> None:
     if failure.check(CancelledError):
         return  # stopped while it was starting
     if failure.check(SettingsError):

@@ -11,7 +11,7 @@ from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 
 from tcplab.reactor.clientendpoint import checkCallable
-from tcplab.wire.endpointstring import first, misread, split
+from tcplab.wire.endpointstring import argument, explained, split
 from tcplab.wire.escaping import escape
 
 PORT = 50544
@@ -72,7 +72,7 @@ class Address:
             return clientFromString(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
             raise AddressError(
-                f"{self.label!r} is no address: {_EXPLAINED} ({misread(problem)})"
+                f"{self.label!r} is no address: {_EXPLAINED} ({explained(problem)})"
             ) from problem
 
 
@@ -111,14 +111,14 @@ def _described(text: str) -> Address:
     """Take a client endpoint string; ``tcp:`` may leave out the port."""
     kind, words, options = split(text)
     if kind == "unix":
-        path = first("path", words, options)
+        path = argument("path", words, options)
         if not 0 < len(os.fsencode(path)) <= _LONGEST_PATH:
             raise AddressError(
                 f"{text!r}: the path of a Unix socket has 1 to {_LONGEST_PATH} bytes"
             )
     if kind != "tcp":
         return Address(_label(text), description=text)
-    host = first("host", words, options)
+    host = argument("host", words, options)
     if host and "port" not in options and len(words) < 2 - ("host" in options):
         return Address(_label(f"{text}:{PORT}"), host, None, f"{text}:port={PORT}")
     return Address(_label(text), host or None, None, text)

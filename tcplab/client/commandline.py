@@ -74,7 +74,7 @@ class Options:
     quiet: bool = False
 
 
-class Answer(Exception):
+class HelpRequested(Exception):
     """What is asked is ``--help`` or ``--version``; its text is the answer."""
 
 
@@ -91,11 +91,11 @@ def parseOptions(arguments: list[str]) -> Options:
         raise UsageError(problem.msg) from problem
     given = {name for name, _ in typed}
     if given & {"-h", "--help"}:
-        raise Answer(HELP)
+        raise HelpRequested(HELP)
     if "--version" in given:
         from tcplab import __version__
 
-        raise Answer(f"tcplab {__version__}\n")
+        raise HelpRequested(f"tcplab {__version__}\n")
     options = Options(
         address=_address(hosts),
         steps=tuple(_READ[name](value) for name, value in typed if name in _READ),

@@ -13,18 +13,18 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from tcplab.client.commandline import Options
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, Outcome, ofConnecting
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import Outcome, Result, fromConnectError
 from tcplab.client.script import Script
 
 
-class Switchboard(Factory):
+class SingleUseFactory(Factory):
     """Give one call to the first connection there is, of the several that an endpoint may try."""
 
     noisy = False
 
-    def __init__(self, call: Call) -> None:
-        self._call: Call | None = call
+    def __init__(self, call: ClientProtocol) -> None:
+        self._call: ClientProtocol | None = call
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Return the call, once."""
@@ -34,7 +34,7 @@ class Switchboard(Factory):
 
 async def connect(
     reactor: Any, options: Options, *, stdin: int = 0, stdout: int = 1, encoding: str = "utf-8"
-) -> Ending:
+) -> Result:
     """
     Hold one conversation.
 
@@ -50,7 +50,7 @@ async def connect(
     except CancelledError:
         raise
     except Exception as problem:
-        return ofConnecting(problem, options.timeout, handshaking=call.transport is not None)
+        return fromConnectError(problem, options.timeout, handshaking=call.transport is not None)
     ending = await call.ended
     if console is None:
         return ending
@@ -59,17 +59,17 @@ async def connect(
     return lost if lost is not None and ending.outcome is Outcome.OK else ending
 
 
-async def _dial(reactor: Any, endpoint: Any, call: Call, options: Options) -> None:
+async def _dial(reactor: Any, endpoint: Any, call: ClientProtocol, options: Options) -> None:
     """Connect, and on TLS shake hands, within the timeout."""
-    factory: Any = Switchboard(call)
+    factory: Any = SingleUseFactory(call)
     if options.tls:
         from tcplab.client.clienttls import overTLS
 
         factory = overTLS(factory, options.address.host, insecure=options.insecure)
     if options.proxyHeader:
-        from tcplab.client.sendproxy import Proxied
+        from tcplab.client.sendproxy import SendProxyFactory
 
-        factory = Proxied(factory, options.proxyHeader)
+        factory = SendProxyFactory(factory, options.proxyHeader)
     attempt = endpoint.connect(factory).addCallback(lambda _: call.begun)
     attempt.addTimeout(options.timeout, reactor, lambda *_: Failure(error.TimeoutError()))
     await attempt
@@ -77,7 +77,7 @@ async def _dial(reactor: Any, endpoint: Any, call: Call, options: Options) -> No
 
 def _prepare(
     reactor: Any, options: Options, stdin: int, stdout: int, encoding: str
-) -> tuple[Call, Any]:
+) -> tuple[ClientProtocol, Any]:
     """Make the call that the options and the descriptors ask for, and its console if it has one."""
     if options.steps and options.quiet:  # a health check: nothing is imported that isn't needed
         return _scripted(reactor, options, None), None
@@ -93,19 +93,19 @@ def _prepare(
         console = Console(reactor, shown, stdin, stdout)
         return _scripted(reactor, options, console), console
     if not os.isatty(stdin) or options.quiet:
-        from tcplab.client.pipe import PipedCall
+        from tcplab.client.pipe import PipeClient
 
         console = Console(reactor, shown, stdin, stdout)
-        return PipedCall(reactor, console, options.timeout), console
-    from tcplab.client.terminal import TypedCall
+        return PipeClient(reactor, console, options.timeout), console
+    from tcplab.client.terminal import TerminalClient
 
     prompt = Prompt(erases=os.environ.get("TERM", "dumb") != "dumb")
     console = Console(reactor, Prompted(shown, prompt) if terminal else shown, stdin, stdout)
     ask = console.print if terminal else partial(os.write, 2)
-    return TypedCall(reactor, console, options.timeout, prompt, ask), console
+    return TerminalClient(reactor, console, options.timeout, prompt, ask), console
 
 
-def _scripted(reactor: Any, options: Options, console: Any) -> Call:
-    from tcplab.client.script import ScriptedCall
+def _scripted(reactor: Any, options: Options, console: Any) -> ClientProtocol:
+    from tcplab.client.script import ScriptClient
 
-    return ScriptedCall(reactor, Script(options.steps), options.timeout, console)
+    return ScriptClient(reactor, Script(options.steps), options.timeout, console)

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.display import Display
-from tcplab.client.result import Ending, ofOutput
-from tcplab.reactor.stack import unsent
+from tcplab.client.result import Result, fromOutputError
+from tcplab.reactor.stack import bufferedBytes
 
 
 class Output(ProcessWriter):
@@ -44,7 +44,7 @@ class Output(ProcessWriter):
 
 
 @implementer(IPushProducer)
-class Receiving:
+class ConnectionProducer:
     """
     What stdout throttles: the connection, which must not be closed politely when stdout is lost.
 
@@ -80,8 +80,8 @@ class Console:
         self._input: Any = None
         self._output: Any = None
         self._over = False
-        self._lost: Ending | None = None
-        self._closing: Deferred[Ending | None] | None = None
+        self._lost: Result | None = None
+        self._closing: Deferred[Result | None] | None = None
         self._lineBegun = False
 
     def open(self, call: Any, *, reading: bool) -> None:
@@ -89,11 +89,11 @@ class Console:
         Begin to print, and to read unless told otherwise.
 
         :param call: told what is ``typed`` (bytes), of ``inputFinished``, and of ``outputLost``
-            with the `Ending` that this is.
+            with the `Result` that this is.
         """
         self._call = call
         self._output = Output(self._reactor, self, "stdout", self._stdout)
-        self._output.registerProducer(Receiving(call.transport), True)
+        self._output.registerProducer(ConnectionProducer(call.transport), True)
         if reading:
             self._input = ProcessReader(self._reactor, self, "stdin", self._stdin)
             call.transport.registerProducer(self, True)
@@ -108,7 +108,7 @@ class Console:
             self._lineBegun = not text.endswith(b"\n")
             self._output.write(text)
 
-    def close(self) -> Deferred[Ending | None]:
+    def close(self) -> Deferred[Result | None]:
         """
         Show what was still held, and wait until stdout has taken everything, or refused it.
 
@@ -164,9 +164,9 @@ class Console:
         """Judge the end of stdout: it is ours only if we asked for it and nothing is left over."""
         self._over = True
         if self._closing is None:
-            self._lost = ofOutput(self._output.errno)
+            self._lost = fromOutputError(self._output.errno)
             self._call.outputLost(self._lost)
             return
-        if unsent(self._output) or not reason.check(ConnectionDone):
-            self._lost = ofOutput(self._output.errno)
+        if bufferedBytes(self._output) or not reason.check(ConnectionDone):
+            self._lost = fromOutputError(self._output.errno)
         self._closing.callback(self._lost)

@@ -7,12 +7,12 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from tcplab.client.console import Console
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, Outcome
-from tcplab.reactor.stack import unsent
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import Outcome, Result
+from tcplab.reactor.stack import bufferedBytes
 
 
-class PipedCall(Call):
+class PipeClient(ClientProtocol):
     """
     Send stdin, half-close at its end, and read to the server's end.
 
@@ -63,13 +63,13 @@ class PipedCall(Call):
 
     def _noMoreInput(self) -> None:
         """Leave a server that has finished, or one that takes nothing more."""
-        left = unsent(self.transport)
+        left = bufferedBytes(self.transport)
         if left and left != self._left:
             self._left = left
             self._patience = self.clock.callLater(self._timeout, self._noMoreInput)
         elif left:
             self.cutOff(
-                Ending(Outcome.OTHER, "the server finished, and takes no more of the input")
+                Result(Outcome.OTHER, "the server finished, and takes no more of the input")
             )
         else:
             self.leave()

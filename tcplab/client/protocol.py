@@ -11,12 +11,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.client.result import Ending, HandshakeFailed, Outcome, ofLosing
-from tcplab.reactor.stack import halfCloses, standAlone
+from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectionLost
+from tcplab.reactor.stack import canHalfClose, removeEndpointWrapper
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class Call(Protocol):
+class ClientProtocol(Protocol):
     """
     The client's side of a conversation; a subclass is one way to hold it.
 
@@ -25,7 +25,7 @@ class Call(Protocol):
 
     :ivar begun: fires when there is a connection, and on TLS a handshake; fails with
         `HandshakeFailed`.
-    :ivar ended: fires with the `Ending`, once.
+    :ivar ended: fires with the `Result`, once.
     :ivar sent: bytes given to the transport.
     :ivar got: bytes received.
     """
@@ -39,7 +39,7 @@ class Call(Protocol):
     def __init__(self, clock: Any) -> None:
         self.clock = clock
         self.begun: Deferred[None] = Deferred(lambda _: self._abandon())
-        self.ended: Deferred[Ending] = Deferred()
+        self.ended: Deferred[Result] = Deferred()
         self.sent = 0
         self.got = 0
         self._leaving = False
@@ -70,13 +70,13 @@ class Call(Protocol):
 
     def halfClose(self) -> None:
         """Send what was said, then finish; what the server still says is received."""
-        if halfCloses(self.transport):
+        if canHalfClose(self.transport):
             self.transport.loseWriteConnection()
         else:
             # Twisted's own TLS: this sends close_notify, and goes on receiving until the peer's.
             self.transport.loseConnection()
 
-    def outputLost(self, ending: Ending) -> None:
+    def outputLost(self, ending: Result) -> None:
         """Stop at once, as any filter does when its output goes nowhere any more."""
         failed = self._leaving and self._ending.outcome is not Outcome.OK
         self.cutOff(self._ending if failed else ending)
@@ -85,7 +85,7 @@ class Call(Protocol):
         """Close, once all that was said is sent: the server has finished too."""
         self.transport.loseConnection()
 
-    def hangUp(self, ending: Ending) -> None:
+    def hangUp(self, ending: Result) -> None:
         """
         End politely: finish, drop what still comes, and close when the server has finished too.
 
@@ -99,7 +99,7 @@ class Call(Protocol):
         self.transport.resumeProducing()
         self.halfClose()
 
-    def cutOff(self, ending: Ending) -> None:
+    def cutOff(self, ending: Result) -> None:
         """End at once, with a reset."""
         self._leaving = True
         self._ending = ending
@@ -108,31 +108,31 @@ class Call(Protocol):
     def _abandon(self) -> None:
         self.transport.abortConnection()
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, ending: Result) -> None:
         """Report how it ended; only the first report counts."""
         if not self.ended.called:
             self.ended.callback(ending)
 
-    def fine(self) -> Ending:
+    def fine(self) -> Result:
         """Make the ending of a conversation in which all went well."""
-        return Ending(Outcome.OK, f"sent {self.sent} bytes, received {self.got}")
+        return Result(Outcome.OK, f"sent {self.sent} bytes, received {self.got}")
 
-    def endingOf(self, reason: Failure) -> Ending:
+    def endingOf(self, reason: Failure) -> Result:
         """Tell a clean end from others."""
         if getattr(self.transport, "truncated", False):
-            return Ending(
+            return Result(
                 Outcome.TLS,
                 "the server ended without close_notify: what it said may have been cut short",
             )
         if reason.check(ConnectionDone):
             return self.fine()
-        return ofLosing(reason.value)
+        return fromConnectionLost(reason.value)
 
     # What the transport tells
 
     def connectionMade(self) -> None:
         """Begin, except on TLS: there the handshake comes first."""
-        standAlone(self.transport, self)
+        removeEndpointWrapper(self.transport, self)
         if not ISSLTransport.providedBy(self.transport):
             self._begin()
 

@@ -37,7 +37,7 @@ _WITHOUT_A_WORD = (Outcome.INTERRUPTED, Outcome.UNREAD)
 
 
 @dataclass(frozen=True)
-class Ending:
+class Result:
     """
     An outcome and, for people, why.
 
@@ -70,7 +70,7 @@ class HandshakeFailed(Exception):
 _TIMED_OUT = (error.TimeoutError, error.TCPTimedOutError, error.ConnectingCancelledError)
 
 
-def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = False) -> Ending:
+def fromConnectError(problem: BaseException, timeout: float, handshaking: bool = False) -> Result:
     """
     Say why there is no connection.
 
@@ -78,24 +78,24 @@ def ofConnecting(problem: BaseException, timeout: float, handshaking: bool = Fal
     :param handshaking: the socket was connected, and TLS was not.
     """
     if isinstance(problem, HandshakeFailed):
-        return Ending(Outcome.TLS, _ofHandshake(problem.reason.value))
+        return Result(Outcome.TLS, _ofHandshake(problem.reason.value))
     if isinstance(problem, error.ConnectionRefusedError):
-        return Ending(Outcome.REFUSED, "nobody listens there; is the server running?")
+        return Result(Outcome.REFUSED, "nobody listens there; is the server running?")
     if isinstance(problem, error.ConnectError) and problem.osError == ENOENT:
-        return Ending(Outcome.REFUSED, "there is no such socket; is the server running?")
+        return Result(Outcome.REFUSED, "there is no such socket; is the server running?")
     if isinstance(problem, error.ConnectError) and problem.osError == ECONNRESET:
-        return Ending(Outcome.RESET, "the connection was reset before it began")
+        return Result(Outcome.RESET, "the connection was reset before it began")
     if isinstance(problem, _TIMED_OUT):
         what = "TLS handshake; does the server speak TLS?" if handshaking else "connection"
-        return Ending(Outcome.TIMEOUT, f"{timeout:g} s passed without a {what}")
+        return Result(Outcome.TIMEOUT, f"{timeout:g} s passed without a {what}")
     if isinstance(problem, error.DNSLookupError | error.UnknownHostError | ValueError):
-        return Ending(Outcome.DNS, "no address is known for this name")
+        return Result(Outcome.DNS, "no address is known for this name")
     if isinstance(problem, error.ConnectError) and problem.osError:
-        return Ending(Outcome.OTHER, strerror(problem.osError))
-    return Ending(Outcome.OTHER, _oneLine(problem))
+        return Result(Outcome.OTHER, strerror(problem.osError))
+    return Result(Outcome.OTHER, _oneLine(problem))
 
 
-def ofLosing(problem: BaseException | None) -> Ending:
+def fromConnectionLost(problem: BaseException | None) -> Result:
     """
     Say why a connection was lost that did not end well.
 
@@ -103,19 +103,19 @@ def ofLosing(problem: BaseException | None) -> Ending:
     us, that we show no certificate say, is the first that it says (RFC 8446, 4.4.2.4).
     """
     if isinstance(problem, TLSError):
-        return Ending(Outcome.TLS, f"the server broke off TLS ({_saidByOpenSSL(problem)})")
-    return Ending(Outcome.RESET, "the connection was reset")
+        return Result(Outcome.TLS, f"the server broke off TLS ({_saidByOpenSSL(problem)})")
+    return Result(Outcome.RESET, "the connection was reset")
 
 
-def ofOutput(errno: int) -> Ending:
+def fromOutputError(errno: int) -> Result:
     """
     Say why stdout takes no more.
 
     :param errno: the system's reason; 0 if it only said that the reader has gone.
     """
     if errno in (0, EPIPE):
-        return Ending(Outcome.UNREAD)
-    return Ending(Outcome.OTHER, f"stdout takes no more: {strerror(errno)}")
+        return Result(Outcome.UNREAD)
+    return Result(Outcome.OTHER, f"stdout takes no more: {strerror(errno)}")
 
 
 def _ofHandshake(problem: BaseException | None) -> str:

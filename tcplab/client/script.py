@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, Outcome
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import Outcome, Result
 from tcplab.wire.escaping import escape
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Script:
 _BEFORE_THE_END = "came before the server finished"
 
 
-class ScriptedCall(Call):
+class ScriptClient(ClientProtocol):
     """
     Perform a script; what the server says is printed as it comes.
 
@@ -265,7 +265,7 @@ class ScriptedCall(Call):
         self._stopWaiting()
         self.hangUp(self._judged(outcome, until))
 
-    def _judged(self, outcome: Outcome, until: str) -> Ending:
+    def _judged(self, outcome: Outcome, until: str) -> Result:
         """
         Judge a wait that has ended in vain.
 
@@ -279,4 +279,4 @@ class ScriptedCall(Call):
             outcome = Outcome.UNEXPECTED
         elif script.unmatched:
             came = f"only {came}"
-        return Ending(outcome, f"expected {script.expecting}, but {came} {until}")
+        return Result(outcome, f"expected {script.expecting}, but {came} {until}")

@@ -10,10 +10,10 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
-from tcplab.wire.proxyheader import Inet, writeHeader
+from tcplab.wire.proxyheader import InetAddress, writeHeader
 
 
-class Proxied(Factory):
+class SendProxyFactory(Factory):
     """
     Have what a factory builds begin with a header, as a proxy would say it for its own check.
 
@@ -42,7 +42,7 @@ def _announced(begin: Callable[[Any], None], version: int, transport: Any) -> No
     begin(transport)
 
 
-def _placeOf(address: Any) -> Inet | bytes:
+def _placeOf(address: Any) -> InetAddress | bytes:
     if isinstance(address, UNIXAddress):
         return address.name or b""
-    return Inet.of(address.host.partition("%")[0], address.port)
+    return InetAddress.of(address.host.partition("%")[0], address.port)

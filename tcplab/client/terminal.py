@@ -7,7 +7,7 @@ from typing import Any
 
 from tcplab.client.console import Console
 from tcplab.client.display import Display
-from tcplab.client.pipe import PipedCall
+from tcplab.client.pipe import PipeClient
 
 PROMPT = b"What message for the server? : "
 """What the textbook's client asks."""
@@ -60,7 +60,7 @@ class Prompted:
         return self._prompt.around(self._display.finish())
 
 
-class TypedCall(PipedCall):
+class TerminalClient(PipeClient):
     """
     Prompt at once (never wait for a greeting: an echo server sends none) and after each line.
 

@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.protocol import Factory
 
-from tcplab.config.behaviourspec import Spec
-from tcplab.config.errors import SettingsError, didYouMean
-from tcplab.config.importing import importDotted, located
+from tcplab.config.behaviourspec import BehaviourSpec
+from tcplab.config.errors import SettingsError, suggest
+from tcplab.config.importing import describeImportError, importName
 from tcplab.config.values import framingOf, hintsOf, kindOf, valueOf
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.factory import ConversationFactory, settingsOf
@@ -46,9 +46,9 @@ class Behaviour:
     :raises SettingsError: there is nothing of that name, or it cannot be served.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: BehaviourSpec) -> None:
         self.spec = spec
-        self._found = _found(spec.name)
+        self._found = _resolve(spec.name)
         _checkServable(spec.name, self._found)
 
     @property
@@ -111,7 +111,9 @@ class Behaviour:
         try:
             return self._found(**arguments)  # type: ignore[no-any-return]
         except Exception as e:
-            raise SettingsError(f"{self.spec} cannot be made: {located(e)}: mend it") from None
+            raise SettingsError(
+                f"{self.spec} cannot be made: {describeImportError(e)}: mend it"
+            ) from None
 
     # The settings
 
@@ -130,8 +132,7 @@ class Behaviour:
         if not known:
             return f"{self.spec.name} has no settings: leave {key} out"
         return (
-            f"{self.spec.name} has no setting {key}{didYouMean(key, known)}:"
-            f" it has {', '.join(known)}"
+            f"{self.spec.name} has no setting {key}{suggest(key, known)}: it has {', '.join(known)}"
         )
 
     def _value(self, key: str, text: str, default: object, annotation: object) -> object:
@@ -150,13 +151,13 @@ def _isConversation(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, Conversation)
 
 
-def _found(name: str) -> Any:
+def _resolve(name: str) -> Any:
     if name in BEHAVIOURS:
         return getattr(import_module("tcplab.protocols"), BEHAVIOURS[name])
     if "." in name:
-        return importDotted(name)
+        return importName(name)
     raise SettingsError(
-        f"there is no behaviour {name}{didYouMean(name, BEHAVIOURS)}: use one of"
+        f"there is no behaviour {name}{suggest(name, BEHAVIOURS)}: use one of"
         f" {', '.join(BEHAVIOURS)}, or package.module.Name for a class of yours"
     )
 
@@ -173,7 +174,7 @@ def _checkServable(name: str, found: Any) -> None:
             f"{name} is a class, but neither a Protocol nor a Factory: derive it from"
             " tcplab.protocols.Conversation or from twisted.internet.protocol.Protocol"
         )
-    needed = [p.name for p in inspect.signature(found).parameters.values() if _isNeeded(p)]
+    needed = [p.name for p in inspect.signature(found).parameters.values() if _isRequired(p)]
     if needed:
         raise SettingsError(
             f"{name} cannot be made without {', '.join(needed)}: give it defaults, or name a"
@@ -181,7 +182,7 @@ def _checkServable(name: str, found: Any) -> None:
         )
 
 
-def _isNeeded(parameter: inspect.Parameter) -> bool:
+def _isRequired(parameter: inspect.Parameter) -> bool:
     empty = parameter.default is parameter.empty
     return empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 

@@ -16,7 +16,7 @@ class SpecError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class BehaviourSpec:
     """
     A behaviour and its settings, as typed.
 
@@ -34,7 +34,7 @@ class Spec:
         return self.text or self.name
 
 
-def parseSpec(text: str) -> Spec:
+def parseSpec(text: str) -> BehaviourSpec:
     """
     Read ``NAME[,key=value…]``.
 
@@ -47,7 +47,7 @@ def parseSpec(text: str) -> Spec:
     return _spec(text)
 
 
-def parseServe(text: str) -> tuple[Spec, str]:
+def parseServe(text: str) -> tuple[BehaviourSpec, str]:
     """
     Read ``SPEC@ENDPOINT``; the first ``@`` that is not escaped divides the two.
 
@@ -62,7 +62,7 @@ def parseServe(text: str) -> tuple[Spec, str]:
     return _spec(spec), endpoint
 
 
-def _spec(text: str) -> Spec:
+def _spec(text: str) -> BehaviourSpec:
     name, comma, rest = _split(text, ",")
     if not name or re.search(r"[\s\\=]", name):
         raise SpecError(f"{text!r} begins with no name: write NAME, or NAME,key=value")
@@ -73,7 +73,7 @@ def _spec(text: str) -> Spec:
         if key in arguments:
             raise SpecError(f"{text!r} has {key} twice: give it once")
         arguments[key] = value
-    return Spec(name, tuple(arguments.items()), text)
+    return BehaviourSpec(name, tuple(arguments.items()), text)
 
 
 def _argument(text: str, argument: str) -> tuple[str, str]:

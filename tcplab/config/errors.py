@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def didYouMean(typed: str, known: Iterable[str]) -> str:
+def suggest(typed: str, known: Iterable[str]) -> str:
     """
     Name what ``typed`` was probably meant to be.
 

@@ -8,13 +8,13 @@ import traceback
 from importlib import import_module
 from importlib.util import find_spec
 
-from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.errors import SettingsError, suggest
 
 # Where what somebody else's module does wrong is found out, and not done.
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
-def importDotted(name: str) -> object:
+def importName(name: str) -> object:
     """
     Import ``package.module.Name``, from the current directory too.
 
@@ -36,7 +36,7 @@ def importDotted(name: str) -> object:
             known = [each for each in dir(found) if not each.startswith("_")]
             where = ".".join(parts[: len(parts) - len(rest) + number])
             raise SettingsError(
-                f"{where} has no {part}{didYouMean(part, known)}: check the name's spelling"
+                f"{where} has no {part}{suggest(part, known)}: check the name's spelling"
             ) from None
     return found
 
@@ -70,10 +70,12 @@ def _imported(path: str) -> object:
     try:
         return import_module(path)
     except (Exception, SystemExit) as e:
-        raise SettingsError(f"{path} cannot be imported: {located(e)}: mend it") from None
+        raise SettingsError(
+            f"{path} cannot be imported: {describeImportError(e)}: mend it"
+        ) from None
 
 
-def located(error: BaseException) -> str:
+def describeImportError(error: BaseException) -> str:
     """Say in one line which exception it was, and the file and line where it was raised."""
     frames = [
         (frame.filename, frame.lineno)

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from tcplab.config.errors import didYouMean
+from tcplab.config.errors import suggest
 
 #: What is typed to have no limit. 0 is no such word: for some programs it means "off", for others
 #: "at once", and here it is refused where it could be mistaken.
@@ -14,7 +14,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Option:
     """
     One setting that is an amount.
 
@@ -70,7 +70,7 @@ class Amount:
         )
         least = "from 0 up" if self.mayBeZero else "above 0"
         without = f", or {NONE} for no limit" if self.mayBeNone else ""
-        near = didYouMean(word, [NONE]) if without and word else ""
+        near = suggest(word, [NONE]) if without and word else ""
         return f"give {kind} {least}, as in {such}{without}{near}"
 
 
@@ -78,14 +78,14 @@ class Amount:
 AMOUNTS = {
     amount.name: amount
     for amount in (
-        Amount("maxConnections", whole=True),
-        Amount("maxPerPeer", whole=True, mayBeNone=True),
-        Amount("idleTimeout", mayBeNone=True),
-        Amount("handshakeTimeout", mayBeNone=True),
-        Amount("writeTimeout", mayBeNone=True),
-        Amount("lingerTimeout"),
-        Amount("drainDelay", mayBeZero=True),
-        Amount("drainTimeout", mayBeNone=True),
-        Amount("workers", whole=True),
+        Option("maxConnections", whole=True),
+        Option("maxPerPeer", whole=True, mayBeNone=True),
+        Option("idleTimeout", mayBeNone=True),
+        Option("handshakeTimeout", mayBeNone=True),
+        Option("writeTimeout", mayBeNone=True),
+        Option("lingerTimeout"),
+        Option("drainDelay", mayBeZero=True),
+        Option("drainTimeout", mayBeNone=True),
+        Option("workers", whole=True),
     )
 }

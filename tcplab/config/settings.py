@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from tcplab.config.behaviourspec import Spec, SpecError, parseServe, parseSpec
+from tcplab.config.behaviourspec import BehaviourSpec, SpecError, parseServe, parseSpec
 from tcplab.config.checks import (
     checkFaults,
     checkNames,
@@ -19,7 +19,7 @@ from tcplab.config.checks import (
     readFaults,
     readSeed,
 )
-from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.options import AMOUNTS
 from tcplab.faults import FaultSpec
 from tcplab.wire.escaping import unescape
@@ -47,7 +47,7 @@ class ListenerSettings:
     """
 
     name: str
-    spec: Spec
+    spec: BehaviourSpec
     endpoint: str
     option: str = ""
 
@@ -160,7 +160,7 @@ def _checkKinds(amounts: Mapping[str, object], **lists: object) -> None:
         if name not in AMOUNTS:
             known = [*inspect.signature(fromWords).parameters, *AMOUNTS]
             raise TypeError(
-                f"there is no setting {name!r}{didYouMean(name, known)}: an option's name in"
+                f"there is no setting {name!r}{suggest(name, known)}: an option's name in"
                 " camelCase is one, idleTimeout for --idle-timeout"
             )
     for name, words in lists.items():

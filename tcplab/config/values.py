@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from tcplab.config.errors import didYouMean
+from tcplab.config.errors import suggest
 from tcplab.wire.escaping import unescape
 from tcplab.wire.names import FRAMINGS
 
@@ -35,7 +35,7 @@ def framingOf(text: str) -> type:
     """
     if text not in FRAMINGS:
         raise ValueError(
-            f"there is no framing {text}{didYouMean(text, FRAMINGS)}: use {', '.join(FRAMINGS)}"
+            f"there is no framing {text}{suggest(text, FRAMINGS)}: use {', '.join(FRAMINGS)}"
         )
     return FRAMINGS[text]
 

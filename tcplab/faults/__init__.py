@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from tcplab import lazily
 
 if TYPE_CHECKING:
-    from tcplab.faults.faults import Faults, Standing
+    from tcplab.faults.faults import Faults, NamedFault
     from tcplab.faults.kinds import KINDS
     from tcplab.faults.parse import parseFault
     from tcplab.faults.spec import FaultError, FaultSpec
 
-__all__ = ["KINDS", "FaultError", "FaultSpec", "Faults", "Standing", "parseFault"]
+__all__ = ["KINDS", "FaultError", "FaultSpec", "Faults", "NamedFault", "parseFault"]
 
 __getattr__ = lazily(
     __name__,
@@ -21,7 +21,7 @@ __getattr__ = lazily(
         "FaultSpec": "tcplab.faults.spec",
         "Faults": "tcplab.faults.faults",
         "KINDS": "tcplab.faults.kinds",
-        "Standing": "tcplab.faults.faults",
+        "NamedFault": "tcplab.faults.faults",
         "parseFault": "tcplab.faults.parse",
     },
 )

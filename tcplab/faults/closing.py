@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tcplab.reactor.stack import because, halfCloses, lowest, underway
+from tcplab.reactor.stack import bottomTransport, canHalfClose, setReason, unacknowledgedBytes
 
 #: Seconds that a peer has to take what has passed, each time it took some, or to finish after us:
 #: as long as a conversation lingers.
@@ -15,7 +15,7 @@ LINGER = 2.0
 _SHORTEST, _LONGEST = 0.001, 0.05
 
 
-class Cut:
+class FaultClose:
     """
     End one connection.
 
@@ -44,7 +44,7 @@ class Cut:
     def fin(self, peerFinished: bool) -> None:
         """Finish, let the peer finish, then close."""
         if self._begin():
-            if halfCloses(self._transport) and not peerFinished:
+            if canHalfClose(self._transport) and not peerFinished:
                 self._beneath.loseWriteConnection()
                 self._later(LINGER, self._lingered)
             else:
@@ -74,7 +74,7 @@ class Cut:
         begun, self.begun = self.begun, True
         if not begun:
             self._detach()
-        because(self._transport, "fault")
+        setReason(self._transport, "fault")
         return not begun
 
     def _later(self, delay: float, call: Any, *args: Any) -> None:
@@ -85,12 +85,12 @@ class Cut:
         self._timer = self._clock.callLater(delay, due)
 
     def _lingered(self) -> None:
-        left = underway(self._transport)
+        left = unacknowledgedBytes(self._transport)
         if left and left != self._left:
             self._left = left
             self._later(LINGER, self._lingered)
         elif left:
-            lowest(self._transport).abortConnection()
+            bottomTransport(self._transport).abortConnection()
         else:
             self._beneath.loseConnection()
 
@@ -100,7 +100,7 @@ class Cut:
         if left != self._left:
             self._left, self._since = left, now
         if not left or now - self._since >= LINGER:
-            lowest(self._transport).abortConnection()  # TLS would say goodbye before
+            bottomTransport(self._transport).abortConnection()  # TLS would say goodbye before
         else:
             self._later(delay, self._resetOrWait, min(2 * delay, _LONGEST))
 
@@ -111,4 +111,4 @@ def _waiting(transport: Any) -> int:
     if aggregator is not None:
         aggregator.flush()
     held = sum(map(len, getattr(transport, "_appSendBuffer", ())))
-    return underway(transport) + held
+    return unacknowledgedBytes(transport) + held

@@ -32,6 +32,6 @@ class Dice:
         return self.whole(2**53, *what) / 2**53
 
 
-def chosenSeed() -> int:
+def randomSeed() -> int:
     """Choose a seed for somebody who gave none; short enough to be typed."""
     return secrets.randbelow(10**9)

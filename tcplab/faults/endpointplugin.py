@@ -18,7 +18,7 @@ from twisted.internet.interfaces import (
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from tcplab.wire.endpointstring import misread, written
+from tcplab.wire.endpointstring import explained, joined
 
 if TYPE_CHECKING:
     from tcplab.faults.faultendpoint import FaultedClientEndpoint, FaultedServerEndpoint
@@ -75,13 +75,13 @@ def _read(
     parseFault(text)
     if not words:
         raise FaultError(f"fault: there is no endpoint: write one, as in fault:{text}:tcp:8080")
-    inner = written(words, options)
+    inner = joined(words, options)
     try:
         return text, int(found[1]) if found else None, make(reactor, inner)
     except FaultError:
         raise
     except (TypeError, ValueError) as e:
-        problem = misread(e)
+        problem = explained(e)
         if "no kind of endpoint" in problem:
             problem += " (a colon in a fault is written \\:)"
         raise FaultError(f"fault: {inner}: {problem}") from None

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from typing import Any, ClassVar
 
-from tcplab.faults.stage import Hands, Stage
+from tcplab.faults.stage import Stage, StageContext
 
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 _SIZES = {
@@ -123,7 +123,7 @@ class Fault:
     atOnce: ClassVar[bool] = False
     readingSide: ClassVar[bool] = False
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make what acts on one direction of one connection."""
         raise NotImplementedError
 
@@ -144,5 +144,5 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class DoorFault(Fault):
+class ListenerFault(Fault):
     """A fault that nobody comes in through."""

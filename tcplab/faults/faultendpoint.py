@@ -16,13 +16,13 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from tcplab.faults.fault import DoorFault
+from tcplab.faults.fault import ListenerFault
 from tcplab.faults.faults import Faults
 from tcplab.faults.parse import parseFault
 from tcplab.faults.spec import FaultError, FaultSpec
 from tcplab.listener.listener import Listener
 from tcplab.observers import FaultLog, Observers
-from tcplab.reactor.stack import standAlone
+from tcplab.reactor.stack import removeEndpointWrapper
 
 
 def _anywhere(fault: str) -> FaultSpec:
@@ -100,7 +100,7 @@ class FaultedClientEndpoint:
         self, reactor: Any, endpoint: IStreamClientEndpoint, fault: str, *, seed: int | None = None
     ) -> None:
         spec = _anywhere(fault)
-        if isinstance(spec.fault, DoorFault):
+        if isinstance(spec.fault, ListenerFault):
             raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for who listens")
         self._endpoint = endpoint
         self._number = 0
@@ -146,10 +146,10 @@ class _Factory(Factory):
     def buildProtocol(self, addr: Any) -> Any:
         """Build one, and what puts it in its place."""
         protocol = self.built = self.wrappedFactory.buildProtocol(addr)
-        return None if protocol is None else _Placing(protocol, self._endpoint)
+        return None if protocol is None else _InsertingProtocol(protocol, self._endpoint)
 
 
-class _Placing(Protocol):
+class _InsertingProtocol(Protocol):
     """Give its place to the protocol, with faults before it, as soon as there is a transport."""
 
     def __init__(self, protocol: Any, endpoint: FaultedClientEndpoint) -> None:
@@ -162,7 +162,7 @@ class _Placing(Protocol):
 
     def makeConnection(self, transport: Any) -> None:
         """Step aside."""
-        standAlone(transport, self)
+        removeEndpointWrapper(transport, self)
         wrapper = isinstance(transport, TLSMemoryBIOProtocol)
         setattr(transport, "wrappedProtocol" if wrapper else "protocol", self._protocol)
         self._endpoint.made(transport)

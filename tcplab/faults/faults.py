@@ -9,29 +9,29 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.faults.dice import Dice, chosenSeed
-from tcplab.faults.fault import DoorFault
-from tcplab.faults.filter import Filter
-from tcplab.faults.listenerfaults import Doorkeeper
+from tcplab.faults.dice import Dice, randomSeed
+from tcplab.faults.fault import ListenerFault
+from tcplab.faults.filter import FaultFilter
+from tcplab.faults.listenerfaults import ListenerFaults
 from tcplab.faults.parse import parseFault
-from tcplab.faults.pipeline import Link
+from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec
 from tcplab.listener.events import Connection as Told
 from tcplab.listener.listener import Listener
-from tcplab.reactor.coalescing import filterOf
-from tcplab.reactor.stack import lowest
+from tcplab.reactor.coalescing import spliceOf
+from tcplab.reactor.stack import bottomTransport
 
 log = Logger("tcplab.policies.faults.standing")
 
 
-class Standing(NamedTuple):
+class NamedFault(NamedTuple):
     """A fault that stands: its name, and what was ordered."""
 
     name: str
     spec: FaultSpec
 
 
-class Register:
+class ActiveFaults:
     """
     Know the faults that stand, and whom they hit.
 
@@ -44,8 +44,8 @@ class Register:
         self._counts: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
 
-    def __iter__(self) -> Iterator[Standing]:
-        return iter([Standing(name, spec) for name, spec in self._specs.items()])
+    def __iter__(self) -> Iterator[NamedFault]:
+        return iter([NamedFault(name, spec) for name, spec in self._specs.items()])
 
     def __len__(self) -> int:
         return len(self._specs)
@@ -56,7 +56,7 @@ class Register:
     def add(self, spec: FaultSpec) -> str:
         """Take a fault in, and name it."""
         if spec.rolls and self.seed is None:
-            self.seed = chosenSeed()
+            self.seed = randomSeed()
             log.info(
                 "faults roll dice: --seed {seed} repeats them", log_system="tcplab", seed=self.seed
             )
@@ -89,7 +89,7 @@ class Register:
         """Count a new connection, and name the faults that hit it."""
         hitting = []
         for name, spec in self._specs.items():
-            if spec.listener in (None, listener) and not isinstance(spec.fault, DoorFault):
+            if spec.listener in (None, listener) and not isinstance(spec.fault, ListenerFault):
                 self._counts[name] += 1
                 if self.hits(name, self._counts[name], listener, number):
                     hitting.append(name)
@@ -132,10 +132,10 @@ class Faults:
         self._clock = clock
         self._observers = observers
         self._reading = "downstream" if client else "upstream"
-        self._register = Register(seed)
+        self._register = ActiveFaults(seed)
         self._listeners: list[Listener] = []
-        self._filters: dict[Any, Filter] = {}
-        self._doorkeeper = Doorkeeper(clock)
+        self._filters: dict[Any, FaultFilter] = {}
+        self._doorkeeper = ListenerFaults(clock)
 
     # Which faults stand
 
@@ -157,7 +157,7 @@ class Faults:
         name = self._register.add(spec)
         for listener in self._listeners:
             self._guard(listener)
-        if isinstance(spec.fault, DoorFault):
+        if isinstance(spec.fault, ListenerFault):
             self._doorkeeper.add(name, spec)
         else:
             self._hitLive(name, spec)
@@ -178,7 +178,7 @@ class Faults:
         for name, _ in self._register:
             self.remove(name)
 
-    def list(self) -> tuple[Standing, ...]:
+    def list(self) -> tuple[NamedFault, ...]:
         """Return those that stand, in the order in which they were added."""
         return tuple(self._register)
 
@@ -239,7 +239,7 @@ class Faults:
         """Forget it."""
         self._filters.pop(transport, None)
 
-    def connect(self, transport: Any, listener: str, number: int) -> Filter | None:
+    def connect(self, transport: Any, listener: str, number: int) -> FaultFilter | None:
         """
         Put faults in the way of a connection that is about to be made.
 
@@ -252,7 +252,7 @@ class Faults:
     def _hitLive(self, name: str, spec: FaultSpec) -> None:
         watched = [each for each in self._listeners if spec.listener in (None, each.name)]
         live = [transport for listener in watched for transport in listener.connections]
-        reading = _readers(live)
+        reading = _readingTransports(live)
         for transport in live:
             listener, number = transport.connection[:2]
             if self._register.hits(name, None, listener, number):
@@ -263,17 +263,17 @@ class Faults:
 
     def _put(
         self, names: Sequence[str], transport: Any, listener: str, number: int, reading: bool
-    ) -> Filter:
-        speaking = _speaking(transport)
-        filter: Filter | None = filterOf(speaking)  # others may have put theirs there
+    ) -> FaultFilter:
+        speaking = _topTransport(transport)
+        filter: FaultFilter | None = spliceOf(speaking)  # others may have put theirs there
         if filter is None:
-            tell = _tellerOf(transport, listener, number, self._observers)
-            filter = Filter(speaking, self._clock, tell, reading)
+            tell = _hitReporter(transport, listener, number, self._observers)
+            filter = FaultFilter(speaking, self._clock, tell, reading)
         for name in names:
             spec = self._register[name]
             for direction in spec.directions(self._reading):
                 dice = self._register.dice(name, listener, number, direction)
-                link = Link(name, spec, direction, dice, filter, self)
+                link = ActiveFault(name, spec, direction, dice, filter, self)
                 filter.add(link, direction == self._reading)
         return filter
 
@@ -284,7 +284,7 @@ class Faults:
                 self._filters.pop(transport, None)
 
 
-def _speaking(transport: Any) -> Any:
+def _topTransport(transport: Any) -> Any:
     """Return what the protocol speaks through: the transport, or TLS upon it."""
     above = getattr(transport, "protocol", None)
     while isinstance(above, TLSMemoryBIOProtocol):
@@ -292,7 +292,7 @@ def _speaking(transport: Any) -> Any:
     return transport
 
 
-def _readers(live: Sequence[Any]) -> set[Any]:
+def _readingTransports(live: Sequence[Any]) -> set[Any]:
     """Return the transports that read now; all at once, as to ask for each would cost more."""
     reactors = {transport.reactor for transport in live}
     if not all(hasattr(reactor, "getReaders") for reactor in reactors):
@@ -301,11 +301,11 @@ def _readers(live: Sequence[Any]) -> set[Any]:
     return {each for each in found if isinstance(each, Connection)}
 
 
-def _tellerOf(transport: Any, listener: str, number: int, observers: object) -> Any:
+def _hitReporter(transport: Any, listener: str, number: int, observers: object) -> Any:
     """Make what tells the observers of a connection, or others if it has none, about hits."""
-    bottom = lowest(transport)
+    bottom = bottomTransport(transport)
 
-    def hear(link: Link, at: int) -> None:
+    def hear(link: ActiveFault, at: int) -> None:
         where = "" if link.direction == "downstream" else f" direction={link.direction}"
         tell = getattr(getattr(bottom, "listener", None), "observers", observers)
         hook = getattr(tell, "faultHit", None)

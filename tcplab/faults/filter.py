@@ -10,14 +10,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.faults.closing import Cut
+from tcplab.faults.closing import FaultClose
 from tcplab.faults.inbound import ToProtocol
-from tcplab.faults.outbound import AsTransport, Source, ToTransport
-from tcplab.faults.pipeline import Chain, Link
+from tcplab.faults.outbound import AsTransport, ProducerProxy, ToTransport
+from tcplab.faults.pipeline import ActiveFault, Pipeline
 from tcplab.faults.stage import End
 
 
-class Place:
+class Splice:
     """
     Stand where a transport looks for its protocol.
 
@@ -127,7 +127,7 @@ class Uncovered:
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class Filter(AsTransport, Protocol):
+class FaultFilter(AsTransport, Protocol):
     """
     Pass what comes and what goes through two chains of faults.
 
@@ -154,26 +154,30 @@ class Filter(AsTransport, Protocol):
     wrappedProtocol: Any
 
     def __init__(
-        self, transport: Any, clock: Any, hear: Callable[[Link, int], object], reading: bool = True
+        self,
+        transport: Any,
+        clock: Any,
+        hear: Callable[[ActiveFault, int], object],
+        reading: bool = True,
     ) -> None:
         self.transport = transport
         self.clock = clock
         self.beneath: Any = Beneath(transport)
-        self.source = Source(transport, self.beneath, clock)
-        self.cut = Cut(transport, self.beneath, clock, self.source.detach)
+        self.source = ProducerProxy(transport, self.beneath, clock)
+        self.cut = FaultClose(transport, self.beneath, clock, self.source.detach)
         self.toProtocol = ToProtocol(self)
         self.toTransport = ToTransport(self)
-        self.incoming = Chain(self.toProtocol)
-        self.outgoing = Chain(self.toTransport)
+        self.incoming = Pipeline(self.toProtocol)
+        self.outgoing = Pipeline(self.toTransport)
         self.closing = self.peerFinished = self.over = False
         self.paused = not reading
         self._hear = hear
-        self._hits: list[tuple[Link, int]] = []
+        self._hits: list[tuple[ActiveFault, int]] = []
         self._reading = reading
         self._started = False
         self._early: list[bytes | End] = []
         self.source.takeOver()
-        self._place = Place(transport, self)
+        self._place = Splice(transport, self)
         self.beneath.cover(self)
 
     # In and out
@@ -213,7 +217,7 @@ class Filter(AsTransport, Protocol):
                 self.out(what)
             self.changed()
 
-    def add(self, link: Link, isIncoming: bool) -> None:
+    def add(self, link: ActiveFault, isIncoming: bool) -> None:
         """Add a link to what comes in, or to what goes out."""
         (self.incoming if isIncoming else self.outgoing).add(link, self._started)
         self.changed()
@@ -224,7 +228,7 @@ class Filter(AsTransport, Protocol):
         self.outgoing.remove(name, owner)
         self.changed()
 
-    def hit(self, link: Link, at: int) -> None:
+    def hit(self, link: ActiveFault, at: int) -> None:
         """Tell that a fault acts: as soon as the bytes that it acts on are in their place."""
         self._hits.append((link, at))
 

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.faults.stage import End
-from tcplab.reactor.stack import because, lowest
+from tcplab.reactor.stack import bottomTransport, setReason
 
 if TYPE_CHECKING:
-    from tcplab.faults.filter import Filter
+    from tcplab.faults.filter import FaultFilter
 
 
 log = Logger("tcplab.policies.faults.outlets")
@@ -24,7 +24,7 @@ log = Logger("tcplab.policies.faults.outlets")
 class ToProtocol:
     """What the peer says, on its way in; it waits while the protocol has paused it."""
 
-    def __init__(self, filter: Filter) -> None:
+    def __init__(self, filter: FaultFilter) -> None:
         self._filter = filter
         self._queue: deque[bytes | End] = deque()
         self._delivering = self._ended = False
@@ -63,7 +63,7 @@ class ToProtocol:
         except Exception:
             # As the reactor does when a protocol fails: here it may be a timer's turn.
             log.failure("{protocol} failed", protocol=filter.wrappedProtocol)
-            lowest(filter.transport).connectionLost(Failure())
+            bottomTransport(filter.transport).connectionLost(Failure())
         finally:
             self._delivering = False
 
@@ -81,7 +81,7 @@ class ToProtocol:
         self._ended = True
         filter = self._filter
         if how is End.HALF:
-            because(filter.transport, "fault")
+            setReason(filter.transport, "fault")
         halves = IHalfCloseableProtocol(filter.wrappedProtocol, None)
         if halves is not None:
             halves.readConnectionLost()

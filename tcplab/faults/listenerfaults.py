@@ -146,7 +146,7 @@ class Door:
 _REASON = "fault"
 
 
-class Doorkeeper:
+class ListenerFaults:
     """
     Shut the doors of some listeners while a fault ``refuse`` or ``hang`` says so.
 

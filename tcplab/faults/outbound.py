@@ -11,11 +11,11 @@ from zope.interface import implementer
 
 from tcplab.faults.inbound import ToProtocol
 from tcplab.faults.stage import End
-from tcplab.reactor.stack import because, halfCloses
+from tcplab.reactor.stack import canHalfClose, setReason
 
 if TYPE_CHECKING:
-    from tcplab.faults.closing import Cut
-    from tcplab.faults.filter import Filter
+    from tcplab.faults.closing import FaultClose
+    from tcplab.faults.filter import FaultFilter
 
 
 class ToTransport:
@@ -26,7 +26,7 @@ class ToTransport:
     :ivar cutOff: a fault has, not the protocol.
     """
 
-    def __init__(self, filter: Filter) -> None:
+    def __init__(self, filter: FaultFilter) -> None:
         self._filter = filter
         self.ended = self.cutOff = False
 
@@ -52,16 +52,16 @@ class ToTransport:
         ended, self.ended = self.ended, True
         if how is End.HALF:
             self.cutOff = True
-            because(filter.transport, "fault")
+            setReason(filter.transport, "fault")
             filter.source.detach()
-        if filter.closing or not halfCloses(filter.transport):
+        if filter.closing or not canHalfClose(filter.transport):
             filter.beneath.loseConnection()
         elif not ended:
             filter.beneath.loseWriteConnection()
 
 
 @implementer(IPushProducer)
-class Source:
+class ProducerProxy:
     """
     Stand between a protocol's producer and the transport.
 
@@ -212,14 +212,14 @@ def _isPaused(owner: Any) -> bool:
 
 
 class AsTransport:
-    """The half of a `tcplab.faults.filter.Filter` that its protocol sees."""
+    """The half of a `tcplab.faults.filter.FaultFilter` that its protocol sees."""
 
     if TYPE_CHECKING:  # what Filter has
         beneath: Any
         closing: bool
-        cut: Cut
+        cut: FaultClose
         paused: bool
-        source: Source
+        source: ProducerProxy
         toProtocol: ToProtocol
         toTransport: ToTransport
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
-from tcplab.faults.fault import DoorFault, Fault, isTime, seconds, size
+from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
 from tcplab.faults.kinds import KINDS
 from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
 from tcplab.wire.escaping import unescape
@@ -130,7 +130,7 @@ _OF_DOORS = ("after", "for")
 
 
 def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
-    common = _OF_DOORS if issubclass(kind, DoorFault) else COMMON
+    common = _OF_DOORS if issubclass(kind, ListenerFault) else COMMON
     own = kind.named()
     for key in typed:
         if key not in own and key not in common:
@@ -160,7 +160,7 @@ def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | N
 
 def _unknown(kind: type[Fault], key: str, common: tuple[str, ...]) -> str:
     own = ", ".join(kind.named())
-    if issubclass(kind, DoorFault) and key in COMMON:
+    if issubclass(kind, ListenerFault) and key in COMMON:
         return (
             f"{key} makes no sense for {kind.kind}, which comes before any connection;"
             f" it has {', '.join(common)}"
@@ -193,7 +193,7 @@ def _check(text: str, spec: FaultSpec) -> None:
         raise FaultError(f"fault {text!r}: after and match are two triggers: give one")
     if trigger.lasting is not None and spec.fault.atOnce:
         raise FaultError(f"fault {text!r}: {spec.fault.kind} happens at once: for makes no sense")
-    if isinstance(spec.fault, DoorFault) and trigger.afterBytes is not None:
+    if isinstance(spec.fault, ListenerFault) and trigger.afterBytes is not None:
         raise FaultError(f"fault {text!r}: after is a time here: no byte comes before a connection")
 
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from tcplab.faults.dice import Dice
 from tcplab.faults.spec import FaultSpec, Trigger
-from tcplab.faults.stage import End, Out, Stage
+from tcplab.faults.stage import End, Sink, Stage
 
 
-class Watch:
+class TriggerMatcher:
     """
     Look out, in the bytes that pass, for the moment at which a fault begins.
 
@@ -41,17 +41,17 @@ class Watch:
         return None
 
 
-class Line(Protocol):
+class PipelineOwner(Protocol):
     """The connection that links belong to."""
 
     clock: Any
 
-    def hit(self, link: Link, at: int) -> None: ...
+    def hit(self, link: ActiveFault, at: int) -> None: ...
 
     def changed(self) -> None: ...
 
 
-class Link:
+class ActiveFault:
     """
     Let bytes pass until the fault begins, give them to its stage while it acts, then pass again.
 
@@ -67,7 +67,7 @@ class Link:
         spec: FaultSpec,
         direction: str,
         dice: Dice,
-        line: Line,
+        line: PipelineOwner,
         owner: object = None,
     ) -> None:
         self.name = name
@@ -75,11 +75,11 @@ class Link:
         self.direction = direction
         self.dice = dice
         self.passed = 0
-        self.out: Out
+        self.out: Sink
         self._spec = spec
         self._line = line
         self.stage: Stage | None = None
-        self._watch: Watch | None = None
+        self._watch: TriggerMatcher | None = None
         self._timers: set[Any] = set()
         self._told = self._lost = False
 
@@ -102,7 +102,7 @@ class Link:
 
     # What passes
 
-    def leadTo(self, out: Out) -> None:
+    def leadTo(self, out: Sink) -> None:
         """Pass on to this from here on."""
         self.out = out
         if self.stage is not None:
@@ -121,7 +121,7 @@ class Link:
         else:
             self.out.take(data)
 
-    def _through(self, watch: Watch, data: bytes) -> bytes:
+    def _through(self, watch: TriggerMatcher, data: bytes) -> bytes:
         size = watch.through(data)
         if size is None:
             return data
@@ -147,7 +147,7 @@ class Link:
         if trigger.afterSeconds:
             self.later(trigger.afterSeconds, self._begin)
         elif trigger.match or trigger.afterBytes:
-            self._watch = Watch(trigger)
+            self._watch = TriggerMatcher(trigger)
         else:
             self._begin()
 
@@ -206,19 +206,19 @@ class Link:
 #: Bytes that a direction may hold before its source is paused: at 100 ms of latency that is
 #: 2.5 MB/s, and a thousand connections hold 256 MB at most. What the source says in one breath
 #: (a read of ours is up to 192 KiB) comes on top.
-MOST = 2**18
+HIGH_WATER = 2**18
 
 
-class Chain:
+class Pipeline:
     """
     Pass bytes through the links in the order in which they were added.
 
     :param out: where they come out.
     """
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
-        self._links: list[Link] = []
+        self._links: list[ActiveFault] = []
 
     def __bool__(self) -> bool:
         return bool(self._links)
@@ -234,7 +234,7 @@ class Chain:
         self._first.end(how)
 
     @property
-    def _first(self) -> Out:
+    def _first(self) -> Sink:
         return self._links[0] if self._links else self._out
 
     # What is in it
@@ -253,7 +253,7 @@ class Chain:
                 held += stage.held
                 blocked = blocked or stage.blocked
                 swallows = swallows or stage.swallows
-        return blocked or held >= MOST, swallows
+        return blocked or held >= HIGH_WATER, swallows
 
     @property
     def full(self) -> bool:
@@ -269,7 +269,7 @@ class Chain:
     def empty(self) -> bool:
         return not self._links
 
-    def add(self, link: Link, start: bool) -> None:
+    def add(self, link: ActiveFault, start: bool) -> None:
         """Add a link behind the others; ``start`` it, or leave that to `start`."""
         self._links.append(link)
         self._join()
@@ -295,6 +295,6 @@ class Chain:
             link.lose()
 
     def _join(self) -> None:
-        outs: list[Out] = [*self._links[1:], self._out]
+        outs: list[Sink] = [*self._links[1:], self._out]
         for link, out in zip(self._links, outs, strict=False):
             link.leadTo(out)

@@ -25,7 +25,7 @@ class End(Enum):
     RESET = auto()
 
 
-class Out(Protocol):
+class Sink(Protocol):
     """Where bytes and the end go on to."""
 
     def take(self, data: bytes) -> None: ...
@@ -33,7 +33,7 @@ class Out(Protocol):
     def end(self, how: End) -> None: ...
 
 
-class Hands(Protocol):
+class StageContext(Protocol):
     """What a stage works with besides bytes."""
 
     dice: Dice
@@ -62,9 +62,9 @@ class Stage:
     blocked = False
     swallows = False
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, hands: StageContext) -> None:
         self.hands = hands
-        self.out: Out
+        self.out: Sink
 
     def begin(self) -> None:
         """The fault begins."""
@@ -81,10 +81,10 @@ class Stage:
         """The fault is over: pass on what is held; nothing comes any more."""
 
 
-class Holding(Stage):
+class BufferingStage(Stage):
     """A stage that holds bytes in their order, and then the end."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, hands: StageContext) -> None:
         super().__init__(hands)
         self._held = bytearray()
         self._ending: End | None = None
@@ -117,15 +117,15 @@ class Holding(Stage):
         self.pass_(len(self._held))
 
 
-_ENDS = {"fin": End.CLOSE, "reset": End.RESET}
+ENDS = {"fin": End.CLOSE, "reset": End.RESET}
 
 
-class _Limited(Stage):
+class LimitingStage(Stage):
     """Pass until it is over, then nothing."""
 
-    def __init__(self, hands: Hands, how: str) -> None:
+    def __init__(self, hands: StageContext, how: str) -> None:
         super().__init__(hands)
-        self._how = _ENDS[how]
+        self._how = ENDS[how]
         self._over = False
 
     def cut(self, at: int | None = None) -> None:

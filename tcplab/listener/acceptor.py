@@ -11,13 +11,13 @@ from twisted.internet import unix
 from twisted.internet.address import IPv4Address
 from twisted.logger import Logger
 
-from tcplab.listener.refusal import ALERT, refuse
+from tcplab.listener.refusal import TLS_INTERNAL_ERROR, refuse
 from tcplab.listener.servertransport import Server, UnixServer
-from tcplab.reactor.batchaccept import _BATCH, Acceptor, _connect, _scoped
+from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked, withScope
 
 if TYPE_CHECKING:
     from tcplab.listener.listener import Listener
-    from tcplab.listener.servertransport import Announced
+    from tcplab.listener.servertransport import ProxiedPeer
 
 
 # Connections accepted before anything else is read, with TLS: about 150 us.
@@ -27,15 +27,15 @@ _TLS_BATCH = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 
 # The peer's own end, told by accept() (RFC 793 leaves it to the system); the next may be well.
-_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
+_CLIENT_ERRORS = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 
 # Of them in a row, that is no longer somebody's impatience.
-_MANY = 16
+_MAX_CLIENT_ERRORS = 16
 
 _logger = Logger("tcplab.reactor.accepting")
 
 
-class PatientAcceptor(Acceptor):
+class ListenerAcceptor(BatchAcceptor):
     """
     Accepts for a listener: as many as that lets in, and after a while when accept() fails.
 
@@ -48,13 +48,13 @@ class PatientAcceptor(Acceptor):
 
     def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
         earlier = getattr(port.doRead, "__self__", None)
-        if isinstance(earlier, PatientAcceptor):
+        if isinstance(earlier, ListenerAcceptor):
             earlier.leave()
         super().__init__(port)
         self.reactor = port.reactor
         self._listener = listener
         self._plain = plain
-        self.batch = _BATCH if plain else _TLS_BATCH
+        self.batch = BATCH if plain else _TLS_BATCH
         self._pause = _FIRST_PAUSE
         self._again: Any = None
         self._told = -math.inf, 0.0
@@ -63,7 +63,7 @@ class PatientAcceptor(Acceptor):
         if listener.suspended:
             self.suspend()
         self._unix = isinstance(port, unix.Port)
-        self._host = _fixed(port)
+        self._host = _fixedHost(port)
         if not self._unix:
             # Handed on to those accepted. An answer leaves whole: nothing is won by waiting.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -90,7 +90,7 @@ class PatientAcceptor(Acceptor):
 
     def failed(self, error: OSError) -> bool:
         """Wait a little, unless it was only somebody who waited that has gone."""
-        if error.errno in _GONE and self._gone < _MANY:
+        if error.errno in _CLIENT_ERRORS and self._gone < _MAX_CLIENT_ERRORS:
             self._gone += 1
             return True
         if error.errno == errno.EINVAL:
@@ -132,7 +132,7 @@ class PatientAcceptor(Acceptor):
     # Whom
 
     def welcome(
-        self, client: socket.socket, address: Any, announced: Announced | None = None
+        self, client: socket.socket, address: Any, announced: ProxiedPeer | None = None
     ) -> None:
         """
         Make a connection of a socket, unless a guard refuses it.
@@ -143,11 +143,13 @@ class PatientAcceptor(Acceptor):
         self._gone = 0
         port, listener = self._port, self._listener
         if port.addressFamily == socket.AF_INET6:
-            address = _ofIPv6(address)
+            address = _unmapped(address)
         if listener.guards.admitting:
             goodbye = listener.refusal(announced.address if announced else address)
             if goodbye is not None:
-                refuse(client, goodbye if self._plain else goodbye and ALERT, port.reactor)
+                refuse(
+                    client, goodbye if self._plain else goodbye and TLS_INTERNAL_ERROR, port.reactor
+                )
                 return
         peer = announced.peer if announced else self._peer(address)
         try:
@@ -163,7 +165,7 @@ class PatientAcceptor(Acceptor):
         if announced:
             announced.of(transport)
         listener.accepted(transport, self._host, self._plain, peer)
-        _connect(protocol, transport)
+        connectCorked(protocol, transport)
 
     def _peer(self, address: Any) -> Any:
         if not self._unix and len(address) == 2:
@@ -171,13 +173,13 @@ class PatientAcceptor(Acceptor):
         return self._port._buildAddr(address)
 
 
-def _ofIPv6(address: Any) -> Any:
+def _unmapped(address: Any) -> Any:
     """Return who connected to an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
     host = address[0].removeprefix("::ffff:")
-    return (host, address[1]) if "." in host else _scoped(address)
+    return (host, address[1]) if "." in host else withScope(address)
 
 
-def _fixed(port: Any) -> Any:
+def _fixedHost(port: Any) -> Any:
     """Return the one address at which a port is reached, or ``None``: it depends on the peer."""
     host = port.getHost()
     return None if getattr(host, "host", None) in ("0.0.0.0", "::") else host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from twisted.internet.interfaces import IAddress
 
@@ -54,16 +54,6 @@ class Ending(NamedTuple):
     received: int
     sent: int
     seconds: float
-
-
-class Watcher(Protocol):
-    """Whom a listener tells; `tcplab.observers.Observers` is one."""
-
-    def connectionOpened(self, connection: Connection) -> None: ...
-
-    def messageReported(self, connection: Connection, message: bytes) -> None: ...
-
-    def connectionClosed(self, connection: Connection, ending: Ending) -> None: ...
 
 
 class Observer:

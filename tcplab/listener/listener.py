@@ -9,16 +9,16 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from tcplab.listener.acceptor import PatientAcceptor
-from tcplab.listener.events import Connection, Ending, Watcher
+from tcplab.listener.acceptor import ListenerAcceptor
+from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.listener.policy import Guards, goodbye, tell
-from tcplab.reactor.stack import speaker
-from tcplab.reactor.tls import halfClosing
+from tcplab.reactor.stack import topProtocol
+from tcplab.reactor.tls import enableHalfClose
 
 log = Logger("tcplab.reactor.port")
 
 
-class Anteroom(Protocol):
+class ListenerFilter(Protocol):
     """
     Where those wait who have been accepted, until it is known who they are.
 
@@ -28,7 +28,7 @@ class Anteroom(Protocol):
 
     def __len__(self) -> int: ...
 
-    def open(self, acceptor: PatientAcceptor) -> None:
+    def open(self, acceptor: ListenerAcceptor) -> None:
         """Take in whom this acceptor accepts from now on, in the place of its ``welcome``."""
 
     def resume(self) -> None:
@@ -52,15 +52,15 @@ class Listener:
     :ivar anteroom: where they wait before that, if anywhere, see `receive`.
     """
 
-    def __init__(self, name: str, observers: Watcher) -> None:
+    def __init__(self, name: str, observers: Observer) -> None:
         self.name = name
         self.observers = observers
         self.connections: set[Any] = set()
         self.guards = Guards()
-        self.anteroom: Anteroom | None = None
+        self.anteroom: ListenerFilter | None = None
         self._waiting: list[Deferred[None]] = []
         self._number = 0
-        self._acceptors: list[PatientAcceptor] = []
+        self._acceptors: list[ListenerAcceptor] = []
         self._reasons: set[str] = set()
         self._draining = False
 
@@ -76,7 +76,7 @@ class Listener:
             return False
         self._draining = False
         # Where there is TLS a peer is here once its handshake is through.
-        acceptor = PatientAcceptor(port, self, plain=not halfClosing(port.factory))
+        acceptor = ListenerAcceptor(port, self, plain=not enableHalfClose(port.factory))
         self._acceptors.append(acceptor)
         if self.anteroom is not None:
             self.anteroom.open(acceptor)
@@ -93,7 +93,7 @@ class Listener:
 
     # Accepting
 
-    def receive(self, anteroom: Anteroom) -> None:
+    def receive(self, anteroom: ListenerFilter) -> None:
         """Have everyone who connects from now on wait there first."""
         self.anteroom = anteroom
         for acceptor in self._acceptors:
@@ -113,7 +113,7 @@ class Listener:
         for acceptor in self._acceptors:
             acceptor.resume()
 
-    def forget(self, acceptor: PatientAcceptor) -> None:
+    def forget(self, acceptor: ListenerAcceptor) -> None:
         """Accept no more for a port that is closed."""
         self._acceptors.remove(acceptor)
 
@@ -214,7 +214,7 @@ class Listener:
             self._drain(transport)
 
     def _drain(self, transport: Any) -> None:
-        protocol = speaker(transport)
+        protocol = topProtocol(transport)
         try:
             if hasattr(protocol, "connectionDraining"):
                 protocol.connectionDraining()

@@ -8,7 +8,7 @@ from typing import Any
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
-def peerOf(address: Any) -> str | None:
+def peerKey(address: Any) -> str | None:
     """
     Name who is counted as one peer: an IPv4 address, or the network of an IPv6 address.
 
@@ -26,7 +26,7 @@ def peerOf(address: Any) -> str | None:
     return socket.inet_ntop(socket.AF_INET6, packed[:8] + bytes(8)) + "/64"
 
 
-def peerBehind(transport: Any) -> str | None:
+def connectionPeerKey(transport: Any) -> str | None:
     """Name the peer of a connection, as it has been announced."""
     address = transport.connection.peer
-    return peerOf((getattr(address, "host", None), getattr(address, "port", None)))
+    return peerKey((getattr(address, "host", None), getattr(address, "port", None)))

@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 LINGER = 2.0
 
 #: At once; whoever is refused above that is closed without ado, so that refusing costs little.
-MOST = 600
+MAX_PENDING = 600
 
 #: To whom a text means nothing: TLS's "internal error" (RFC 8446, 6.2).
-ALERT = b"\x15\x03\x01\x00\x02\x02\x50"
+TLS_INTERNAL_ERROR = b"\x15\x03\x01\x00\x02\x02\x50"
 
 
 class Refusal(FileDescriptor):
@@ -66,7 +66,7 @@ class Refusal(FileDescriptor):
 
 def refuse(client: socket.socket, goodbye: bytes, reactor: Any) -> None:
     """End a connection that was accepted and is not wanted; with an empty goodbye, at once."""
-    if goodbye and Refusal.waiting < MOST:
+    if goodbye and Refusal.waiting < MAX_PENDING:
         Refusal(client, goodbye, reactor)
     else:
         client.close()

@@ -17,15 +17,15 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from tcplab.listener.events import Connection, Ending
-from tcplab.reactor.coalescing import Corked
-from tcplab.reactor.transports import CorkedUnix
+from tcplab.reactor.coalescing import CoalescingTransport
+from tcplab.reactor.transports import CoalescingUnixTransport
 from tcplab.wire.escaping import escape
 
 if TYPE_CHECKING:
     from tcplab.listener.listener import Listener
 
 
-class Announced(NamedTuple):
+class ProxiedPeer(NamedTuple):
     """
     What was announced of one connection.
 
@@ -68,7 +68,7 @@ class Announced(NamedTuple):
 _PEER_ENDED = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING
 
 
-class _Watched:
+class ObservedTransport:
     """
     What `Server` and `UnixServer` add to Twisted's own.
 
@@ -137,7 +137,7 @@ class _Watched:
         # Behind a FIN that was read close() says all that shutdown() would.
         self._shouldShutdown = self._endedBy != "peer"
         try:
-            _end(self, reason)
+            _close(self, reason)
         finally:
             self.listener.closed(self, self._ending(reason, how))
 
@@ -171,7 +171,7 @@ class _Watched:
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
 
-def _end(transport: Any, reason: Failure) -> None:
+def _close(transport: Any, reason: Failure) -> None:
     """Do what Twisted's Connection.connectionLost and the one above it do."""
     transport.disconnected, transport.connected = 1, 0
     if transport.producer is not None:
@@ -185,7 +185,7 @@ def _end(transport: Any, reason: Failure) -> None:
     protocol.connectionLost(reason)
 
 
-class Server(_Watched, Corked, tcp.Server):
+class Server(ObservedTransport, CoalescingTransport, tcp.Server):
     """An accepted TCP connection."""
 
     def __init__(
@@ -228,7 +228,7 @@ class Server(_Watched, Corked, tcp.Server):
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
-class UnixServer(_Watched, CorkedUnix, unix.Server):
+class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
     """An accepted connection of a Unix socket; descriptors may be passed over it."""
 
     def __init__(self, *args: Any) -> None:

@@ -13,14 +13,14 @@ log = Logger("tcplab.observers.writer")
 
 #: Bytes that wait for a reader who stands still, or for room on a disk: some thousand lines. What
 #: comes above that is counted, and the count is told.
-_MOST = 1 << 20
+MAX_BUFFERED = 1 << 20
 #: Seconds until what could not be written is tried again.
-_AGAIN = 1.0
+RETRY = 1.0
 #: Seconds for the last lines, at the end of the process.
-_LAST = 2.0
+SHUTDOWN_TIMEOUT = 2.0
 #: Seconds without a line after which the thread ends. As long as there is a second one, the kernel
 #: counts who uses a descriptor in every call that takes one: 4 % of what an echo costs.
-_IDLE = 0.1
+IDLE_TIMEOUT = 0.1
 
 
 class LogWriter:
@@ -44,7 +44,7 @@ class LogWriter:
         tell: Callable[[int, str], object] | None = None,
     ) -> None:
         self._write = write
-        self._tell = tell or _tellLost
+        self._tell = tell or _logLost
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
@@ -58,7 +58,7 @@ class LogWriter:
     def put(self, line: bytes) -> None:
         """Take a line, or count it."""
         with self._changed:
-            if self._lost or self._size > _MOST:
+            if self._lost or self._size > MAX_BUFFERED:
                 self._lost += 1
                 return
             self._lines.append(line)
@@ -88,7 +88,7 @@ class LogWriter:
             self._failed = ""
             self._changed.notify_all()
             if self._thread is not None:
-                self._changed.wait_for(lambda: not self._lines or self._failed, _LAST)
+                self._changed.wait_for(lambda: not self._lines or self._failed, SHUTDOWN_TIMEOUT)
             else:  # the reactor has never run, or nothing waits
                 while self._lines and self._written(self._lines[0]):
                     self._lines.popleft()
@@ -112,7 +112,7 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._lines, _IDLE):
+                if not self._changed.wait_for(lambda: self._lines, IDLE_TIMEOUT):
                     self._thread = None
                     return
                 line = self._lines[0]
@@ -121,7 +121,7 @@ class LogWriter:
             else:
                 with self._changed:
                     self._changed.notify_all()
-                    self._changed.wait(_AGAIN)
+                    self._changed.wait(RETRY)
 
     def _next(self, line: bytes) -> None:
         with self._changed:
@@ -136,5 +136,5 @@ class LogWriter:
             self._tell(lost, why)
 
 
-def _tellLost(lost: int, why: str) -> None:
+def _logLost(lost: int, why: str) -> None:
     log.warn("{lost} lines of the log were lost: {why}", log_system="tcplab", lost=lost, why=why)

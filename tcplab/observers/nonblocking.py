@@ -15,7 +15,7 @@ from twisted.python.syslog import SyslogObserver
 from tcplab.observers.logwriter import LogWriter
 
 
-class Descriptor:
+class DescriptorWriter:
     """
     Write whole lines to a descriptor; what a full disk has cut short is said again, on a new line.
 
@@ -77,7 +77,7 @@ class _Output:
         """There is nothing to wait for."""
 
 
-def unhurried(observer: object) -> LogWriter | None:
+def makeNonBlocking(observer: object) -> LogWriter | None:
     """
     Have a thread do what an observer writes, from now on.
 
@@ -87,15 +87,15 @@ def unhurried(observer: object) -> LogWriter | None:
     while isinstance(observer, FilteringLogObserver):
         observer = observer._observer
     if isinstance(observer, FileLogObserver):
-        return _unhurriedFile(observer)
+        return _nonBlockingFile(observer)
     if isinstance(observer, LegacyLogObserverWrapper):
         syslog = getattr(observer.legacyObserver, "__self__", None)
         if isinstance(syslog, SyslogObserver):
-            return _unhurriedSyslog(syslog)
+            return _nonBlockingSyslog(syslog)
     return None
 
 
-def _unhurriedFile(observer: Any) -> LogWriter | None:
+def _nonBlockingFile(observer: Any) -> LogWriter | None:
     file = observer._outFile
     if isinstance(file, LogFile):
         # A device, /dev/null say, has no size.
@@ -106,12 +106,12 @@ def _unhurriedFile(observer: Any) -> LogWriter | None:
         except (AttributeError, OSError):  # it is in memory, say
             return None
         file.flush()
-        writer = LogWriter(Descriptor(number))
+        writer = LogWriter(DescriptorWriter(number))
     observer._outFile = _Output(writer, getattr(file, "encoding", None) or "utf-8")
     return writer
 
 
-def _unhurriedSyslog(observer: Any) -> LogWriter:
+def _nonBlockingSyslog(observer: Any) -> LogWriter:
     say = observer.syslog
 
     def write(line: bytes) -> None:
@@ -127,7 +127,7 @@ def _unhurriedSyslog(observer: Any) -> LogWriter:
     return writer
 
 
-class UnhurriedLog:
+class NonBlockingLog:
     """
     Wait until twistd or twist begins to log, and take over what its observers write.
 
@@ -143,7 +143,7 @@ class UnhurriedLog:
     def _beginLoggingTo(self, observers: Iterable[Any], *args: Any, **settings: Any) -> None:
         self._beginner.beginLoggingTo = self._usual
         observers = list(observers)
-        self.writers += [each for each in map(unhurried, observers) if each is not None]
+        self.writers += [each for each in map(makeNonBlocking, observers) if each is not None]
         self._usual(observers, *args, **settings)
 
     def begin(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
-from tcplab.listener.events import Connection, Ending
+from tcplab.listener.events import Connection, Ending, Observer
 
 log = Logger("tcplab.observers.observers")
 
 
-class Observers:
+class Observers(Observer):
     """
     Tell several observers, in the order given.
 

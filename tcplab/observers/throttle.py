@@ -11,7 +11,7 @@ from tcplab.listener.policy import Timed
 INTERVAL = 1.0
 
 
-class Summary(Timed):
+class ThrottledLog(Timed):
     """
     Count what happens, and have it told: the first at once, what follows at most once a second.
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from twisted.logger import Logger
 
 from tcplab.listener.listener import Listener
-from tcplab.listener.peeraddress import peerBehind, peerOf
+from tcplab.listener.peeraddress import connectionPeerKey, peerKey
 from tcplab.listener.policy import Timed
-from tcplab.observers.throttle import Summary
+from tcplab.observers.throttle import ThrottledLog
 
 
 class Hall(Protocol):
@@ -83,7 +83,7 @@ class Gate:
             self.unfinished[transport] = None
         peer = None
         if self._hall.maxPerPeer is not None:
-            peer = peerBehind(transport)
+            peer = connectionPeerKey(transport)
             if peer is not None:
                 self._peers[transport] = peer
         self._hall.entered(peer, self.slow)
@@ -112,11 +112,11 @@ BUSY = b"busy\r\n"
 
 #: Why accepting pauses, by the name of the option; and why it does where there is TLS.
 FULL = "max-connections"
-CROWDED = "handshakes"
+HANDSHAKES = "handshakes"
 
 #: Seconds that everybody has for a handshake, however many others want one: it takes a round trip,
 #: which is 0.6 s by satellite; and a lost segment is sent again after 0.2 s or so.
-PATIENCE = 1.0
+HANDSHAKE_GRACE = 1.0
 
 # Handshakes under way where nobody has said how many connections there may be.
 _HANDSHAKES = 2000
@@ -134,8 +134,8 @@ class Admission(Timed):
       IPv4-mapped address is IPv4. Behind a proxy it is the proxy. Unix sockets have no peers.
     - Those in a handshake have their place only until somebody needs it. With ``maxHandshakes`` of
       them, or ``maxConnections`` in all, who comes next takes the place of the one that has been
-      longest in its handshake, if that is more than `PATIENCE`. While all are younger accepting
-      pauses: for too many handshakes only where there is TLS. So who never finishes keeps nobody
+      longest in its handshake, if that is more than `HANDSHAKE_GRACE`. While all are younger
+      accepting pauses: for too many handshakes only where there is TLS. So who never finishes keeps nobody
       waiting for long, and who only has a long way is not cut off. (A listener that has none
       lets one in.)
 
@@ -174,10 +174,10 @@ class Admission(Timed):
         self._again: Any = None
         self._settled = 0
         # Of two that watch a listener each has its own.
-        self._reasons = f"{FULL} {id(self):x}", f"{CROWDED} {id(self):x}"
-        self._paused = Summary(self._sayPaused, clock)
-        self._refused = Summary(self._sayRefused, clock)
-        self._dropped = Summary(self._sayDropped, clock)
+        self._reasons = f"{FULL} {id(self):x}", f"{HANDSHAKES} {id(self):x}"
+        self._paused = ThrottledLog(self._sayPaused, clock)
+        self._refused = ThrottledLog(self._sayRefused, clock)
+        self._dropped = ThrottledLog(self._sayDropped, clock)
 
     def watch(self, listener: Listener) -> None:
         """Bound the connections of this listener too, those included that it has."""
@@ -208,7 +208,7 @@ class Admission(Timed):
     def refusal(self, address: Any, gate: Gate) -> bytes | None:
         """Say goodbye to who comes from an address, or ``None`` to let in; and make room."""
         if self.maxPerPeer is not None:
-            peer = peerOf(address)
+            peer = peerKey(address)
             if peer is not None and self._peers.get(peer, 0) >= self.maxPerPeer:
                 self._refused.note(peer)
                 return BUSY
@@ -255,7 +255,7 @@ class Admission(Timed):
         gate = self._oldest()
         if gate is not None and not self._spared(gate):
             transport = next(iter(gate.unfinished))
-            self._dropped.note(peerBehind(transport))
+            self._dropped.note(connectionPeerKey(transport))
             gate.drop(transport)
 
     def _oldest(self) -> Gate | None:
@@ -266,7 +266,7 @@ class Admission(Timed):
     def _spared(self, gate: Gate) -> float:
         """Return for how many seconds yet the first of a gate cannot be put out."""
         now: float = self._time().seconds()
-        return max(0.0, _since(gate) + PATIENCE - now)
+        return max(0.0, _since(gate) + HANDSHAKE_GRACE - now)
 
     def _settle(self) -> None:
         """Accept as long as there is room, or somebody who can be put out."""
@@ -274,7 +274,7 @@ class Admission(Timed):
         oldest = self._oldest() if full or crowded else None
         left = None if oldest is None else self._spared(oldest)
         pauses = full and left != 0, crowded and left != 0
-        for before, now, why in zip(self._pauses, pauses, (FULL, CROWDED), strict=True):
+        for before, now, why in zip(self._pauses, pauses, (FULL, HANDSHAKES), strict=True):
             if now and not before:
                 self._paused.note(why)
         self._pauses = pauses

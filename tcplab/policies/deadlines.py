@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Timed
 from tcplab.policies.progress import Progress
-from tcplab.policies.socketoptions import widen
+from tcplab.policies.socketoptions import growReceiveBuffer
 
 # Bytes that a peer has to take, or all that waits for it, to be given another deadline. An honest
 # kernel opens its window by a segment or by half of its buffer (RFC 9293, 3.8.6.2.2), and takes
@@ -215,7 +215,7 @@ class Deadlines(Timed):
         taken, waiting = self._progress.of(transport)
         goal, since = self._goals.get(transport, (taken, self._now))
         if waiting:
-            widen(transport)
+            growReceiveBuffer(transport)
         if waiting and taken < goal:
             return self._now - since >= self._write
         if waiting:

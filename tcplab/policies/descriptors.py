@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import resource
 
-from tcplab.listener.refusal import MOST
+from tcplab.listener.refusal import MAX_PENDING
 
 #: Descriptors that a server needs besides those of its connections: those of peers that are refused
 #: and linger; standard streams, log, epoll, waker and Twisted's spare one (8); and then its ports,
 #: the files it reads and the names it looks up.
-RESERVE = MOST + 56
+RESERVE = MAX_PENDING + 56
 
 #: Linux gives no process more (fs.nr_open), though limits may say so, or say that there is none.
 _MOST = 2**20
@@ -19,7 +19,9 @@ class DescriptorsError(ValueError):
     """There are not enough descriptors; the text is one line that says what to do."""
 
 
-def makeRoom(connections: int | None = None, *, each: int = 1, reserve: int = RESERVE) -> int:
+def ensureDescriptorLimit(
+    connections: int | None = None, *, each: int = 1, reserve: int = RESERVE
+) -> int:
     """
     See to it that this process may have so many connections open at once.
 

@@ -17,7 +17,7 @@ _INTERVAL = 1.0
 _CROWD = 16
 
 
-class Tidying(Timed):
+class HeapTrim(Timed):
     """
     Give memory back to the system, once most of a crowd have gone.
 

@@ -12,7 +12,7 @@ from tcplab.listener.listener import Listener
 from tcplab.observers import FaultLog, Observers
 from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
-from tcplab.policies.descriptors import makeRoom
+from tcplab.policies.descriptors import ensureDescriptorLimit
 
 
 class LimitedError(ValueError):
@@ -62,7 +62,7 @@ class LimitedEndpoint:
         return Deferred.fromCoroutine(self._listen(protocolFactory))
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        policies = self._policies(makeRoom(self._maxConnections))
+        policies = self._policies(ensureDescriptorLimit(self._maxConnections))
         port: Any = await self._endpoint.listen(factory)
         listener = Listener("limit", Observers(FaultLog(self._reactor)))
         if not listener.watch(port):

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from tcplab.wire.endpointstring import misread, written
+from tcplab.wire.endpointstring import explained, joined
 
 if TYPE_CHECKING:
     from tcplab.policies.limitendpoint import LimitedEndpoint
@@ -95,12 +95,12 @@ def _inner(reactor: Any, words: tuple[str, ...], options: dict[str, str]) -> Any
         raise LimitError("limit: there is no endpoint: write one, as in limit:max=100:tcp:8080")
     if words[0] in _OPTIONS:
         raise LimitError(f"limit: {words[0]} has no value: write {_OPTIONS[words[0]].example}")
-    text = written(words, options)
+    text = joined(words, options)
     try:
         return serverFromString(reactor, text)
     except LimitError:
         raise
     except (TypeError, ValueError) as e:
-        problem = misread(e)
+        problem = explained(e)
         own = f" (limit's own options are {', '.join(_OPTIONS)})" if "no option" in problem else ""
         raise LimitError(f"limit: {text}: {problem}{own}") from None

@@ -8,9 +8,9 @@ from typing import Any
 from twisted.logger import Logger
 
 from tcplab.listener.listener import Listener
-from tcplab.listener.peeraddress import peerBehind
+from tcplab.listener.peeraddress import connectionPeerKey
 from tcplab.listener.policy import Timed
-from tcplab.observers.throttle import Summary
+from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.heaptrim import trim
 from tcplab.policies.progress import Progress
@@ -43,7 +43,7 @@ _SMALL = 16 * 1024
 _STUCK, _HANDSHAKE = 256 * 1024, 48 * 1024
 
 
-class Memory(Timed):
+class MemoryPressure(Timed):
     """
     Keep a process from being killed for want of memory.
 
@@ -76,8 +76,8 @@ class Memory(Timed):
         self._searched = -inf
         self._progress = Progress()
         self._stuck: dict[Any, tuple[int, float]] = {}  # bytes taken, and since when no more
-        self._shed = Summary(self._sayShed, clock)
-        self._pauses = Summary(self._sayPaused, clock)
+        self._shed = ThrottledLog(self._sayShed, clock)
+        self._pauses = ThrottledLog(self._sayPaused, clock)
 
     def watch(self, listener: Listener) -> None:
         """Look after the connections of this listener too."""
@@ -105,7 +105,7 @@ class Memory(Timed):
         """Count one more, and see after some whether there is room for others."""
         self._begin()
         if self._watchful:
-            _makeSmall(transport)
+            _reduceBuffers(transport)
         self._left -= 1
         if self._left <= 0:
             self._left = _BATCH
@@ -159,7 +159,7 @@ class Memory(Timed):
         before, self._watchful = self._watchful, share >= _WATCHFUL
         if self._watchful and not before:
             for transport in self._connections():
-                _makeSmall(transport)
+                _reduceBuffers(transport)
         return share
 
     def _connections(self) -> list[Any]:
@@ -211,7 +211,7 @@ class Memory(Timed):
         for transport in sorted(late, key=lambda each: self._stuck[each][1])[:number]:
             taken, _ = self._stuck.pop(transport)
             if transport.connected and self._taken(transport) == taken:
-                self._shed.note(peerBehind(transport))
+                self._shed.note(connectionPeerKey(transport))
                 transport.because("memory")
                 transport.abortConnection()
 
@@ -240,12 +240,12 @@ class Memory(Timed):
         return {"why": WHY, "used": inMiB(used), "limit": inMiB(limit)}
 
 
-def _makeSmall(transport: Any) -> None:
+def _reduceBuffers(transport: Any) -> None:
     transport.readLimit = min(transport.readLimit, _SMALL)
     transport.bufferSize = min(transport.bufferSize, _SMALL)
 
 
-def handshakes(cgroup: Cgroup | None) -> float:
+def handshakeLimit(cgroup: Cgroup | None) -> float:
     """Return how many handshakes there may be at once: an eighth of what is there is for them."""
     return inf if cgroup is None else max(1, cgroup.limit // 8 // _HANDSHAKE)
 

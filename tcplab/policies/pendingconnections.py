@@ -14,17 +14,17 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from tcplab.listener.acceptor import PatientAcceptor
+from tcplab.listener.acceptor import ListenerAcceptor
 from tcplab.listener.listener import Listener
-from tcplab.listener.servertransport import Announced
-from tcplab.wire.proxyheader import LONGEST, Inet
+from tcplab.listener.servertransport import ProxiedPeer
+from tcplab.wire.proxyheader import MAX_LENGTH, InetAddress
 from tcplab.wire.proxyreader import HeaderReader, ProxyError, ProxyHeader
 
 #: Has close() reset a connection.
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Visitor(FileDescriptor):
+class PendingConnection(FileDescriptor):
     """
     Read the header of one connection, and nothing else.
 
@@ -35,7 +35,7 @@ class Visitor(FileDescriptor):
 
     def __init__(
         self,
-        room: Anteroom,
+        room: ProxyHeaderFilter,
         client: socket.socket,
         address: Any,
         welcome: Callable[..., Any],
@@ -79,7 +79,7 @@ class Visitor(FileDescriptor):
         """Read of the header what there is, and not a byte behind it."""
         try:
             # To look first, and take then: what is left unread would wake us again and again.
-            data = self.socket.recv(LONGEST, socket.MSG_PEEK)
+            data = self.socket.recv(MAX_LENGTH, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
@@ -136,10 +136,10 @@ class Visitor(FileDescriptor):
 
 #: Seconds that those have who wait when the server wants to end: the header comes with the first
 #: segment, which may have been lost, and is sent again after 0.2 to 1 s (RFC 6298).
-GRACE = 1.0
+DRAIN_GRACE = 1.0
 
 
-class Doorkeeper(Protocol):
+class ProxyRules(Protocol):
     """
     Who decides on those who wait.
 
@@ -151,7 +151,7 @@ class Doorkeeper(Protocol):
 
     versions: frozenset[int]
     deadline: float | None
-    waiting: dict[Visitor, None]
+    waiting: dict[PendingConnection, None]
     most: int
 
     def trusts(self, address: Any) -> bool: ...
@@ -159,7 +159,7 @@ class Doorkeeper(Protocol):
     def refused(self, listener: str, address: Any, why: str, problem: str) -> None: ...
 
 
-class Anteroom:
+class ProxyHeaderFilter:
     """
     Have those who connect to one listener announced before they are let in.
 
@@ -167,27 +167,27 @@ class Anteroom:
     that all that follows, TLS too, finds the socket as if it had been accepted just now.
     """
 
-    def __init__(self, keeper: Doorkeeper, listener: Listener) -> None:
+    def __init__(self, keeper: ProxyRules, listener: Listener) -> None:
         self.keeper = keeper
         self._listener = listener
-        self._visitors: set[Visitor] = set()
-        self._ready: dict[Visitor, Announced | None] = {}
+        self._visitors: set[PendingConnection] = set()
+        self._ready: dict[PendingConnection, ProxiedPeer | None] = {}
         self._draining = False
 
     def __len__(self) -> int:
         return len(self._visitors) + len(self._ready)
 
-    def open(self, acceptor: PatientAcceptor) -> None:
+    def open(self, acceptor: ListenerAcceptor) -> None:
         """Take in whom this acceptor accepts from now on."""
         self._draining = False
         welcome, reactor = acceptor.welcome, acceptor.reactor
 
         def receive(client: socket.socket, address: Any) -> None:
-            self._receive(Visitor(self, client, address, welcome, reactor))
+            self._receive(PendingConnection(self, client, address, welcome, reactor))
 
         acceptor.welcome = receive  # type: ignore[method-assign, assignment]
 
-    def _receive(self, visitor: Visitor) -> None:
+    def _receive(self, visitor: PendingConnection) -> None:
         if self.keeper.trusts(visitor.address):
             visitor.come()
         else:
@@ -195,7 +195,7 @@ class Anteroom:
 
     # What visitors tell
 
-    def enter(self, visitor: Visitor) -> None:
+    def enter(self, visitor: PendingConnection) -> None:
         """Have somebody wait; who has waited longest goes where there are too many."""
         waiting = self.keeper.waiting
         self._visitors.add(visitor)
@@ -204,13 +204,13 @@ class Anteroom:
             oldest = next(iter(waiting))
             oldest.refuse("header", f"{self.keeper.most} who came later wait for theirs")
 
-    def leave(self, visitor: Visitor) -> None:
+    def leave(self, visitor: PendingConnection) -> None:
         """Forget somebody."""
         if visitor in self._visitors:
             self._visitors.remove(visitor)
             del self.keeper.waiting[visitor]
 
-    def refuse(self, visitor: Visitor, why: str, problem: str) -> None:
+    def refuse(self, visitor: PendingConnection, why: str, problem: str) -> None:
         """Send somebody away, and say so."""
         self.keeper.refused(self._listener.name, visitor.address, why, problem)
         visitor.reset()
@@ -220,7 +220,7 @@ class Anteroom:
         """Tell that somebody has left without a word."""
         self._listener.emptied()
 
-    def announced(self, visitor: Visitor, header: ProxyHeader) -> None:
+    def announced(self, visitor: PendingConnection, header: ProxyHeader) -> None:
         """Let somebody in, as soon as the listener accepts."""
         self._ready[visitor] = announcedBy(header)
         self.resume()
@@ -233,7 +233,7 @@ class Anteroom:
             visitor = next(iter(self._ready))
             self._letIn(visitor, self._ready.pop(visitor))
 
-    def _letIn(self, visitor: Visitor, announced: Announced | None) -> None:
+    def _letIn(self, visitor: PendingConnection, announced: ProxiedPeer | None) -> None:
         try:
             visitor.welcome(visitor.socket, visitor.address, announced)
         except BaseException:
@@ -245,7 +245,7 @@ class Anteroom:
         self._draining = True
         self.resume()
         for visitor in list(self._visitors):
-            visitor.hurry(GRACE)
+            visitor.hurry(DRAIN_GRACE)
 
     def abort(self) -> None:
         """Reset them all, without a word: they have been nobody yet."""
@@ -254,14 +254,14 @@ class Anteroom:
         self._ready.clear()
 
 
-def announcedBy(header: ProxyHeader) -> Announced | None:
+def announcedBy(header: ProxyHeader) -> ProxiedPeer | None:
     """Return whom a header announces; ``None`` for who holds the socket: the proxy itself."""
     source = header.source
     if source is None:
         return None
-    if not isinstance(source, Inet):
-        return Announced(UNIXAddress(source or None), header)
+    if not isinstance(source, InetAddress):
+        return ProxiedPeer(UNIXAddress(source or None), header)
     host: Any = source.host
     host = getattr(host, "ipv4_mapped", None) or host
     kind: Any = IPv4Address if host.version == 4 else IPv6Address
-    return Announced(kind(header.family[:3], str(host), source.port), header)
+    return ProxiedPeer(kind(header.family[:3], str(host), source.port), header)

@@ -9,7 +9,7 @@ from OpenSSL.SSL import SENT_SHUTDOWN
 from twisted.internet import unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.reactor.stack import underway, unsent
+from tcplab.reactor.stack import bufferedBytes, unacknowledgedBytes
 
 
 class Progress:
@@ -39,9 +39,9 @@ class Progress:
         """
         sent: int = transport.sent
         local = isinstance(transport, unix.Server)
-        held = unsent(transport) or 0
-        queued = 0 if local else underway(transport) - held
-        waiting = queued + held or int(_unanswered(transport))
+        held = bufferedBytes(transport) or 0
+        queued = 0 if local else unacknowledgedBytes(transport) - held
+        waiting = queued + held or int(_closeNotifyPending(transport))
         if transport.opened and not (waiting or local):  # a Unix socket may be full already
             self._quiet[transport] = sent
         return sent - queued, waiting
@@ -51,7 +51,7 @@ class Progress:
         self._quiet = {each: sent for each, sent in self._quiet.items() if each.connected}
 
 
-def _unanswered(transport: Any) -> bool:
+def _closeNotifyPending(transport: Any) -> bool:
     """
     Tell whether TLS has ended both directions, and the peer has not answered.
 

@@ -10,8 +10,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from tcplab.listener.listener import Listener
-from tcplab.observers.throttle import Summary
-from tcplab.policies.pendingconnections import Anteroom, Visitor
+from tcplab.observers.throttle import ThrottledLog
+from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter
 
 log = Logger()
 
@@ -75,17 +75,19 @@ class ProxyProtocol:
         self.versions = VERSIONS[version]
         self.deadline = deadline
         self.most = most
-        self.waiting: dict[Visitor, None] = {}
+        self.waiting: dict[PendingConnection, None] = {}
         self._unix = UNIX in words
         self._networks = [networkOf(word) for word in words if word != UNIX]
         # The same few connect again and again.
         self._trustsHost = functools.lru_cache(1024)(self._trusted)
-        self._refusals = {why: Summary(self._say, clock) for why in ("header", "handshake-timeout")}
+        self._refusals = {
+            why: ThrottledLog(self._say, clock) for why in ("header", "handshake-timeout")
+        }
 
     def watch(self, listener: Listener) -> None:
         """Expect the header from everyone who connects to this listener from now on."""
         if listener.anteroom is None:
-            listener.receive(Anteroom(self, listener))
+            listener.receive(ProxyHeaderFilter(self, listener))
 
     def stop(self) -> None:
         """Tell at once what is not told yet, and leave no timer behind."""

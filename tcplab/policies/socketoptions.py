@@ -19,7 +19,7 @@ _MORE, _MOST = 128 * 1024, 512 * 1024
 _UNHEARD = slice(2, 4)
 
 
-def widen(transport: Any) -> bool:
+def growReceiveBuffer(transport: Any) -> bool:
     """
     Let the kernel take a little more from a peer whose acknowledgements it may be throwing away.
 
@@ -65,7 +65,7 @@ _UNDERWAY = 256 * 1024
 _UNSENT = 128 * 1024
 
 
-def prepare(port: Any, *, gone: float = 120.0, write: float | None = 30.0) -> bool:
+def setListenOptions(port: Any, *, gone: float = 120.0, write: float | None = 30.0) -> bool:
     """
     Set the options of a listening TCP port that Linux hands on to what it accepts from now on.
 

@@ -9,7 +9,7 @@ What a peer says: subclass `Conversation`, or `Dialogue` if it reads best from t
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.forward import Forward
 from tcplab.protocols.greeting import Ack, Greeting
@@ -35,7 +35,7 @@ __all__ = [
     "FramingError",
     "Greeting",
     "Int32",
-    "Lab",
+    "LabConversation",
     "Lines",
     "Netstrings",
     "PeerFinished",

@@ -20,9 +20,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.protocols.flow import ConversationTransport, Flow
-from tcplab.protocols.lingering import PoliteEnd, leave
-from tcplab.reactor.stack import because, lowest, secured, standAlone
+from tcplab.protocols.flow import ConversationTransport, FlowControl
+from tcplab.protocols.lingering import LingeringClose, closeNow
+from tcplab.reactor.stack import bottomTransport, isTLS, removeEndpointWrapper, setReason
 from tcplab.wire.framing import FramingError, Stream
 
 log = Logger("tcplab.protocols.machinery")
@@ -64,12 +64,12 @@ class Machinery(Protocol):
 
     transport: Any
     raw: Any
-    flow: Flow
+    flow: FlowControl
     begun = False
     ending = False
     peerFinished = False
     attention: Callable[[], bool] | None = None
-    _politeEnd: PoliteEnd | None = None
+    _politeEnd: LingeringClose | None = None
     _straight: Any = None  # see `straighten`
     _delivering = False
     _direct = True
@@ -86,7 +86,7 @@ class Machinery(Protocol):
         self.connected = 1
         if isinstance(transport, ConversationTransport):
             transport = transport.transport  # of a conversation that hands over to this one
-        standAlone(transport, self)
+        removeEndpointWrapper(transport, self)
         self.framing = self.framing()
         # In front of the hooks, so that none needs super(); gone when the connection is.
         self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
@@ -101,8 +101,8 @@ class Machinery(Protocol):
         self.transport = ConversationTransport(self, transport)
         self.flow = self._newFlow(transport)
 
-    def _newFlow(self, transport: Any) -> Flow:
-        return Flow(self, transport)
+    def _newFlow(self, transport: Any) -> FlowControl:
+        return FlowControl(self, transport)
 
     def handshakeCompleted(self) -> None:
         """TLS is through: begin."""
@@ -110,7 +110,7 @@ class Machinery(Protocol):
 
     def _begin(self) -> None:
         self.begun = True
-        if not isinstance(self.raw, TLSMemoryBIOProtocol) and secured(self.raw):
+        if not isinstance(self.raw, TLSMemoryBIOProtocol) and isTLS(self.raw):
             # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
             # TLS, and a registered producer would be paused by that, so that nothing were read.
             self.heed(self._handshakeOver)
@@ -143,7 +143,7 @@ class Machinery(Protocol):
         self.abort("error")
 
     def _logPrefix(self) -> str:
-        return str(getattr(lowest(self.transport), "logstr", type(self).__name__))
+        return str(getattr(bottomTransport(self.transport), "logstr", type(self).__name__))
 
     # What comes
 
@@ -206,7 +206,7 @@ class Machinery(Protocol):
 
     def _misunderstood(self, error: FramingError) -> None:
         log.warn("{error}", error=str(error), log_system=self._logPrefix())
-        because(self.transport, "error")
+        setReason(self.transport, "error")
         self.hangUp()
 
     def _peerFinishes(self) -> None:
@@ -235,9 +235,9 @@ class Machinery(Protocol):
     # The end
 
     @property
-    def _end(self) -> PoliteEnd:
+    def _end(self) -> LingeringClose:
         if self._politeEnd is None:  # made when it comes: ten thousand may only wait
-            self._politeEnd = PoliteEnd(self)
+            self._politeEnd = LingeringClose(self)
         return self._politeEnd
 
     def writeConnectionLost(self) -> None:
@@ -368,14 +368,14 @@ class Conversation(Machinery):
             return
         if self.peerFinished and self.begun and self._politeEnd is None:
             self.ending = True
-            leave(self)
+            closeNow(self)
         else:
             self._end.hangUp()
 
     def abort(self, why: str | None = None) -> None:
         """Reset the connection; what was not sent is dropped. ``why`` stands in the log."""
         if why is not None:
-            because(self.transport, why)
+            setReason(self.transport, why)
         self.transport.abortConnection()
 
     def report(self, message: bytes) -> None:
@@ -386,7 +386,7 @@ class Conversation(Machinery):
         """
         if not isinstance(message, bytes):
             raise TypeError(f"report() takes bytes, not {type(message).__name__}")
-        tell = getattr(lowest(self.transport), "messageReported", None)
+        tell = getattr(bottomTransport(self.transport), "messageReported", None)
         if tell is not None:
             tell(message)
 

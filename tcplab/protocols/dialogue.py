@@ -12,9 +12,9 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.stack import clockOf
+from tcplab.reactor.stack import reactorOf
 from tcplab.reactor.tls import startTLS
-from tcplab.wire.framing import CutShort, Exactly, FramingError, Until
+from tcplab.wire.framing import Delimited, FixedLength, FramingError, IncompleteMessage
 
 
 class DialogueOver(Exception):
@@ -70,7 +70,7 @@ class Dialogue(Conversation):
 
     async def receiveExactly(self, n: int, *, timeout: float | None = None) -> bytes:
         """Await ``n`` bytes, whatever the framing; raises as `receive`."""
-        return await self._receiveThrough(Exactly(n), timeout)
+        return await self._receiveThrough(FixedLength(n), timeout)
 
     async def receiveUntil(
         self, delimiter: bytes, *, limit: int = 65536, timeout: float | None = None
@@ -80,7 +80,7 @@ class Dialogue(Conversation):
 
         :raises FramingError: it did not come within ``limit`` bytes.
         """
-        return await self._receiveThrough(Until(delimiter, limit), timeout)
+        return await self._receiveThrough(Delimited(delimiter, limit), timeout)
 
     def messages(self, *, timeout: float | None = None) -> AsyncIterator[bytes]:
         """Iterate over the messages until the peer finishes: ``async for message in …``."""
@@ -197,8 +197,8 @@ class Dialogue(Conversation):
         try:
             if not getattr(self.transport, "truncated", False):
                 tail = self.framing.finish()
-        except CutShort as error:
-            if not isinstance(self.framing, Exactly | Until):
+        except IncompleteMessage as error:
+            if not isinstance(self.framing, FixedLength | Delimited):
                 raise
             raise PeerFinished("the peer finished in the middle of what was awaited") from error
         if tail is None:
@@ -236,7 +236,7 @@ class Dialogue(Conversation):
             usual.feed(framing.unread())
 
     def _time(self) -> Any:
-        return self.clock or clockOf(self.transport)
+        return self.clock or reactorOf(self.transport)
 
     def _returned(self, result: Any) -> None:
         self._outcome, self._conversing = result, None

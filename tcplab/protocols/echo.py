@@ -14,7 +14,7 @@ class Echo(Conversation):
         self.send(message)
 
 
-class Lab(Echo):
+class LabConversation(Echo):
     """Say ``You are connected!``, report the first message, return every byte: the default."""
 
     greeting = texts.ACK

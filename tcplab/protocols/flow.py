@@ -9,14 +9,14 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer, providedBy
 
-from tcplab.reactor.stack import speaker, unsent
+from tcplab.reactor.stack import bufferedBytes, topProtocol
 
 if TYPE_CHECKING:
     from tcplab.protocols.conversation import Machinery
 
 
 @implementer(IPushProducer)
-class Flow:
+class FlowControl:
     """
     The producer that a conversation registers with its transport.
 
@@ -55,7 +55,7 @@ class Flow:
         self.counting = False
         self.lent: Any = None
         earlier = getattr(transport, "producer", None)
-        if isinstance(earlier, Flow):
+        if isinstance(earlier, FlowControl):
             earlier.stop()  # of a conversation that has handed over to this one
 
     @property
@@ -168,7 +168,7 @@ class Flow:
         """
         if not self.congested or self.lent is not None:
             return True
-        left = unsent(self._transport)
+        left = bufferedBytes(self._transport)
         if self._heardAt is not None and (left is None or left > self._heardAt):
             self._transport.pauseProducing()
             return False
@@ -181,7 +181,7 @@ class Flow:
         if self._written <= limit:
             return False
         # Some of it may have left since: ask, but only once for every limit's worth.
-        left = unsent(self._transport)
+        left = bufferedBytes(self._transport)
         self._written = self._written if left is None else left
         return self._written > limit
 
@@ -226,7 +226,7 @@ class ConversationTransport:
     @property
     def protocol(self) -> Any:
         """The protocol that speaks through the transport."""
-        return speaker(self.transport)
+        return topProtocol(self.transport)
 
     @protocol.setter
     def protocol(self, other: Any) -> None:
@@ -238,7 +238,7 @@ class ConversationTransport:
         conversation = self._conversation
         if conversation.ending:
             return False
-        return conversation.flow.stopped or speaker(self.transport) not in (conversation, None)
+        return conversation.flow.stopped or topProtocol(self.transport) not in (conversation, None)
 
     def loseConnection(self) -> None:
         """End politely."""

@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 
 from tcplab.protocols.upstream import Downstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
-from tcplab.reactor.stack import because
-from tcplab.wire.proxyheader import Inet, writeHeader
+from tcplab.reactor.stack import setReason
+from tcplab.wire.proxyheader import InetAddress, writeHeader
 
 log = Logger()
 
@@ -126,7 +126,7 @@ class Forward(Downstream):
 
     def _widowed(self, reason: Failure, why: str | None) -> None:
         if not reason.check(ConnectionDone):
-            because(self.transport, why or "upstream")
+            setReason(self.transport, why or "upstream")
         super()._widowed(reason, why)
 
     # The drain
@@ -154,11 +154,11 @@ class Forward(Downstream):
             other.hangUp()
 
 
-def _inet(address: Any) -> Inet | bytes | None:
+def _inet(address: Any) -> InetAddress | bytes | None:
     """Return an address as the PROXY protocol says it; ``None`` where it cannot."""
     if isinstance(address, UNIXAddress):
         return address.name or b""
     try:
-        return Inet.of(address.host, address.port)
+        return InetAddress.of(address.host, address.port)
     except (AttributeError, ValueError):
         return None

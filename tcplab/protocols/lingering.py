@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tcplab.reactor.stack import because, clockOf, halfCloses, secured, underway
+from tcplab.reactor.stack import canHalfClose, isTLS, reactorOf, setReason, unacknowledgedBytes
 
 if TYPE_CHECKING:
     from tcplab.protocols.conversation import Machinery
 
 
-class PoliteEnd:
+class LingeringClose:
     """
     How one conversation ends.
 
@@ -102,12 +102,12 @@ class PoliteEnd:
             transport.abortConnection()  # still in the handshake: there is nobody to be polite to
             return
         waiting = not conversation.peerFinished
-        if waiting and halfCloses(transport):
+        if waiting and canHalfClose(transport):
             self._halfClose()
             transport.resumeProducing()
             return
-        leave(conversation)
-        if waiting and secured(transport):
+        closeNow(conversation)
+        if waiting and isTLS(transport):
             # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
             self._startTimer(self._lingered)
 
@@ -115,7 +115,7 @@ class PoliteEnd:
         if self._finSent:
             self.finishSent()
             return
-        _speakNoMore(self._conversation)
+        _stopWriting(self._conversation)
         self._conversation.raw.loseWriteConnection()
 
     def finishSent(self) -> None:
@@ -135,14 +135,14 @@ class PoliteEnd:
     def _lingered(self) -> None:
         self._timer = None
         transport = self._conversation.raw
-        left = underway(transport)
+        left = unacknowledgedBytes(transport)
         if left and left != self._underway:
             # It reads, slowly: our last words are still on their way, and a reset would take them.
             self._underway = left
             self._startTimer(self._lingered)
         else:
             # What was said and not taken is lost; a peer that has all of it only does not finish.
-            because(transport, "unread" if left else "linger-timeout")
+            setReason(transport, "unread" if left else "linger-timeout")
             transport.abortConnection()
 
     def over(self) -> None:
@@ -153,7 +153,7 @@ class PoliteEnd:
 
     def _startTimer(self, then: Any) -> None:
         conversation = self._conversation
-        clock = conversation.clock or clockOf(conversation.raw)
+        clock = conversation.clock or reactorOf(conversation.raw)
         self._timer = clock.callLater(conversation.lingerTimeout, then)
 
     def _stopTimer(self) -> None:
@@ -162,13 +162,13 @@ class PoliteEnd:
             timer.cancel()
 
 
-def leave(conversation: Any) -> None:
+def closeNow(conversation: Any) -> None:
     """End as soon as what was written has been sent: the peer has finished, or cannot be asked."""
-    _speakNoMore(conversation)
+    _stopWriting(conversation)
     conversation.raw.loseConnection()
 
 
-def _speakNoMore(conversation: Any) -> None:
+def _stopWriting(conversation: Any) -> None:
     conversation.write = conversation.send = _drop
     flow = conversation.flow
     flow.stop()

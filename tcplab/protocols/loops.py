@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcplab.reactor.stack import lowest
+from tcplab.reactor.stack import bottomTransport
 
 #: A connection as both its ends see it: who called, and whom.
-Way = tuple[tuple[str, int], tuple[str, int]]
+FourTuple = tuple[tuple[str, int], tuple[str, int]]
 
 
-class Lineage:
+class LoopDetector:
     """
     The connections of this process that others were made for.
 
@@ -22,10 +22,10 @@ class Lineage:
     """
 
     def __init__(self) -> None:
-        self._accepted: dict[Way, Any] = {}
-        self._made: dict[Way, Any] = {}
+        self._accepted: dict[FourTuple, Any] = {}
+        self._made: dict[FourTuple, Any] = {}
         self._parents: dict[Any, Any] = {}
-        self._ways: dict[Any, list[tuple[dict[Way, Any], Way]]] = {}
+        self._ways: dict[Any, list[tuple[dict[FourTuple, Any], FourTuple]]] = {}
 
     def accepted(self, child: Any) -> Any:
         """
@@ -33,7 +33,7 @@ class Lineage:
 
         :return: the one for which it was called, if that closes a circle.
         """
-        way = _wayOf(child.transport, accepted=True)
+        way = _fourTupleOf(child.transport, accepted=True)
         if way is None:
             return None
         self._keep(self._accepted, way, child)
@@ -45,7 +45,7 @@ class Lineage:
 
         :return: the conversation at its other end, if that closes a circle.
         """
-        way = _wayOf(transport, accepted=False)
+        way = _fourTupleOf(transport, accepted=False)
         if way is None:
             return None
         self._keep(self._made, way, parent)
@@ -59,7 +59,7 @@ class Lineage:
             if ways.get(way) is conversation:
                 del ways[way]
 
-    def _keep(self, ways: dict[Way, Any], way: Way, conversation: Any) -> None:
+    def _keep(self, ways: dict[FourTuple, Any], way: FourTuple, conversation: Any) -> None:
         ways[way] = conversation
         self._ways.setdefault(conversation, []).append((ways, way))
 
@@ -76,9 +76,9 @@ class Lineage:
         return ancestor is not None and child.factory is not None
 
 
-def _wayOf(transport: Any, accepted: bool) -> Way | None:
+def _fourTupleOf(transport: Any, accepted: bool) -> FourTuple | None:
     try:
-        socket = lowest(transport).socket
+        socket = bottomTransport(transport).socket
         peer, own = _place(socket.getpeername()), _place(socket.getsockname())
     except (AttributeError, OSError, TypeError, ValueError):
         return None  # no socket of TCP, or one that is over already

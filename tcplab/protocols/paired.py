@@ -10,9 +10,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.flow import Flow
-from tcplab.reactor.coalescing import Corked
-from tcplab.reactor.stack import clockOf, lowest, secured, underway, wasReset
+from tcplab.protocols.flow import FlowControl
+from tcplab.reactor.coalescing import CoalescingTransport
+from tcplab.reactor.stack import bottomTransport, isReset, isTLS, reactorOf, unacknowledgedBytes
 from tcplab.wire.framing import Stream
 
 # So much may wait to be sent before the other side reads no more, and so much is read at once: in
@@ -29,7 +29,7 @@ _LOOK = 1.0
 _ARRIVED = 0.01
 
 
-class JoinedFlow(Flow):
+class PairedFlow(FlowControl):
     """
     Flow control of one of two conversations that are joined.
 
@@ -38,10 +38,10 @@ class JoinedFlow(Flow):
 
     __slots__ = ("_reasons", "other")
 
-    def __init__(self, conversation: Joined, transport: Any) -> None:
+    def __init__(self, conversation: PairedConversation, transport: Any) -> None:
         super().__init__(conversation, transport)
         self._reasons: set[str] = set()
-        self.other: JoinedFlow | None = None
+        self.other: PairedFlow | None = None
 
     @property
     def held(self) -> bool:
@@ -84,7 +84,7 @@ class JoinedFlow(Flow):
             self.other.unblock("congested")
 
 
-class Joined(Conversation):
+class PairedConversation(Conversation):
     """
     One of two conversations that are joined.
 
@@ -92,7 +92,7 @@ class Joined(Conversation):
     free for subclasses, as ever.
     """
 
-    flow: JoinedFlow
+    flow: PairedFlow
 
     _direct = False
     _other: Any = None
@@ -108,12 +108,12 @@ class Joined(Conversation):
 
     # The other side
 
-    def _join(self, other: Joined) -> None:
+    def _join(self, other: PairedConversation) -> None:
         self._other = other
         self.flow.other = other.flow
         if other.flow.congested:
             self.flow.congest()
-        self._gate = other.raw if isinstance(other.raw, Corked) else None
+        self._gate = other.raw if isinstance(other.raw, CoalescingTransport) else None
 
     def _part(self) -> None:
         self._other = self._gate = self.flow.other = None
@@ -122,8 +122,8 @@ class Joined(Conversation):
         """Say nothing more than what was said: the other's peer has finished."""
         self._finished = True
         finish = self.hangUp if self._inputOver else self.finishSpeaking
-        bottom = lowest(self.transport)
-        if not isinstance(bottom, Corked) or bottom._corked:
+        bottom = bottomTransport(self.transport)
+        if not isinstance(bottom, CoalescingTransport) or bottom._corked:
             finish()
             return
         # At once, not when the reactor says that we may write: a Unix socket that its peer has
@@ -150,7 +150,7 @@ class Joined(Conversation):
         is not waited for.
         """
         self.flow.block("broken")
-        before, left = left, underway(self.transport)
+        before, left = left, unacknowledgedBytes(self.transport)
         waited = waited + _ARRIVED if left == before else 0.0
         if left and waited < self.lingerTimeout:
             self._later("broken", _ARRIVED, self._breakOff, left, waited)
@@ -162,12 +162,12 @@ class Joined(Conversation):
     def _speakThrough(self, transport: Any) -> None:
         super()._speakThrough(transport)
         self._timers: dict[str, Any] = {}
-        bottom, streamed = lowest(transport), isinstance(self.framing, Stream)
+        bottom, streamed = bottomTransport(transport), isinstance(self.framing, Stream)
         bottom.bufferSize = _STREAMED if streamed else _FRAMED
-        bottom.readLimit = _SECURED if secured(transport) else bottom.bufferSize
+        bottom.readLimit = _SECURED if isTLS(transport) else bottom.bufferSize
 
-    def _newFlow(self, transport: Any) -> JoinedFlow:
-        return JoinedFlow(self, transport)
+    def _newFlow(self, transport: Any) -> PairedFlow:
+        return PairedFlow(self, transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Pass on what came; the other side sends it when that is done."""
@@ -199,7 +199,7 @@ class Joined(Conversation):
             self._later("look", _LOOK, self._look)
 
     def _look(self) -> None:
-        if wasReset(self.raw):
+        if isReset(self.raw):
             # To read on would tell, but there is nowhere to put what comes before it.
             self.transport.abortConnection()
         elif self.flow.held:
@@ -210,7 +210,7 @@ class Joined(Conversation):
         self._notLater(name)
         if self._isOver:
             return
-        clock = self.clock or clockOf(self.transport)
+        clock = self.clock or reactorOf(self.transport)
         self._timers[name] = clock.callLater(seconds, self._due, name, call, args)
 
     def _due(self, name: str, call: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -10,20 +10,20 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
-from tcplab.protocols.loops import Lineage
-from tcplab.protocols.paired import Joined
-from tcplab.reactor.clientendpoint import clientEndpoint, leadsTo, letHalfClose
-from tcplab.reactor.connecterrors import whyNot
-from tcplab.reactor.stack import clockOf, lowest, underway
+from tcplab.protocols.loops import LoopDetector
+from tcplab.protocols.paired import PairedConversation
+from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
+from tcplab.reactor.connecterrors import describeConnectError
+from tcplab.reactor.stack import bottomTransport, reactorOf, unacknowledgedBytes
 
 # Seconds in which a server takes nothing of what its peer has left for it: as long as a peer has.
 _STUCK = 30.0
 
 #: Of this process: two listeners that lead to each other are a circle too.
-LINEAGE = Lineage()
+LOOPS = LoopDetector()
 
 
-class Upstream(Joined):
+class Upstream(PairedConversation):
     """
     The conversation with a server that was called for somebody.
 
@@ -39,15 +39,15 @@ class Upstream(Joined):
 
     def makeConnection(self, transport: Any) -> None:
         """Begin on a transport of any kind, with whatever must be said before TLS."""
-        letHalfClose(transport, self)
+        halfCloseClient(transport, self)
         header = self._caller._header()
         if header:
-            lowest(transport).write(header)
+            bottomTransport(transport).write(header)
         super().makeConnection(transport)
 
     def _speakThrough(self, transport: Any) -> None:
         super()._speakThrough(transport)
-        socket = lowest(transport)
+        socket = bottomTransport(transport)
         if hasattr(socket, "setTcpNoDelay"):
             socket.setTcpNoDelay(True)  # whoever spoke has decided what leaves together
             socket.setTcpKeepAlive(True)  # a server that is gone without a word
@@ -78,7 +78,7 @@ class Upstream(Joined):
 
     def _abandon(self, before: int) -> None:
         # It is nobody's who would end it.
-        left = underway(self.transport)
+        left = unacknowledgedBytes(self.transport)
         if left == before:
             self.abort()
         else:
@@ -90,7 +90,7 @@ class Upstream(Joined):
         caller._notConnected(self, reason)
 
 
-class _Call(Factory):
+class _UpstreamFactory(Factory):
     """Builds the upstream's side, once for each address that is tried."""
 
     noisy = False
@@ -103,7 +103,7 @@ class _Call(Factory):
         return Upstream(self._caller)
 
 
-class Downstream(Joined):
+class Downstream(PairedConversation):
     """
     A conversation that calls a server, and is joined to the conversation there.
 
@@ -135,14 +135,14 @@ class Downstream(Joined):
         :raises ValueError: it would; the text is one line.
         """
         where = settings[cls._target]
-        if where and leadsTo(where, host):
+        if where and pointsTo(where, host):
             raise ValueError(
                 f"{cls._target}={where} is where it listens itself: name another server"
             )
 
     def endpoint(self) -> IStreamClientEndpoint:
         """Return whom to call for this peer; by default whom the setting names."""
-        return clientEndpoint(getattr(self, self._target), clockOf(self.transport))
+        return clientEndpoint(getattr(self, self._target), reactorOf(self.transport))
 
     # Calling
 
@@ -150,7 +150,7 @@ class Downstream(Joined):
         """Call; give up after so many seconds."""
         self._calling = True
         self._later("call", seconds, self._giveUp, "timed out")
-        calling = maybeDeferred(lambda: self.endpoint().connect(_Call(self)))
+        calling = maybeDeferred(lambda: self.endpoint().connect(_UpstreamFactory(self)))
         if self._calling:
             self._connecting = calling
         calling.addErrback(self._failedToConnect)
@@ -159,7 +159,7 @@ class Downstream(Joined):
         # With TLS the handshake comes now.
         if self._calling and self._arriving is None:
             self._arriving = upstream
-            child = LINEAGE.made(self, upstream.transport)
+            child = LOOPS.made(self, upstream.transport)
             if child is not None:
                 child.abort("loop")
                 self._goesRound()
@@ -175,11 +175,11 @@ class Downstream(Joined):
         self._upstreamMade()
 
     def _failedToConnect(self, failure: Failure) -> None:
-        self._giveUp(whyNot(failure.value))
+        self._giveUp(describeConnectError(failure.value))
 
     def _notConnected(self, upstream: Upstream, reason: Failure) -> None:
         if upstream is self._arriving:  # in the handshake
-            self._giveUp(whyNot(reason.value))
+            self._giveUp(describeConnectError(reason.value))
 
     def _giveUp(self, why: str) -> None:
         if self._calling:
@@ -224,7 +224,7 @@ class Downstream(Joined):
     # What drives it
 
     def _begin(self) -> None:
-        parent = LINEAGE.accepted(self)
+        parent = LOOPS.accepted(self)
         super()._begin()
         if parent is not None:
             self.abort("loop")
@@ -235,6 +235,6 @@ class Downstream(Joined):
             self._later("start", 0, self._start)
 
     def _lost(self, reason: Failure = connectionDone) -> None:
-        LINEAGE.forget(self)
+        LOOPS.forget(self)
         self._hangUpCall()
         super()._lost(reason)

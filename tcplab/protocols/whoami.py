@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.stack import lowest
+from tcplab.reactor.stack import bottomTransport
 from tcplab.wire.escaping import escape
 
 
@@ -31,29 +31,29 @@ class WhoAmI(Conversation):
         self.hangUp()
 
     def _facts(self) -> list[tuple[str, str]]:
-        beneath = lowest(self.transport)
+        beneath = bottomTransport(self.transport)
         neighbour = type(beneath).getPeer(beneath)  # whatever stands before it now
         return [
-            ("name", _word(self.name or socket.gethostname())),
-            ("host", _place(self.transport.getHost())),
-            ("peer", _place(self.peer)),
-            ("via", "" if neighbour == self.peer else _place(neighbour)),
+            ("name", _escaped(self.name or socket.gethostname())),
+            ("host", _formatted(self.transport.getHost())),
+            ("peer", _formatted(self.peer)),
+            ("via", "" if neighbour == self.peer else _formatted(neighbour)),
             ("pid", str(os.getpid())),
         ]
 
 
-def _place(address: Any) -> str:
+def _formatted(address: Any) -> str:
     """Write an address as one word; a Unix socket's is its path, or ``unix`` when it has none."""
     if isinstance(address, IPv6Address):
-        return _word(f"[{address.host}]:{address.port}")
+        return _escaped(f"[{address.host}]:{address.port}")
     if isinstance(address, IPv4Address):
-        return _word(f"{address.host}:{address.port}")
+        return _escaped(f"{address.host}:{address.port}")
     if isinstance(address, UNIXAddress):
-        return _word(os.fsdecode(address.name or b"unix"))
-    return _word(str(address))
+        return _escaped(os.fsdecode(address.name or b"unix"))
+    return _escaped(str(address))
 
 
-def _word(text: str) -> str:
+def _escaped(text: str) -> str:
     """Escape what would not be one printable word."""
     data = text.encode("utf-8", "surrogateescape")
     return escape(data, limit=len(data)).replace(" ", "\\x20")

@@ -8,20 +8,20 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.python import log
 
-from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.coalescing import CoalescingTransport
 
 # Accepted before anything else is heard: about a millisecond at 20 us each.
-_BATCH = 64
+BATCH = 64
 
 
-class Acceptor:
+class BatchAcceptor:
     """
     Accepts for a port, in the place of its ``doRead``.
 
     What a protocol writes in ``makeConnection`` leaves in one send when that returns.
     """
 
-    batch = _BATCH
+    batch = BATCH
 
     def __init__(self, port: Any) -> None:
         self._port = port
@@ -34,7 +34,7 @@ class Acceptor:
             if port.disconnecting or self.paused():
                 return
             try:
-                client, address = _accepted(port)
+                client, address = _accept(port)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -59,7 +59,7 @@ class Acceptor:
         """Make a connection of a socket."""
         port = self._port
         if port.addressFamily == socket.AF_INET6:
-            address = _scoped(address)
+            address = withScope(address)
         protocol = port.factory.buildProtocol(port._buildAddr(address))
         if protocol is None:
             client.close()
@@ -67,11 +67,11 @@ class Acceptor:
         number = port.sessionno
         port.sessionno = number + 1
         transport = port.transport(client, protocol, address, port, number, port.reactor)
-        _connect(protocol, transport)
+        connectCorked(protocol, transport)
 
 
-def _connect(protocol: Any, transport: Any) -> None:
-    if not isinstance(transport, Corked):
+def connectCorked(protocol: Any, transport: Any) -> None:
+    if not isinstance(transport, CoalescingTransport):
         protocol.makeConnection(transport)
         return
     transport.cork()
@@ -81,13 +81,13 @@ def _connect(protocol: Any, transport: Any) -> None:
         transport.uncork()
 
 
-def _accepted(port: Any) -> tuple[socket.socket, Any]:
+def _accept(port: Any) -> tuple[socket.socket, Any]:
     # As socket.accept(), without the two enumerations that it looks up: a quarter of its time.
     fd, address = port.socket._accept()
     return socket.socket(port.addressFamily, port.socketType, 0, fd), address
 
 
-def _scoped(address: Any) -> Any:
+def withScope(address: Any) -> Any:
     """Write the scope of an IPv6 address behind it, where it has one, as Twisted does."""
     if not address[3]:
         return address

@@ -18,9 +18,9 @@ from twisted.internet.interfaces import (
 from twisted.protocols.tls import BufferingTLSTransport
 from zope.interface import alsoProvides, implementer
 
-from tcplab.reactor.stack import standAlone
+from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
-from tcplab.wire.endpointstring import first, misread, split
+from tcplab.wire.endpointstring import argument, explained, split
 
 #: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
 #: is sent again after 1 and 3 seconds.
@@ -50,12 +50,12 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
         raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
     try:
         checkCallable(where)
-        return clientFromString(_Nobody() if reactor is None else reactor, where)  # type: ignore[no-any-return]
+        return clientFromString(_NullReactor() if reactor is None else reactor, where)  # type: ignore[no-any-return]
     except Exception as problem:  # of any parser
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
-        raise ValueError(f"{where!r} is no endpoint: {misread(problem)}") from None
+        raise ValueError(f"{where!r} is no endpoint: {explained(problem)}") from None
 
 
 def checkCallable(where: str) -> None:
@@ -84,11 +84,11 @@ def _check(name: str, word: str, least: int, most: int) -> None:
 
 def _hostAndPort(words: list[str], options: dict[str, str]) -> tuple[str, str]:
     rest = words if "host" in options else words[1:]
-    return first("host", words, options), first("port", rest, options)
+    return argument("host", words, options), argument("port", rest, options)
 
 
 @implementer(IReactorPluggableNameResolver)
-class _Nobody:
+class _NullReactor:
     """Stands for a reactor while an endpoint is made that will never be used."""
 
     nameResolver: Any = None
@@ -98,7 +98,7 @@ class _Nobody:
         return resolver
 
 
-def leadsTo(where: str, host: Any) -> bool:
+def pointsTo(where: str, host: Any) -> bool:
     """
     Tell whether an endpoint string leads to a listening address of this machine.
 
@@ -110,12 +110,12 @@ def leadsTo(where: str, host: Any) -> bool:
     """
     kind, words, options = split(where)
     if isinstance(host, UNIXAddress):
-        path = _path(first("path", words, options))
+        path = _path(argument("path", words, options))
         return kind == "unix" and path == _path(os.fsdecode(host.name or b""))
     name, port = _hostAndPort(words, options)
     if kind == "unix" or port != str(getattr(host, "port", None)):
         return False
-    return any(_reaches(address, str(host.host)) for address in _addresses(name, int(port)))
+    return any(_matches(address, str(host.host)) for address in _addresses(name, int(port)))
 
 
 def _path(path: str) -> str:
@@ -130,13 +130,13 @@ def _addresses(name: str, port: int) -> list[str]:
     return [str(address[0]).removeprefix("::ffff:") for *_, address in found]
 
 
-def _reaches(address: str, host: str) -> bool:
+def _matches(address: str, host: str) -> bool:
     if host not in _WILDCARDS:
         return address == host or address in _WILDCARDS
-    return (":" not in address or host == "::") and _isOurs(address)
+    return (":" not in address or host == "::") and _isLocal(address)
 
 
-def _isOurs(address: str) -> bool:
+def _isLocal(address: str) -> bool:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -149,7 +149,7 @@ def _isOurs(address: str) -> bool:
 # With what
 
 
-def letHalfClose(transport: Any, protocol: Any) -> None:
+def halfCloseClient(transport: Any, protocol: Any) -> None:
     """
     Give Twisted's own TLS, between a client endpoint and its protocol, a half-close.
 
@@ -162,6 +162,6 @@ def letHalfClose(transport: Any, protocol: Any) -> None:
     tls.__class__ = HalfClosingTLS
     alsoProvides(tls, IHalfCloseableProtocol)
     # The endpoint's own wrapper is beneath the TLS of tls:, and above that of ssl:.
-    standAlone(tls.transport, tls)
+    removeEndpointWrapper(tls.transport, tls)
     if getattr(tls.wrappedProtocol, "_wrappedProtocol", None) is protocol:
         tls.wrappedProtocol = protocol

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python import context, log
 from twisted.python.failure import Failure
 
-from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, PIECES, Sending
+from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, MAX_CHUNKS, SendBuffer
 
 # What one recv() may take at first, and after some messages that were small. With the smaller one
 # the interpreter takes the memory from its own pools: 2 % of all that a small request costs.
@@ -22,9 +22,9 @@ _SMALL_ONES = 8
 SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
 
 
-class Sizing:
+class AdaptiveReadSize:
     """
-    The part of `tcplab.reactor.coalescing.Corked` that says how much is read.
+    The part of `tcplab.reactor.coalescing.CoalescingTransport` that says how much is read.
 
     :ivar readLimit: bytes that are read at once, at most.
     """
@@ -59,7 +59,7 @@ class Sizing:
         self._readSize = min(self._readSize, SMALL)
 
 
-class Corked(Sizing, Sending):
+class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     """
     A stream transport that collects what is written while it reads, and then sends it.
 
@@ -78,7 +78,7 @@ class Corked(Sizing, Sending):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Corked.kinds.add(cls)
+        CoalescingTransport.kinds.add(cls)
 
     def __init__(self, *args: Any) -> None:
         self._begin()
@@ -192,7 +192,7 @@ class Corked(Sizing, Sending):
                     self._maybePauseProducer()
         else:
             super().write(data)  # type: ignore[misc]
-        if len(self._tempDataBuffer) > PIECES:
+        if len(self._tempDataBuffer) > MAX_CHUNKS:
             self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
 
     def _spill(self: Any) -> None:
@@ -272,9 +272,9 @@ def _prefixOf(transport: Any) -> str:
 _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}
 
 
-def filterOf(transport: Any) -> Any:
+def spliceOf(transport: Any) -> Any:
     """Return what stands between a transport and its protocol, or ``None``."""
-    if isinstance(transport, Corked):
+    if isinstance(transport, CoalescingTransport):
         return transport.filter
     # Not as an attribute: a wrapper would give that of what it wraps.
     return getattr(transport, "__dict__", {}).get("filter")

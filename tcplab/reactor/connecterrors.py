@@ -34,7 +34,7 @@ _ERRNOS = {
 # Why not
 
 
-def whyNot(problem: BaseException | None) -> str:
+def describeConnectError(problem: BaseException | None) -> str:
     """Say in a few words why a connection could not be made, or was lost."""
     number: Any = getattr(problem, "osError", None)
     if number in _ERRNOS:

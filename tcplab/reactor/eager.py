@@ -20,8 +20,8 @@ from twisted.internet.main import CONNECTION_DONE, installReactor
 from twisted.logger import Logger
 from twisted.python import context, log
 
-from tcplab.reactor.batchaccept import Acceptor
-from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.batchaccept import BatchAcceptor
+from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import DONE
 from tcplab.reactor.transports import TCPConnector, TCPServer, UnixConnector, UnixServer
 from tcplab.reactor.twistedinternals import missing
@@ -31,8 +31,8 @@ _log = Logger()
 # That are handled before timers and signals are looked at again: a few milliseconds' worth.
 _EVENTS = 256
 
-_OURS = Corked.kinds
-_NOWHERE: dict[object, Any] = {}
+_COALESCING = CoalescingTransport.kinds
+_NO_CONTEXT: dict[object, Any] = {}
 
 
 class EagerReactor(EPollReactor):
@@ -69,11 +69,11 @@ class EagerReactor(EPollReactor):
         selectables = self._selectables
         events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         contexts = context.theContextTracker.currentContext().contexts
-        contexts.append(_NOWHERE)
+        contexts.append(_NO_CONTEXT)
         try:
             for fd, event in events:
                 selectable: Any = selectables.get(fd)
-                if event == EPOLLIN and type(selectable) in _OURS:
+                if event == EPOLLIN and type(selectable) in _COALESCING:
                     contexts[-1] = selectable  # it stands for itself in the log's context
                     try:
                         try:
@@ -151,7 +151,7 @@ class EagerReactor(EPollReactor):
     ) -> IListeningPort:
         """Listen as ever, with transports that write at once."""
         listening = EagerPort(port, factory, backlog, interface, self)
-        Acceptor(listening)
+        BatchAcceptor(listening)
         listening.startListening()
         return listening
 
@@ -160,7 +160,7 @@ class EagerReactor(EPollReactor):
     ) -> IListeningPort:
         """Listen as ever, with transports that write at once."""
         listening = EagerUnixPort(address, factory, backlog, mode, self, wantPID)
-        Acceptor(listening)
+        BatchAcceptor(listening)
         listening.startListening()
         return listening
 

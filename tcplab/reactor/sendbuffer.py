@@ -18,7 +18,7 @@ FULL = 4  # it was written so, or there is else something to do when the cork is
 
 # That wait: an object for each small answer weighs far more than the answer, and the kernel takes
 # 1,024 at once (IOV_MAX).
-PIECES = 500
+MAX_CHUNKS = 500
 
 # The connection is dead for certain: a reset has come.
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
@@ -26,9 +26,9 @@ _GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
 DONE = Failure(main.CONNECTION_DONE)
 
 
-class Sending:
+class SendBuffer:
     """
-    The half of `tcplab.reactor.coalescing.Corked` that sends.
+    The half of `tcplab.reactor.coalescing.CoalescingTransport` that sends.
 
     :ivar sent: bytes the kernel took so far.
     :ivar errno: the error that ended the connection, if one did.
@@ -125,7 +125,7 @@ class Sending:
 
     def _sendPieces(self: Any) -> Any:
         # Twisted makes one piece of all, and keeps what has been sent of it until all has.
-        pieces = [memoryview(self.dataBuffer)[self.offset :], *self._tempDataBuffer[:PIECES]]
+        pieces = [memoryview(self.dataBuffer)[self.offset :], *self._tempDataBuffer[:MAX_CHUNKS]]
         sent = self._given(self.socket.sendmsg, pieces)
         if isinstance(sent, Exception):
             return sent

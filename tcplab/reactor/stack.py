@@ -10,20 +10,20 @@ from typing import Any
 
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.reactor.coalescing import Corked, filterOf
+from tcplab.reactor.coalescing import CoalescingTransport, spliceOf
 from tcplab.reactor.tls import HalfClosingTLS
 
 
-def lowest(transport: Any) -> Any:
+def bottomTransport(transport: Any) -> Any:
     """Return the transport that owns the socket, below all wrappers."""
-    if isinstance(transport, Corked):
+    if isinstance(transport, CoalescingTransport):
         return transport  # one of those that do, and that nearly all speak through
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
     return transport
 
 
-def speaker(transport: Any) -> Any:
+def topProtocol(transport: Any) -> Any:
     """Return the protocol that speaks through a transport, above all wrappers, or ``None``."""
     above = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
     while (wrapped := getattr(above, "wrappedProtocol", None)) is not None:
@@ -31,7 +31,7 @@ def speaker(transport: Any) -> Any:
     return above
 
 
-def standAlone(transport: Any, protocol: Any) -> None:
+def removeEndpointWrapper(transport: Any, protocol: Any) -> None:
     """
     Take out the wrapper that a client endpoint leaves between a transport and a protocol.
 
@@ -43,60 +43,60 @@ def standAlone(transport: Any, protocol: Any) -> None:
         transport.protocol = protocol
 
 
-def because(transport: Any, why: str) -> None:
+def setReason(transport: Any, why: str) -> None:
     """Say why we are about to end this connection, to a transport that can remember it."""
-    remember = getattr(lowest(transport), "because", None)
+    remember = getattr(bottomTransport(transport), "because", None)
     if remember is not None:
         remember(why)
 
 
-def unsent(transport: Any) -> int | None:
+def bufferedBytes(transport: Any) -> int | None:
     """Count the bytes that wait in this process to be sent; ``None`` where it can't be told."""
-    bottom = lowest(transport)
+    bottom = bottomTransport(transport)
     try:
-        held = len(getattr(bottom, "_held", b"")) + _filtered(transport)
+        held = len(getattr(bottom, "_held", b"")) + _heldByFaults(transport)
         return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen + held  # type: ignore[no-any-return]
     except AttributeError:
         return None
 
 
-def _filtered(transport: Any) -> int:
+def _heldByFaults(transport: Any) -> int:
     held = 0
     while transport is not None:
-        held += getattr(filterOf(transport), "held", 0)
+        held += getattr(spliceOf(transport), "held", 0)
         transport = getattr(transport, "transport", None)
     return held
 
 
-def underway(transport: Any) -> int:
+def unacknowledgedBytes(transport: Any) -> int:
     """Count the bytes that the peer's kernel has not taken yet: here, in our kernel, on the way."""
-    waiting = unsent(transport) or 0
+    waiting = bufferedBytes(transport) or 0
     try:
-        queued = fcntl.ioctl(lowest(transport).socket, termios.TIOCOUTQ, b"\0\0\0\0")
+        queued = fcntl.ioctl(bottomTransport(transport).socket, termios.TIOCOUTQ, b"\0\0\0\0")
     except (AttributeError, OSError, TypeError, ValueError):
         return waiting  # no socket, or none of the kernel's
     return waiting + int(struct.unpack("i", queued)[0])
 
 
-def wasReset(transport: Any) -> bool:
+def isReset(transport: Any) -> bool:
     """Tell whether the peer has reset it: while nothing is read, nothing else does."""
     asked = select.poll()
     try:
-        asked.register(lowest(transport).socket, 0)
+        asked.register(bottomTransport(transport).socket, 0)
         return any(event & select.POLLERR for _, event in asked.poll(0))
     except (AttributeError, OSError, TypeError, ValueError):
         return False  # no socket, or none of the kernel's
 
 
-def clockOf(transport: Any) -> Any:
+def reactorOf(transport: Any) -> Any:
     """Return the reactor that runs a transport; the global one where it does not say."""
-    reactor = getattr(lowest(transport), "reactor", None)
+    reactor = getattr(bottomTransport(transport), "reactor", None)
     if reactor is None:
         from twisted.internet import reactor as reactor
     return reactor
 
 
-def halfCloses(transport: Any) -> bool:
+def canHalfClose(transport: Any) -> bool:
     """
     Tell whether ``loseWriteConnection`` does on this transport what it says.
 
@@ -113,9 +113,9 @@ def halfCloses(transport: Any) -> bool:
     return False
 
 
-def secured(transport: Any) -> bool:
+def isTLS(transport: Any) -> bool:
     """Tell whether there is TLS anywhere beneath."""
-    if isinstance(transport, Corked):
+    if isinstance(transport, CoalescingTransport):
         return bool(getattr(transport, "TLS", False))
     while transport is not None:
         if isinstance(transport, TLSMemoryBIOProtocol) or getattr(transport, "TLS", False):

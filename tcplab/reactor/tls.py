@@ -21,7 +21,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcplab.reactor.coalescing import filterOf
+from tcplab.reactor.coalescing import spliceOf
 
 
 @implementer(IHalfCloseableProtocol)
@@ -150,7 +150,7 @@ class _HalfClosing(BufferingTLSTransport):
         self._aggregator.flush()
         self._writeFinished = True
         self.write = (
-            _dropped  # OpenSSL would take a write after close_notify for a broken connection
+            _discard  # OpenSSL would take a write after close_notify for a broken connection
         )
         if self._handshakeDone:
             self._finishWriting()
@@ -202,7 +202,7 @@ def _prefixOf(protocol: Any) -> str:
     return type(protocol).__name__ if given is None else given()
 
 
-def _dropped(data: bytes) -> None:
+def _discard(data: bytes) -> None:
     """Take the place of ``write`` after our end, as a closed transport drops what it is given."""
 
 
@@ -233,7 +233,7 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
     :raises RuntimeError: something stands between the two already.
     """
     above: Any = getattr(transport, "protocol", None)
-    if filterOf(transport) is above is not None:
+    if spliceOf(transport) is above is not None:
         above = above.wrappedProtocol  # it stays where it is: beneath TLS
     if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
@@ -245,7 +245,7 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
     return tls
 
 
-def halfClosing(factory: Any) -> bool:
+def enableHalfClose(factory: Any) -> bool:
     """
     Have every TLS layer that a port's factory builds half-close.
 

@@ -8,12 +8,12 @@ from typing import Any
 from twisted.internet import base, main, tcp, unix
 from twisted.python.failure import Failure
 
-from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import BUSY, DRAWN
 
 
-class CorkedUnix(Corked):
-    """`Corked`, for a Unix socket."""
+class CoalescingUnixTransport(CoalescingTransport):
+    """`CoalescingTransport`, for a Unix socket."""
 
     def doRead(self: Any) -> Any:
         """Read once, descriptors too."""
@@ -57,23 +57,23 @@ class CorkedUnix(Corked):
         return sent
 
 
-class TCPServer(Corked, tcp.Server):
+class TCPServer(CoalescingTransport, tcp.Server):
     """A TCP connection that was accepted."""
 
 
-class UnixServer(CorkedUnix, unix.Server):
+class UnixServer(CoalescingUnixTransport, unix.Server):
     """A Unix connection that was accepted."""
 
 
-class TCPClient(Corked, tcp.Client):
+class TCPClient(CoalescingTransport, tcp.Client):
     """A TCP connection that we made."""
 
 
-class UnixClient(CorkedUnix, unix.Client):
+class UnixClient(CoalescingUnixTransport, unix.Client):
     """A Unix connection that we made."""
 
 
-class _Parting(base.BaseConnector):
+class _ReleasingConnector(base.BaseConnector):
     """
     A connector that lets go, once it is over, of what would keep it alive.
 
@@ -97,14 +97,14 @@ class _Parting(base.BaseConnector):
                 del self.factory
 
 
-class TCPConnector(_Parting, tcp.Connector):
+class TCPConnector(_ReleasingConnector, tcp.Connector):
     """Makes TCP connections."""
 
     def _makeTransport(self) -> TCPClient:
         return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
-class UnixConnector(_Parting, unix.Connector):
+class UnixConnector(_ReleasingConnector, unix.Connector):
     """Makes Unix connections."""
 
     def _makeTransport(self) -> Any:

@@ -10,7 +10,7 @@ import socket
 
 from twisted.internet import abstract, base, epollreactor, tcp, unix
 
-RELIED_ON: tuple[tuple[object, str], ...] = (
+REQUIRED: tuple[tuple[object, str], ...] = (
     (abstract.FileDescriptor, "_getLogPrefix"),
     (abstract.FileDescriptor, "_maybePauseProducer"),
     (abstract.FileDescriptor, "_writeDisconnected"),
@@ -30,8 +30,8 @@ RELIED_ON: tuple[tuple[object, str], ...] = (
 )
 
 #: Attributes that an instance has only once it is made.
-OF_A_DESCRIPTOR = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
-OF_A_REACTOR = (
+DESCRIPTOR_ATTRIBUTES = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
+REACTOR_ATTRIBUTES = (
     "_justStopped",
     "_newTimedCalls",
     "_pendingTimedCalls",
@@ -48,15 +48,19 @@ def missing() -> list[str]:
     """Name what this Twisted lacks of what we rely on; nothing, if we know it."""
     lacking = [
         f"{getattr(owner, '__name__', owner)}.{name}"
-        for owner, name in RELIED_ON
+        for owner, name in REQUIRED
         if not hasattr(owner, name)
     ]
     reactor = epollreactor.EPollReactor()
     descriptor = abstract.FileDescriptor(reactor)
     try:
-        lacking += [f"EPollReactor.{name}" for name in OF_A_REACTOR if not hasattr(reactor, name)]
         lacking += [
-            f"FileDescriptor.{name}" for name in OF_A_DESCRIPTOR if not hasattr(descriptor, name)
+            f"EPollReactor.{name}" for name in REACTOR_ATTRIBUTES if not hasattr(reactor, name)
+        ]
+        lacking += [
+            f"FileDescriptor.{name}"
+            for name in DESCRIPTOR_ATTRIBUTES
+            if not hasattr(descriptor, name)
         ]
     finally:
         _close(reactor)

@@ -16,14 +16,14 @@ from twisted.protocols._sni import PEMObjects
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
-from tcplab.wire.endpointstring import first, split
+from tcplab.wire.endpointstring import argument, split
 
 _KEY = b"PRIVATE KEY-----"
 #: A key and a chain of certificates are some KiB.
 _ENOUGH = 1 << 20
 
 
-def openToAll(endpoint: str) -> list[str]:
+def worldReadableKeys(endpoint: str) -> list[str]:
     """
     Name the files of an endpoint of ours that have a private key, and that others may read.
 
@@ -38,7 +38,7 @@ def _files(endpoint: str) -> Iterator[str]:
         return
     kind, words, options = split(found[1])
     if kind == "tls":
-        for at, _, names in os.walk(first("path", words, options) or "."):
+        for at, _, names in os.walk(argument("path", words, options) or "."):
             yield from (os.path.join(at, name) for name in names if name.endswith(".pem"))
     else:
         yield options.get("privateKey", "server.pem")  # Twisted's own default
@@ -75,7 +75,7 @@ class CertificatesError(ValueError):
     """They cannot be used; the text is one line."""
 
 
-def authorities(path: str) -> Any:
+def loadClientCAs(path: str) -> Any:
     """
     Read who may have signed the certificates of clients.
 
@@ -96,13 +96,13 @@ def authorities(path: str) -> Any:
     return trustRootFromCertificates(certificates)
 
 
-def narrow(options: Any, clients: Any = None) -> None:
+def hardenTLS(options: Any, clients: Any = None) -> None:
     """
     Let pass less than Twisted does.
 
     :param options: a ``CertificateOptions`` that has not made its context.
-    :param clients: who must have signed the certificates of clients (`authorities`); ``None`` asks
-        for none.
+    :param clients: the authorities that sign certificates of clients (`loadClientCAs`); ``None``:
+        clients need no certificate.
     """
     options._cipherString = CIPHERS
     if clients is not None:
@@ -111,7 +111,7 @@ def narrow(options: Any, clients: Any = None) -> None:
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-class Folder:
+class CertificateDirectory:
     """
     The certificates of a folder, and below: files whose names end in ``.pem``, with their keys.
 
@@ -196,6 +196,6 @@ class Folder:
         return contexts
 
     def _context(self, options: Any) -> Context:
-        narrow(options, self._clients)
+        hardenTLS(options, self._clients)
         options._contextForServerName = self._named
         return options.getContext()  # type: ignore[no-any-return]

@@ -15,11 +15,11 @@ from tcplab.listener.listener import Listener
 from tcplab.policies.admission import Admission
 from tcplab.policies.cgroup import memoryCgroup
 from tcplab.policies.deadlines import Deadlines
-from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
-from tcplab.policies.heaptrim import Tidying
-from tcplab.policies.memory import Memory, handshakes, inMiB
+from tcplab.policies.descriptors import RESERVE, DescriptorsError, ensureDescriptorLimit
+from tcplab.policies.heaptrim import HeapTrim
+from tcplab.policies.memory import MemoryPressure, handshakeLimit, inMiB
 from tcplab.policies.proxyprotocol import ProxyProtocol
-from tcplab.policies.socketoptions import prepare
+from tcplab.policies.socketoptions import setListenOptions
 
 log = Logger("tcplab.server.limits")
 
@@ -37,7 +37,7 @@ _TOLD = (
 )
 
 
-class Limits:
+class ConnectionPolicies:
     """
     How the connections of a lab are treated, whatever they say.
 
@@ -52,8 +52,8 @@ class Limits:
         self._deadlines: Deadlines | None = None
         self._proxies = self._newProxies()
         self._cgroup = memoryCgroup()
-        self._memory = Memory(self._cgroup, clock=clock)
-        self._tidying = Tidying(clock=clock)
+        self._memory = MemoryPressure(self._cgroup, clock=clock)
+        self._tidying = HeapTrim(clock=clock)
 
     def begin(self, listeners: Iterable[Listener]) -> None:
         """
@@ -76,7 +76,7 @@ class Limits:
     def bound(self, ports: Iterable[Any]) -> None:
         """Have the kernel notice dead peers on these, and hold little for each."""
         for port in ports:
-            prepare(port, write=self._settings.writeTimeout)
+            setListenOptions(port, write=self._settings.writeTimeout)
 
     def end(self) -> None:
         """Leave no timer behind."""
@@ -91,10 +91,10 @@ class Limits:
         reserve = RESERVE if self._proxies is None else RESERVE + self._proxies.most
         try:
             if wanted is None or workers == 1:
-                return makeRoom(wanted, reserve=reserve)
+                return ensureDescriptorLimit(wanted, reserve=reserve)
             # They share them evenly, but one may have more than another. The total they count.
-            makeRoom(math.ceil(wanted / workers), reserve=reserve)
-            return min(wanted, makeRoom(None, reserve=reserve))
+            ensureDescriptorLimit(math.ceil(wanted / workers), reserve=reserve)
+            return min(wanted, ensureDescriptorLimit(None, reserve=reserve))
         except DescriptorsError as e:
             option = "" if wanted is None else f"{AMOUNTS['maxConnections'].option} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
@@ -112,7 +112,7 @@ class Limits:
 
     def _newAdmission(self, room: int) -> Admission:
         # Workers share what there is, and count their handshakes each for itself.
-        most = min(room // 2, handshakes(self._cgroup)) // (self._settings.workers or 1)
+        most = min(room // 2, handshakeLimit(self._cgroup)) // (self._settings.workers or 1)
         return Admission(
             maxConnections=room,
             maxPerPeer=self._settings.maxPerPeer,

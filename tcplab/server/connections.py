@@ -11,10 +11,10 @@ from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 
 #: So many endings are kept, of some 700 bytes each: a test suite's, not a day's.
-MOST = 1000
+MAX_RECORDS = 1000
 
 
-class Known(NamedTuple):
+class ConnectionRecord(NamedTuple):
     """
     A connection that is known.
 
@@ -36,29 +36,29 @@ class Connections:
     :param most: so many endings are kept, the last ones.
     """
 
-    def __init__(self, listeners: Sequence[Listener], most: int = MOST) -> None:
+    def __init__(self, listeners: Sequence[Listener], most: int = MAX_RECORDS) -> None:
         self._listeners = listeners
-        self._ended: deque[Known] = deque(maxlen=most)
+        self._ended: deque[ConnectionRecord] = deque(maxlen=most)
         for listener in listeners:
             listener.observers = Observers(listener.observers, self)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """Keep how it ended."""
-        self._ended.append(Known(connection, ending))
+        self._ended.append(ConnectionRecord(connection, ending))
 
-    def live(self) -> tuple[Known, ...]:
+    def live(self) -> tuple[ConnectionRecord, ...]:
         """Return those that are open, in a handshake too, by listener and number."""
         return tuple(
-            Known(connection, None)
+            ConnectionRecord(connection, None)
             for listener in self._listeners
             for connection in sorted(each.connection for each in listener.connections)
         )
 
-    def ended(self) -> tuple[Known, ...]:
+    def ended(self) -> tuple[ConnectionRecord, ...]:
         """Return the last ones that ended, in the order in which they did."""
         return tuple(self._ended)
 
-    def __iter__(self) -> Iterator[Known]:
+    def __iter__(self) -> Iterator[ConnectionRecord]:
         return iter(self.ended() + self.live())
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.logger import Logger, LogLevel
 
 from tcplab.listener.listener import Listener
-from tcplab.server.endpointlistener import Serving
+from tcplab.server.endpointlistener import EndpointListener
 
 log = Logger()
 
@@ -53,7 +53,7 @@ class Drain:
 
     def __init__(
         self,
-        servings: Iterable[Serving],
+        servings: Iterable[EndpointListener],
         clock: Any,
         *,
         delay: float,

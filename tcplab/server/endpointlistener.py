@@ -22,11 +22,11 @@ from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import ListenerSettings
-from tcplab.listener.events import Watcher
+from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
-from tcplab.server.certificates import openToAll
-from tcplab.server.endpoints import cannotListen, reachOf, shownAs
-from tcplab.server.unixlock import removed
+from tcplab.server.certificates import worldReadableKeys
+from tcplab.server.endpoints import cannotListen, formatAddress, reachability
+from tcplab.server.unixlock import removeStaleLock
 
 log = Logger("tcplab.server.serving")
 
@@ -35,7 +35,7 @@ log = Logger("tcplab.server.serving")
 _BATCHES = 128
 
 
-class Serving:
+class EndpointListener:
     """
     Serve one behaviour in one place.
 
@@ -54,7 +54,7 @@ class Serving:
         settings: ListenerSettings,
         factory: IProtocolFactory,
         endpoint: IStreamServerEndpoint,
-        observers: Watcher,
+        observers: Observer,
     ) -> None:
         self.settings = settings
         self.factory = factory
@@ -81,7 +81,7 @@ class Serving:
         return self._starting.addCallbacks(self._listening, self._failed)
 
     def _onceMore(self, failure: Failure) -> Any:
-        return self.endpoint.listen(self.factory) if removed(failure.value) else failure
+        return self.endpoint.listen(self.factory) if removeStaleLock(failure.value) else failure
 
     def _listening(self, port: Any) -> None:
         if not IListeningPort.providedBy(port):
@@ -129,10 +129,10 @@ class Serving:
             behaviour=str(self.settings.spec).encode("ascii", "backslashreplace").decode("ascii"),
             name=self.settings.name,
             kind=kind,
-            place=shownAs(host),
-            reach=reachOf(host),
+            place=formatAddress(host),
+            reach=reachability(host),
         )
-        for path in openToAll(self.settings.endpoint):
+        for path in worldReadableKeys(self.settings.endpoint):
             log.warn(
                 "everybody on this machine may read the private key in {path}: chmod 600 {path}",
                 log_system="tcplab",

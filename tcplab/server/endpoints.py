@@ -13,28 +13,33 @@ from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 
-from tcplab.config.errors import SettingsError, didYouMean
+from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.settings import ListenerSettings
-from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow
-from tcplab.wire.endpointstring import first, misread, split, unescaped
+from tcplab.server.certificates import (
+    CertificateDirectory,
+    CertificatesError,
+    hardenTLS,
+    loadClientCAs,
+)
+from tcplab.wire.endpointstring import argument, explained, split, unescaped
 
 
-def placeOf(host: IAddress) -> tuple[str, str]:
+def portFileFields(host: IAddress) -> tuple[str, str]:
     """Give a listening address as the port file has it: host and port, or ``unix`` and the path."""
     if isinstance(host, UNIXAddress):
         return "unix", _path(host)
     return str(getattr(host, "host", host)), str(getattr(host, "port", "-"))
 
 
-def shownAs(host: IAddress) -> str:
+def formatAddress(host: IAddress) -> str:
     """Write a listening address for people: ``127.0.0.1:80``, ``[::1]:80``, a path."""
-    first, second = placeOf(host)
+    first, second = portFileFields(host)
     if isinstance(host, UNIXAddress):
         return second
     return f"[{first}]:{second}" if ":" in first else f"{first}:{second}"
 
 
-def reachOf(host: IAddress) -> str:
+def reachability(host: IAddress) -> str:
     """Say who can reach a listening address."""
     if isinstance(host, UNIXAddress):
         return "reachable by local users who may open it"
@@ -85,7 +90,7 @@ def _withoutCA(endpoint: str) -> tuple[str, Any]:
     if found is None or not inner.startswith(("ssl:", "tls:")):
         return endpoint, None
     path = unescaped(found[1])
-    return endpoint[: found.start()] + endpoint[found.end() :], authorities(path)
+    return endpoint[: found.start()] + endpoint[found.end() :], loadClientCAs(path)
 
 
 def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
@@ -95,9 +100,9 @@ def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None
     if hasattr(endpoint, "connectionCreator"):
         if folder is None:  # a wrapper that we do not know: Twisted's own TLS would serve
             raise CertificatesError("it cannot be told where the certificates of this tls: are")
-        endpoint.connectionCreator = Folder(folder, clock, clients)
+        endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
     elif options is not None:
-        narrow(options, clients)
+        hardenTLS(options, clients)
 
 
 def _absolute(endpoint: str) -> str:
@@ -120,7 +125,7 @@ def _unwrapped(endpoint: str) -> tuple[str, str]:
 
 def _folder(settings: ListenerSettings) -> str | None:
     kind, words, options = split(_unwrapped(settings.endpoint)[1])
-    return first("path", words, options) if kind == "tls" else None
+    return argument("path", words, options) if kind == "tls" else None
 
 
 def _prefix(settings: ListenerSettings) -> str:
@@ -136,15 +141,15 @@ def _misread(endpoint: str, error: Exception) -> str:
     if type(error).__module__.startswith("tcplab."):
         return text  # written for people
     if "Unknown endpoint type" in text or not kind:
-        near = didYouMean(kind, _KINDS)
+        near = suggest(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
     if isinstance(error, TypeError):
         return (
-            f"{endpoint!r}: {misread(error)}: write KIND:ARGUMENT:key=value, and \\: for a colon in"
-            " a value"
+            f"{endpoint!r}: {explained(error)}:"
+            " write KIND:ARGUMENT:key=value, and \\: for a colon in a value"
         )
     if text.startswith("invalid literal"):
-        return f"{endpoint!r}: {misread(error)}"
+        return f"{endpoint!r}: {explained(error)}"
     if "StopIteration" in text:
         return f"{endpoint!r} ends in a backslash: write \\\\ for one"
     if kind == "systemd":

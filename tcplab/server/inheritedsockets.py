@@ -18,11 +18,11 @@ FIRST = 3
 ENVIRONMENT = "/proc/self/environ"
 
 
-class HandedOverError(ValueError):
+class InheritedSocketError(ValueError):
     """What was handed over cannot be listened on; the text is one line that says why."""
 
 
-def handedOver(environment: Mapping[str, str] | None = None, pid: int | None = None) -> list[int]:
+def listenFDs(environment: Mapping[str, str] | None = None, pid: int | None = None) -> list[int]:
     """
     Return the descriptors that were handed over to this very process, in order.
 
@@ -49,7 +49,7 @@ def _atTheStart() -> Mapping[str, str]:
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-class Inherited:
+class InheritedSockets:
     """
     Sockets that are adopted one after the other.
 
@@ -70,12 +70,12 @@ class Inherited:
         :raises HandedOverError: there is none, or it is another than was expected.
         """
         if not self._left:
-            raise HandedOverError("no socket that was handed over is left for it (LISTEN_FDS)")
+            raise InheritedSocketError("no socket that was handed over is left for it (LISTEN_FDS)")
         descriptor = self._left.pop(0)
         found = _listening(descriptor)
-        problem = _unfit(found, families, port)
+        problem = _mismatch(found, families, port)
         if problem:
-            raise HandedOverError(
+            raise InheritedSocketError(
                 f"the socket that was handed over for it, descriptor {descriptor}, {problem}:"
                 " hand them over in the order of the listeners"
             )
@@ -87,13 +87,13 @@ def _listening(descriptor: int) -> socket.socket:
     try:
         found = socket.socket(fileno=descriptor)
     except OSError as e:
-        raise HandedOverError(f"descriptor {descriptor} is no socket: {e.strerror}") from None
+        raise InheritedSocketError(f"descriptor {descriptor} is no socket: {e.strerror}") from None
     if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise HandedOverError(f"descriptor {descriptor} is a socket that does not listen")
+        raise InheritedSocketError(f"descriptor {descriptor} is a socket that does not listen")
     return found
 
 
-def _unfit(found: socket.socket, families: tuple[int, ...], port: int) -> str:
+def _mismatch(found: socket.socket, families: tuple[int, ...], port: int) -> str:
     if found.family not in families:
         return f"is one of {found.family.name}"
     if port and found.getsockname()[1] != port:
@@ -116,7 +116,7 @@ class AdoptingReactor:
     :param inherited: the sockets.
     """
 
-    def __init__(self, reactor: Any, inherited: Inherited) -> None:
+    def __init__(self, reactor: Any, inherited: InheritedSockets) -> None:
         self._reactor = reactor
         self._inherited = inherited
 

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterable
 
 from tcplab.config.errors import SettingsError
-from tcplab.server.endpointlistener import Serving
-from tcplab.server.endpoints import placeOf
+from tcplab.server.endpointlistener import EndpointListener
+from tcplab.server.endpoints import portFileFields
 
 
 def prepare(path: str) -> None:
@@ -30,7 +30,7 @@ def prepare(path: str) -> None:
         os.remove(path)
 
 
-def write(path: str, servings: Iterable[Serving]) -> None:
+def write(path: str, servings: Iterable[EndpointListener]) -> None:
     """
     Write a line for each listener, ``NAME HOST PORT`` or ``NAME unix PATH``, all at once.
 
@@ -38,7 +38,9 @@ def write(path: str, servings: Iterable[Serving]) -> None:
 
     :raises SettingsError: it cannot be written.
     """
-    text = "".join(f"{each.settings.name} {' '.join(placeOf(each.host))}\n" for each in servings)
+    text = "".join(
+        f"{each.settings.name} {' '.join(portFileFields(each.host))}\n" for each in servings
+    )
     beside = f"{path}.{os.getpid()}"
     try:
         with open(beside, "w", encoding="utf-8", errors="surrogateescape") as file:

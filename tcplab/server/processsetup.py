@@ -36,7 +36,7 @@ def exitWith(status: int) -> None:
 _THRESHOLDS = 10_000, 10, 3
 
 
-def collectSeldom() -> None:
+def relaxGC() -> None:
     """Look for garbage less often, and not at all among what is there now: it stays."""
     gc.collect()
     gc.freeze()
@@ -51,7 +51,7 @@ def _foreground(twistd: Any) -> bool:
     return bool(twistd.get("nodaemon") or twistd.get("debug"))
 
 
-def leaveOutPidFile(twistd: Any) -> None:
+def disablePidFile(twistd: Any) -> None:
     """
     Leave the pid file out in the foreground, unless it was asked for.
 
@@ -64,7 +64,7 @@ def leaveOutPidFile(twistd: Any) -> None:
         twistd["pidfile"] = ""
 
 
-def closeLog(twistd: Any) -> None:
+def restrictLogMode(twistd: Any) -> None:
     """
     Have the log written in the background be for its owner only: what peers say is in it.
 

@@ -14,11 +14,11 @@ from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import Settings
 from tcplab.faults import Faults
-from tcplab.listener.events import Watcher
-from tcplab.server.connectionpolicies import Limits
+from tcplab.listener.events import Observer
+from tcplab.server.connectionpolicies import ConnectionPolicies
 from tcplab.server.connections import Connections
 from tcplab.server.drain import Drain, Drained, whenEmpty
-from tcplab.server.endpointlistener import Serving
+from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 
 log = Logger()
@@ -50,7 +50,7 @@ class LabService(Service):
         self,
         settings: Settings,
         reactor: Any,
-        observers: Watcher,
+        observers: Observer,
         *,
         listening: Any = None,
         quiet: bool = False,
@@ -60,7 +60,7 @@ class LabService(Service):
         self._reactor = reactor
         self._listening: Deferred[None] | None = None
         self._draining: Drain | None = None
-        self._limits = Limits(settings, reactor)
+        self._limits = ConnectionPolicies(settings, reactor)
         self.faults = Faults(seed=settings.seed, clock=reactor)
         for fault in settings.faults:
             self.faults.add(fault)
@@ -242,7 +242,7 @@ def _later(_: object, failures: list[Failure]) -> None:
         log.critical("{problem}", problem=str(failure.value), log_system="tcplab")
 
 
-def _servings(settings: Settings, reactor: Any, observers: Watcher) -> list[Serving]:
+def _servings(settings: Settings, reactor: Any, observers: Observer) -> list[EndpointListener]:
     behaviours = [Behaviour(each.spec) for each in settings.listeners]
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):
         names = " and ".join(str(each.spec) for each in behaviours)
@@ -251,7 +251,7 @@ def _servings(settings: Settings, reactor: Any, observers: Watcher) -> list[Serv
             " its own; use lab, greeting or ack, or write greeting=TEXT into the SPEC"
         )
     return [
-        Serving(
+        EndpointListener(
             listener,
             behaviour.factory(**_defaults(settings, behaviour)),
             endpointOf(reactor, listener),

@@ -14,7 +14,7 @@ log = Logger()
 
 # Seconds in which the same signal counts once: timeout(1), and others that end a whole group of
 # processes, send it to the process and to its group.
-_ONCE = 0.1
+_DEBOUNCE = 0.1
 
 
 def _onTerminal() -> bool:
@@ -78,7 +78,7 @@ class StopSignals:
         try:
             self._reactor.stop()
         except ReactorNotRunning:
-            if name == first and 0 <= now - when < _ONCE:
+            if name == first and 0 <= now - when < _DEBOUNCE:
                 return
             log.info("Received {name} again, ending at once.", log_system="tcplab", name=name)
             self._abort()

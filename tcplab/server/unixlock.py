@@ -13,7 +13,7 @@ from twisted.internet.error import CannotListenError
 _STARTING = 1.0
 
 
-def removed(error: BaseException | None) -> bool:
+def removeStaleLock(error: BaseException | None) -> bool:
     """
     Remove a lock that nobody holds, which kept us from listening; tell whether there was one.
 

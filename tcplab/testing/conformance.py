@@ -25,10 +25,10 @@ def checkBehaviour(testCase: unittest.TestCase, factory: Any, say: bytes, expect
     :raises AssertionError: through the test case, naming the check that failed.
     """
     for check in _CHECKS:
-        check(_Manners(testCase, check.__name__.strip("_"), expect), connected(factory), say)
+        check(_Checker(testCase, check.__name__.strip("_"), expect), connected(factory), say)
 
 
-class _Manners:
+class _Checker:
     """What every check asks at its end."""
 
     def __init__(self, testCase: unittest.TestCase, name: str, expect: Expected) -> None:
@@ -75,14 +75,14 @@ def _shown(words: Expected) -> str:
     return repr(words)
 
 
-def _whole(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _whole(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.write(say)
     peer.finish()
     manners.answered(peer)
     manners.politelyOver(peer)
 
 
-def _bytewise(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _bytewise(manners: _Checker, peer: Peer, say: bytes) -> None:
     for byte in say:
         peer.write(bytes([byte]))
     peer.finish()
@@ -90,13 +90,13 @@ def _bytewise(manners: _Manners, peer: Peer, say: bytes) -> None:
     manners.politelyOver(peer)
 
 
-def _halfClosed(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _halfClosed(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.finish(say)
     manners.answered(peer)
     manners.politelyOver(peer)
 
 
-def _slowReader(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _slowReader(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.reading = False
     peer.window = 1
     peer.finish(say)
@@ -108,7 +108,7 @@ def _slowReader(manners: _Manners, peer: Peer, say: bytes) -> None:
     manners.politelyOver(peer)
 
 
-def _silentPeer(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _silentPeer(manners: _Checker, peer: Peer, say: bytes) -> None:
     # It says all and never finishes: whoever has hung up on it must not wait for ever.
     peer.write(say)
     manners.patient(peer)
@@ -119,13 +119,13 @@ def _silentPeer(manners: _Manners, peer: Peer, say: bytes) -> None:
     manners.over(peer)
 
 
-def _reset(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _reset(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.write(say[: len(say) // 2])
     peer.reset()
     manners.over(peer)
 
 
-def _drained(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _drained(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.write(say)
     peer.listener.drain()
     manners.patient(peer)
@@ -134,7 +134,7 @@ def _drained(manners: _Manners, peer: Peer, say: bytes) -> None:
     manners.politelyOver(peer)
 
 
-def _drainedAndSilent(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _drainedAndSilent(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.write(say)
     peer.listener.drain()
     manners.patient(peer)
@@ -142,7 +142,7 @@ def _drainedAndSilent(manners: _Manners, peer: Peer, say: bytes) -> None:
     manners.overAlone(peer)
 
 
-def _lost(manners: _Manners, peer: Peer, say: bytes) -> None:
+def _lost(manners: _Checker, peer: Peer, say: bytes) -> None:
     peer.reading = False
     peer.write(say)
     if peer.protocol.connected and peer.connected:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 # What Python says about a call that a string became, and what it means for who wrote the string.
-_MEANINGS = {
+_EXPLANATIONS = {
     r"^[\w.<>]+\(\) ": "",
     r"missing 1 required positional argument: (.*)$": r"\1 is missing",
     r"missing \d+ required positional arguments: (.*)$": r"\1 are missing",
@@ -38,12 +38,12 @@ def split(text: str) -> tuple[str, list[str], dict[str, str]]:
     return words[0] if words else "", words[1:], options
 
 
-def first(name: str, words: Sequence[str], options: Mapping[str, str]) -> str:
+def argument(name: str, words: Sequence[str], options: Mapping[str, str]) -> str:
     """Return the word that stands first, or is named instead; nothing if there is none."""
     return options.get(name) or "".join(words[:1])
 
 
-def written(words: Iterable[str], options: Mapping[str, str]) -> str:
+def joined(words: Iterable[str], options: Mapping[str, str]) -> str:
     """Write again what Twisted has split: its parsers are given words and options."""
     named = (f"{_quoted(name)}={_quoted(value)}" for name, value in options.items())
     return ":".join([*map(_quoted, words), *named])
@@ -53,9 +53,9 @@ def _quoted(text: str) -> str:
     return re.sub(r"([\\:=])", r"\\\1", text)
 
 
-def misread(error: Exception) -> str:
+def explained(error: Exception) -> str:
     """Say in a few words what was wrong with a string, which Twisted or Python complains about."""
     said = " ".join(str(error).split()) or f"it cannot be used ({type(error).__name__})"
-    for theirs, meaning in _MEANINGS.items():
+    for theirs, meaning in _EXPLANATIONS.items():
         said = re.sub(theirs, meaning, said)
     return said

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NoReturn
 
-LONGEST = 65536
+DEFAULT_MAX_LENGTH = 65536
 """Bytes in a message unless a subclass says otherwise: ample for what people and programs say."""
 
 
@@ -33,7 +33,7 @@ class LineTooLong(MessageTooLong):
     """A line above ``maxLength``."""
 
 
-class CutShort(FramingError):
+class IncompleteMessage(FramingError):
     """The input ended in the middle of a message."""
 
 
@@ -85,7 +85,7 @@ class Framing:
         """
         message = self.next()
         if message is None and self._start < len(self._buffer):
-            self._fail(CutShort("the input ended in the middle of a message"))
+            self._fail(IncompleteMessage("the input ended in the middle of a message"))
         return message
 
     @property
@@ -141,7 +141,7 @@ class Stream(Framing):
         return self.unread() or None
 
 
-class Exactly(Framing):
+class FixedLength(Framing):
     """
     Messages of ``size`` bytes, for reading; with 0 each is empty and needs no input.
 
@@ -162,7 +162,7 @@ class Exactly(Framing):
         return self._take(self._start, stop, stop) if stop <= len(self._buffer) else None
 
 
-class Until(Framing):
+class Delimited(Framing):
     """
     Messages that end with ``delimiter``, of ``limit`` bytes at most without it, for reading.
 
@@ -174,7 +174,7 @@ class Until(Framing):
     maxLength: int
     _TooLong: ClassVar[type[MessageTooLong]] = MessageTooLong
 
-    def __init__(self, delimiter: bytes, limit: int = LONGEST) -> None:
+    def __init__(self, delimiter: bytes, limit: int = DEFAULT_MAX_LENGTH) -> None:
         if not delimiter:
             raise ValueError("an empty delimiter")
         super().__init__()
@@ -215,7 +215,7 @@ class Until(Framing):
         self._fail(self._TooLong(f"more than {self.maxLength} bytes without a delimiter"))
 
 
-class Lines(Until):
+class Lines(Delimited):
     r"""
     Lines that end with ``\n``; one ``\r`` before it is dropped, for telnet and ``nc -C``.
 
@@ -229,7 +229,7 @@ class Lines(Until):
 
     delimiter = b"\n"
     optional = b"\r"
-    maxLength = LONGEST
+    maxLength = DEFAULT_MAX_LENGTH
     _TooLong = LineTooLong
 
     def __init__(self) -> None:

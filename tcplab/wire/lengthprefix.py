@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from tcplab.wire.framing import LONGEST, Framing, FramingError, MessageTooLong
+from tcplab.wire.framing import DEFAULT_MAX_LENGTH, Framing, FramingError, MessageTooLong
 
 
 class NetstringError(FramingError):
@@ -26,7 +26,7 @@ class Netstrings(Framing):
     :cvar maxLength: bytes a message may have; a greater length is refused before they are read.
     """
 
-    maxLength: int = LONGEST
+    maxLength: int = DEFAULT_MAX_LENGTH
 
     def next(self) -> bytes | None:
         """Take out the next string, once its comma has come."""
@@ -74,7 +74,7 @@ class Int32(Framing):
     """
 
     prefix: struct.Struct = struct.Struct("!I")
-    maxLength: int = LONGEST
+    maxLength: int = DEFAULT_MAX_LENGTH
 
     def next(self) -> bytes | None:
         """Take out the next message, once all of it has come."""

@@ -20,13 +20,21 @@ from tcplab.wire.proxytlvs import (
     TLV,
     UNIQUE_ID,
     ProxyError,
-    Secured,
+    SSLInfo,
     crc32c,
-    textOf,
+    decodeText,
     writeTLVs,
 )
 
-__all__ = ["FAMILIES", "LONGEST", "SIGNATURE", "Inet", "ProxyHeader", "unixPath", "writeHeader"]
+__all__ = [
+    "FAMILIES",
+    "MAX_LENGTH",
+    "SIGNATURE",
+    "InetAddress",
+    "ProxyHeader",
+    "unixPath",
+    "writeHeader",
+]
 
 #: What version 2 begins with.
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -34,7 +42,7 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 #: Bytes of a whole header of version 2, at most; the specification has no number of its own. It has
 #: about 1,000 with the longest addresses, a unique ID, and the names of a host and a certificate.
 #: nginx takes as many.
-LONGEST = 4096
+MAX_LENGTH = 4096
 
 #: The byte of version 2 for the family and the transport, and the bytes of both addresses.
 FAMILIES = {
@@ -51,14 +59,14 @@ _LONGEST_PATH = 108  # of a Unix socket, section 2.2
 Family = Literal["TCP4", "UDP4", "TCP6", "UDP6", "UNIX", "UNIX-DGRAM", "UNKNOWN"]
 
 
-class Inet(NamedTuple):
+class InetAddress(NamedTuple):
     """An IP address and a port."""
 
     host: IPv4Address | IPv6Address
     port: int
 
     @classmethod
-    def of(cls, host: str, port: int) -> Inet:
+    def of(cls, host: str, port: int) -> InetAddress:
         """
         Make it of an address as it is usually written.
 
@@ -89,8 +97,8 @@ class ProxyHeader:
     version: Literal[1, 2]
     command: Literal["PROXY", "LOCAL"] = "PROXY"
     family: Family = "UNKNOWN"
-    source: Inet | bytes | None = None
-    destination: Inet | bytes | None = None
+    source: InetAddress | bytes | None = None
+    destination: InetAddress | bytes | None = None
     tlvs: tuple[TLV, ...] = ()
 
     def first(self, kind: int) -> bytes | None:
@@ -105,7 +113,7 @@ class ProxyHeader:
     @property
     def authority(self) -> str | None:
         """The host name that the client asked for, as in TLS's SNI."""
-        return textOf(self.first(AUTHORITY), "utf-8")
+        return decodeText(self.first(AUTHORITY), "utf-8")
 
     @property
     def uniqueID(self) -> bytes | None:
@@ -115,13 +123,13 @@ class ProxyHeader:
     @property
     def namespace(self) -> str | None:
         """The proxy's network namespace."""
-        return textOf(self.first(NETNS), "ascii")
+        return decodeText(self.first(NETNS), "ascii")
 
     @property
-    def secured(self) -> Secured | None:
+    def secured(self) -> SSLInfo | None:
         """How the client speaks TLS with the proxy."""
         value = self.first(SSL)
-        return None if value is None else Secured.of(value)
+        return None if value is None else SSLInfo.of(value)
 
 
 # To write one
@@ -129,8 +137,8 @@ class ProxyHeader:
 
 def writeHeader(
     version: int,
-    source: Inet | bytes | None = None,
-    destination: Inet | bytes | None = None,
+    source: InetAddress | bytes | None = None,
+    destination: InetAddress | bytes | None = None,
     *,
     local: bool = False,
     datagrams: bool = False,
@@ -148,7 +156,7 @@ def writeHeader(
     :param checksum: add one; version 2 only, with addresses.
     :raises ValueError: that cannot be said.
     """
-    source, destination = _alike(source, destination)
+    source, destination = _sameFamily(source, destination)
     family = _family(source, datagrams)
     tlvs = tuple(tlvs)
     if version == 1:
@@ -165,10 +173,10 @@ def writeHeader(
     return _block(command, code, _packed(source, destination), tlvs, checksum)
 
 
-def _alike(
-    source: Inet | bytes | None, destination: Inet | bytes | None
-) -> tuple[Inet | bytes | None, Inet | bytes | None]:
-    if isinstance(source, Inet) and isinstance(destination, Inet):
+def _sameFamily(
+    source: InetAddress | bytes | None, destination: InetAddress | bytes | None
+) -> tuple[InetAddress | bytes | None, InetAddress | bytes | None]:
+    if isinstance(source, InetAddress) and isinstance(destination, InetAddress):
         if source.host.version != destination.host.version:
             return _mapped(source), _mapped(destination)
     elif type(source) is not type(destination):
@@ -176,25 +184,27 @@ def _alike(
     return source, destination
 
 
-def _mapped(place: Inet) -> Inet:
+def _mapped(place: InetAddress) -> InetAddress:
     if isinstance(place.host, IPv6Address):
         return place
-    return Inet(IPv6Address(bytes(10) + b"\xff\xff" + place.host.packed), place.port)
+    return InetAddress(IPv6Address(bytes(10) + b"\xff\xff" + place.host.packed), place.port)
 
 
-def _family(source: Inet | bytes | None, datagrams: bool) -> str:
+def _family(source: InetAddress | bytes | None, datagrams: bool) -> str:
     if source is None:
         return "UNKNOWN"
-    if isinstance(source, Inet):
+    if isinstance(source, InetAddress):
         return f"{'UDP' if datagrams else 'TCP'}{source.host.version}"
     return "UNIX-DGRAM" if datagrams else "UNIX"
 
 
-def _line(family: str, source: Inet | bytes | None, destination: Inet | bytes | None) -> bytes:
+def _line(
+    family: str, source: InetAddress | bytes | None, destination: InetAddress | bytes | None
+) -> bytes:
     if family not in ("TCP4", "TCP6"):
         return b"PROXY UNKNOWN\r\n"
-    assert isinstance(source, Inet)
-    assert isinstance(destination, Inet)
+    assert isinstance(source, InetAddress)
+    assert isinstance(destination, InetAddress)
     words = ["PROXY", family, _text(source.host), _text(destination.host)]
     return f"{' '.join(words)} {source.port} {destination.port}\r\n".encode("ascii")
 
@@ -207,8 +217,8 @@ def _text(host: IPv4Address | IPv6Address) -> str:
     return str(host)
 
 
-def _packed(source: Inet | bytes | None, destination: Inet | bytes | None) -> bytes:
-    if isinstance(source, Inet) and isinstance(destination, Inet):
+def _packed(source: InetAddress | bytes | None, destination: InetAddress | bytes | None) -> bytes:
+    if isinstance(source, InetAddress) and isinstance(destination, InetAddress):
         ports = source.port.to_bytes(2, "big") + destination.port.to_bytes(2, "big")
         return source.host.packed + destination.host.packed + ports
     if isinstance(source, bytes) and isinstance(destination, bytes):
@@ -225,8 +235,8 @@ def _block(
     if checksum:
         rest += bytes([CRC32C, 0, 4]) + bytes(4)
     header = SIGNATURE + bytes([command, family]) + len(rest).to_bytes(2, "big") + rest
-    if len(header) > LONGEST:
-        raise ProxyError(f"a header of {len(header)} bytes: {LONGEST} is the most")
+    if len(header) > MAX_LENGTH:
+        raise ProxyError(f"a header of {len(header)} bytes: {MAX_LENGTH} is the most")
     return header[:-4] + crc32c(header).to_bytes(4, "big") if checksum else header
 
 

@@ -20,7 +20,14 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
 from tcplab.wire.escaping import escape
-from tcplab.wire.proxyheader import FAMILIES, LONGEST, SIGNATURE, Inet, ProxyHeader, unixPath
+from tcplab.wire.proxyheader import (
+    FAMILIES,
+    MAX_LENGTH,
+    SIGNATURE,
+    InetAddress,
+    ProxyHeader,
+    unixPath,
+)
 from tcplab.wire.proxytlvs import ProxyError, readTLVs
 
 __all__ = ["HeaderReader", "ProxyError", "ProxyHeader"]
@@ -58,7 +65,7 @@ class HeaderReader:
         if self.header is not None:
             return 0
         before = len(self._taken)
-        self._taken += data[: LONGEST - before]
+        self._taken += data[: MAX_LENGTH - before]
         try:
             found = self._read()
         except ProxyError as e:
@@ -81,9 +88,9 @@ class HeaderReader:
     def _read(self) -> tuple[ProxyHeader, int] | None:
         data = self._taken
         if 2 in self._versions and SIGNATURE.startswith(data[:12]):
-            return _binary(data)
+            return _readV2(data)
         if 1 in self._versions and b"PROXY ".startswith(data[:6]):
-            return _line(data)
+            return _parseV1(data)
         versions = " or ".join(map(str, sorted(self._versions)))
         raise ProxyError(f"no PROXY header of version {versions}: {_shown(data)}")
 
@@ -95,7 +102,7 @@ def _shown(data: bytes) -> str:
 # Version 1: a line
 
 
-class _Kind(NamedTuple):
+class _Field(NamedTuple):
     """
     A kind of word.
 
@@ -138,28 +145,28 @@ def _port(word: bytes) -> int:
 
 
 _DOTTED = (b"", b"0", b".0", b"0.0", b".0.0", b"0.0.0", b".0.0.0", b"0.0.0.0")
-_PORT = _Kind("port", _port, (b"", b"0"))
+_PORT = _Field("port", _port, (b"", b"0"))
 _KINDS = {
-    b"TCP4": (_Kind("IPv4 address", _ipv4, _DOTTED),) * 2 + (_PORT,) * 2,
-    b"TCP6": (_Kind("IPv6 address", _ipv6, (*_DOTTED, b":", b"::")),) * 2 + (_PORT,) * 2,
+    b"TCP4": (_Field("IPv4 address", _ipv4, _DOTTED),) * 2 + (_PORT,) * 2,
+    b"TCP6": (_Field("IPv6 address", _ipv6, (*_DOTTED, b":", b"::")),) * 2 + (_PORT,) * 2,
 }
 
 
-def _line(data: bytes) -> tuple[ProxyHeader, int] | None:
+def _parseV1(data: bytes) -> tuple[ProxyHeader, int] | None:
     end = data.find(b"\r\n", 0, _LONGEST_LINE)
     if end >= 0:
-        return _whole(data[:end]), end + 2
+        return _readV1(data[:end]), end + 2
     ended = data.endswith(b"\r")
     if len(data) >= _LONGEST_LINE - (not ended):
         raise ProxyError(f"a PROXY line without an end: {_shown(data[:_LONGEST_LINE])}")
     if ended:
-        _whole(data[:-1])
+        _readV1(data[:-1])
     else:
-        _begun(data)
+        _checkV1Prefix(data)
     return None
 
 
-def _whole(line: bytes) -> ProxyHeader:
+def _readV1(line: bytes) -> ProxyHeader:
     words = line.split(b" ")[1:]
     family = words[0] if words else b""
     if family == b"UNKNOWN":
@@ -168,11 +175,11 @@ def _whole(line: bytes) -> ProxyHeader:
     if kinds is None or len(words) != 5:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
     values = [_value(kind, word, line) for kind, word in zip(kinds, words[1:], strict=True)]
-    source, destination = Inet(values[0], values[2]), Inet(values[1], values[3])
+    source, destination = InetAddress(values[0], values[2]), InetAddress(values[1], values[3])
     return ProxyHeader(1, "PROXY", family.decode("ascii"), source, destination)  # type: ignore[arg-type]
 
 
-def _begun(line: bytes) -> None:
+def _checkV1Prefix(line: bytes) -> None:
     words = line.split(b" ")[1:]
     if len(words) < 2:
         if words and not any(each.startswith(words[0]) for each in (*_KINDS, b"UNKNOWN")):
@@ -191,7 +198,7 @@ def _begun(line: bytes) -> None:
         raise ProxyError(f"no {last.name}, '{escape(words[-1])}': {_shown(line)}")
 
 
-def _value(kind: _Kind, word: bytes, line: bytes) -> Any:
+def _value(kind: _Field, word: bytes, line: bytes) -> Any:
     try:
         return kind.read(word)
     except ValueError:
@@ -201,7 +208,7 @@ def _value(kind: _Kind, word: bytes, line: bytes) -> Any:
 # Version 2: a block
 
 
-def _binary(data: bytes) -> tuple[ProxyHeader, int] | None:
+def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
     local = False
     least = 0
     if len(data) > 12:
@@ -217,33 +224,33 @@ def _binary(data: bytes) -> tuple[ProxyHeader, int] | None:
     if len(data) < 16:
         return None
     end = 16 + int.from_bytes(data[14:16], "big")
-    return None if len(data) < end else (_block(data[:end], local), end)
+    return None if len(data) < end else (_readV2Body(data[:end], local), end)
 
 
 def _checkLength(field: bytes, least: int) -> None:
     # With the first byte of it, a range of lengths is known.
     if int.from_bytes(field.ljust(2, b"\xff"), "big") < least:
         raise ProxyError(f"a PROXY header that is too short for its addresses of {least} bytes")
-    if int.from_bytes(field.ljust(2, b"\0"), "big") > LONGEST - 16:
-        raise ProxyError(f"a PROXY header of more than {LONGEST} bytes")
+    if int.from_bytes(field.ljust(2, b"\0"), "big") > MAX_LENGTH - 16:
+        raise ProxyError(f"a PROXY header of more than {MAX_LENGTH} bytes")
 
 
-def _block(header: bytes, local: bool) -> ProxyHeader:
+def _readV2Body(header: bytes, local: bool) -> ProxyHeader:
     if local:
         return ProxyHeader(2, "LOCAL")
     family, size = _NAMES.get(header[13], ("UNKNOWN", 0))
     if not size:
         return ProxyHeader(2)
-    source, destination = _places(family, header[16 : 16 + size])
+    source, destination = _addresses(family, header[16 : 16 + size])
     tlvs = readTLVs(header, 16 + size)
     return ProxyHeader(2, "PROXY", family, source, destination, tlvs)  # type: ignore[arg-type]
 
 
-def _places(family: str, data: bytes) -> tuple[Inet | bytes, Inet | bytes]:
+def _addresses(family: str, data: bytes) -> tuple[InetAddress | bytes, InetAddress | bytes]:
     if family.startswith("UNIX"):
         return unixPath(data[:108]), unixPath(data[108:])
     kind: Any = IPv4Address if family.endswith("4") else IPv6Address
     size = (len(data) - 4) // 2
     hosts = kind(data[:size]), kind(data[size : 2 * size])
     ports = [int.from_bytes(data[at : at + 2], "big") for at in (2 * size, 2 * size + 2)]
-    return Inet(hosts[0], ports[0]), Inet(hosts[1], ports[1])
+    return InetAddress(hosts[0], ports[0]), InetAddress(hosts[1], ports[1])

@@ -16,10 +16,10 @@ __all__ = [
     "TLV",
     "UNIQUE_ID",
     "ProxyError",
-    "Secured",
+    "SSLInfo",
     "crc32c",
+    "decodeText",
     "readTLVs",
-    "textOf",
     "writeTLVs",
 ]
 
@@ -42,7 +42,7 @@ class TLV(NamedTuple):
     value: bytes
 
 
-class Secured(NamedTuple):
+class SSLInfo(NamedTuple):
     """
     How the client speaks to the proxy, if that is TLS.
 
@@ -65,7 +65,7 @@ class Secured(NamedTuple):
     key: str | None = None
 
     @classmethod
-    def of(cls, value: bytes) -> Secured:
+    def of(cls, value: bytes) -> SSLInfo:
         """
         Read the value of the type `SSL`.
 
@@ -74,16 +74,16 @@ class Secured(NamedTuple):
         if len(value) < 5:
             raise ProxyError(f"an SSL value of {len(value)} bytes: it has 5 at least")
         inner: dict[int, bytes] = {}
-        for kind, start, end in spans(value, 5):
+        for kind, start, end in iterTLVs(value, 5):
             inner.setdefault(kind, value[start:end])
         texts = [
-            textOf(inner.get(kind), "utf-8" if kind == _NAME else "ascii")
+            decodeText(inner.get(kind), "utf-8" if kind == _NAME else "ascii")
             for kind in (_VERSION, _NAME, _CIPHER, _SIGNATURE, _KEY)
         ]
         return cls(value[0], not any(value[1:5]), *texts)
 
 
-def spans(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
+def iterTLVs(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
     """
     Go from one TLV to the next: yield the type, and where the value begins and ends.
 
@@ -106,7 +106,7 @@ def readTLVs(header: bytes, start: int) -> tuple[TLV, ...]:
     :raises ProxyError: one is malformed, or the checksum is wrong.
     """
     tlvs, checksums = [], []
-    for kind, begin, end in spans(header, start):
+    for kind, begin, end in iterTLVs(header, start):
         if kind == CRC32C:
             checksums.append((begin, end))
         elif kind != NOOP:
@@ -137,14 +137,14 @@ def _check(tlv: TLV) -> None:
     if kind == UNIQUE_ID and len(value) > _LONGEST_UNIQUE_ID:
         raise ProxyError(f"a unique ID of {len(value)} bytes: it has {_LONGEST_UNIQUE_ID} at most")
     if kind == AUTHORITY:
-        textOf(value, "utf-8")
+        decodeText(value, "utf-8")
     elif kind == NETNS:
-        textOf(value, "ascii")
+        decodeText(value, "ascii")
     elif kind == SSL:
-        Secured.of(value)
+        SSLInfo.of(value)
 
 
-def textOf(value: bytes | None, encoding: str) -> str | None:
+def decodeText(value: bytes | None, encoding: str) -> str | None:
     """
     Decode a value that has to be text.
 

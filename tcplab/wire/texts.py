@@ -12,13 +12,13 @@ from time import gmtime
 
 __all__ = [
     "ACK",
+    "CHARGEN_PATTERN",
     "GREETING",
     "QUOTE",
-    "RING",
     "chargen",
     "daytime",
     "time",
-    "trimmed",
+    "withoutLineEnd",
 ]
 
 ACK = b"You are connected!"
@@ -36,13 +36,13 @@ QUOTE = (
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _LINE = 72  # characters a line of RFC 864's popular pattern, without CR and LF
 
-RING = b"".join(
+CHARGEN_PATTERN = b"".join(
     (_PRINTABLE * 2)[first : first + _LINE] + b"\r\n" for first in range(len(_PRINTABLE))
 )
 """RFC 864's pattern until it begins again: 95 lines, each a character further on; 7,030 bytes."""
 
 # Long enough for 64 KiB from any place in the ring: reading it is then one copy.
-_REEL = RING * (65536 // len(RING) + 2)
+_REPEATED_PATTERN = CHARGEN_PATTERN * (65536 // len(CHARGEN_PATTERN) + 2)
 
 _EPOCH_1900 = 2_208_988_800  # RFC 868: seconds from 1 January 1900 to 1 January 1970, UTC
 _UNSIGNED_32 = struct.Struct("!I")
@@ -64,7 +64,7 @@ _MONTHS = (
 )
 
 
-def trimmed(message: bytes) -> bytes:
+def withoutLineEnd(message: bytes) -> bytes:
     """Drop one line end, CR LF or LF, from the end of ``message``; there may be none."""
     if message.endswith(b"\n"):
         return message[: -2 if message.endswith(b"\r\n") else -1]
@@ -72,11 +72,11 @@ def trimmed(message: bytes) -> bytes:
 
 
 def chargen(position: int, size: int) -> bytes:
-    """Read ``size`` bytes of RFC 864's endless stream, `RING` over and over, at a position."""
-    first = position % len(RING)
-    if first + size <= len(_REEL):
-        return _REEL[first : first + size]
-    return (RING * ((first + size) // len(RING) + 1))[first : first + size]
+    """Return ``size`` bytes of the endless `CHARGEN_PATTERN` (RFC 864), from a position on."""
+    first = position % len(CHARGEN_PATTERN)
+    if first + size <= len(_REPEATED_PATTERN):
+        return _REPEATED_PATTERN[first : first + size]
+    return (CHARGEN_PATTERN * ((first + size) // len(CHARGEN_PATTERN) + 1))[first : first + size]
 
 
 def daytime(seconds: float) -> bytes:

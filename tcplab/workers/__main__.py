@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from tcplab.workers.messages import VARIABLE, Orders
+from tcplab.workers.messages import VARIABLE, WorkerConfig
 
 
 def main() -> int:
@@ -17,11 +17,11 @@ def main() -> int:
     if text is None:
         print("tcplab: workers are started by twistd tcplab --workers N", file=sys.stderr)
         return 2
-    orders = Orders.read(text)
+    orders = WorkerConfig.read(text)
     # A terminal's signals go to all its processes; what they mean is said by the first.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _shed()
+    _dropPrivileges()
     with suppress(OSError):  # that user may not; what lies there is then not found
         os.chdir(orders.folder)
     if orders.activated:
@@ -31,14 +31,14 @@ def main() -> int:
 
     from twisted.internet import reactor
 
-    from tcplab.server.processsetup import collectSeldom
+    from tcplab.server.processsetup import relaxGC
     from tcplab.workers.worker import Worker
 
-    collectSeldom()
+    relaxGC()
     return Worker(orders, reactor).run()
 
 
-def _shed() -> None:
+def _dropPrivileges() -> None:
     # After twistd --euid the first process may become root again. Who serves never needs that.
     if os.geteuid() != os.getuid():
         os.setresgid(os.getegid(), os.getegid(), os.getegid())

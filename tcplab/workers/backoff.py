@@ -15,7 +15,7 @@ _FIRST, _LONGEST = 0.05, 0.25
 _FAILED, _LONGEST_FAILED = 0.1, 5.0
 
 
-class Pace:
+class RestartBackoff:
     """
     Say when the next may be started.
 

@@ -6,26 +6,26 @@ import select
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tcplab.server.endpointlistener import Serving
-from tcplab.workers.scoreboard import Row, Scoreboard
+from tcplab.server.endpointlistener import EndpointListener
+from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 #: Connections that a worker may have more than another: few beside the hundreds that matter, and
 #: enough that two of them need not take turns.
-_AHEAD = 8
+MAX_LEAD = 8
 #: Seconds that a worker holds back. Whoever connects and is not fetched by the others for so long
 #: is fetched by us: they compute, or are stopped.
-_HOLD = 0.01
+HOLD = 0.01
 
 #: Why a listener accepts nobody.
 _REASON = "workers"
 
 
-class Sharing:
+class AcceptBalancer:
     """
     Keep a worker from accepting while others have fewer connections, or all together too many.
 
     All wait on the same socket, and whoever is woken first would take all. So a worker that is more
-    than `_AHEAD` ahead of another that lives holds back a little. When somebody still waits then,
+    than `MAX_LEAD` ahead of another that lives holds back a little. When somebody still waits then,
     it may be twice as far ahead, and so on: a worker that computes or is stopped delays newcomers
     by some hundredths of a second, until they are all fetched or its silence tells (`STALE`).
 
@@ -37,17 +37,17 @@ class Sharing:
     :ivar ending: everybody ends: only the limit matters.
     """
 
-    def __init__(self, board: Scoreboard, row: Row, most: int | None, clock: Any) -> None:
+    def __init__(self, board: Scoreboard, row: WorkerRow, most: int | None, clock: Any) -> None:
         self._board = board
         self._row = row
         self._most = most
         self._clock = clock
-        self._ahead = _AHEAD
-        self._servings: Sequence[Serving] = ()
+        self._ahead = MAX_LEAD
+        self._servings: Sequence[EndpointListener] = ()
         self._held: Any = None
         self.ending = False
 
-    def begin(self, servings: Sequence[Serving]) -> None:
+    def begin(self, servings: Sequence[EndpointListener]) -> None:
         """Watch these; they listen."""
         self._servings = servings
         for serving in servings:
@@ -85,7 +85,7 @@ class Sharing:
         if not self._tooMany():
             return True
         if self._held is None:
-            self._held = self._clock.callLater(_HOLD, self._again)
+            self._held = self._clock.callLater(HOLD, self._again)
             for serving in self._servings:
                 serving.listener.suspend(_REASON)
         return False
@@ -98,8 +98,8 @@ class Sharing:
 
     def _isAhead(self) -> bool:
         least = None if self.ending else self._board.least(self._row)
-        if least is None or self._row.connections <= least + _AHEAD:
-            self._ahead = _AHEAD
+        if least is None or self._row.connections <= least + MAX_LEAD:
+            self._ahead = MAX_LEAD
             return False
         ahead: int = self._row.connections - least
         return ahead > self._ahead

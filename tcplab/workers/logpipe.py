@@ -18,7 +18,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from tcplab.observers.logwriter import LogWriter
-from tcplab.observers.nonblocking import Descriptor
+from tcplab.observers.nonblocking import DescriptorWriter
 from tcplab.wire.escaping import escape
 
 log = Logger("tcplab.server.reports")
@@ -32,7 +32,7 @@ _LONGEST = 1 << 18
 
 
 @implementer(ILogObserver)
-class Reporter:
+class LogSender:
     """
     Write to the first process. It never blocks: who is served matters more than who is told.
 
@@ -40,7 +40,7 @@ class Reporter:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._writer = LogWriter(Descriptor(descriptor))
+        self._writer = LogWriter(DescriptorWriter(descriptor))
         self._writer.begin()
 
     def __call__(self, event: LogEvent) -> None:
@@ -66,7 +66,7 @@ class Reporter:
         self._writer.finish()
 
 
-class Hearing:
+class LogReceiver:
     """
     Hear one worker in the first process.
 
@@ -84,7 +84,7 @@ class Hearing:
         """
         Take what a descriptor of the worker has brought.
 
-        :param reported: by a `Reporter`; what else it may say are words of Python or of a library.
+        :param reported: by a `LogSender`; what else it may say are words of Python or of a library.
         """
         *lines, rest = (self._lines.get(descriptor, b"") + data).split(b"\n")
         if len(rest) > _LONGEST:

@@ -13,7 +13,7 @@ from twisted.internet.main import CONNECTION_DONE
 
 from tcplab.server.inheritedsockets import FIRST
 
-#: Where a worker finds its `Orders`.
+#: Where a worker finds its `WorkerConfig`.
 VARIABLE = "TCPLAB_WORKER"
 
 #: What the first process says, a line each. That it says nothing more, because it is gone, is
@@ -22,11 +22,11 @@ SERVE, LEAVE, STOP, ABORT = "serve", "leave", "stop", "abort"
 #: What a worker says: it could serve, and it does.
 READY, SERVES = "ready", "serves"
 #: The status of a worker that cannot do what it was asked to (sysexits.h, EX_CONFIG).
-REFUSED = 78
+EX_CONFIG = 78
 
 
 @dataclass(frozen=True)
-class Orders:
+class WorkerConfig:
     """
     What a worker is started with.
 
@@ -50,7 +50,7 @@ class Orders:
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, text: str) -> Orders:
+    def read(cls, text: str) -> WorkerConfig:
         """Read such a text."""
         found = json.loads(text)
         return cls(**{**found, "owned": tuple(found["owned"])})
@@ -84,7 +84,7 @@ class Orders:
         return self.board + 2
 
 
-class Commands(FileDescriptor):
+class CommandReader(FileDescriptor):
     """
     Read lines.
 

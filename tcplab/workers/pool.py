@@ -10,10 +10,10 @@ from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
 from tcplab.server.drain import Drained
-from tcplab.workers.backoff import Pace
-from tcplab.workers.messages import REFUSED
+from tcplab.workers.backoff import RestartBackoff
+from tcplab.workers.messages import EX_CONFIG
 from tcplab.workers.scoreboard import BEAT
-from tcplab.workers.workerprocess import Member, Stage
+from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 
 log = Logger("tcplab.server.crew")
 
@@ -23,15 +23,15 @@ _AT_ONCE = 1.0
 _NO_PROCESS = 1.0
 
 
-class Recruiter(Protocol):
-    """Starts workers, which tell the crew by `Crew.changed` and `Crew.closed`."""
+class Spawner(Protocol):
+    """Starts workers, which tell the crew by `WorkerPool.changed` and `WorkerPool.closed`."""
 
-    def start(self, crew: Crew, generation: int) -> Member | None: ...
+    def start(self, crew: WorkerPool, generation: int) -> WorkerProcess | None: ...
 
-    def gone(self, member: Member) -> None: ...
+    def gone(self, member: WorkerProcess) -> None: ...
 
 
-class Crew:
+class WorkerPool:
     """
     Keep so many workers serving, and one more ready to take the place of one that dies.
 
@@ -45,19 +45,19 @@ class Crew:
         cannot do what they were asked to.
     """
 
-    def __init__(self, size: int, recruiter: Recruiter, clock: Any) -> None:
-        self.members: list[Member] = []
+    def __init__(self, size: int, recruiter: Spawner, clock: Any) -> None:
+        self.members: list[WorkerProcess] = []
         self.complete: Deferred[None] = Deferred()
         self._size = size
         self._recruiter = recruiter
         self._clock = clock
-        self._pace = Pace(clock.seconds())
+        self._pace = RestartBackoff(clock.seconds())
         self._generation = 0
         self._begun = self._restarting = False
         self._again: Any = None
         self._watching = LoopingCall(self._watch)
         self._watching.clock = clock
-        self._unheard: set[Member] = set()
+        self._unheard: set[WorkerProcess] = set()
         self._drained = Drained(0, 0)
         self._stopping: Deferred[Drained] | None = None
 
@@ -75,47 +75,47 @@ class Crew:
 
     # What they tell
 
-    def changed(self, member: Member) -> None:
+    def changed(self, member: WorkerProcess) -> None:
         """One of them is in another stage."""
         if member not in self.members:
             return  # it has died while it was being started: we are told again
-        if member.stage is Stage.GONE:
+        if member.stage is WorkerState.GONE:
             self._died(member)
-        elif member.stage is Stage.SERVING:
+        elif member.stage is WorkerState.SERVING:
             self._serves(member)
         self._tend()
-        if not self.complete.called and not self._vacant(Stage.SERVING):
+        if not self.complete.called and not self._vacant(WorkerState.SERVING):
             self.complete.callback(None)
 
-    def _serves(self, member: Member) -> None:
+    def _serves(self, member: WorkerProcess) -> None:
         log.info("{member} serves", log_system="tcplab", member=str(member))
         self._pace.served()
-        for other in self._at(Stage.SERVING):
+        for other in self._at(WorkerState.SERVING):
             if other.number == member.number and other is not member:
                 other.leave()
         if self._restarting and not self._outdated():
             self._restarting = False
             log.info("restarted: every worker is a new one", log_system="tcplab")
 
-    def closed(self, member: Member) -> None:
+    def closed(self, member: WorkerProcess) -> None:
         """All that one has said was heard."""
         self._unheard.discard(member)
         self._ended()
 
     # Who is there
 
-    def _at(self, *stages: Stage) -> list[Member]:
+    def _at(self, *stages: WorkerState) -> list[WorkerProcess]:
         return [each for each in self.members if each.stage in stages]
 
-    def _vacant(self, *stages: Stage) -> list[int]:
+    def _vacant(self, *stages: WorkerState) -> list[int]:
         taken = {each.number for each in self._at(*stages)}
         return [number for number in range(1, self._size + 1) if number not in taken]
 
-    def _outdated(self) -> list[Member]:
-        serving = sorted(self._at(Stage.SERVING), key=lambda each: each.number)
+    def _outdated(self) -> list[WorkerProcess]:
+        serving = sorted(self._at(WorkerState.SERVING), key=lambda each: each.number)
         return [each for each in serving if each.generation != self._generation]
 
-    def _coming(self, *stages: Stage) -> list[Member]:
+    def _coming(self, *stages: WorkerState) -> list[WorkerProcess]:
         return [each for each in self._at(*stages) if each.generation == self._generation]
 
     # To have enough of them
@@ -124,16 +124,16 @@ class Crew:
         """Call who is ready to where one is missing, then to where one is to be replaced."""
         if self._stopping is not None:
             return
-        places = self._vacant(Stage.CALLED, Stage.SERVING)
-        if not places and not self._at(Stage.CALLED):
+        places = self._vacant(WorkerState.CALLED, WorkerState.SERVING)
+        if not places and not self._at(WorkerState.CALLED):
             places = [each.number for each in self._outdated()[:1]]
-        for member, number in zip(self._coming(Stage.READY), places, strict=False):
+        for member, number in zip(self._coming(WorkerState.READY), places, strict=False):
             member.serve(number)
         self._fill()
 
     def _fill(self) -> None:
-        wanted = len(self._vacant(Stage.CALLED, Stage.SERVING)) or 1
-        while len(self._coming(Stage.STARTING, Stage.READY)) < wanted:
+        wanted = len(self._vacant(WorkerState.CALLED, WorkerState.SERVING)) or 1
+        while len(self._coming(WorkerState.STARTING, WorkerState.READY)) < wanted:
             left = self._pace.left(self._clock.seconds())
             if left > 0 or not self._recruit():
                 self._later(left or _NO_PROCESS)
@@ -146,7 +146,7 @@ class Crew:
         self.members.append(member)
         self._unheard.add(member)
         self._pace.started(self._clock.seconds())
-        if member.stage is Stage.GONE:
+        if member.stage is WorkerState.GONE:
             self.changed(member)
         return True
 
@@ -165,20 +165,20 @@ class Crew:
 
     # When one dies
 
-    def _died(self, member: Member) -> None:
+    def _died(self, member: WorkerProcess) -> None:
         self.members.remove(member)
         if self._stopping is not None:
             self._count(member)
-        elif member.before is not Stage.LEAVING:
+        elif member.before is not WorkerState.LEAVING:
             self._replace(member)
         self._recruiter.gone(member)
         self._ended()
 
-    def _replace(self, member: Member) -> None:
+    def _replace(self, member: WorkerProcess) -> None:
         now = self._clock.seconds()
         served = None if member.since is None else now - member.since
         pause = self._pace.died(now, served, bool(member.killer))
-        next_ = served is not None and self._coming(Stage.READY)
+        next_ = served is not None and self._coming(WorkerState.READY)
         log.warn(
             "{member} {how}{what}; {then}",
             log_system="tcplab",
@@ -187,17 +187,17 @@ class Crew:
             what=" before it served" if served is None else self._lost(member, served),
             then=f"another in {pause:.2g} s" if pause and not next_ else "another takes its place",
         )
-        if served is None and member.status == REFUSED and not self.complete.called:
+        if served is None and member.status == EX_CONFIG and not self.complete.called:
             self.complete.errback(SettingsError("the workers cannot serve, see above"))
         elif served is None and self._restarting and not member.killer:
             self._giveUp()
 
-    def _lost(self, member: Member, served: float) -> str:
+    def _lost(self, member: WorkerProcess, served: float) -> str:
         return f" after {served:.1f} s, with {member.row.connections} connections"
 
     def _giveUp(self) -> None:
         self._restarting = False
-        for each in self._at(Stage.SERVING):
+        for each in self._at(WorkerState.SERVING):
             each.generation = self._generation
         log.error("not restarted: the old workers go on", log_system="tcplab")
 
@@ -220,7 +220,7 @@ class Crew:
         log.info("restarting: one worker after the other", log_system="tcplab")
         self._restarting = True
         self._generation += 1
-        for each in self._at(Stage.STARTING, Stage.READY):
+        for each in self._at(WorkerState.STARTING, WorkerState.READY):
             each.dismiss()
         self._tend()
 
@@ -247,7 +247,7 @@ class Crew:
         for each in list(self.members):
             each.kill()
 
-    def _count(self, member: Member) -> None:
+    def _count(self, member: WorkerProcess) -> None:
         row = member.row
         lost = row.connections if member.killer else 0
         self._drained = Drained(

@@ -30,7 +30,9 @@ class Scoreboard:
         size = os.fstat(descriptor).st_size
         self._cells = memoryview(mmap.mmap(descriptor, size)).cast("q")
         # The first row has the number of those in use: no need to look at the others.
-        self.rows = [Row(self._cells, number) for number in range(1, size // _BYTES // _CELLS)]
+        self.rows = [
+            WorkerRow(self._cells, number) for number in range(1, size // _BYTES // _CELLS)
+        ]
 
     @staticmethod
     def create(rows: int) -> int:
@@ -56,14 +58,14 @@ class Scoreboard:
         while self._cells[0] and not self.rows[self._cells[0] - 1].taken:
             self._cells[0] -= 1
 
-    def _used(self) -> Iterator[Row]:
+    def _used(self) -> Iterator[WorkerRow]:
         return iter(self.rows[: self._cells[0]])
 
     def total(self) -> int:
         """Count the connections of all."""
         return sum(row.connections for row in self._used())
 
-    def least(self, besides: Row) -> int | None:
+    def least(self, besides: WorkerRow) -> int | None:
         """Return the fewest connections of another that accepts and lives; ``None``: no such."""
         fresh = time.monotonic_ns() - int(STALE * 1e9)
         least = None
@@ -74,16 +76,16 @@ class Scoreboard:
 
 
 def _number(cell: int, what: str) -> property:
-    def read(row: Row) -> int:
+    def read(row: WorkerRow) -> int:
         return row.cells[cell]
 
-    def write(row: Row, value: int) -> None:
+    def write(row: WorkerRow, value: int) -> None:
         row.cells[cell] = value
 
     return property(read, write, doc=what)
 
 
-class Row:
+class WorkerRow:
     """
     What one worker tells.
 

@@ -12,12 +12,12 @@ from twisted.internet import tcp
 from twisted.logger import Logger, globalLogPublisher
 
 from tcplab.config.errors import SettingsError
-from tcplab.server.endpointlistener import Serving
-from tcplab.server.inheritedsockets import handedOver
-from tcplab.workers.messages import VARIABLE, Orders
-from tcplab.workers.pool import Crew
+from tcplab.server.endpointlistener import EndpointListener
+from tcplab.server.inheritedsockets import listenFDs
+from tcplab.workers.messages import VARIABLE, WorkerConfig
+from tcplab.workers.pool import WorkerPool
 from tcplab.workers.scoreboard import Scoreboard
-from tcplab.workers.workerprocess import Member
+from tcplab.workers.workerprocess import WorkerProcess
 
 log = Logger("tcplab.server.spawning")
 
@@ -28,7 +28,7 @@ _ROWS = 16
 _ROOT = os.path.abspath(__file__).rpartition(os.path.join("", "tcplab", "server", ""))[0]
 
 
-class Spawning:
+class WorkerSpawner:
     """
     Start workers.
 
@@ -42,7 +42,11 @@ class Spawning:
     """
 
     def __init__(
-        self, words: Mapping[str, Any], reactor: Any, servings: Sequence[Serving], size: int
+        self,
+        words: Mapping[str, Any],
+        reactor: Any,
+        servings: Sequence[EndpointListener],
+        size: int,
     ) -> None:
         self._words = words
         self._reactor = reactor
@@ -68,16 +72,16 @@ class Spawning:
         self._nothing = os.open(os.devnull, os.O_RDWR)
         self._board = Scoreboard(self._memory)
         systemd = any("systemd:" in each.settings.endpoint for each in self._servings)
-        self._orders = Orders(
+        self._orders = WorkerConfig(
             words=self._words,
             owned=tuple(bool(getattr(port, "_shouldShutdown", False)) for port in ports),
             row=0,
             reactor=type(self._reactor).__module__,
             folder=self._folder,
-            activated=len(handedOver()) if systemd else 0,
+            activated=len(listenFDs()) if systemd else 0,
         )
 
-    def _shared(self, serving: Serving) -> Any:
+    def _shared(self, serving: EndpointListener) -> Any:
         if not isinstance(serving.port, tcp.Port):
             raise SettingsError(
                 f"--workers: {serving.settings.endpoint} cannot be shared by processes:"
@@ -85,7 +89,7 @@ class Spawning:
             )
         return serving.port
 
-    def start(self, crew: Crew, generation: int) -> Member | None:
+    def start(self, crew: WorkerPool, generation: int) -> WorkerProcess | None:
         """Start one, if that can be done now."""
         assert self._board is not None
         number = self._board.take()
@@ -93,7 +97,7 @@ class Spawning:
             log.warn("no room for one more worker: too many drain", log_system="tcplab")
             return None
         row = self._board.rows[number]
-        member = Member(
+        member = WorkerProcess(
             replace(self._orders, row=number),
             row,
             generation,
@@ -116,7 +120,7 @@ class Spawning:
         row.pid = member.pid
         return member
 
-    def _spawn(self, member: Member) -> None:
+    def _spawn(self, member: WorkerProcess) -> None:
         orders = member.orders
         descriptors = {
             **{0: self._nothing, 1: "r", 2: "r"},
@@ -130,14 +134,14 @@ class Spawning:
             member, words[0], words, self._environment(orders), None, childFDs=descriptors
         )
 
-    def _environment(self, orders: Orders) -> dict[str, str]:
+    def _environment(self, orders: WorkerConfig) -> dict[str, str]:
         environment = {**os.environ, VARIABLE: orders.write()}
         if self._folder == _ROOT:  # it may be here, and nowhere else
             there = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{there}" if there else _ROOT
         return environment
 
-    def gone(self, member: Member) -> None:
+    def gone(self, member: WorkerProcess) -> None:
         """Forget one."""
         assert self._board is not None
         self._board.free(member.orders.row)

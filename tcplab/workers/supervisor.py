@@ -11,12 +11,12 @@ from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import Settings
-from tcplab.listener.events import Watcher
+from tcplab.listener.events import Observer
 from tcplab.server.drain import Drained
-from tcplab.server.endpointlistener import Serving
+from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.service import LabService
-from tcplab.workers.pool import Crew
-from tcplab.workers.spawner import Spawning
+from tcplab.workers.pool import WorkerPool
+from tcplab.workers.spawner import WorkerSpawner
 
 log = Logger("tcplab.server.supervisor")
 
@@ -36,7 +36,7 @@ class Supervisor(LabService):
         self,
         settings: Settings,
         reactor: Any,
-        observers: Watcher,
+        observers: Observer,
         *,
         words: Mapping[str, Any],
         listening: Any = None,
@@ -46,8 +46,8 @@ class Supervisor(LabService):
         self.suspend()
         if self.faults.seed is not None:  # chosen once, for all of them
             words = {**words, "seed": str(self.faults.seed)}
-        self._spawning = Spawning(words, reactor, self.servings, settings.workers)
-        self._crew = Crew(settings.workers, self._spawning, reactor)
+        self._spawning = WorkerSpawner(words, reactor, self.servings, settings.workers)
+        self._crew = WorkerPool(settings.workers, self._spawning, reactor)
         self._outcome: Failure | bool = False
         self._asked: list[Deferred[None]] = []
         self._crew.complete.addBoth(self._complete)
@@ -98,10 +98,10 @@ class Supervisor(LabService):
 
     def _newDrain(self) -> Any:
         delay = self.settings.drainDelay
-        return _Ending(self._crew, self._spawning, self.servings, self._reactor, delay)
+        return WorkersDrain(self._crew, self._spawning, self.servings, self._reactor, delay)
 
 
-class _Ending:
+class WorkersDrain:
     """
     The end of them all: the workers drain, each for itself.
 
@@ -114,9 +114,9 @@ class _Ending:
 
     def __init__(
         self,
-        crew: Crew,
-        spawning: Spawning,
-        servings: Iterable[Serving],
+        crew: WorkerPool,
+        spawning: WorkerSpawner,
+        servings: Iterable[EndpointListener],
         clock: Any,
         delay: float,
     ) -> None:

@@ -17,21 +17,21 @@ from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import Settings, fromWords
 from tcplab.observers import LogObserver, Observers
-from tcplab.server.inheritedsockets import AdoptingReactor, Inherited
+from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
-from tcplab.workers.balancing import Sharing
-from tcplab.workers.logpipe import Reporter
+from tcplab.workers.balancing import AcceptBalancer
+from tcplab.workers.logpipe import LogSender
 from tcplab.workers.messages import (
     ABORT,
+    EX_CONFIG,
     LEAVE,
     READY,
-    REFUSED,
     SERVE,
     SERVES,
     STOP,
-    Commands,
-    Orders,
+    CommandReader,
+    WorkerConfig,
 )
 from tcplab.workers.scoreboard import BEAT, Scoreboard
 
@@ -46,16 +46,16 @@ class Worker:
     :param reactor: runs it.
     """
 
-    def __init__(self, orders: Orders, reactor: Any) -> None:
+    def __init__(self, orders: WorkerConfig, reactor: Any) -> None:
         self._orders = orders
         self._reactor = reactor
-        self._reporter = Reporter(orders.reports)
+        self._reporter = LogSender(orders.reports)
         self._board = Scoreboard(orders.board)
         self._row = self._board.rows[orders.row]
         self._status = 0
         self._settings: Settings | None = None
         self._service: LabService | None = None
-        self._sharing: Sharing | None = None
+        self._sharing: AcceptBalancer | None = None
         self._stopping = False
 
     def run(self) -> int:
@@ -64,7 +64,7 @@ class Worker:
         for each in (self._orders.board, self._orders.commands, self._orders.reports):
             os.set_inheritable(each, False)
         try:
-            self._inherited = Inherited(self._orders.sockets)
+            self._inherited = InheritedSockets(self._orders.sockets)
             self._settings = _prepared(self._orders)
         except (SettingsError, OSError) as e:
             self._refuse(e)
@@ -76,7 +76,9 @@ class Worker:
         return self._status
 
     def _begin(self) -> None:
-        Commands(self._orders.commands, self._reactor, self.obey, self._orphaned).startReading()
+        CommandReader(
+            self._orders.commands, self._reactor, self.obey, self._orphaned
+        ).startReading()
         StopSignals(self._reactor, self._abort).install()
         beating = LoopingCall(self._row.beat)
         beating.clock = self._reactor
@@ -85,7 +87,7 @@ class Worker:
 
     def _refuse(self, problem: object) -> None:
         log.critical("tcplab: {problem}", problem=str(problem), log_system="tcplab")
-        self._status = REFUSED
+        self._status = EX_CONFIG
 
     # What we are told
 
@@ -113,7 +115,7 @@ class Worker:
         assert self._service is not None
         assert self._settings is not None
         most = self._settings.maxConnections
-        self._sharing = Sharing(self._board, self._row, most, self._reactor)
+        self._sharing = AcceptBalancer(self._board, self._row, most, self._reactor)
         self._sharing.begin(self._service.servings)
         self._row.beat()
         self._row.accepting = 1
@@ -177,7 +179,7 @@ class Worker:
             self._row.drained, self._row.aborted = self._service.drained
 
 
-def _prepared(orders: Orders) -> Settings:
+def _prepared(orders: WorkerConfig) -> Settings:
     """Make the settings, and import what is to be served: so it is called in no time."""
     settings = fromWords(**orders.words)
     for listener in settings.listeners:

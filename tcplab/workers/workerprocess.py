@@ -13,9 +13,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import LogEvent, Logger
 from twisted.python.failure import Failure
 
-from tcplab.workers.logpipe import Hearing
-from tcplab.workers.messages import ABORT, LEAVE, READY, SERVE, SERVES, STOP, Orders
-from tcplab.workers.scoreboard import BEAT, Row
+from tcplab.workers.logpipe import LogReceiver
+from tcplab.workers.messages import ABORT, LEAVE, READY, SERVE, SERVES, STOP, WorkerConfig
+from tcplab.workers.scoreboard import BEAT, WorkerRow
 
 log = Logger("tcplab.server.member")
 
@@ -27,7 +27,7 @@ _SLOW = int(30 / BEAT)
 _LAST = 1.0
 
 
-class Stage(Enum):
+class WorkerState(Enum):
     """How far a worker is."""
 
     STARTING = "starting"
@@ -38,7 +38,7 @@ class Stage(Enum):
     GONE = "gone"
 
 
-class Member(ProcessProtocol):
+class WorkerProcess(ProcessProtocol):
     """
     One worker.
 
@@ -55,18 +55,18 @@ class Member(ProcessProtocol):
 
     def __init__(
         self,
-        orders: Orders,
-        row: Row,
+        orders: WorkerConfig,
+        row: WorkerRow,
         generation: int,
         clock: Any,
-        tell: Callable[[Member], object],
-        closed: Callable[[Member], object],
+        tell: Callable[[WorkerProcess], object],
+        closed: Callable[[WorkerProcess], object],
         publish: Callable[[LogEvent], object],
     ) -> None:
         self.row = row
         self.orders = orders
         self.generation = generation
-        self.stage = Stage.STARTING
+        self.stage = WorkerState.STARTING
         self.number = 0
         self.since: float | None = None
         self.pid = 0
@@ -75,8 +75,8 @@ class Member(ProcessProtocol):
         self.killer = ""
         self._clock = clock
         self._tell = tell
-        self._closed: Callable[[Member], object] | None = closed
-        self._hearing = Hearing(self._said, publish)
+        self._closed: Callable[[WorkerProcess], object] | None = closed
+        self._hearing = LogReceiver(self._said, publish)
         self._beats = 0, 0  # the last that was seen, and how often it was
 
     def __str__(self) -> str:
@@ -89,30 +89,30 @@ class Member(ProcessProtocol):
         """Have it serve."""
         self.number = number
         self._hearing.name = f"worker {number}"
-        self.stage = Stage.CALLED
+        self.stage = WorkerState.CALLED
         self._say(SERVE)
 
     def leave(self) -> None:
         """Have it drain; the others go on."""
-        self.stage = Stage.LEAVING
+        self.stage = WorkerState.LEAVING
         self._say(LEAVE)
 
     def stop(self) -> None:
         """Have it drain: all end."""
-        if self.stage in (Stage.STARTING, Stage.READY):
+        if self.stage in (WorkerState.STARTING, WorkerState.READY):
             self.dismiss()
-        elif self.stage is not Stage.GONE:
-            self.stage = Stage.LEAVING
+        elif self.stage is not WorkerState.GONE:
+            self.stage = WorkerState.LEAVING
             self._say(STOP)
 
     def dismiss(self) -> None:
         """End it before it has served: nobody knows it."""
-        self.stage = Stage.LEAVING
+        self.stage = WorkerState.LEAVING
         self.kill()
 
     def abort(self) -> None:
         """Have it end at once."""
-        if self.stage is not Stage.GONE:
+        if self.stage is not WorkerState.GONE:
             self._say(ABORT)
 
     def kill(self) -> None:
@@ -135,10 +135,10 @@ class Member(ProcessProtocol):
         self._hearing.heard(childFD, data, childFD == self.orders.reports)
 
     def _said(self, word: str) -> None:
-        if word == READY and self.stage is Stage.STARTING:
-            self.stage = Stage.READY
-        elif word == SERVES and self.stage is Stage.CALLED:
-            self.stage = Stage.SERVING
+        if word == READY and self.stage is WorkerState.STARTING:
+            self.stage = WorkerState.READY
+        elif word == SERVES and self.stage is WorkerState.CALLED:
+            self.stage = WorkerState.SERVING
             self.since = self._clock.seconds()
         else:
             return
@@ -153,7 +153,7 @@ class Member(ProcessProtocol):
         last, times = self._beats
         beat = self.row.heartbeat
         self._beats = (beat, times + 1) if beat == last else (beat, 0)
-        return self._beats[1] == (_SLOW if self.stage is Stage.STARTING else _SILENT)
+        return self._beats[1] == (_SLOW if self.stage is WorkerState.STARTING else _SILENT)
 
     # Its end
 
@@ -163,7 +163,7 @@ class Member(ProcessProtocol):
         self.status = value.exitCode
         self.killer = signal.Signals(value.signal).name if value.signal else ""
         self.before = self.stage
-        self.stage = Stage.GONE
+        self.stage = WorkerState.GONE
         self._patience = self._clock.callLater(_LAST, self._allHeard)
         self._tell(self)
 

@@ -13,7 +13,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from tcplab.client.clienttls import overTLS
-from tcplab.client.protocol import Call
+from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import HandshakeFailed, Outcome
 from tcplab.protocols import ConversationFactory, Echo
 from tests.support import certificates
@@ -21,7 +21,7 @@ from tests.support.certificates import localhostFile, namelessPEM
 from tests.support.socket_server import Serving
 
 
-class Asking(Call):
+class Asking(ClientProtocol):
     """Say something, finish, and keep the answer."""
 
     answer = b""

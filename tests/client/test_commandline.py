@@ -7,7 +7,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 import tcplab
-from tcplab.client.commandline import Answer, Options, UsageError, parseOptions
+from tcplab.client.commandline import HelpRequested, Options, UsageError, parseOptions
 from tcplab.client.script import ExpectPattern, ExpectText, Send
 
 
@@ -59,22 +59,22 @@ class ParsingTests(SynchronousTestCase):
 
     def test_helpIsAnAnswerWhateverElseIsTyped(self) -> None:
         for arguments in ["--help"], ["-h"], ["--send", "x", "--help"]:
-            answer = self.assertRaises(Answer, parseOptions, arguments)
+            answer = self.assertRaises(HelpRequested, parseOptions, arguments)
             self.assertTrue(str(answer).startswith("usage: tcplab connect"))
 
     def test_helpFitsOnATerminal(self) -> None:
-        text = str(self.assertRaises(Answer, parseOptions, ["--help"]))
+        text = str(self.assertRaises(HelpRequested, parseOptions, ["--help"]))
         self.assertLess(max(map(len, text.splitlines())), 100)
         self.assertLess(len(text.splitlines()), 50)
 
     def test_helpNamesEveryOption(self) -> None:
-        text = str(self.assertRaises(Answer, parseOptions, ["--help"]))
+        text = str(self.assertRaises(HelpRequested, parseOptions, ["--help"]))
         names = "send", "expect", "expect-re", "timeout", "tls", "insecure", "proxy-header", "hex"
         for name in (*names, "quiet"):
             self.assertRegex(text, rf"(?m)^  (-q, )?--{name} ")
 
     def test_versionIsAnAnswer(self) -> None:
-        answer = self.assertRaises(Answer, parseOptions, ["--version"])
+        answer = self.assertRaises(HelpRequested, parseOptions, ["--version"])
         self.assertEqual(str(answer), f"tcplab {tcplab.__version__}\n")
 
 

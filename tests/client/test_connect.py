@@ -16,10 +16,10 @@ from zope.interface import implementer
 
 from tcplab.client.address import AddressError
 from tcplab.client.commandline import parseOptions
-from tcplab.client.connect import Switchboard, connect
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, Outcome
-from tcplab.protocols import Ack, ConversationFactory, Discard, Echo, Lab
+from tcplab.client.connect import SingleUseFactory, connect
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import Outcome, Result
+from tcplab.protocols import Ack, ConversationFactory, Discard, Echo, LabConversation
 from tests.support.certificates import localhostFile
 from tests.support.pipes import Pipes
 from tests.support.socket_server import Serving
@@ -49,7 +49,7 @@ class Unresolved(MemoryReactorClock):
 class Holding(Serving):
     """Conversations on real sockets and pipes."""
 
-    async def hold(self, *arguments: str, say: bytes = b"") -> tuple[Ending, bytes]:
+    async def hold(self, *arguments: str, say: bytes = b"") -> tuple[Result, bytes]:
         """Hold a conversation; return how it ended and what was printed."""
         pipes = Pipes(self)
         printed = pipes.printed()
@@ -67,10 +67,10 @@ class Talks:
     """What holds however the server is reached; a subclass says how, as C{here}."""
 
     async def test_aPipeIsSentAndTheAnswerReadToTheEnd(self: Any) -> None:
-        where = await self.here(ConversationFactory(Lab))
+        where = await self.here(ConversationFactory(LabConversation))
         ending, printed = await self.hold(*where, say=b"hello")
         self.assertEqual(printed, b"You are connected!hello")
-        self.assertEqual(ending, Ending(Outcome.OK, "sent 5 bytes, received 23"))
+        self.assertEqual(ending, Result(Outcome.OK, "sent 5 bytes, received 23"))
 
     async def test_aLongPipeLosesNothing(self: Any) -> None:
         data = os.urandom(3_000_000)
@@ -85,14 +85,14 @@ class Talks:
         self.assertEqual((ending.outcome, printed), (Outcome.OK, b"You are connected!"))
 
     async def test_aScriptIsPerformed(self: Any) -> None:
-        where = await self.here(ConversationFactory(Lab))
+        where = await self.here(ConversationFactory(LabConversation))
         script = "--expect", "connected!", "--send", r"hi\n", "--expect-re", "h.\n"
         ending, printed = await self.hold(*where, *script)
         self.assertIs(ending.outcome, Outcome.OK)
         self.assertEqual(printed, b"You are connected!hi\n")
 
     async def test_aHealthCheckPrintsNothing(self: Any) -> None:
-        where = await self.here(ConversationFactory(Lab))
+        where = await self.here(ConversationFactory(LabConversation))
         ending, printed = await self.hold(*where, "--expect", "You are connected!", "--quiet")
         self.assertEqual((ending.outcome, printed), (Outcome.OK, b""))
 
@@ -149,7 +149,7 @@ class HandshakeTests(OverTLS):
         self.assertIs(ending.outcome, Outcome.TLS)
 
     async def test_aServerThatDoesNotSpeakTLS(self) -> None:
-        await self.serve(ConversationFactory(Lab))
+        await self.serve(ConversationFactory(LabConversation))
         ending, _ = await self.hold(f"127.0.0.1:{self.host.port}", "--tls", "--insecure")
         self.assertIs(ending.outcome, Outcome.TLS)
         self.assertIn("does the server speak TLS?", ending.why)
@@ -192,7 +192,7 @@ class DialingTests(Holding):
 
     async def test_anAddressThatCannotBeReached(self) -> None:
         ending, _ = await self.hold(f"unix:{__file__}/nothing")
-        self.assertEqual(ending, Ending(Outcome.OTHER, "Not a directory"))
+        self.assertEqual(ending, Result(Outcome.OTHER, "Not a directory"))
 
     async def test_anEndpointStringThatIsNone(self) -> None:
         options = parseOptions(["nothing:here:x"])
@@ -229,7 +229,7 @@ class TimeoutTests(SynchronousTestCase):
 
 class SwitchboardTests(SynchronousTestCase):
     def test_theCallIsGivenOnce(self) -> None:
-        call = Call(Clock())
-        switchboard = Switchboard(call)
+        call = ClientProtocol(Clock())
+        switchboard = SingleUseFactory(call)
         self.assertIs(switchboard.buildProtocol(None), call)
         self.assertIsNone(switchboard.buildProtocol(None))

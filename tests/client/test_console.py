@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from tcplab.client.console import Console
 from tcplab.client.display import Display, HexDump, Raw
-from tcplab.client.result import Ending, Outcome
+from tcplab.client.result import Outcome, Result
 from tests.support.pipes import Pipes
 
 
@@ -23,7 +23,7 @@ class Listener:
         self.transport = StringTransport()
         self.heard = b""
         self.inputEnd: Deferred[bytes] = Deferred()
-        self.outputEnd: Deferred[Ending] = Deferred()
+        self.outputEnd: Deferred[Result] = Deferred()
 
     def typed(self, data: bytes) -> None:
         self.heard += data
@@ -31,7 +31,7 @@ class Listener:
     def inputFinished(self) -> None:
         self.inputEnd.callback(self.heard)
 
-    def outputLost(self, ending: Ending) -> None:
+    def outputLost(self, ending: Result) -> None:
         self.outputEnd.callback(ending)
 
 
@@ -100,8 +100,8 @@ class ConsoleTests(TestCase):
         console = self.console()
         self.pipes.close("screen")
         console.show(b"to nobody")
-        self.assertEqual(await self.listener.outputEnd, Ending(Outcome.UNREAD))
-        self.assertEqual(await console.close(), Ending(Outcome.UNREAD))
+        self.assertEqual(await self.listener.outputEnd, Result(Outcome.UNREAD))
+        self.assertEqual(await console.close(), Result(Outcome.UNREAD))
 
     async def test_theServerIsNotLeftPolitelyWhenTheReaderGoesAway(self) -> None:
         console = self.console()
@@ -115,7 +115,7 @@ class ConsoleTests(TestCase):
         console.show(b"x" * 1_000_000)
         closed = console.close()
         self.pipes.close("screen")
-        self.assertEqual(await closed, Ending(Outcome.UNREAD))
+        self.assertEqual(await closed, Result(Outcome.UNREAD))
 
     async def test_allThatWasTakenIsNoLoss(self) -> None:
         console = self.console()
@@ -127,7 +127,7 @@ class ConsoleTests(TestCase):
         console.show(b"x")
         ending = await console.close()
         self.assertEqual(
-            ending, Ending(Outcome.OTHER, "stdout takes no more: No space left on device")
+            ending, Result(Outcome.OTHER, "stdout takes no more: No space left on device")
         )
 
     async def test_aFullDeviceRefusesNothingIfNothingIsPrinted(self) -> None:

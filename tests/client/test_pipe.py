@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.pipe import PipedCall
+from tcplab.client.pipe import PipeClient
 from tcplab.client.result import Outcome
 from tcplab.testing import connected
 from tests.support.memory_console import MemoryConsole, ended, outcome
@@ -15,7 +15,7 @@ class PipedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = PipedCall(self.clock, self.console, 5.0)  # type: ignore[arg-type]
+        self.call = PipeClient(self.clock, self.console, 5.0)  # type: ignore[arg-type]
         self.peer = connected(self.call)
 
     def test_stdinIsReadAndSentAsItIs(self) -> None:

@@ -10,15 +10,15 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, HandshakeFailed, Outcome
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import HandshakeFailed, Outcome, Result
 from tcplab.testing import Peer, connected
 from tests.support.memory_console import ended, outcome
 
-FINE = Ending(Outcome.OK, "well done")
+FINE = Result(Outcome.OK, "well done")
 
 
-class Listening(Call):
+class Listening(ClientProtocol):
     """Keep what happens."""
 
     def __init__(self, clock: Clock) -> None:
@@ -53,7 +53,7 @@ class CallTests(SynchronousTestCase):
         peer = self.connected()
         self.call.say(b"hi")
         peer.finish(b"hello")
-        self.assertEqual(ended(self.call), Ending(Outcome.OK, "sent 2 bytes, received 5"))
+        self.assertEqual(ended(self.call), Result(Outcome.OK, "sent 2 bytes, received 5"))
         self.assertEqual(peer.value(), b"hi")
         self.assertFalse(peer.wasReset)
 
@@ -74,7 +74,7 @@ class CallTests(SynchronousTestCase):
 
     def test_anOutputThatNobodyReadsEndsItAtOnce(self) -> None:
         peer = self.connected()
-        self.call.outputLost(Ending(Outcome.UNREAD))
+        self.call.outputLost(Result(Outcome.UNREAD))
         self.assertTrue(peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.UNREAD)
 
@@ -86,14 +86,14 @@ class HangingUpTests(SynchronousTestCase):
         self.peer = connected(self.call)
 
     def test_anOutputThatIsLostMeanwhileDoesNotHideWhatWasWrong(self) -> None:
-        self.call.hangUp(Ending(Outcome.EOF))
-        self.call.outputLost(Ending(Outcome.UNREAD))
+        self.call.hangUp(Result(Outcome.EOF))
+        self.call.outputLost(Result(Outcome.UNREAD))
         self.assertTrue(self.peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.EOF)
 
     def test_anOutputThatIsLostMeanwhileIsNoSuccess(self) -> None:
         self.call.hangUp(FINE)
-        self.call.outputLost(Ending(Outcome.UNREAD))
+        self.call.outputLost(Result(Outcome.UNREAD))
         self.assertTrue(self.peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.UNREAD)
 
@@ -128,7 +128,7 @@ class HangingUpTests(SynchronousTestCase):
 
     def test_onlyTheFirstTimeCounts(self) -> None:
         self.call.hangUp(FINE)
-        self.call.hangUp(Ending(Outcome.OTHER))
+        self.call.hangUp(Result(Outcome.OTHER))
         self.peer.finish()
         self.assertEqual(ended(self.call), FINE)
 

@@ -12,26 +12,26 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.result import Ending, HandshakeFailed, Outcome, ofConnecting, ofOutput
+from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectError, fromOutputError
 
 
 class EndingTests(SynchronousTestCase):
     def test_theLineBeginsWithTheWord(self) -> None:
-        ending = Ending(Outcome.REFUSED, "nobody listens there")
+        ending = Result(Outcome.REFUSED, "nobody listens there")
         self.assertEqual(
             ending.line("127.0.0.1:50544"), "REFUSED 127.0.0.1:50544: nobody listens there"
         )
 
     def test_aReasonIsNotNeeded(self) -> None:
-        self.assertEqual(Ending(Outcome.OK).line("h:1"), "OK h:1")
+        self.assertEqual(Result(Outcome.OK).line("h:1"), "OK h:1")
 
     def test_quietHidesOnlyWhatIsWell(self) -> None:
-        self.assertEqual(Ending(Outcome.OK, "fine").line("h:1", quiet=True), "")
-        self.assertEqual(Ending(Outcome.EOF, "why").line("h:1", quiet=True), "EOF h:1: why")
+        self.assertEqual(Result(Outcome.OK, "fine").line("h:1", quiet=True), "")
+        self.assertEqual(Result(Outcome.EOF, "why").line("h:1", quiet=True), "EOF h:1: why")
 
     def test_anEndByASignalIsNoWord(self) -> None:
         for outcome in Outcome.INTERRUPTED, Outcome.UNREAD:
-            self.assertEqual(Ending(outcome).line("h:1"), "")
+            self.assertEqual(Result(outcome).line("h:1"), "")
 
     def test_theCodesAreThoseOfTheManual(self) -> None:
         codes = {outcome.name: int(outcome) for outcome in Outcome}
@@ -47,7 +47,7 @@ class EndingTests(SynchronousTestCase):
 
 class ConnectingTests(SynchronousTestCase):
     def assertOutcome(self, problem: BaseException, outcome: Outcome) -> str:
-        ending = ofConnecting(problem, 5.0)
+        ending = fromConnectError(problem, 5.0)
         self.assertIs(ending.outcome, outcome)
         self.assertTrue(ending.why.isprintable())
         self.assertTrue(ending.why)
@@ -69,7 +69,7 @@ class ConnectingTests(SynchronousTestCase):
             self.assertIn("5 s", self.assertOutcome(problem, Outcome.TIMEOUT))
 
     def test_noAnswerToTheHandshakeSaysSo(self) -> None:
-        ending = ofConnecting(error.TimeoutError(), 0.5, handshaking=True)
+        ending = fromConnectError(error.TimeoutError(), 0.5, handshaking=True)
         self.assertIs(ending.outcome, Outcome.TIMEOUT)
         self.assertIn("0.5 s passed without a TLS handshake", ending.why)
 
@@ -97,10 +97,10 @@ class ConnectingTests(SynchronousTestCase):
 class OutputTests(SynchronousTestCase):
     def test_aReaderThatHasGoneIsUnread(self) -> None:
         for number in 0, errno.EPIPE:
-            self.assertEqual(ofOutput(number), Ending(Outcome.UNREAD))
+            self.assertEqual(fromOutputError(number), Result(Outcome.UNREAD))
 
     def test_anyOtherErrorIsNamed(self) -> None:
-        ending = ofOutput(errno.ENOSPC)
+        ending = fromOutputError(errno.ENOSPC)
         self.assertEqual(
             ending.line("h:1"), "OTHER h:1: stdout takes no more: " + os.strerror(errno.ENOSPC)
         )
@@ -108,7 +108,7 @@ class OutputTests(SynchronousTestCase):
 
 class HandshakeTests(SynchronousTestCase):
     def why(self, problem: BaseException) -> str:
-        ending = ofConnecting(HandshakeFailed(Failure(problem)), 5.0)
+        ending = fromConnectError(HandshakeFailed(Failure(problem)), 5.0)
         self.assertIs(ending.outcome, Outcome.TLS)
         return ending.why
 

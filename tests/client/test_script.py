@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.result import Outcome
-from tcplab.client.script import ExpectPattern, ExpectText, Script, ScriptedCall, Send, Step
+from tcplab.client.script import ExpectPattern, ExpectText, Script, ScriptClient, Send, Step
 from tcplab.testing import Peer, connected
 from tests.support.memory_console import MemoryConsole, ended
 from tests.support.memory_console import outcome as outcomeOf
@@ -186,7 +186,7 @@ class Scripted(SynchronousTestCase):
         """Begin a script."""
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = ScriptedCall(self.clock, Script(steps), 5.0, self.console)  # type: ignore[arg-type]
+        self.call = ScriptClient(self.clock, Script(steps), 5.0, self.console)  # type: ignore[arg-type]
         return connected(self.call)
 
     def assertEnded(self, outcome: Outcome, why: str) -> None:
@@ -229,7 +229,7 @@ class MeetingTests(Scripted):
         self.assertEqual(self.console.printed, b"name?hello")
 
     def test_withoutAConsoleNothingIsPrinted(self) -> None:
-        call = ScriptedCall(Clock(), Script([ExpectText(b"a")]), 5.0)
+        call = ScriptClient(Clock(), Script([ExpectText(b"a")]), 5.0)
         connected(call).finish(b"a")
         self.assertIs(outcomeOf(call), Outcome.OK)
 

@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import parseOptions
 from tcplab.client.connect import connect
-from tcplab.client.result import Ending, Outcome
-from tcplab.client.sendproxy import Proxied
-from tcplab.protocols import Ack, ConversationFactory, Echo, Lab
+from tcplab.client.result import Outcome, Result
+from tcplab.client.sendproxy import SendProxyFactory
+from tcplab.protocols import Ack, ConversationFactory, Echo, LabConversation
 from tcplab.protocols.whoami import WhoAmI
 from tests.protocols.test_whoami import facts
 from tests.support.pipes import Pipes
@@ -28,7 +28,7 @@ class Hello(Protocol):
 
 class ProxiedTests(SynchronousTestCase):
     def said(self, version: int, host: Any, peer: Any) -> bytes:
-        protocol = Proxied(Factory.forProtocol(Hello), version).buildProtocol(None)
+        protocol = SendProxyFactory(Factory.forProtocol(Hello), version).buildProtocol(None)
         transport = StringTransport(hostAddress=host, peerAddress=peer)
         protocol.makeConnection(transport)
         return transport.value()
@@ -51,13 +51,13 @@ class ProxiedTests(SynchronousTestCase):
     def test_aFactoryThatWantsNone(self) -> None:
         factory = Factory()
         factory.buildProtocol = lambda addr: None  # type: ignore[method-assign, assignment]
-        self.assertIsNone(Proxied(factory, 1).buildProtocol(None))
+        self.assertIsNone(SendProxyFactory(factory, 1).buildProtocol(None))
 
 
 class ConnectTests(Announcing):
     """The whole command, against a listener that expects the header."""
 
-    async def hold(self, *arguments: str, say: bytes = b"") -> tuple[Ending, bytes]:
+    async def hold(self, *arguments: str, say: bytes = b"") -> tuple[Result, bytes]:
         pipes = Pipes(self)
         printed = pipes.printed()
         typed = pipes.type(say)
@@ -83,11 +83,11 @@ class ConnectTests(Announcing):
             await self.announce(ConversationFactory(Echo), "tls", version=version)
             words = "--tls", "--insecure", "--proxy-header", version
             ending, printed = await self.hold(*words, say=b"hello")
-            self.assertEqual(ending, Ending(Outcome.OK, "sent 5 bytes, received 5"))
+            self.assertEqual(ending, Result(Outcome.OK, "sent 5 bytes, received 5"))
             self.assertEqual((printed, self.lines), (b"hello", []))
 
     async def test_aHealthCheck(self) -> None:
-        await self.announce(ConversationFactory(Lab))
+        await self.announce(ConversationFactory(LabConversation))
         words = "--proxy-header", "v2", "--expect", "You are connected!", "--quiet"
         ending, _ = await self.hold(*words)
         self.assertIs(ending.outcome, Outcome.OK)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.display import ForTerminal
 from tcplab.client.result import Outcome
-from tcplab.client.terminal import PROMPT, Prompt, Prompted, TypedCall
+from tcplab.client.terminal import PROMPT, Prompt, Prompted, TerminalClient
 from tcplab.testing import connected
 from tests.support.memory_console import MemoryConsole, outcome
 
@@ -59,7 +59,7 @@ class PromptedTests(SynchronousTestCase):
 class TypedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.asked: list[bytes] = []
-        self.call = TypedCall(
+        self.call = TerminalClient(
             Clock(),
             MemoryConsole(),  # type: ignore[arg-type]
             5.0,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.behaviourspec import Spec, SpecError, parseServe, parseSpec
+from tcplab.config.behaviourspec import BehaviourSpec, SpecError, parseServe, parseSpec
 
 _KEYS = st.from_regex(r"[a-zA-Z]{1,8}", fullmatch=True)
 # Without a backslash: what it means is up to the reader of the value.
@@ -29,7 +29,7 @@ class ParseSpec(SynchronousTestCase):
         return problem
 
     def test_name_alone(self) -> None:
-        self.assertEqual(parseSpec("lab"), Spec("lab", (), "lab"))
+        self.assertEqual(parseSpec("lab"), BehaviourSpec("lab", (), "lab"))
 
     def test_keys_and_values_in_the_order_typed(self) -> None:
         spec = parseSpec("my.Chat,room=a b,size=3")
@@ -53,7 +53,7 @@ class ParseSpec(SynchronousTestCase):
 
     def test_shown_as_it_was_typed(self) -> None:
         self.assertEqual(str(parseSpec(r"x,k=a\,b")), r"x,k=a\,b")
-        self.assertEqual(str(Spec("lab")), "lab")
+        self.assertEqual(str(BehaviourSpec("lab")), "lab")
 
     def test_key_without_value_is_refused(self) -> None:
         self.assertIn("framing=value", self.refused("echo,framing"))

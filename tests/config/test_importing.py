@@ -10,28 +10,28 @@ from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.importing import importDotted, located
+from tcplab.config.importing import describeImportError, importName
 from tests.support.user_modules import standIn
 
 
 class ImportDotted(SynchronousTestCase):
     def refused(self, name: str) -> str:
-        problem = str(self.assertRaises(SettingsError, importDotted, name))
+        problem = str(self.assertRaises(SettingsError, importName, name))
         self.assertNotIn("\n", problem)
         return problem
 
     def test_installed_module(self) -> None:
-        self.assertIs(importDotted("twisted.protocols.wire.Echo"), Echo)
+        self.assertIs(importName("twisted.protocols.wire.Echo"), Echo)
 
     def test_module_of_the_current_folder(self) -> None:
         folder = standIn(self, dotted_here="class Shout: pass")
-        found = importDotted("dotted_here.Shout")
+        found = importName("dotted_here.Shout")
         self.assertIs(found, sys.modules["dotted_here"].Shout)
         self.assertEqual(sys.path[0], folder)
 
     def test_name_within_a_class(self) -> None:
         standIn(self, dotted_nested="class A:\n    class B: pass")
-        found = importDotted("dotted_nested.A.B")
+        found = importName("dotted_nested.A.B")
         self.assertIs(found, sys.modules["dotted_nested"].A.B)
 
     def test_no_such_module_says_where_it_was_looked_for(self) -> None:
@@ -51,7 +51,7 @@ class ImportDotted(SynchronousTestCase):
         made.Shout = object()  # type: ignore[attr-defined]
         made.__spec__ = None
         self.patch(sys, "modules", {**sys.modules, "dotted_made": made})
-        self.assertIs(importDotted("dotted_made.Shout"), made.Shout)
+        self.assertIs(importName("dotted_made.Shout"), made.Shout)
 
     def test_no_such_name_in_the_module(self) -> None:
         standIn(self, dotted_near="class Shout: pass")
@@ -110,9 +110,10 @@ class Located(SynchronousTestCase):
             os.path.join(3)  # type: ignore[call-overload]
         except TypeError as e:
             self.assertIn(
-                "posixpath.py, line", located(e).replace("<frozen posixpath>", "posixpath.py")
+                "posixpath.py, line",
+                describeImportError(e).replace("<frozen posixpath>", "posixpath.py"),
             )
 
     def test_exception_that_was_never_raised_has_no_place(self) -> None:
-        self.assertEqual(located(ValueError("x")), "ValueError: x")
-        self.assertEqual(located(ValueError()), "ValueError")
+        self.assertEqual(describeImportError(ValueError("x")), "ValueError: x")
+        self.assertEqual(describeImportError(ValueError()), "ValueError")

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.behaviourspec import Spec
+from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import AMOUNTS
 from tcplab.config.settings import ListenerSettings, Settings, fromWords
@@ -27,7 +27,7 @@ class FromWords(SynchronousTestCase):
     def test_no_words_serve_the_lab_on_50544_to_this_machine_only(self) -> None:
         [listener] = fromWords().listeners
         self.assertEqual(listener.name, "lab")
-        self.assertEqual(listener.spec, Spec("lab", (), "lab"))
+        self.assertEqual(listener.spec, BehaviourSpec("lab", (), "lab"))
         self.assertEqual(listener.endpoint, "tcp:50544:interface=127.0.0.1:backlog=8192")
 
     def test_port_interface_and_behaviour(self) -> None:
@@ -162,7 +162,7 @@ class FromWords(SynchronousTestCase):
 
 
 class Values(SynchronousTestCase):
-    listener = ListenerSettings("lab", Spec("lab"), "tcp:0")
+    listener = ListenerSettings("lab", BehaviourSpec("lab"), "tcp:0")
 
     def test_settings_are_frozen(self) -> None:
         settings = Settings((self.listener,))

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.closing import Cut
+from tcplab.faults.closing import FaultClose
 from tcplab.testing import connected
 
 
@@ -18,7 +18,7 @@ class CutTests(SynchronousTestCase):
         self.peer: Any = connected(Protocol())
         self.detached = 0
         transport = self.peer.transport
-        self.cut = Cut(transport, transport, self.peer.clock, self.detach)
+        self.cut = FaultClose(transport, transport, self.peer.clock, self.detach)
 
     def detach(self) -> None:
         self.detached += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.dice import Dice, chosenSeed
+from tcplab.faults.dice import Dice, randomSeed
 
 
 class DiceTests(SynchronousTestCase):
@@ -42,4 +42,4 @@ class DiceTests(SynchronousTestCase):
         self.assertTrue(any(Dice(n).whole(2**50) > 2**49 for n in range(20)))
 
     def test_chosen(self) -> None:
-        self.assertGreater(len({chosenSeed() for _ in range(10)}), 1)
+        self.assertGreater(len({randomSeed() for _ in range(10)}), 1)

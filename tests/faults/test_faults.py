@@ -11,7 +11,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, Faults
-from tcplab.faults.faults import Register
+from tcplab.faults.faults import ActiveFaults
 from tcplab.faults.parse import parseFault
 from tcplab.listener.listener import Listener
 from tcplab.observers import LogObserver, Observers
@@ -20,8 +20,8 @@ from tests.support.fault_server import Breaking, exchange
 from tests.support.find_program import needed
 
 
-def register(*texts: str, seed: int | None = 1) -> Register:
-    made = Register(seed)
+def register(*texts: str, seed: int | None = 1) -> ActiveFaults:
+    made = ActiveFaults(seed)
     for text in texts:
         made.add(parseFault(text))
     return made

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.filter import Beneath, Place
+from tcplab.faults.filter import Beneath, Splice
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
@@ -38,7 +38,7 @@ class PlaceTests(SynchronousTestCase):
 
     def test_transport(self) -> None:
         transport = Thing(protocol=self.protocol)
-        place = Place(transport, self.occupant)
+        place = Splice(transport, self.occupant)
         self.assertIs(transport.protocol, self.occupant)
         self.assertIs(self.occupant.wrappedProtocol, self.protocol)
         place.keep()
@@ -48,13 +48,13 @@ class PlaceTests(SynchronousTestCase):
     def test_wrapper(self) -> None:
         """TLS has its protocol under another name."""
         tls = Thing(wrappedProtocol=self.protocol)
-        Place(tls, self.occupant).leave()
+        Splice(tls, self.occupant).leave()
         self.assertIs(tls.wrappedProtocol, self.protocol)
 
     def test_kept(self) -> None:
         """Another protocol was put there: it is the one that we stand before now."""
         transport = Thing(protocol=self.protocol)
-        place = Place(transport, self.occupant)
+        place = Splice(transport, self.occupant)
         other = transport.protocol = Thing()
         place.keep()
         self.assertIs(transport.protocol, self.occupant)
@@ -63,7 +63,7 @@ class PlaceTests(SynchronousTestCase):
     def test_wrapped(self) -> None:
         """Twisted's own startTLS puts TLS below whatever stands there."""
         transport = Thing(protocol=self.protocol)
-        place = Place(transport, self.occupant)
+        place = Splice(transport, self.occupant)
         tls = transport.protocol = Thing(wrappedProtocol=self.occupant)
         place.keep()
         self.assertIs(transport.protocol, tls)
@@ -73,7 +73,7 @@ class PlaceTests(SynchronousTestCase):
     def test_gone(self) -> None:
         """The transport has let go of its protocol: the connection is lost."""
         transport = Thing(protocol=self.protocol)
-        place = Place(transport, self.occupant)
+        place = Splice(transport, self.occupant)
         del transport.protocol
         place.keep()
         place.leave()

@@ -10,9 +10,9 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import Faults
-from tcplab.faults.pipeline import MOST
+from tcplab.faults.pipeline import HIGH_WATER
 from tcplab.protocols import Conversation, Echo, Lines
-from tcplab.reactor.stack import unsent
+from tcplab.reactor.stack import bufferedBytes
 from tcplab.testing import connected
 from tests.faults.test_pipeline import HARMLESS
 from tests.support.fault_pipeline import cut, streams
@@ -155,24 +155,24 @@ class BoundTests(SynchronousTestCase):
         """Answers that wait stop their own source: no more is read."""
         for protocol in (Echo(), Plain()):
             peer, total = self.flood(protocol, "bandwidth,rate=0")
-            self.assertLessEqual(total, MOST + 3 * 65536)
-            self.assertLessEqual(unsent(peer.transport), MOST + 65536)
+            self.assertLessEqual(total, HIGH_WATER + 3 * 65536)
+            self.assertLessEqual(bufferedBytes(peer.transport), HIGH_WATER + 65536)
 
     def test_lines(self) -> None:
         """Messages that came in one piece are not all answered at once."""
         peer, _ = broken(Lined(), "bandwidth,rate=0")
         for _ in range(40):
             peer.write(b"x\n" * 32768)
-        self.assertLessEqual(unsent(peer.transport), MOST + 65536)
+        self.assertLessEqual(bufferedBytes(peer.transport), HIGH_WATER + 65536)
 
     def test_requests(self) -> None:
         _, total = self.flood(Echo(), "latency,latency=1min,direction=upstream")
-        self.assertLessEqual(total, MOST + 2 * 65536)
+        self.assertLessEqual(total, HIGH_WATER + 2 * 65536)
 
     def test_dropped(self) -> None:
         """What is dropped waits nowhere."""
         peer, total = self.flood(Echo(), "timeout")
-        self.assertEqual((total, unsent(peer.transport)), (2**24, 0))
+        self.assertEqual((total, bufferedBytes(peer.transport)), (2**24, 0))
 
     def test_goesOn(self) -> None:
         """As soon as there is room."""

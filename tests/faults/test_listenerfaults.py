@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import listenerfaults
-from tcplab.faults.listenerfaults import Door, Doorkeeper
+from tcplab.faults.listenerfaults import Door, ListenerFaults
 from tcplab.faults.parse import parseFault
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
@@ -191,7 +191,7 @@ class KeepingTests(SynchronousTestCase):
 
         self.patch(listenerfaults, "Door", Remembers)
         self.clock = Clock()
-        self.keeper = Doorkeeper(self.clock)
+        self.keeper = ListenerFaults(self.clock)
         self.listeners = [self.listener("a"), self.listener("b")]
         for listener in self.listeners:
             self.keeper.watch(listener)

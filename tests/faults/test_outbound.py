@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.faults import Faults
-from tcplab.faults.filter import Filter
+from tcplab.faults.filter import FaultFilter
 from tcplab.protocols.services import Chargen
 from tcplab.testing import connected
 from tcplab.wire.texts import chargen
@@ -312,7 +312,7 @@ class ForeignTests(SynchronousTestCase):
         transport: Any = StringTransport()
         transport.protocol = Protocol()
         transport.protocol.makeConnection(transport)
-        filter = Filter(transport, peer.clock, lambda link, at: None)
+        filter = FaultFilter(transport, peer.clock, lambda link, at: None)
         filter.start()
         transport.write(b"a")
         self.assertIsNone(vars(transport).get("filter"))  # there is nothing to do

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.pipeline import MOST, Watch
+from tcplab.faults.pipeline import HIGH_WATER, TriggerMatcher
 from tcplab.faults.spec import Trigger
 from tcplab.faults.stage import End
 from tests.support.fault_pipeline import Bench, cut, streams
 
 
-def passed(watch: Watch, pieces: list[bytes]) -> int | None:
+def passed(watch: TriggerMatcher, pieces: list[bytes]) -> int | None:
     """Count the bytes that pass before it begins."""
     total = 0
     for piece in pieces:
@@ -31,7 +31,9 @@ class WatchTests(SynchronousTestCase):
     def test_afterBytes(self, after: int, data: bytes, places: set[int]) -> None:
         """Behind exactly so many bytes, however they come."""
         expected = after if len(data) >= after else None
-        self.assertEqual(passed(Watch(Trigger(afterBytes=after)), cut(data, places)), expected)
+        self.assertEqual(
+            passed(TriggerMatcher(Trigger(afterBytes=after)), cut(data, places)), expected
+        )
 
     @settings(deadline=None, derandomize=True, max_examples=300)
     @given(
@@ -43,12 +45,12 @@ class WatchTests(SynchronousTestCase):
         """Behind the bytes, even if they come in pieces."""
         at = text.find(match)
         expected = at + len(match) if at >= 0 else None
-        watch = Watch(Trigger(match=match.encode()))
+        watch = TriggerMatcher(Trigger(match=match.encode()))
         self.assertEqual(passed(watch, cut(text.encode(), places)), expected)
 
     def test_never(self) -> None:
         """Without a trigger of bytes all of them pass."""
-        self.assertIsNone(Watch(Trigger()).through(b"x"))
+        self.assertIsNone(TriggerMatcher(Trigger()).through(b"x"))
 
 
 class LinkTests(SynchronousTestCase):
@@ -192,8 +194,8 @@ class ChainTests(SynchronousTestCase):
     def test_full(self) -> None:
         """All that its links hold, together."""
         bench = Bench("bandwidth,rate=0,after=1B", "bandwidth,rate=0")
-        bench.say(bytes(MOST - 1))
-        self.assertEqual((bench.chain.held, bench.chain.full), (MOST - 1, False))
+        bench.say(bytes(HIGH_WATER - 1))
+        self.assertEqual((bench.chain.held, bench.chain.full), (HIGH_WATER - 1, False))
         bench.say(b"x")
         self.assertTrue(bench.chain.full)
 

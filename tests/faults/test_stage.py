@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.stage import End, Holding, Stage
+from tcplab.faults.stage import BufferingStage, End, Stage
 
 
 class Out(list[Any]):
@@ -34,7 +34,7 @@ class StageTests(SynchronousTestCase):
     def test_holding(self) -> None:
         """Bytes in their order, then the end, and the worst of several."""
         nothing: Any = None
-        stage = Holding(nothing)
+        stage = BufferingStage(nothing)
         out: Any = Out()
         stage.out = out
         stage.take(b"abc", 0)

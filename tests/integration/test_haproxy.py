@@ -30,7 +30,7 @@ from tcplab.observers import Observers
 from tcplab.policies import proxyprotocol
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.server.service import LabService
-from tcplab.wire.proxyheader import Inet, ProxyHeader, writeHeader
+from tcplab.wire.proxyheader import InetAddress, ProxyHeader, writeHeader
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.socket_server import Told, readAll
@@ -38,8 +38,8 @@ from tests.support.subprocess_server import ROOT, run
 
 net: Any = reactor
 
-ADA = Inet.of("203.0.113.9", 4711)
-LAB = Inet.of("198.51.100.2", 443)
+ADA = InetAddress.of("203.0.113.9", 4711)
+LAB = InetAddress.of("198.51.100.2", 443)
 
 NAMES = ("blue", "green")
 
@@ -275,7 +275,7 @@ class SpokenTests(Balanced):
         await self.balance(
             'listen it\n bind "${PLAIN}" accept-proxy\n server s "${BLUE_PLAIN}" send-proxy-v2\n'
         )
-        six = Inet.of("2001:db8::1", 5)
+        six = InetAddress.of("2001:db8::1", 5)
         for header, peer in (
             (writeHeader(1, ADA, LAB), "203.0.113.9:4711"),
             (writeHeader(2, ADA, LAB), "203.0.113.9:4711"),

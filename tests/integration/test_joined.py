@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Lines, Relay
-from tcplab.protocols.upstream import LINEAGE
+from tcplab.protocols.upstream import LOOPS
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
 
@@ -364,7 +364,7 @@ class ManyTests(Forwarding):
                 await listener.whenEmpty()
             counts.append(len(os.listdir("/proc/self/fd")))
         self.assertEqual(counts[1:], counts[:1] * 2)
-        self.assertFalse(any(vars(LINEAGE).values()))
+        self.assertFalse(any(vars(LOOPS).values()))
 
     def many(self) -> int:
         socks = [self.connect() for _ in range(100)]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.protocols import Ack, Conversation, ConversationFactory, Echo, Greeting, Lab
+from tcplab.protocols import Ack, Conversation, ConversationFactory, Echo, Greeting, LabConversation
 from tests.support.socket_server import Serving
 from tests.support.subprocess_server import run
 
@@ -52,7 +52,7 @@ class TextbookClientsTests(Serving):
         await self._heardBy(Greeting, HELLO)
 
     async def test_theLabHearsAClientThatDoesNotWaitForItsEcho(self) -> None:
-        told = await self.serve(ConversationFactory(Lab))
+        told = await self.serve(ConversationFactory(LabConversation))
         self.assertEqual(await self.talk(reader, self.connect(), b"hi there"), CONNECTED)
         ending = await told.ending()
         self.assertEqual(told.messages, [b"hi there"])
@@ -60,7 +60,7 @@ class TextbookClientsTests(Serving):
         self.assertEqual((ending.by, ending.received), ("peer", 8))
 
     async def test_aClientThatOnlyLooksIsServedToo(self) -> None:
-        for number, behaviour in enumerate((Ack, Greeting, Lab), 1):
+        for number, behaviour in enumerate((Ack, Greeting, LabConversation), 1):
             told = await self.serve(ConversationFactory(behaviour))
             with self.connect() as sock:
                 self.assertEqual(len(await self.talk(sock.recv, 127)), 18, number)

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener import acceptor
-from tcplab.listener.acceptor import PatientAcceptor
+from tcplab.listener.acceptor import ListenerAcceptor
 from tcplab.listener.listener import Listener
 from tcplab.listener.servertransport import UnixServer
 from tcplab.observers import Observers
@@ -125,7 +125,7 @@ class BackOffTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.port = FakePort()
         self.listener = Listener("test", Observers())
-        self.acceptor = PatientAcceptor(self.port, self.listener, plain=True)
+        self.acceptor = ListenerAcceptor(self.port, self.listener, plain=True)
         self.listener._acceptors.append(self.acceptor)
         self.logged: list[Any] = []
         self.patch(acceptor, "_logger", Logger(observer=self.logged.append))
@@ -260,7 +260,7 @@ class BackOffTests(SynchronousTestCase):
 
     def test_batchWithTLS(self) -> None:
         """Fewer where each takes longer."""
-        PatientAcceptor(self.port, self.listener, plain=False)
+        ListenerAcceptor(self.port, self.listener, plain=False)
         self.port.socket.waiting = [None] * 100
         self.port.doRead()
         self.assertEqual(self.port.factory.came, 8)

@@ -7,8 +7,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.events import Connection, Ending, Watcher
-from tcplab.observers import Observers
+from tcplab.listener.events import Connection, Ending
 
 PEER = IPv4Address("TCP", "127.0.0.1", 36702)
 HOST = IPv4Address("TCP", "127.0.0.1", 50544)
@@ -74,14 +73,3 @@ class ValueTests(SynchronousTestCase):
         """Who is told the end can look up what it noted at the beginning."""
         noted = {Connection(*CONNECTION): "noted"}
         self.assertEqual(noted.pop(Connection(*CONNECTION)), "noted")
-
-
-class WatcherTests(SynchronousTestCase):
-    """What a listener tells, a group of observers hears."""
-
-    def test_aGroupIsOne(self) -> None:
-        """Every method of a watcher is one of the group's."""
-        names = [name for name in vars(Watcher) if not name.startswith("_")]
-        self.assertEqual(sorted(names), ["connectionClosed", "connectionOpened", "messageReported"])
-        for name in names:
-            self.assertTrue(callable(getattr(Observers, name)), name)

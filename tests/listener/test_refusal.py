@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener import refusal as refusalmodule
-from tcplab.listener.refusal import ALERT, LINGER, Refusal, refuse
+from tcplab.listener.refusal import LINGER, TLS_INTERNAL_ERROR, Refusal, refuse
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
 
@@ -113,7 +113,7 @@ class RefuseTests(SynchronousTestCase):
 
     def test_most(self) -> None:
         """Only so many linger; whoever is above that is closed at once."""
-        self.patch(refusalmodule, "MOST", self.before + 2)
+        self.patch(refusalmodule, "MAX_PENDING", self.before + 2)
         lingering = [self.refuse(), self.refuse()]
         self.assertEqual(len(self.clock.readers), 2)
         closed = self.refuse()
@@ -207,7 +207,7 @@ class ServedTests(Serving):
     async def test_allAtOnce(self) -> None:
         """Above the most that linger at once they are closed without ado; the port serves on."""
         told = await self.refusing()
-        self.patch(refusalmodule, "MOST", 5)
+        self.patch(refusalmodule, "MAX_PENDING", 5)
 
         def clients() -> list[bytes]:
             socks = [self.connect() for _ in range(20)]
@@ -253,7 +253,7 @@ class ServedTests(Serving):
         pem = localhostFile(self.folder())
         told = await self.refusing(f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1")
         with self.connect() as sock:
-            self.assertEqual(await self.talk(readAll, sock), ALERT)
+            self.assertEqual(await self.talk(readAll, sock), TLS_INTERNAL_ERROR)
         self.assertEqual((self.factory.asked, told.opened, told.endings), (0, [], []))
 
     async def test_unix(self) -> None:

@@ -18,7 +18,7 @@ from twisted.protocols.wire import Echo as StockEcho
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.servertransport import Announced
+from tcplab.listener.servertransport import ProxiedPeer
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
@@ -50,12 +50,12 @@ class AnnouncedTests(SynchronousTestCase):
             (UNIXAddress(b"/run/\x1b,1,"), b"", "/run/\\x1b,1,"),
             (UNIXAddress(None), b"", "unix"),
         ):
-            announced = Announced(peer, None)
+            announced = ProxiedPeer(peer, None)
             self.assertEqual((announced.address, announced.name), (address, name))
 
     def test_ofATransport(self) -> None:
         transport: Any = Transport()
-        Announced(ADA, "header").of(transport)
+        ProxiedPeer(ADA, "header").of(transport)
         self.assertEqual((transport.getPeer(), transport.announced), (ADA, "header"))
         self.assertEqual(transport.logstr, "Ack,7,203.0.113.9")
         self.assertEqual(type(transport).getPeer(transport).host, "127.0.0.1")

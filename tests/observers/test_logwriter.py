@@ -48,8 +48,8 @@ class Writing(Logged):
         self.addCleanup(self.paper.open.set)
         self.told: list[tuple[int, str]] = []
         self.telling = threading.Event()
-        self.patch(logwriter, "_AGAIN", 0.001)
-        self.patch(logwriter, "_LAST", PATIENCE)
+        self.patch(logwriter, "RETRY", 0.001)
+        self.patch(logwriter, "SHUTDOWN_TIMEOUT", PATIENCE)
         self.writer = LogWriter(self.paper.write, self.tell)
 
     def tell(self, lost: int, why: str) -> None:
@@ -153,7 +153,7 @@ class Order(Writing):
 class Lost(Writing):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(logwriter, "_MOST", 2)
+        self.patch(logwriter, "MAX_BUFFERED", 2)
 
     def loses(self, why: str) -> None:
         self.put(b"2", b"3", b"4", b"5")
@@ -193,7 +193,7 @@ class Failing(Writing):
         self.assertEqual(self.told, [])
 
     def test_at_the_end_it_is_not_waited_for(self) -> None:
-        self.patch(logwriter, "_AGAIN", PATIENCE)
+        self.patch(logwriter, "RETRY", PATIENCE)
         self.paper.problems += [OSError(errno.EPIPE, "gone")] * 3
         self.writer.begin()
         self.put(b"1")
@@ -202,7 +202,7 @@ class Failing(Writing):
         self.assertEqual(self.paper.lines, [])
 
     def test_who_takes_nothing_is_waited_for_a_little(self) -> None:
-        self.patch(logwriter, "_LAST", 0.001)
+        self.patch(logwriter, "SHUTDOWN_TIMEOUT", 0.001)
         self.blocked(b"1")
         self.writer.finish()
         self.assertEqual(self.paper.lines, [])

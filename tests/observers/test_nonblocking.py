@@ -20,7 +20,7 @@ from twisted.python import syslog
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.observers.nonblocking import Descriptor, UnhurriedLog, unhurried
+from tcplab.observers.nonblocking import DescriptorWriter, NonBlockingLog, makeNonBlocking
 
 
 class Full:
@@ -49,7 +49,7 @@ class DescriptorTests(SynchronousTestCase):
         out, into = os.pipe()
         self.addCleanup(os.close, out)
         line = b"x" * 300_000 + b"\n"
-        writing = threading.Thread(target=lambda: (Descriptor(into)(line), os.close(into)))
+        writing = threading.Thread(target=lambda: (DescriptorWriter(into)(line), os.close(into)))
         writing.start()
         with open(out, "rb", closefd=False) as reader:
             self.assertEqual(reader.read(), line)
@@ -60,7 +60,7 @@ class DescriptorTests(SynchronousTestCase):
         self.addCleanup(os.close, out)
         os.set_blocking(into, False)
         line = b"x" * 300_000
-        writing = threading.Thread(target=lambda: (Descriptor(into)(line), os.close(into)))
+        writing = threading.Thread(target=lambda: (DescriptorWriter(into)(line), os.close(into)))
         writing.start()
         with open(out, "rb", closefd=False) as reader:
             self.assertEqual(reader.read(), line)
@@ -68,7 +68,7 @@ class DescriptorTests(SynchronousTestCase):
 
     def test_what_was_cut_short_is_said_again_on_a_new_line(self) -> None:
         disk = Full(self, 5)
-        write = Descriptor(99)
+        write = DescriptorWriter(99)
         write(b"one\n")
         for _ in range(2):
             self.assertRaises(OSError, write, b"two\n")
@@ -79,7 +79,7 @@ class DescriptorTests(SynchronousTestCase):
 
     def test_what_failed_as_a_whole_is_only_said_again(self) -> None:
         disk = Full(self, 0)
-        write = Descriptor(99)
+        write = DescriptorWriter(99)
         self.assertRaises(OSError, write, b"one\n")
         disk.room = 99
         write(b"one\n")
@@ -89,7 +89,7 @@ class DescriptorTests(SynchronousTestCase):
 class Watched(SynchronousTestCase):
     def say(self, observer: Any, *lines: str) -> None:
         """Log through an observer whose lines are written by a thread."""
-        writer = unhurried(observer)
+        writer = makeNonBlocking(observer)
         assert writer is not None
         log = Logger("here", observer=observer)
         writer.begin()
@@ -120,7 +120,7 @@ class LogFileTests(Watched):
 
     def test_what_was_cut_short_is_said_again_on_a_new_line(self) -> None:
         observer = textFileLogObserver(self.file, timeFormat=None)
-        writer = unhurried(observer)
+        writer = makeNonBlocking(observer)
         assert writer is not None
         write = writer._write
         usual, self.file._file = self.file._file, _Narrow(self.file._file, 5)  # type: ignore
@@ -135,7 +135,7 @@ class LogFileTests(Watched):
     def test_device(self) -> None:
         file = LogFile("null", "/dev")
         self.addCleanup(file.close)
-        writer = unhurried(textFileLogObserver(file))
+        writer = makeNonBlocking(textFileLogObserver(file))
         assert writer is not None
         writer._write(b"x")
 
@@ -200,9 +200,9 @@ class Others(SynchronousTestCase):
     def test_they_stay_as_they_are(self) -> None:
         memory = io.StringIO()
         observer = textFileLogObserver(memory, timeFormat=None)
-        self.assertIs(unhurried(observer), None)
-        self.assertIs(unhurried(LegacyLogObserverWrapper(print)), None)  # type: ignore[arg-type]
-        self.assertIs(unhurried([].append), None)
+        self.assertIs(makeNonBlocking(observer), None)
+        self.assertIs(makeNonBlocking(LegacyLogObserverWrapper(print)), None)  # type: ignore[arg-type]
+        self.assertIs(makeNonBlocking([].append), None)
         Logger("here", observer=observer).info("one")
         self.assertEqual(memory.getvalue(), "- [here#info] one\n")
 
@@ -225,7 +225,7 @@ class UnhurriedLogTests(SynchronousTestCase):
         self.path = self.mktemp()
         self.file = self.enterContext(open(self.path, "w"))
         self.beginner = Beginner()
-        self.log = UnhurriedLog(self.beginner)
+        self.log = NonBlockingLog(self.beginner)
 
     def read(self) -> str:
         with open(self.path) as file:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.observers import Observer, Observers
-from tcplab.protocols.echo import Lab
+from tcplab.protocols.echo import LabConversation
 from tcplab.testing import connected
 
 CONNECTION = Connection(
@@ -261,7 +261,7 @@ class FailingTests(SynchronousTestCase):
 
     def test_theConnectionGoesOn(self) -> None:
         """The conversation that is watched notices nothing, and its end is told to the others."""
-        peer = connected(Lab())
+        peer = connected(LabConversation())
         broken = Broken()
         peer.listener.observers.add(broken)  # type: ignore[attr-defined]
         peer.write(b"hi")

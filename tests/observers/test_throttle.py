@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.observers.throttle import INTERVAL, Summary
+from tcplab.observers.throttle import INTERVAL, ThrottledLog
 
 
 class Settable(Clock):
@@ -27,8 +27,8 @@ class SummaryTests(SynchronousTestCase):
         self.told: list[tuple[int, Any]] = []
         self.summary = self.on(self.clock)
 
-    def on(self, clock: Any) -> Summary:
-        return Summary(lambda count, last: self.told.append((count, last)), clock)
+    def on(self, clock: Any) -> ThrottledLog:
+        return ThrottledLog(lambda count, last: self.told.append((count, last)), clock)
 
     def test_theFirstIsToldAtOnce(self) -> None:
         """Alone, it leaves nothing to be told, and no timer."""

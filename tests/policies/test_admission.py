@@ -14,7 +14,7 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import admission as admissionmodule
-from tcplab.policies.admission import BUSY, CROWDED, FULL, PATIENCE, Admission, Gate
+from tcplab.policies.admission import BUSY, FULL, HANDSHAKE_GRACE, HANDSHAKES, Admission, Gate
 
 
 class FakeHall:
@@ -480,12 +480,12 @@ class HandshakeTests(Admitting):
         """Who is not late yet stays; newcomers wait in the backlog until somebody is."""
         admission, listener = self.crowd(3, maxHandshakes=3)
         listener.connect(("10.0.9.9", 1), ("10.0.9.8", 1))
-        self.assertEqual((listener.reasons, listener.why), ([CROWDED], []))
+        self.assertEqual((listener.reasons, listener.why), ([HANDSHAKES], []))
         self.clock.advance(0.69)  # the first came 0.3 s ago
         self.assertEqual((len(listener.backlog), listener.why), (2, []))
         self.clock.advance(0.02)
         self.assertEqual((len(listener.backlog), len(listener.why)), (1, 1))
-        self.assertEqual((self.names(listener)[0], listener.reasons), ("10.0.0.2", [CROWDED]))
+        self.assertEqual((self.names(listener)[0], listener.reasons), ("10.0.0.2", [HANDSHAKES]))
         self.clock.advance(0.1)
         self.assertEqual((listener.backlog, len(listener.why)), ([], 2))
         self.assertEqual(admission.handshakes, 3)
@@ -503,9 +503,9 @@ class HandshakeTests(Admitting):
         listener.connect(*peers(2, 100))
         first, second, _ = sorted(listener.connections, key=lambda each: each.accepted)
         listener.open(second)
-        self.assertEqual((len(listener.backlog), listener.reasons), (1, [CROWDED]))
+        self.assertEqual((len(listener.backlog), listener.reasons), (1, [HANDSHAKES]))
         listener.close(first)
-        self.assertEqual((listener.backlog, listener.reasons, listener.why), ([], [CROWDED], []))
+        self.assertEqual((listener.backlog, listener.reasons, listener.why), ([], [HANDSHAKES], []))
 
     def test_whoIsThroughIsNeverDropped(self) -> None:
         """Connections that have finished their handshake keep their place, however full it is."""
@@ -547,7 +547,7 @@ class HandshakeTests(Admitting):
         admission, first = self.crowd(3, maxHandshakes=6)
         second = self.watched(admission, plain=False)
         second.connect(*peers(3, 100))
-        self.assertEqual((first.reasons, second.reasons), ([CROWDED], [CROWDED]))
+        self.assertEqual((first.reasons, second.reasons), ([HANDSHAKES], [HANDSHAKES]))
         self.clock.advance(2)
         second.connect(*peers(4, 200))
         self.assertEqual((len(first.why), len(second.why)), (3, 1))
@@ -576,7 +576,7 @@ class HandshakeTests(Admitting):
     def test_stopped(self) -> None:
         """No timer and no reason is left."""
         admission, listener = self.crowd(3, maxHandshakes=3)
-        self.assertEqual(listener.reasons, [CROWDED])
+        self.assertEqual(listener.reasons, [HANDSHAKES])
         admission.stop()
         self.assertEqual((listener._reasons, listener.guards), ([], []))
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [])
@@ -657,14 +657,14 @@ class ModelTests(Admitting):
         self.assertLessEqual(max(admission._peers.values(), default=0), 3)
         # A listener that has not had two at once could be one without TLS.
         counted = [each for each in unfinished if each.listener.guards[0].slow]
-        late = any(self.clock.seconds() - each.accepted >= PATIENCE for each in counted)
+        late = any(self.clock.seconds() - each.accepted >= HANDSHAKE_GRACE for each in counted)
         full = len(there) >= 6 and not late
         crowded = len(counted) >= 4 and not late
         for listener in listeners:
             self.assertEqual(FULL in listener.reasons, full)
-            self.assertLessEqual(CROWDED in listener.reasons, crowded and not listener.plain)
+            self.assertLessEqual(HANDSHAKES in listener.reasons, crowded and not listener.plain)
             self.assertTrue(listener.reasons or not listener.backlog)
-            self.assertGreaterEqual(min(listener.ages, default=PATIENCE), PATIENCE)
+            self.assertGreaterEqual(min(listener.ages, default=HANDSHAKE_GRACE), HANDSHAKE_GRACE)
         self.assertEqual(bool(self.timers()), bool(counted) and (full or crowded))
 
     def timers(self) -> list[object]:

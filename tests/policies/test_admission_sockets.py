@@ -290,7 +290,7 @@ class HandshakeTests(Admitting):
 
     async def test_theOldestGives(self) -> None:
         """Its place to whoever comes; the others, younger ones, stay."""
-        self.patch(admissionmodule, "PATIENCE", 0.05)
+        self.patch(admissionmodule, "HANDSHAKE_GRACE", 0.05)
         admission = await self.crowd(3)
         self.assertEqual(await self.shaken(), b"hello")
         self.assertEqual((await self.told.ending()).why, "handshake-timeout")
@@ -300,7 +300,7 @@ class HandshakeTests(Admitting):
 
     async def test_nobodyGoesTooSoon(self) -> None:
         """Who comes while all are young waits, and is served when one has finished."""
-        self.patch(admissionmodule, "PATIENCE", 1000.0)
+        self.patch(admissionmodule, "HANDSHAKE_GRACE", 1000.0)
         admission = await self.crowd(3)
         waiting = self.shaken()
         await self.turns()

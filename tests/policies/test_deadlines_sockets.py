@@ -17,7 +17,7 @@ from tcplab.policies.deadlines import Deadlines
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
-from tcplab.reactor.stack import lowest, underway, unsent
+from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told
 
@@ -100,7 +100,7 @@ class Watched(Serving):
     async def atRest(self, transport: Any) -> None:
         """Wait until the peer's kernel has acknowledged all that it will: it takes its time."""
         left = -1
-        while left != (left := underway(transport)):
+        while left != (left := unacknowledgedBytes(transport)):
             await deferLater(reactor, 0.25)  # type: ignore[arg-type]
 
     async def wait(self, seconds: float) -> None:
@@ -117,7 +117,7 @@ class WriteTests(Watched):
         """Any protocol is relieved of a peer that does not read."""
         told = await self.hall(SaysMuch)
         self.client()
-        transport = lowest((await self.queue.get()).transport)
+        transport = bottomTransport((await self.queue.get()).transport)
         await self.full(transport)
         await self.wait(29)
         self.assertEqual(told.endings, [])
@@ -129,10 +129,10 @@ class WriteTests(Watched):
         """Also when this process has nothing left to say."""
         told = await self.hall(FitsInTheKernel)
         self.client()
-        transport = lowest((await self.queue.get()).transport)
+        transport = bottomTransport((await self.queue.get()).transport)
         await self.until(lambda: transport.sent == len(FitsInTheKernel.said))
-        self.assertEqual(unsent(transport), 0)
-        self.assertGreater(underway(transport), 0)
+        self.assertEqual(bufferedBytes(transport), 0)
+        self.assertGreater(unacknowledgedBytes(transport), 0)
         await self.atRest(transport)
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
@@ -143,8 +143,8 @@ class WriteTests(Watched):
         self.client()
         protocol = await self.queue.get()
         protocol.transport.write(b"hello")
-        transport = lowest(protocol.transport)
-        await self.until(lambda: transport.sent == 5 and not underway(transport))
+        transport = bottomTransport(protocol.transport)
+        await self.until(lambda: transport.sent == 5 and not unacknowledgedBytes(transport))
         await self.wait(60)
         self.assertEqual(told.endings, [])
 
@@ -152,12 +152,12 @@ class WriteTests(Watched):
         """A peer that reads now and then keeps its connection."""
         told = await self.hall(SaysMuch)
         client = self.client()
-        transport = lowest((await self.queue.get()).transport)
+        transport = bottomTransport((await self.queue.get()).transport)
         await self.full(transport)
         for _ in range(4):
             await self.wait(25)
-            before = underway(transport)
-            while underway(transport) > before - 4096:  # its window opens in steps
+            before = unacknowledgedBytes(transport)
+            while unacknowledgedBytes(transport) > before - 4096:  # its window opens in steps
                 await self.talk(client.recv, 4096)
         self.assertEqual(told.endings, [])
 
@@ -165,7 +165,7 @@ class WriteTests(Watched):
         """What is left to say when a plain protocol has hung up counts too."""
         told = await self.hall(Leaves)
         self.client()
-        await self.full(lowest((await self.queue.get()).transport))
+        await self.full(bottomTransport((await self.queue.get()).transport))
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
 
@@ -194,7 +194,7 @@ class WriteTests(Watched):
         client = self.client()
         client.setblocking(False)
         (transport,) = await self._one()
-        await self.until(lambda: self._stuffed(client) and unsent(transport))
+        await self.until(lambda: self._stuffed(client) and bufferedBytes(transport))
         await self.wait(32)
         ending = await told.ending()
         self.assertEqual((ending.by, ending.why), ("server", "write-timeout"))
@@ -217,7 +217,7 @@ class WriteTests(Watched):
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(path)
-        await self.full(lowest((await self.queue.get()).transport))
+        await self.full(bottomTransport((await self.queue.get()).transport))
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
 
@@ -228,7 +228,7 @@ class WriteTests(Watched):
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(path)
-        transport = lowest((await self.queue.get()).transport)
+        transport = bottomTransport((await self.queue.get()).transport)
         await self.until(lambda: transport.sent == len(FitsInTheKernel.said))
         await self.wait(60)
         self.assertEqual(told.endings, [])
@@ -278,8 +278,8 @@ class TLSTests(Watched):
         """Who is through in time stays."""
         told = await self.overTLS(Plain)
         await self.shaken(self.client())
-        transport = lowest((await self.queue.get()).transport)
-        await self.until(lambda: transport.opened and not underway(transport))
+        transport = bottomTransport((await self.queue.get()).transport)
+        await self.until(lambda: transport.opened and not unacknowledgedBytes(transport))
         await self.wait(60)
         self.assertEqual(told.endings, [])
 
@@ -288,10 +288,10 @@ class TLSTests(Watched):
         told = await self.overTLS(Plain)
         await self.shaken(self.client())
         protocol = await self.queue.get()
-        transport = lowest(protocol.transport)
+        transport = bottomTransport(protocol.transport)
         await self.until(lambda: transport.opened)
         protocol.transport.loseConnection()
-        await self.until(lambda: not underway(transport))
+        await self.until(lambda: not unacknowledgedBytes(transport))
         await self.wait(29)
         self.assertEqual(told.endings, [])
         await self.wait(3)
@@ -301,7 +301,7 @@ class TLSTests(Watched):
         """What counts is what the kernel takes of the ciphertext."""
         told = await self.overTLS(SaysMuch)
         await self.shaken(self.client())
-        await self.full(lowest((await self.queue.get()).transport))
+        await self.full(bottomTransport((await self.queue.get()).transport))
         await self.wait(32)
         self.assertEqual((await told.ending()).why, "write-timeout")
 

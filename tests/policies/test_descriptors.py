@@ -6,9 +6,9 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.refusal import MOST
+from tcplab.listener.refusal import MAX_PENDING
 from tcplab.policies import descriptors
-from tcplab.policies.descriptors import RESERVE, DescriptorsError, makeRoom
+from tcplab.policies.descriptors import RESERVE, DescriptorsError, ensureDescriptorLimit
 
 
 class Limited(SynchronousTestCase):
@@ -29,7 +29,7 @@ class Limited(SynchronousTestCase):
 
     def refused(self, connections: int | None = None, each: int = 1, reserve: int = 100) -> str:
         error = self.assertRaises(
-            DescriptorsError, makeRoom, connections, each=each, reserve=reserve
+            DescriptorsError, ensureDescriptorLimit, connections, each=each, reserve=reserve
         )
         self.assertNotIn("\n", str(error))
         return str(error)
@@ -41,15 +41,15 @@ class AskedTests(Limited):
     def test_enough(self) -> None:
         """What is enough is left as it is."""
         self.allow(1024, 4096)
-        self.assertEqual(makeRoom(924, reserve=100), 924)
+        self.assertEqual(ensureDescriptorLimit(924, reserve=100), 924)
         self.assertEqual(self.limits, (1024, 4096))
 
     def test_raised(self) -> None:
         """The soft limit is raised as far as that takes, and no further."""
         self.allow(1024, 4096)
-        self.assertEqual(makeRoom(925, reserve=100), 925)
+        self.assertEqual(ensureDescriptorLimit(925, reserve=100), 925)
         self.assertEqual(self.limits, (1025, 4096))
-        self.assertEqual(makeRoom(3996, reserve=100), 3996)
+        self.assertEqual(ensureDescriptorLimit(3996, reserve=100), 3996)
         self.assertEqual(self.limits, (4096, 4096))
 
     def test_tooMany(self) -> None:
@@ -64,20 +64,20 @@ class AskedTests(Limited):
     def test_twoForEach(self) -> None:
         """A connection for which another is made takes two."""
         self.allow(1024, 1024)
-        self.assertEqual(makeRoom(462, each=2, reserve=100), 462)
+        self.assertEqual(ensureDescriptorLimit(462, each=2, reserve=100), 462)
         self.assertIn("463 connections need 1026", self.refused(463, each=2))
 
     def test_cannotBeRaised(self) -> None:
         """There are systems whose hard limit is a promise they don't keep."""
         self.mayRaise = False
         self.allow(1024, 4096)
-        self.assertEqual(makeRoom(924, reserve=100), 924)
+        self.assertEqual(ensureDescriptorLimit(924, reserve=100), 924)
         self.assertIn("may have 1024: allow 924 connections", self.refused(925))
 
     def test_noHardLimit(self) -> None:
         """Then there is enough for all that Linux allows, and no more."""
         self.allow(1024, resource.RLIM_INFINITY)
-        self.assertEqual(makeRoom(100_000, reserve=100), 100_000)
+        self.assertEqual(ensureDescriptorLimit(100_000, reserve=100), 100_000)
         self.assertEqual(self.limits, (100_100, resource.RLIM_INFINITY))
         self.assertIn("may have 1048576", self.refused(2_000_000))
 
@@ -90,7 +90,7 @@ class AskedTests(Limited):
             " connections: raise the limit (ulimit -n 1100)",
         )
         self.allow(101, 101)
-        self.assertEqual(makeRoom(1, reserve=100), 1)
+        self.assertEqual(ensureDescriptorLimit(1, reserve=100), 1)
 
 
 class DefaultTests(Limited):
@@ -99,25 +99,25 @@ class DefaultTests(Limited):
     def test_theHardLimit(self) -> None:
         """The soft limit is raised to it."""
         self.allow(1024, 4096)
-        self.assertEqual(makeRoom(reserve=100), 3996)
+        self.assertEqual(ensureDescriptorLimit(reserve=100), 3996)
         self.assertEqual(self.limits, (4096, 4096))
 
     def test_twoForEach(self) -> None:
         self.allow(1024, 1024)
-        self.assertEqual(makeRoom(each=2, reserve=100), 462)
+        self.assertEqual(ensureDescriptorLimit(each=2, reserve=100), 462)
 
     def test_noLimits(self) -> None:
         """No more than Linux allows a process, though some systems speak of a thousand times it."""
         for hard in (resource.RLIM_INFINITY, 2**30):
             self.allow(1024, hard)
-            self.assertEqual(makeRoom(reserve=100), 2**20 - 100)
+            self.assertEqual(ensureDescriptorLimit(reserve=100), 2**20 - 100)
             self.assertEqual(self.limits, (2**20, hard))
 
     def test_cannotBeRaised(self) -> None:
         """What the soft limit allows, then."""
         self.mayRaise = False
         self.allow(1024, 4096)
-        self.assertEqual(makeRoom(reserve=100), 924)
+        self.assertEqual(ensureDescriptorLimit(reserve=100), 924)
 
     def test_noRoomAtAll(self) -> None:
         self.allow(64, 64)
@@ -129,7 +129,7 @@ class ReserveTests(SynchronousTestCase):
 
     def test_thoseWhoAreRefused(self) -> None:
         """They linger, and must not take the place of a connection."""
-        self.assertGreater(RESERVE, MOST + 20)
+        self.assertGreater(RESERVE, MAX_PENDING + 20)
 
 
 class SystemTests(SynchronousTestCase):
@@ -141,10 +141,10 @@ class SystemTests(SynchronousTestCase):
         resource.setrlimit(resource.RLIMIT_NOFILE, (RESERVE + 100, self.hard))
 
     def test_raised(self) -> None:
-        self.assertEqual(makeRoom(300), 300)
+        self.assertEqual(ensureDescriptorLimit(300), 300)
         self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE), (RESERVE + 300, self.hard))
 
     def test_default(self) -> None:
-        room = makeRoom()
+        room = ensureDescriptorLimit()
         self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE), (room + RESERVE, self.hard))
         self.assertGreaterEqual(room, 300)

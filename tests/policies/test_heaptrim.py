@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import heaptrim
-from tcplab.policies.heaptrim import Tidying
+from tcplab.policies.heaptrim import HeapTrim
 from tests.policies.test_deadlines import FakeListener
 
 
@@ -35,7 +35,7 @@ class TidyingTests(SynchronousTestCase):
         self.clock = Clock()
         self.trimmed = 0
         self.patch(heaptrim, "trim", self.trim)
-        self.tidying = Tidying(clock=self.clock)
+        self.tidying = HeapTrim(clock=self.clock)
         self.listener = CrowdedListener()
         self.tidying.watch(self.listener)  # type: ignore[arg-type]
 

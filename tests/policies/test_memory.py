@@ -11,7 +11,7 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import memory as module
-from tcplab.policies.memory import Memory, handshakes
+from tcplab.policies.memory import MemoryPressure, handshakeLimit
 
 MIB = 2**20
 
@@ -106,7 +106,7 @@ class MemoryTests(SynchronousTestCase):
         self.patch(module, "log", Logger(observer=self.logged))
         self.patch(module, "Progress", FakeProgress)
         self.patch(module, "trim", self.trim)
-        self.memory = Memory(self.cgroup, clock=self.clock)  # type: ignore[arg-type]
+        self.memory = MemoryPressure(self.cgroup, clock=self.clock)  # type: ignore[arg-type]
         self.listener = self.watched()
 
     def watched(self) -> FakeListener:
@@ -280,7 +280,7 @@ class MemoryTests(SynchronousTestCase):
     def test_noLimit(self) -> None:
         """Then it is as if it were not there."""
         listener = FakeListener()
-        memory = Memory(None, clock=self.clock)
+        memory = MemoryPressure(None, clock=self.clock)
         memory.watch(listener)  # type: ignore[arg-type]
         self.assertEqual(listener.guards, [])
         memory.stop()
@@ -302,5 +302,5 @@ class MemoryTests(SynchronousTestCase):
 
     def test_handshakesThatMayBe(self) -> None:
         """An eighth of the memory is for them."""
-        self.assertEqual(handshakes(self.cgroup), 12.5 * MIB // (48 * 1024))  # type: ignore[arg-type]
-        self.assertEqual(handshakes(None), float("inf"))
+        self.assertEqual(handshakeLimit(self.cgroup), 12.5 * MIB // (48 * 1024))  # type: ignore[arg-type]
+        self.assertEqual(handshakeLimit(None), float("inf"))

@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import pendingconnections
-from tcplab.policies.pendingconnections import Visitor, announcedBy
+from tcplab.policies.pendingconnections import PendingConnection, announcedBy
 from tcplab.protocols import ConversationFactory, Echo
-from tcplab.wire.proxyheader import Inet, ProxyHeader
+from tcplab.wire.proxyheader import InetAddress, ProxyHeader
 from tests.support.proxy_clients import ADA, BLOCK, LINE, Announcing
 
 
@@ -29,24 +29,24 @@ class Room:
         self.keeper = self
         self.told: list[Any] = []
 
-    def enter(self, visitor: Visitor) -> None:
+    def enter(self, visitor: PendingConnection) -> None:
         self.told.append("waits")
 
-    def leave(self, visitor: Visitor) -> None: ...
+    def leave(self, visitor: PendingConnection) -> None: ...
 
     def gone(self) -> None:
         self.told.append("gone")
 
-    def refuse(self, visitor: Visitor, why: str, problem: str) -> None:
+    def refuse(self, visitor: PendingConnection, why: str, problem: str) -> None:
         self.told.append(why)
         visitor.reset()
 
-    def announced(self, visitor: Visitor, header: Any) -> None:
+    def announced(self, visitor: PendingConnection, header: Any) -> None:
         self.told.append(header.family)
 
 
 class VisitorTests(SynchronousTestCase):
-    def come(self, data: bytes = b"") -> Visitor:
+    def come(self, data: bytes = b"") -> PendingConnection:
         """Have somebody come with some bytes."""
         self.reactor = MemoryReactorClock()
         self.room = Room()
@@ -54,11 +54,11 @@ class VisitorTests(SynchronousTestCase):
         self.addCleanup(self.peer.close)
         self.addCleanup(client.close)
         self.peer.sendall(data)
-        visitor = Visitor(self.room, client, b"", None, self.reactor)  # type: ignore[arg-type]
+        visitor = PendingConnection(self.room, client, b"", None, self.reactor)  # type: ignore[arg-type]
         visitor.come()
         return visitor
 
-    def say(self, visitor: Visitor, data: bytes) -> None:
+    def say(self, visitor: PendingConnection, data: bytes) -> None:
         self.peer.sendall(data)
         visitor.doRead()
 
@@ -178,7 +178,7 @@ class DrainTests(Announcing):
         await empty
 
     async def test_theOthersAreSentAway(self) -> None:
-        self.patch(pendingconnections, "GRACE", 0.05)
+        self.patch(pendingconnections, "DRAIN_GRACE", 0.05)
         await self.announce(ConversationFactory(Echo), deadline=None)
         client = await self.waiting()
         self.listener.drain()
@@ -187,7 +187,7 @@ class DrainTests(Announcing):
         self.assertIn("why=handshake-timeout", self.lines[0])
 
     async def test_nobodyGetsMoreTimeByIt(self) -> None:
-        self.patch(pendingconnections, "GRACE", 1000)
+        self.patch(pendingconnections, "DRAIN_GRACE", 1000)
         await self.announce(ConversationFactory(Echo), deadline=0.05)
         client = await self.waiting()
         self.listener.drain()
@@ -302,11 +302,11 @@ class CrowdTests(Announcing):
 
 class AnnouncedByTests(SynchronousTestCase):
     def test_peers(self) -> None:
-        mapped = Inet.of("::ffff:192.0.2.1", 5)
+        mapped = InetAddress.of("::ffff:192.0.2.1", 5)
         for family, source, expected in (
             ("TCP4", ADA, IPv4Address("TCP", "203.0.113.9", 4711)),
             ("UDP4", ADA, IPv4Address("UDP", "203.0.113.9", 4711)),
-            ("TCP6", Inet.of("2001:DB8:0::1", 5), IPv6Address("TCP", "2001:db8::1", 5)),
+            ("TCP6", InetAddress.of("2001:DB8:0::1", 5), IPv6Address("TCP", "2001:db8::1", 5)),
             ("TCP6", mapped, IPv4Address("TCP", "192.0.2.1", 5)),
             ("UNIX", b"/a", UNIXAddress(b"/a")),
             ("UNIX", b"", UNIXAddress(None)),

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from tcplab.policies import progress as module
 from tcplab.policies.progress import Progress
-from tcplab.reactor.stack import lowest, underway, unsent
+from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
@@ -46,7 +46,7 @@ class MemoryTests(SynchronousTestCase):
             self.asked.append(transport)
             return transport.queued + len(transport.dataBuffer)
 
-        self.patch(module, "underway", underway)
+        self.patch(module, "underway", unacknowledgedBytes)
         self.progress = Progress()
 
     def test_taken(self) -> None:
@@ -120,7 +120,7 @@ class Progressing(Serving):
     async def accepted(self) -> tuple[Any, Any]:
         """Return the next protocol, and the transport that has its socket."""
         protocol = await self.hall.queue.get()
-        return protocol, lowest(protocol.transport)
+        return protocol, bottomTransport(protocol.transport)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -141,7 +141,7 @@ class SocketTests(Progressing):
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
         taken, waiting = self.progress.of(transport)
         self.assertEqual(taken + waiting, size)
-        self.assertGreater(waiting, unsent(transport))
+        self.assertGreater(waiting, bufferedBytes(transport))
         self.assertLess(taken, transport.sent)
         reading = self.talk(readAll, client)
         await self.until(lambda: self.progress.of(transport) == (size, 0))
@@ -163,8 +163,8 @@ class SocketTests(Progressing):
         self.assertEqual(self.progress.moving([transport]), [transport])
         protocol.transport.write(bytes(2**24))
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
-        self.assertEqual(self.progress.of(transport), (transport.sent, unsent(transport)))
-        self.assertGreater(unsent(transport), 0)
+        self.assertEqual(self.progress.of(transport), (transport.sent, bufferedBytes(transport)))
+        self.assertGreater(bufferedBytes(transport), 0)
 
 
 class TLSTests(Progressing):
@@ -180,7 +180,7 @@ class TLSTests(Progressing):
         client.set_connect_state()
         await self.talk(client.do_handshake)
         protocol, transport = await self.accepted()
-        await self.until(lambda: transport.opened and not underway(transport))
+        await self.until(lambda: transport.opened and not unacknowledgedBytes(transport))
         return client, protocol, transport
 
     async def test_unanswered(self) -> None:
@@ -189,7 +189,7 @@ class TLSTests(Progressing):
         self.assertEqual(self.progress.of(transport), (transport.sent, 0))
         protocol.transport.loseConnection()
         await self.until(lambda: self.progress.moving([transport]) != [])
-        await self.until(lambda: not underway(transport))
+        await self.until(lambda: not unacknowledgedBytes(transport))
         self.assertEqual(self.progress.of(transport), (transport.sent, 1))
         self.assertEqual(self.progress.moving([transport]), [transport])
         await self.talk(client.shutdown)
@@ -200,12 +200,12 @@ class TLSTests(Progressing):
         _, protocol, transport = await self.connected()
         protocol.transport.registerProducer(protocol, True)
         protocol.transport.loseConnection()
-        await self.until(lambda: not underway(transport))
+        await self.until(lambda: not unacknowledgedBytes(transport))
         self.assertEqual(self.progress.of(transport), (transport.sent, 0))
 
     async def test_halfClosed(self) -> None:
         """Who has finished in one direction only waits for no answer."""
         _, protocol, transport = await self.connected()
         protocol.transport.loseWriteConnection()
-        await self.until(lambda: not underway(transport))
+        await self.until(lambda: not unacknowledgedBytes(transport))
         self.assertEqual(self.progress.of(transport), (transport.sent, 0))

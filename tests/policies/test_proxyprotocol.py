@@ -16,8 +16,8 @@ from tcplab.policies.admission import Admission
 from tcplab.policies.proxyprotocol import ProxyProtocol, networkOf
 from tcplab.protocols import Ack, ConversationFactory, Echo
 from tcplab.protocols.whoami import WhoAmI
-from tcplab.reactor.stack import lowest
-from tcplab.wire.proxyheader import Inet, writeHeader
+from tcplab.reactor.stack import bottomTransport
+from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.proxytlvs import TLV
 from tests.protocols.test_whoami import facts
 from tests.support.proxy_clients import ADA, BLOCK, LAB, LINE, Announcing, overTLS
@@ -123,13 +123,13 @@ class BelievedTests(Announcing):
         client = self.client()
         client.sendall(writeHeader(2, ADA, LAB, tlvs=[TLV(5, b"id-1"), TLV(2, b"lab.example")]))
         await self.talk(client.recv, 5)
-        announced: Any = lowest(self.port.factory.built[0].transport).announced
+        announced: Any = bottomTransport(self.port.factory.built[0].transport).announced
         self.assertEqual((announced.uniqueID, announced.authority), (b"id-1", "lab.example"))
         self.assertEqual(announced.destination, LAB)
 
     async def test_peersOfOtherFamilies(self) -> None:
         await self.announce(Guests())
-        six, mapped = Inet.of("2001:db8::1", 1), Inet.of("::ffff:203.0.113.9", 4711)
+        six, mapped = InetAddress.of("2001:db8::1", 1), InetAddress.of("::ffff:203.0.113.9", 4711)
         udp = writeHeader(2, ADA, LAB, datagrams=True)
         for header, peer, prefix in (
             (writeHeader(1, six, six), IPv6Address("TCP", "2001:db8::1", 1), "2001:db8::1"),
@@ -188,7 +188,7 @@ class LimitsTests(Announcing):
         self.assertEqual(await self.talk(first.recv, 5), b"hello")
         same.sendall(BLOCK + b"hi")
         self.assertEqual(await self.heard(same), b"busy\r\n")
-        other.sendall(writeHeader(2, Inet.of("203.0.113.10", 4711), LAB))
+        other.sendall(writeHeader(2, InetAddress.of("203.0.113.10", 4711), LAB))
         self.assertEqual(await self.talk(other.recv, 5), b"hello")
         self.assertEqual((admission.connections, len(self.told.opened)), (2, 2))
 

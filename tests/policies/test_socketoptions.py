@@ -14,10 +14,10 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import socketoptions
-from tcplab.policies.socketoptions import prepare, widen
+from tcplab.policies.socketoptions import growReceiveBuffer, setListenOptions
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
-from tcplab.reactor.stack import unsent
+from tcplab.reactor.stack import bufferedBytes
 from tests.support.socket_server import Serving
 
 
@@ -50,24 +50,24 @@ class WidenTests(SynchronousTestCase):
         self.say()
         self.unheard()
         before = self.size()
-        self.assertTrue(widen(self))
+        self.assertTrue(growReceiveBuffer(self))
         self.assertEqual(self.size(), before + 256 * 1024)
         for _ in range(10):
-            self.assertTrue(widen(self))
+            self.assertTrue(growReceiveBuffer(self))
         self.assertEqual(self.size(), 1024 * 1024)
 
     def test_whoOnlyDoesNotReadIsHeard(self) -> None:
         """Then the buffer stays as it is."""
         self.say()
         before = self.size()
-        self.assertFalse(widen(self))
+        self.assertFalse(growReceiveBuffer(self))
         self.assertEqual(self.size(), before)
 
     def test_nothingToRead(self) -> None:
         """It was not for want of room that nothing came."""
         self.unheard()
         before = self.size()
-        self.assertFalse(widen(self))
+        self.assertFalse(growReceiveBuffer(self))
         self.assertEqual(self.size(), before)
 
     def test_noSuchSocket(self) -> None:
@@ -80,8 +80,8 @@ class WidenTests(SynchronousTestCase):
         for sock in (one, None, object()):
             transport: Any = Transport()
             transport.socket = sock
-            self.assertFalse(widen(transport))
-        self.assertFalse(widen(Transport()))
+            self.assertFalse(growReceiveBuffer(transport))
+        self.assertFalse(growReceiveBuffer(Transport()))
 
 
 class Transport:
@@ -99,7 +99,7 @@ class Options(Serving):
 
     async def prepared(self, factory: Any = None, **wishes: Any) -> Any:
         await self.serve(factory or Factory.forProtocol(Protocol))
-        self.assertIs(prepare(self.port, **wishes), True)
+        self.assertIs(setListenOptions(self.port, **wishes), True)
 
     async def accepted(self) -> tuple[socket.socket, Any]:
         client = self.connect()
@@ -146,7 +146,7 @@ class NoticingTests(Options):
         """There is no time in which nobody could be asked."""
         await self.prepared()
         with self.assertRaisesRegex(ValueError, "^gone must be 2 seconds at least, not 1$"):
-            prepare(self.port, gone=1)
+            setListenOptions(self.port, gone=1)
 
 
 class BoundTests(Options):
@@ -180,7 +180,7 @@ class BoundTests(Options):
         )
         self.assertGreater(numbers[QUEUED], 0)
         self.assertLessEqual(numbers[RECEIVED] + numbers[QUEUED], 1024 * KIB)
-        self.assertLessEqual(unsent(transport), 256 * KIB)
+        self.assertLessEqual(bufferedBytes(transport), 256 * KIB)
 
     def _sends(self, client: socket.socket) -> bool:
         try:
@@ -197,14 +197,14 @@ class OtherPortTests(Serving):
         """A Unix socket stays as it is."""
         await self.serve(Factory.forProtocol(Protocol), f"unix:{self.unixPath()}")
         before = self.port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self.assertIs(prepare(self.port), False)
+        self.assertIs(setListenOptions(self.port), False)
         after = self.port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self.assertEqual(after, before)
 
     async def test_strange(self) -> None:
         """Somebody's own kind of port does too."""
         port = MemoryReactorClock().listenTCP(0, Factory.forProtocol(Protocol))
-        self.assertIs(prepare(port), False)
+        self.assertIs(setListenOptions(port), False)
         await maybeDeferred(port.stopListening)  # type: ignore[call-overload]
 
     async def test_otherSystems(self) -> None:
@@ -212,6 +212,6 @@ class OtherPortTests(Serving):
         for name in ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_NOTSENT_LOWAT"):
             self.patch(socket, name, None)
         await self.serve(Factory.forProtocol(Protocol))
-        self.assertIs(prepare(self.port), True)
+        self.assertIs(setListenOptions(self.port), True)
         get = self.port.socket.getsockopt
         self.assertEqual(get(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import checkBehaviour, connected
 from tcplab.wire.framing import CRLF, Lines
@@ -124,20 +124,20 @@ class LabTests(SynchronousTestCase):
 
     def test_greets(self) -> None:
         """18 bytes and no newline, before the peer has said anything."""
-        peer = connected(Lab())
+        peer = connected(LabConversation())
         self.assertEqual(peer.value(), ACK)
         self.assertEqual(len(ACK), 18)
 
     def test_reportsTheFirstMessage(self) -> None:
         """The first only, as it came."""
-        peer = connected(Lab())
+        peer = connected(LabConversation())
         peer.write(b"hi\n")
         peer.write(b"and more\n")
         self.assertEqual(peer.messages, [b"hi\n"])
 
     def test_echoes(self) -> None:
         """Every byte, the first message too, behind the greeting, until the peer finishes."""
-        peer = connected(Lab())
+        peer = connected(LabConversation())
         peer.write(b"hi\n")
         peer.write(b"and more\n")
         self.assertEqual(peer.value(), ACK + b"hi\nand more\n")
@@ -149,7 +149,7 @@ class LabTests(SynchronousTestCase):
 
     def test_eachConnectionHasAFirstMessage(self) -> None:
         """What one peer said does not count for another."""
-        factory = ConversationFactory(Lab)
+        factory = ConversationFactory(LabConversation)
         for word in (b"one", b"two"):
             peer = connected(factory)
             peer.write(word)
@@ -157,7 +157,7 @@ class LabTests(SynchronousTestCase):
 
     def test_saysNothing(self) -> None:
         """A peer that finishes without a word is greeted, and nothing is reported."""
-        peer = connected(Lab())
+        peer = connected(LabConversation())
         peer.finish()
         self.assertEqual((peer.value(), peer.messages), (ACK, []))
         self.assertTrue(peer.ended)
@@ -165,18 +165,22 @@ class LabTests(SynchronousTestCase):
     def test_anotherGreeting(self) -> None:
         """It is a setting, and may be none."""
         for greeting in (b"Welcome", b""):
-            peer = connected(ConversationFactory(Lab, greeting=greeting))
+            peer = connected(ConversationFactory(LabConversation, greeting=greeting))
             peer.finish(b"hi")
             self.assertEqual(peer.value(), greeting + b"hi")
 
     def test_lines(self) -> None:
         """In lines, the first message is the first line."""
-        peer = connected(ConversationFactory(Lab, framing=Lines))
+        peer = connected(ConversationFactory(LabConversation, framing=Lines))
         peer.write(b"one\ntwo\n")
         self.assertEqual(peer.messages, [b"one"])
         self.assertEqual(peer.value(), ACK + b"\none\ntwo\n")
 
     def test_manners(self) -> None:
         """It keeps them."""
-        checkBehaviour(self, ConversationFactory(Lab), b"hi" * 1_000, ACK + b"hi" * 1_000)
-        checkBehaviour(self, ConversationFactory(Lab, framing=Lines), b"hi", ACK + b"\nhi\n")
+        checkBehaviour(
+            self, ConversationFactory(LabConversation), b"hi" * 1_000, ACK + b"hi" * 1_000
+        )
+        checkBehaviour(
+            self, ConversationFactory(LabConversation, framing=Lines), b"hi", ACK + b"\nhi\n"
+        )

@@ -13,7 +13,7 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.services import Chargen
-from tcplab.reactor.stack import unsent
+from tcplab.reactor.stack import bufferedBytes
 from tcplab.testing import connected
 from tcplab.wire.framing import Lines
 
@@ -39,7 +39,7 @@ class BackPressureTests(SynchronousTestCase):
         peer = connected(Echo())
         peer.reading = False
         peer.write(MEGABYTE * 20)
-        held = unsent(peer.transport)
+        held = bufferedBytes(peer.transport)
         assert held is not None
         self.assertLessEqual(held, 192 * 1024)
         self.assertLess(peer.transport.received, 320 * 1024)
@@ -62,7 +62,7 @@ class BackPressureTests(SynchronousTestCase):
         peer = connected(tenfold)
         peer.reading = False
         peer.write(b"a\n" * 20_000)
-        held = unsent(peer.transport)
+        held = bufferedBytes(peer.transport)
         assert held is not None
         self.assertLess(held, 128 * 1024)
         self.assertLess(tenfold.heard, 30)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.protocols.loops import Lineage
+from tcplab.protocols.loops import LoopDetector
 
 HERE = ("127.0.0.1", 80)
 
@@ -37,7 +37,7 @@ class Node:
 
 class LineageTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.lineage = Lineage()
+        self.lineage = LoopDetector()
         self.factories = [object() for _ in range(3)]
 
     def chain(self, *numbers: int) -> list[Any]:
@@ -58,7 +58,7 @@ class LineageTests(SynchronousTestCase):
 
     def test_aCircleIsSeenWhereItCloses(self) -> None:
         self.assertEqual(self.chain(0, 0), [None, 0])
-        self.lineage = Lineage()
+        self.lineage = LoopDetector()
         self.assertEqual(self.chain(0, 1, 0), [None, None, 1])
 
     def test_inWhateverOrderTheEndsAreSeen(self) -> None:

@@ -9,11 +9,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import Lines, paired
-from tcplab.protocols.paired import Joined
+from tcplab.protocols.paired import PairedConversation
 from tcplab.testing import Peer, connected
 
 
-class Side(Joined):
+class Side(PairedConversation):
     """Pass everything on."""
 
     def messageReceived(self, message: bytes) -> None:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
-from tcplab.reactor.stack import lowest, unsent
+from tcplab.reactor.stack import bottomTransport, bufferedBytes
 from tcplab.testing import checkBehaviour, connected
 from tcplab.wire import texts
 from tests.support.certificates import localhostFile
@@ -113,7 +113,7 @@ class ChargenTests(SynchronousTestCase):
         peer = silent()
         written, sent = peer.protocol._position, peer.transport.sent
         self.assertLessEqual(written - sent, 64 * 1024)
-        self.assertEqual(unsent(peer.transport), written - sent)
+        self.assertEqual(bufferedBytes(peer.transport), written - sent)
         peer.clock.advance(3600)
         self.assertEqual((peer.protocol._position, peer.transport.sent), (written, sent))
         self.assertTrue(peer.connected)
@@ -224,7 +224,7 @@ class ChargenOnSocketsTests(Serving):
         transport = await self.stalled()
         chargen = transport.protocol
         chargen = getattr(chargen, "wrappedProtocol", chargen)
-        self.assertLessEqual(unsent(transport), 2**18)
+        self.assertLessEqual(bufferedBytes(transport), 2**18)
         # With TLS the kernel got a little more than was said: the frames.
         self.assertLessEqual(chargen._position - transport.sent, 2**18)
         self.assertGreater(chargen._position, 0)
@@ -265,4 +265,4 @@ class ChargenOnSocketsTests(Serving):
 
 
 def writable(transport: Any) -> bool:
-    return bool(select.select([], [lowest(transport)], [], 0)[1])
+    return bool(select.select([], [bottomTransport(transport)], [], 0)[1])

@@ -92,7 +92,7 @@ class CircleTests(SynchronousTestCase):
             def forget(self, conversation: Any) -> None: ...
 
         lineage = Lineage()
-        self.patch(upstreammodule, "LINEAGE", lineage)
+        self.patch(upstreammodule, "LOOPS", lineage)
         other = Joint(Forward())
         other.settle()
         lineage.child = other.conversation

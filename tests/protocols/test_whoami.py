@@ -11,7 +11,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.factory import ConversationFactory
-from tcplab.protocols.whoami import WhoAmI, _place
+from tcplab.protocols.whoami import WhoAmI, _formatted
 from tcplab.testing import checkBehaviour, connected
 from tests.support.socket_server import Serving, readAll
 
@@ -70,10 +70,10 @@ class PlaceTests(SynchronousTestCase):
             (UNIXAddress(b""), "unix"),
             (UNIXAddress(None), "unix"),
         ]:
-            self.assertEqual(_place(address), expected)
+            self.assertEqual(_formatted(address), expected)
 
     def test_anAddressOfAnyOtherKindIsOneWord(self) -> None:
-        self.assertNotIn(" ", _place(HostnameAddress(b"lab.example", 80)))
+        self.assertNotIn(" ", _formatted(HostnameAddress(b"lab.example", 80)))
 
 
 class WhoAmIOnSocketsTests(Serving):

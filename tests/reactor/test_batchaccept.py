@@ -45,8 +45,8 @@ class UnwatchedTests(SynchronousTestCase):
                 raise failures.pop()
             return original(port)
 
-        original = batchaccept._accepted
-        self.patch(batchaccept, "_accepted", failing)
+        original = batchaccept._accept
+        self.patch(batchaccept, "_accept", failing)
         sock = self.client()
         self.port.doRead()
         self.assertEqual(failures, [])

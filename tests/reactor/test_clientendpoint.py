@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.reactor.clientendpoint import clientEndpoint, leadsTo, letHalfClose
+from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
 from tcplab.reactor.tls import HalfClosingTLS
 
 
@@ -51,7 +51,7 @@ class EndpointTests(SynchronousTestCase):
 class LeadsToTests(SynchronousTestCase):
     def leads(self, where: str, host: str, port: int = 80) -> bool:
         kind: Any = IPv6Address if ":" in host else IPv4Address
-        return leadsTo(where, kind("TCP", host, port))
+        return pointsTo(where, kind("TCP", host, port))
 
     def test_theVeryAddress(self) -> None:
         for where in ("tcp:127.0.0.1:80", "tcp:host=127.0.0.1:port=80", "tcp:127.0.0.1:port=80"):
@@ -78,9 +78,9 @@ class LeadsToTests(SynchronousTestCase):
     def test_unixSockets(self) -> None:
         here = UNIXAddress(b"/run/lab")
         for where in ("unix:/run/lab", "unix:path=/run/lab", "unix:/run/../run/lab"):
-            self.assertTrue(leadsTo(where, here), where)
-        self.assertFalse(leadsTo("unix:/run/other", here))
-        self.assertFalse(leadsTo("tcp:localhost:80", here))
+            self.assertTrue(pointsTo(where, here), where)
+        self.assertFalse(pointsTo("unix:/run/other", here))
+        self.assertFalse(pointsTo("tcp:localhost:80", here))
         self.assertFalse(self.leads("unix:/run/lab", "127.0.0.1"))
 
 
@@ -88,7 +88,7 @@ class HalfCloseTests(SynchronousTestCase):
     def test_twistedsOwnTLSIsGivenOne(self) -> None:
         class Caller(Protocol):
             def makeConnection(self, transport: Any) -> None:
-                letHalfClose(transport, self)
+                halfCloseClient(transport, self)
                 super().makeConnection(transport)
 
         options = CertificateOptions()
@@ -100,5 +100,5 @@ class HalfCloseTests(SynchronousTestCase):
 
     def test_othersAreLeftAlone(self) -> None:
         transport = StringTransport()
-        letHalfClose(transport, Protocol())
+        halfCloseClient(transport, Protocol())
         self.assertIs(type(transport), StringTransport)

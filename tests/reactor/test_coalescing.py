@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import DRAWN, EMPTY, FULL
 from tcplab.testing import Peer, connected
 from tests.support.certificates import localhostPEM
@@ -459,5 +459,5 @@ class LogContextTests(SynchronousTestCase):
         class Mine(type(self.transport)):  # type: ignore[misc]
             pass
 
-        self.addCleanup(Corked.kinds.discard, Mine)
-        self.assertIn(Mine, Corked.kinds)
+        self.addCleanup(CoalescingTransport.kinds.discard, Mine)
+        self.assertIn(Mine, CoalescingTransport.kinds)

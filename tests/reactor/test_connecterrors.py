@@ -11,7 +11,7 @@ from twisted.internet import error
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.reactor import clientendpoint
-from tcplab.reactor.connecterrors import whyNot
+from tcplab.reactor.connecterrors import describeConnectError
 
 
 class WhyNotTests(SynchronousTestCase):
@@ -34,11 +34,11 @@ class WhyNotTests(SynchronousTestCase):
             (SSL.Error([]), "failed the TLS handshake"),
             (RuntimeError("too\nbad"), "failed: too bad"),
         ):
-            self.assertEqual(whyNot(problem), words)
+            self.assertEqual(describeConnectError(problem), words)
 
     def test_probesLeaveNothingOpen(self) -> None:
         with socket.socket() as before:
             lowest = before.fileno()
-        self.assertTrue(clientendpoint._isOurs("127.0.0.1"))
+        self.assertTrue(clientendpoint._isLocal("127.0.0.1"))
         with socket.socket() as after:
             self.assertEqual(after.fileno(), lowest)

@@ -17,14 +17,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.reactor.stack import (
-    because,
-    clockOf,
-    halfCloses,
-    lowest,
-    secured,
-    speaker,
-    unsent,
-    wasReset,
+    bottomTransport,
+    bufferedBytes,
+    canHalfClose,
+    isReset,
+    isTLS,
+    reactorOf,
+    setReason,
+    topProtocol,
 )
 from tcplab.reactor.tls import TLSFactory
 from tcplab.testing import connected
@@ -97,27 +97,27 @@ class LookingDownTests(SynchronousTestCase):
     def test_lowest(self) -> None:
         """However deep it lies."""
         for transport in self.stacks():
-            self.assertIs(lowest(transport), self.bottom)
+            self.assertIs(bottomTransport(transport), self.bottom)
 
     def test_because(self) -> None:
         """The cause reaches whoever remembers it."""
         for number, transport in enumerate(self.stacks()):
-            because(transport, str(number))
+            setReason(transport, str(number))
             self.assertEqual(self.bottom.why, str(number))
 
     def test_becauseToNobody(self) -> None:
         """A transport that remembers nothing is told nothing."""
-        because(StringTransport(), "fault")
-        because(wrapped(StringTransport()), "fault")
+        setReason(StringTransport(), "fault")
+        setReason(wrapped(StringTransport()), "fault")
 
     def test_unsent(self) -> None:
         """What waits is what is left of the first buffer, and the second."""
         for transport in self.stacks():
-            self.assertEqual(unsent(transport), 13)
+            self.assertEqual(bufferedBytes(transport), 13)
 
     def test_unsentWhereItCannotBeTold(self) -> None:
         """A transport that does not show its buffers may hold anything."""
-        self.assertIsNone(unsent(StringTransport()))
+        self.assertIsNone(bufferedBytes(StringTransport()))
 
     def test_unsentOfARealTransport(self) -> None:
         """It is the real buffers that are counted: what the kernel took does not wait."""
@@ -125,28 +125,28 @@ class LookingDownTests(SynchronousTestCase):
         peer.reading, peer.window = False, 1000
         peer.transport.write(b"x" * 600)
         peer.clock.advance(0)
-        self.assertEqual(unsent(peer.transport), 0)
+        self.assertEqual(bufferedBytes(peer.transport), 0)
         peer.transport.write(b"y" * 600)
         peer.transport.write(b"z" * 600)
         peer.clock.advance(0)
-        self.assertEqual(unsent(peer.transport), 800)
+        self.assertEqual(bufferedBytes(peer.transport), 800)
         peer.resume()
-        self.assertEqual(unsent(peer.transport), 0)
+        self.assertEqual(bufferedBytes(peer.transport), 0)
         self.assertEqual(len(peer.value()), 1800)
 
     def test_clock(self) -> None:
         """The reactor that runs the transport."""
         for transport in self.stacks():
-            self.assertIs(clockOf(transport), self.bottom.reactor)
+            self.assertIs(reactorOf(transport), self.bottom.reactor)
         peer = connected(Protocol())
-        self.assertIs(clockOf(peer.transport), peer.clock)
+        self.assertIs(reactorOf(peer.transport), peer.clock)
 
     def test_clockOfATransportWithoutAReactor(self) -> None:
         """The global reactor's time is all there is then."""
         from twisted.internet import reactor
 
-        self.assertIs(clockOf(StringTransport()), reactor)
-        self.assertIs(clockOf(wrapped(StringTransport())), reactor)
+        self.assertIs(reactorOf(StringTransport()), reactor)
+        self.assertIs(reactorOf(wrapped(StringTransport())), reactor)
 
 
 class SpeakerTests(SynchronousTestCase):
@@ -155,22 +155,22 @@ class SpeakerTests(SynchronousTestCase):
     def test_plain(self) -> None:
         """The transport's own protocol."""
         peer = connected(Protocol())
-        self.assertIs(speaker(peer.transport), peer.protocol)
+        self.assertIs(topProtocol(peer.transport), peer.protocol)
 
     def test_aboveWrappers(self) -> None:
         """The innermost of what is wrapped."""
         peer = connected(WrappingFactory(WrappingFactory(PLAIN)))
-        self.assertIs(speaker(peer.transport), peer.protocol.wrappedProtocol.wrappedProtocol)
+        self.assertIs(topProtocol(peer.transport), peer.protocol.wrappedProtocol.wrappedProtocol)
 
     def test_aboveTLS(self) -> None:
         """Seen from below and from TLS itself."""
         peer = connected(OURS)
-        self.assertIs(speaker(peer.transport), peer.protocol.wrappedProtocol)
-        self.assertIs(speaker(peer.protocol), peer.protocol.wrappedProtocol)
+        self.assertIs(topProtocol(peer.transport), peer.protocol.wrappedProtocol)
+        self.assertIs(topProtocol(peer.protocol), peer.protocol.wrappedProtocol)
 
     def test_unknown(self) -> None:
         """A transport that does not say."""
-        self.assertIsNone(speaker(StringTransport()))
+        self.assertIsNone(topProtocol(StringTransport()))
 
 
 class HalfClosingTests(SynchronousTestCase):
@@ -178,37 +178,37 @@ class HalfClosingTests(SynchronousTestCase):
 
     def test_plainTransport(self) -> None:
         """A socket's FIN is a half-close."""
-        self.assertTrue(halfCloses(BottomTransport()))
-        self.assertTrue(halfCloses(connected(Protocol()).transport))
+        self.assertTrue(canHalfClose(BottomTransport()))
+        self.assertTrue(canHalfClose(connected(Protocol()).transport))
 
     def test_throughAWrapper(self) -> None:
         """A wrapper passes the call on."""
-        self.assertTrue(halfCloses(wrapped(BottomTransport())))
+        self.assertTrue(canHalfClose(wrapped(BottomTransport())))
 
     def test_ourTLS(self) -> None:
         """Its close_notify is a half-close too."""
-        self.assertTrue(halfCloses(behind(OURS, BottomTransport())))
-        self.assertTrue(halfCloses(wrapped(behind(OURS, BottomTransport()))))
+        self.assertTrue(canHalfClose(behind(OURS, BottomTransport())))
+        self.assertTrue(canHalfClose(wrapped(behind(OURS, BottomTransport()))))
 
     def test_stockTLS(self) -> None:
         """Twisted's own would have the socket finish with its own words still unsent."""
-        self.assertFalse(halfCloses(behind(STOCK, BottomTransport())))
-        self.assertFalse(halfCloses(wrapped(behind(STOCK, BottomTransport()))))
+        self.assertFalse(canHalfClose(behind(STOCK, BottomTransport())))
+        self.assertFalse(canHalfClose(wrapped(behind(STOCK, BottomTransport()))))
 
     def test_stockTLSBeneathOurs(self) -> None:
         """What decides is the TLS that is spoken through."""
-        self.assertTrue(halfCloses(behind(OURS, behind(STOCK, BottomTransport()))))
+        self.assertTrue(canHalfClose(behind(OURS, behind(STOCK, BottomTransport()))))
 
     def test_stockStartTLS(self) -> None:
         """A plain transport that was switched to Twisted's own TLS is as bad."""
         peer = connected(Protocol())
         peer.transport.startTLS(CertificateOptions())
-        self.assertFalse(halfCloses(peer.transport))
+        self.assertFalse(canHalfClose(peer.transport))
 
     def test_transportWithout(self) -> None:
         """One that has no such method cannot."""
-        self.assertFalse(halfCloses(StringTransport()))
-        self.assertFalse(halfCloses(wrapped(StringTransport())))
+        self.assertFalse(canHalfClose(StringTransport()))
+        self.assertFalse(canHalfClose(wrapped(StringTransport())))
 
 
 class SecuredTests(SynchronousTestCase):
@@ -216,22 +216,22 @@ class SecuredTests(SynchronousTestCase):
 
     def test_clear(self) -> None:
         """There is none."""
-        self.assertFalse(secured(BottomTransport()))
-        self.assertFalse(secured(wrapped(BottomTransport())))
-        self.assertFalse(secured(connected(Protocol()).transport))
+        self.assertFalse(isTLS(BottomTransport()))
+        self.assertFalse(isTLS(wrapped(BottomTransport())))
+        self.assertFalse(isTLS(connected(Protocol()).transport))
 
     def test_tls(self) -> None:
         """Ours, Twisted's own, and through wrappers on either side."""
         for factory in (OURS, STOCK):
-            self.assertTrue(secured(behind(factory, BottomTransport())))
-            self.assertTrue(secured(wrapped(behind(factory, BottomTransport()))))
-            self.assertTrue(secured(behind(factory, wrapped(BottomTransport()))))
+            self.assertTrue(isTLS(behind(factory, BottomTransport())))
+            self.assertTrue(isTLS(wrapped(behind(factory, BottomTransport()))))
+            self.assertTrue(isTLS(behind(factory, wrapped(BottomTransport()))))
 
     def test_stockStartTLS(self) -> None:
         """A plain transport that was switched to Twisted's own TLS has it within."""
         peer = connected(Protocol())
         peer.transport.startTLS(CertificateOptions())
-        self.assertTrue(secured(peer.transport))
+        self.assertTrue(isTLS(peer.transport))
 
     def test_stockStartTLSAndAMutePeer(self) -> None:
         """A peer that never answers its close_notify is not waited for for ever."""
@@ -265,12 +265,12 @@ class WasResetTests(SynchronousTestCase):
             client = socket.create_connection(listener.getsockname())
             server, _ = listener.accept()
         with server:
-            self.assertFalse(wasReset(Owner(server)))
+            self.assertFalse(isReset(Owner(server)))
             client.sendall(b"unread")
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
-            self.assertTrue(wasReset(Owner(server)))
-            self.assertTrue(wasReset(Owner(server)))
+            self.assertTrue(isReset(Owner(server)))
+            self.assertTrue(isReset(Owner(server)))
             self.assertEqual(server.recv(100), b"unread")
 
     def test_anEndIsNone(self) -> None:
@@ -278,7 +278,7 @@ class WasResetTests(SynchronousTestCase):
         with first, second:
             second.shutdown(socket.SHUT_WR)
             first.shutdown(socket.SHUT_WR)
-            self.assertFalse(wasReset(ProtocolWrapper(Factory(), Protocol())))
+            self.assertFalse(isReset(ProtocolWrapper(Factory(), Protocol())))
             wrapped = BottomTransport()
             wrapped.socket = first  # type: ignore[attr-defined]
-            self.assertFalse(wasReset(wrapped))
+            self.assertFalse(isReset(wrapped))

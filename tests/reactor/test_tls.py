@@ -17,10 +17,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
-from tcplab.reactor.tls import HalfClosingTLS, TLSFactory, halfClosing
+from tcplab.reactor.tls import HalfClosingTLS, TLSFactory, enableHalfClose
 from tcplab.wire.framing import Lines
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
@@ -95,7 +95,7 @@ class HalfCloseTests(TLSServing):
 
     async def test_finishedInOneSegment(self) -> None:
         """Data, close_notify and FIN that arrive together are all that and in this order."""
-        await self.serveTLS(ConversationFactory(Lab))
+        await self.serveTLS(ConversationFactory(LabConversation))
 
         def client() -> bytes:
             sock = self.connect()
@@ -257,7 +257,7 @@ class HandshakeTests(TLSServing):
 
     async def test_greetingWaits(self) -> None:
         """A peer is told of, and greeted, once the handshake is through."""
-        told = await self.serveTLS(ConversationFactory(Lab))
+        told = await self.serveTLS(ConversationFactory(LabConversation))
 
         def client() -> bytes:
             tls = self.connectTLS()
@@ -273,7 +273,7 @@ class HandshakeTests(TLSServing):
 
     async def test_garbage(self) -> None:
         """Whoever speaks no TLS was never there, and got no byte of the application."""
-        told = await self.serveTLS(ConversationFactory(Lab))
+        told = await self.serveTLS(ConversationFactory(LabConversation))
 
         def client() -> bytes:
             with self.connect() as sock:
@@ -290,7 +290,7 @@ class HandshakeTests(TLSServing):
 
     async def test_goneBeforeIt(self) -> None:
         """A bare connect and close is no error."""
-        told = await self.serveTLS(ConversationFactory(Lab))
+        told = await self.serveTLS(ConversationFactory(LabConversation))
         await self.talk(lambda: self.connect().close())
         self.assertEqual((await told.ending()).why, "handshake")
         self.assertEqual(told.opened, [])
@@ -321,7 +321,7 @@ class ReliesOnTests(SynchronousTestCase):
         """Every TLS layer of a factory is found, also below others, and only those."""
         plain = Factory()
         tls = TLSMemoryBIOFactory(CertificateOptions(), False, plain)
-        self.assertTrue(halfClosing(tls))
+        self.assertTrue(enableHalfClose(tls))
         self.assertIs(tls.protocol, HalfClosingTLS)
-        self.assertFalse(halfClosing(plain))
+        self.assertFalse(enableHalfClose(plain))
         self.assertIs(TLSFactory(CertificateOptions(), False, plain).protocol, HalfClosingTLS)

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.reactor import eager, transports
-from tcplab.reactor.coalescing import Corked
+from tcplab.reactor.coalescing import CoalescingTransport
 from tests.support import scripted_transport
 from tests.support.scripted_transport import PATTERN, UnixTransport, play
 from tests.support.socket_server import Serving, Told, readAll
@@ -205,8 +205,8 @@ class KindTests(SynchronousTestCase):
             (transports.UnixClient, unix.Client),
         ):
             order = kind.__mro__
-            self.assertLess(order.index(Corked), order.index(stock))
-            self.assertIs(kind.write, Corked.write)
+            self.assertLess(order.index(CoalescingTransport), order.index(stock))
+            self.assertIs(kind.write, CoalescingTransport.write)
 
 
 class Goes(Protocol):

@@ -17,9 +17,9 @@ class MissingTests(SynchronousTestCase):
 
     def test_anotherTwisted(self) -> None:
         """What is gone is named, on classes and on what they make."""
-        self.patch(twistedinternals, "RELIED_ON", ((tcp.Connection, "_gone"),))
-        self.patch(twistedinternals, "OF_A_REACTOR", ("_lost",))
-        self.patch(twistedinternals, "OF_A_DESCRIPTOR", ("_missed",))
+        self.patch(twistedinternals, "REQUIRED", ((tcp.Connection, "_gone"),))
+        self.patch(twistedinternals, "REACTOR_ATTRIBUTES", ("_lost",))
+        self.patch(twistedinternals, "DESCRIPTOR_ATTRIBUTES", ("_missed",))
         self.assertEqual(
             twistedinternals.missing(),
             ["Connection._gone", "EPollReactor._lost", "FileDescriptor._missed"],

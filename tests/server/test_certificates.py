@@ -18,7 +18,13 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.certificates import CertificatesError, Folder, authorities, narrow, openToAll
+from tcplab.server.certificates import (
+    CertificateDirectory,
+    CertificatesError,
+    hardenTLS,
+    loadClientCAs,
+    worldReadableKeys,
+)
 from tests.support.certificates import Authority, localhostFile, localhostPEM, namelessPEM, pem
 from tests.support.log_capture import Logged
 
@@ -35,7 +41,9 @@ class OpenTests(SynchronousTestCase):
     def test_onlyWhatEverybodyMayRead(self) -> None:
         for mode, found in ((0o644, [self.pem]), (0o640, []), (0o600, [])):
             self.mode(mode)
-            self.assertEqual(openToAll(f"ssl:0:privateKey={self.pem}:interface=127.0.0.1"), found)
+            self.assertEqual(
+                worldReadableKeys(f"ssl:0:privateKey={self.pem}:interface=127.0.0.1"), found
+            )
 
     def test_everyKindOfEndpoint(self) -> None:
         self.mode(0o644)
@@ -46,14 +54,14 @@ class OpenTests(SynchronousTestCase):
             f"tls:port=0:path={self.folder}",
             f"limit:max=3:tls:{self.folder}:0",
         ):
-            self.assertEqual(openToAll(endpoint), [self.pem], endpoint)
+            self.assertEqual(worldReadableKeys(endpoint), [self.pem], endpoint)
 
     def test_pathWithAColon(self) -> None:
         path = os.path.join(self.folder, "a:b.pem")
         os.rename(self.pem, path)
         os.chmod(path, 0o644)
         quoted = path.replace(":", "\\:")
-        self.assertEqual(openToAll(f"ssl:0:privateKey={quoted}"), [path])
+        self.assertEqual(worldReadableKeys(f"ssl:0:privateKey={quoted}"), [path])
 
     def test_aCertificateIsForEverybody(self) -> None:
         with open(self.pem) as file:
@@ -63,13 +71,13 @@ class OpenTests(SynchronousTestCase):
             file.write(certificate)
         os.chmod(path, 0o644)
         self.mode(0o600)
-        self.assertEqual(openToAll(f"tls:{self.folder}:0"), [])
-        self.assertEqual(openToAll(f"ssl:0:privateKey={path}"), [])
+        self.assertEqual(worldReadableKeys(f"tls:{self.folder}:0"), [])
+        self.assertEqual(worldReadableKeys(f"ssl:0:privateKey={path}"), [])
 
     def test_whatHasNoKey(self) -> None:
-        self.assertEqual(openToAll("tcp:0:interface=127.0.0.1"), [])
-        self.assertEqual(openToAll(f"ssl:0:privateKey={self.folder}/nothing.pem"), [])
-        self.assertEqual(openToAll("unix:/tmp/ssl"), [])
+        self.assertEqual(worldReadableKeys("tcp:0:interface=127.0.0.1"), [])
+        self.assertEqual(worldReadableKeys(f"ssl:0:privateKey={self.folder}/nothing.pem"), [])
+        self.assertEqual(worldReadableKeys("unix:/tmp/ssl"), [])
 
 
 class Folders(Logged):
@@ -85,10 +93,10 @@ class Folders(Logged):
             file.write(text)
         os.replace(os.path.join(self.path, "new"), os.path.join(self.path, name))
 
-    def folder(self, clients: Any = None) -> Folder:
-        return Folder(self.path, self.clock, clients)
+    def folder(self, clients: Any = None) -> CertificateDirectory:
+        return CertificateDirectory(self.path, self.clock, clients)
 
-    def shown(self, folder: Folder, name: bytes | None) -> bytes:
+    def shown(self, folder: CertificateDirectory, name: bytes | None) -> bytes:
         """Shake hands in memory, and return the names of the certificate that is shown."""
         server = folder.serverConnectionForTLS(None)
         server.set_accept_state()
@@ -189,24 +197,25 @@ class Refused(Folders):
 
     def test_file_instead_of_a_folder(self) -> None:
         self.assertEqual(
-            self.shown(Folder(localhostFile(self.path), self.clock), None), b"localhost"
+            self.shown(CertificateDirectory(localhostFile(self.path), self.clock), None),
+            b"localhost",
         )
 
 
 class Clients(Folders):
     def test_authorities_that_cannot_be_read(self) -> None:
-        self.assertRaises(OSError, authorities, "/no/such/file")
+        self.assertRaises(OSError, loadClientCAs, "/no/such/file")
         for text in (b"", b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"):
             self.put("a.pem", text)
             problem = self.assertRaises(
-                CertificatesError, authorities, os.path.join(self.path, "a.pem")
+                CertificatesError, loadClientCAs, os.path.join(self.path, "a.pem")
             )
             self.assertIn("there is no certificate in ", str(problem))
 
     def test_they_are_required(self) -> None:
         self.put("ca.pem", Authority().pem)
         options = CertificateOptions()
-        narrow(options, authorities(os.path.join(self.path, "ca.pem")))
+        hardenTLS(options, loadClientCAs(os.path.join(self.path, "ca.pem")))
         self.assertRequired(options.getContext())
 
     def assertRequired(self, context: SSL.Context) -> None:
@@ -215,7 +224,7 @@ class Clients(Folders):
 
     def test_whatever_name_they_ask_for(self) -> None:
         self.put("ca.pem", Authority().pem)
-        clients = authorities(os.path.join(self.path, "ca.pem"))
+        clients = loadClientCAs(os.path.join(self.path, "ca.pem"))
         os.remove(os.path.join(self.path, "ca.pem"))
         self.put("a.pem", pem("a.example"))
         self.put("b.pem", localhostPEM())
@@ -227,14 +236,14 @@ class Clients(Folders):
 
 class Narrow(SynchronousTestCase):
     def test_ciphers(self) -> None:
-        narrow(options := CertificateOptions())
+        hardenTLS(options := CertificateOptions())
         names = SSL.Connection(options.getContext()).get_cipher_list()
         self.assertIn("ECDHE-ECDSA-AES128-GCM-SHA256", names)
         good = re.compile("TLS_|(EC)?DHE-.*(GCM|POLY1305)")
         self.assertEqual([each for each in names if not good.match(each)], [])
 
     def test_nobody_is_asked_for_a_certificate_unless_it_is_said(self) -> None:
-        narrow(options := CertificateOptions())
+        hardenTLS(options := CertificateOptions())
         self.assertEqual(options.getContext().get_verify_mode(), SSL.VERIFY_NONE)
 
     def test_names_that_we_rely_on(self) -> None:

@@ -9,10 +9,10 @@ from twisted.internet.task import Clock
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import BACKLOG, fromWords
 from tcplab.policies.descriptors import RESERVE, DescriptorsError
-from tcplab.policies.heaptrim import Tidying
-from tcplab.policies.memory import Memory
+from tcplab.policies.heaptrim import HeapTrim
+from tcplab.policies.memory import MemoryPressure
 from tcplab.server import connectionpolicies
-from tcplab.server.connectionpolicies import Limits
+from tcplab.server.connectionpolicies import ConnectionPolicies
 from tests.support.log_capture import Logged
 
 
@@ -75,8 +75,8 @@ class WithPolicies(Logged):
         self.wanted.append(connections)
         return connections or 1000
 
-    def begun(self, **words: Any) -> Limits:
-        begun = Limits(fromWords(**words), self.clock)
+    def begun(self, **words: Any) -> ConnectionPolicies:
+        begun = ConnectionPolicies(fromWords(**words), self.clock)
         listeners: Any = (FakeListener("one"), FakeListener("two"))
         begun.begin(listeners)
         return begun
@@ -116,9 +116,9 @@ class Beginning(WithPolicies):
     def test_memory_is_watched_where_it_is_limited(self) -> None:
         self.cgroup = FakeCgroup()
         listener = FakeListener()
-        begun = Limits(fromWords(), self.clock)
+        begun = ConnectionPolicies(fromWords(), self.clock)
         begun.begin([listener])  # type: ignore[list-item]
-        self.assertEqual([type(each) for each in listener.guards], [Memory, Tidying])
+        self.assertEqual([type(each) for each in listener.guards], [MemoryPressure, HeapTrim])
         begun.end()
         self.assertEqual(listener.guards, [])
 
@@ -169,7 +169,7 @@ class Beginning(WithPolicies):
         self.assertEqual([each.stopped for each in self.made], [1, 1])
 
     def test_end_of_what_never_began(self) -> None:
-        Limits(fromWords(), self.clock).end()
+        ConnectionPolicies(fromWords(), self.clock).end()
 
 
 class Saying(WithPolicies):

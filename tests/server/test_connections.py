@@ -13,7 +13,7 @@ from tcplab.config.settings import fromWords
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tcplab.server.connections import Connections, Known
+from tcplab.server.connections import ConnectionRecord, Connections
 from tcplab.server.service import LabService
 from tests.support.log_capture import Logged
 from tests.support.socket_server import Told, readAll
@@ -57,7 +57,10 @@ class ConnectionsTests(SynchronousTestCase):
         """The last ones, in the order of their ends."""
         for listener, number in ((self.one, 2), (self.two, 1), (self.one, 1)):
             self.end(listener, number)
-        expected = [Known(connection("two", 1), ENDING), Known(connection("one", 1), ENDING)]
+        expected = [
+            ConnectionRecord(connection("two", 1), ENDING),
+            ConnectionRecord(connection("one", 1), ENDING),
+        ]
         self.assertEqual(list(self.connections.ended()), expected)
         self.assertEqual(list(self.connections), expected)
         self.assertEqual(len(self.connections), 2)

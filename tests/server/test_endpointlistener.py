@@ -28,7 +28,7 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.settings import ListenerSettings
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Echo
-from tcplab.server.endpointlistener import Serving
+from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 from tests.support.certificates import localhostFile
 from tests.support.log_capture import Logged
@@ -57,9 +57,9 @@ class FakeEndpoint:
         return self.result
 
 
-def serving(result: Deferred[Any], factory: Any = None, spec: str = "echo") -> Serving:
+def serving(result: Deferred[Any], factory: Any = None, spec: str = "echo") -> EndpointListener:
     settings = ListenerSettings("echo-2", parseSpec(spec), "fake:1", "--serve echo@fake:1")
-    return Serving(settings, factory or Factory(), FakeEndpoint(result), Observers())
+    return EndpointListener(settings, factory or Factory(), FakeEndpoint(result), Observers())
 
 
 class Listening(Logged, SynchronousTestCase):
@@ -130,15 +130,15 @@ class Stopping(SynchronousTestCase):
 
 
 class StoppingRealPorts(TestCase):
-    def listening(self, endpoint: Any) -> Serving:
+    def listening(self, endpoint: Any) -> EndpointListener:
         settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
-        made = Serving(settings, ConversationFactory(Echo), endpoint, Observers())
+        made = EndpointListener(settings, ConversationFactory(Echo), endpoint, Observers())
         self.successResultOf(made.listen())
         self.addCleanup(made.listener.abort)
         self.addCleanup(made.stopListening)
         return made
 
-    def tcp(self, backlog: int = 50) -> Serving:
+    def tcp(self, backlog: int = 50) -> EndpointListener:
         return self.listening(TCP4ServerEndpoint(reactor, 0, backlog, "127.0.0.1"))
 
     def connect(self, place: Any) -> socket.socket:
@@ -204,7 +204,7 @@ class TakingOver(TestCase):
         self.addCleanup(shutil.rmtree, folder)
         self.lock = os.path.join(folder, "s.lock")
         settings = ListenerSettings("echo", parseSpec("echo"), f"unix:{folder}/s")
-        self.bound = Serving(
+        self.bound = EndpointListener(
             settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
         )
         self.successResultOf(self.bound.listen())
@@ -239,7 +239,7 @@ class RealSockets(Logged, TestCase):
             (f"unix:{folder}/s", "on unix /"),
         ):
             settings = ListenerSettings("echo", parseSpec("echo"), endpoint)
-            started = Serving(
+            started = EndpointListener(
                 settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
             )
             listening = started.listen()

@@ -13,12 +13,18 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.behaviourspec import Spec
+from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import ListenerSettings
 from tcplab.server import endpoints
-from tcplab.server.certificates import Folder
-from tcplab.server.endpoints import cannotListen, endpointOf, placeOf, reachOf, shownAs
+from tcplab.server.certificates import CertificateDirectory
+from tcplab.server.endpoints import (
+    cannotListen,
+    endpointOf,
+    formatAddress,
+    portFileFields,
+    reachability,
+)
 from tests.support.certificates import localhostFile
 
 
@@ -28,32 +34,34 @@ class Addresses(SynchronousTestCase):
     unix = UNIXAddress(b"/a/s")
 
     def test_place(self) -> None:
-        self.assertEqual(placeOf(self.four), ("127.0.0.1", "80"))
-        self.assertEqual(placeOf(self.six), ("::", "80"))
-        self.assertEqual(placeOf(self.unix), ("unix", "/a/s"))
-        self.assertEqual(placeOf(UNIXAddress(b"\0name")), ("unix", "@name"))
+        self.assertEqual(portFileFields(self.four), ("127.0.0.1", "80"))
+        self.assertEqual(portFileFields(self.six), ("::", "80"))
+        self.assertEqual(portFileFields(self.unix), ("unix", "/a/s"))
+        self.assertEqual(portFileFields(UNIXAddress(b"\0name")), ("unix", "@name"))
 
     def test_shown(self) -> None:
-        self.assertEqual(shownAs(self.four), "127.0.0.1:80")
-        self.assertEqual(shownAs(self.six), "[::]:80")
-        self.assertEqual(shownAs(self.unix), "/a/s")
+        self.assertEqual(formatAddress(self.four), "127.0.0.1:80")
+        self.assertEqual(formatAddress(self.six), "[::]:80")
+        self.assertEqual(formatAddress(self.unix), "/a/s")
 
     def test_reach(self) -> None:
         everyone = "reachable from every network this machine is on"
-        self.assertEqual(reachOf(self.four), "reachable from this machine only")
-        self.assertEqual(reachOf(IPv6Address("TCP", "::1", 80)), "reachable from this machine only")
-        self.assertEqual(reachOf(self.six), everyone)
-        self.assertEqual(reachOf(IPv4Address("TCP", "0.0.0.0", 80)), everyone)
-        self.assertIn("who may open it", reachOf(self.unix))
-        self.assertIn("can reach 192.0.2.1", reachOf(IPv4Address("TCP", "192.0.2.1", 80)))
+        self.assertEqual(reachability(self.four), "reachable from this machine only")
+        self.assertEqual(
+            reachability(IPv6Address("TCP", "::1", 80)), "reachable from this machine only"
+        )
+        self.assertEqual(reachability(self.six), everyone)
+        self.assertEqual(reachability(IPv4Address("TCP", "0.0.0.0", 80)), everyone)
+        self.assertIn("who may open it", reachability(self.unix))
+        self.assertIn("can reach 192.0.2.1", reachability(IPv4Address("TCP", "192.0.2.1", 80)))
 
     def test_address_of_a_kind_that_is_not_known(self) -> None:
-        self.assertEqual(placeOf(object())[1], "-")  # type: ignore[arg-type]
-        self.assertIn("lets in", reachOf(object()))  # type: ignore[arg-type]
+        self.assertEqual(portFileFields(object())[1], "-")  # type: ignore[arg-type]
+        self.assertIn("lets in", reachability(object()))  # type: ignore[arg-type]
 
 
 def listener(endpoint: str, option: str = "--serve x") -> ListenerSettings:
-    return ListenerSettings("lab", Spec("lab"), endpoint, option)
+    return ListenerSettings("lab", BehaviourSpec("lab"), endpoint, option)
 
 
 class EndpointOf(SynchronousTestCase):
@@ -175,7 +183,7 @@ class EndpointOf(SynchronousTestCase):
         ):
             for text in ("tls:{}:7", "tls:port=7:path={}", "tls:interface=\\:\\:1:path={}:port=7"):
                 made = self.made(before + text.format(path))
-                self.assertIsInstance(made.connectionCreator, Folder)
+                self.assertIsInstance(made.connectionCreator, CertificateDirectory)
                 self.assertIn("no .pem file", self.refused(before + text.format(empty)))
         self.patch(endpoints, "_WRAPPERS", re.compile(""))
         self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{path}:7"))
@@ -186,7 +194,7 @@ class EndpointOf(SynchronousTestCase):
         pem = localhostFile(path)
         for before in ("", "limit:max=5:"):
             folder = self.made(f"{before}tls:{path}:7:ca={pem}:interface=1").connectionCreator
-            self.assertIsInstance(folder, Folder)
+            self.assertIsInstance(folder, CertificateDirectory)
             self.assertIsNot(folder._clients, None)
             endpoint = self.made(f"{before}ssl:7:ca={pem}:privateKey={pem}")
             self.assertTrue(endpoint._sslContextFactory.verify)

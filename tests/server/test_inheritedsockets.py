@@ -14,22 +14,27 @@ from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.server import inheritedsockets
-from tcplab.server.inheritedsockets import AdoptingReactor, HandedOverError, Inherited, handedOver
+from tcplab.server.inheritedsockets import (
+    AdoptingReactor,
+    InheritedSocketError,
+    InheritedSockets,
+    listenFDs,
+)
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving
 
 
 class Environment(SynchronousTestCase):
     def found(self, **words: str) -> list[int]:
-        return handedOver({"LISTEN_PID": "7", **words}, 7)
+        return listenFDs({"LISTEN_PID": "7", **words}, 7)
 
     def test_as_systemd_says_it(self) -> None:
         self.assertEqual(self.found(LISTEN_FDS="2"), [3, 4])
         self.assertEqual(self.found(LISTEN_FDS="1", LISTEN_FDNAMES="web"), [3])
 
     def test_another_process_is_meant(self) -> None:
-        self.assertEqual(handedOver({"LISTEN_PID": "8", "LISTEN_FDS": "1"}, 7), [])
-        self.assertEqual(handedOver({"LISTEN_FDS": "1"}, 7), [])
+        self.assertEqual(listenFDs({"LISTEN_PID": "8", "LISTEN_FDS": "1"}, 7), [])
+        self.assertEqual(listenFDs({"LISTEN_FDS": "1"}, 7), [])
 
     def test_no_number(self) -> None:
         for word in ("", "-1", "x"):
@@ -37,7 +42,7 @@ class Environment(SynchronousTestCase):
         self.assertEqual(self.found(), [])
 
     def test_our_own_process_was_given_none(self) -> None:
-        self.assertEqual(handedOver(), [])
+        self.assertEqual(listenFDs(), [])
 
     def test_words_of_the_start_are_read(self) -> None:
         self.assertEqual(inheritedsockets._atTheStart().get("PATH"), os.environ["PATH"])
@@ -55,8 +60,8 @@ class Taking(SynchronousTestCase):
         found.listen()
         return found
 
-    def inherited(self, *sockets: socket.socket) -> Inherited:
-        return Inherited([os.dup(each.fileno()) for each in sockets])
+    def inherited(self, *sockets: socket.socket) -> InheritedSockets:
+        return InheritedSockets([os.dup(each.fileno()) for each in sockets])
 
     def test_one_after_the_other(self) -> None:
         sockets = [self.listening() for _ in range(2)]
@@ -69,12 +74,12 @@ class Taking(SynchronousTestCase):
             taken.close()
 
     def test_none_is_left(self) -> None:
-        raised = self.assertRaises(HandedOverError, Inherited([]).next, socket.AF_INET)
+        raised = self.assertRaises(InheritedSocketError, InheritedSockets([]).next, socket.AF_INET)
         self.assertIn("no socket that was handed over is left", str(raised))
 
     def refused(self, found: socket.socket, *families: int, port: int = 0) -> str:
         inherited = self.inherited(found)
-        return str(self.assertRaises(HandedOverError, inherited.next, *families, port=port))
+        return str(self.assertRaises(InheritedSocketError, inherited.next, *families, port=port))
 
     def test_another_family(self) -> None:
         self.assertIn("is one of AF_INET:", self.refused(self.listening(), socket.AF_UNIX))
@@ -95,7 +100,9 @@ class Taking(SynchronousTestCase):
     def test_it_is_no_socket(self) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.addCleanup(os.close, nothing)
-        raised = self.assertRaises(HandedOverError, Inherited([nothing]).next, socket.AF_INET)
+        raised = self.assertRaises(
+            InheritedSocketError, InheritedSockets([nothing]).next, socket.AF_INET
+        )
         self.assertIn(f"descriptor {nothing} is no socket", str(raised))
 
 
@@ -108,7 +115,7 @@ class Adopting(Serving):
         return self.owned
 
     async def adopted(self, endpoint: str, *sockets: socket.socket) -> Any:
-        inherited = Inherited([os.dup(each.fileno()) for each in sockets or (self.owned,)])
+        inherited = InheritedSockets([os.dup(each.fileno()) for each in sockets or (self.owned,)])
         self.reactor = AdoptingReactor(reactor, inherited)
         factory = Factory.forProtocol(Echo)
         port = await serverFromString(self.reactor, endpoint).listen(factory)
@@ -171,11 +178,12 @@ class Adopting(Serving):
         for endpoint in ("unix:/tmp/x", "tcp:1"):
             await self.assertFailure(
                 serverFromString(
-                    AdoptingReactor(reactor, Inherited([os.dup(self.owned.fileno())])), endpoint
+                    AdoptingReactor(reactor, InheritedSockets([os.dup(self.owned.fileno())])),
+                    endpoint,
                 ).listen(Factory()),
-                HandedOverError,
+                InheritedSocketError,
             )
 
     async def test_all_else_is_the_reactors(self) -> None:
-        adopting = AdoptingReactor(reactor, Inherited([]))
+        adopting = AdoptingReactor(reactor, InheritedSockets([]))
         self.assertEqual(adopting.seconds, reactor.seconds)

@@ -10,7 +10,7 @@ import sys
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.processsetup import closeLog, leaveOutPidFile
+from tcplab.server.processsetup import disablePidFile, restrictLogMode
 from tests.support.subprocess_server import ROOT
 
 _PROGRAM = """
@@ -73,19 +73,19 @@ class PidFile(SynchronousTestCase):
         for words, name in ((("-n",), ""), ((), "twistd.pid")):
             found = options(*words)
             found["pidfile"] = found.defaults["pidfile"]
-            leaveOutPidFile(found)
+            disablePidFile(found)
             self.assertEqual(os.path.basename(found["pidfile"]), name)
 
     def test_whereItWasAskedFor(self) -> None:
         found = options("-n", "--pidfile", "my.pid")
-        leaveOutPidFile(found)
+        disablePidFile(found)
         self.assertEqual(os.path.basename(found["pidfile"]), "my.pid")
 
 
 class Log(SynchronousTestCase):
     def umask(self, *words: str) -> int:
         before = os.umask(0o022)
-        closeLog(options(*words))
+        restrictLogMode(options(*words))
         return os.umask(before)
 
     def test_inTheBackgroundItIsItsOwners(self) -> None:
@@ -99,5 +99,5 @@ class Log(SynchronousTestCase):
 
     def test_twistHasNoSuchOptions(self) -> None:
         before = os.umask(0o022)
-        closeLog({})
+        restrictLogMode({})
         self.assertEqual(os.umask(before), 0o022)

@@ -10,7 +10,7 @@ import tempfile
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.unixlock import removed
+from tcplab.server.unixlock import removeStaleLock
 
 
 class Removing(SynchronousTestCase):
@@ -37,18 +37,18 @@ class Removing(SynchronousTestCase):
     def test_nobodyListens(self) -> None:
         self.lock()
         self.bound().close()
-        self.assertTrue(removed(self.error))
+        self.assertTrue(removeStaleLock(self.error))
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_onlyTheLockIsLeft(self) -> None:
         self.lock()
-        self.assertTrue(removed(self.error))
+        self.assertTrue(removeStaleLock(self.error))
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_somebodyListens(self) -> None:
         self.lock()
         self.bound(listening=True)
-        self.assertFalse(removed(self.error))
+        self.assertFalse(removeStaleLock(self.error))
         self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
 
     def test_somebodyListensAndIsBusy(self) -> None:
@@ -56,19 +56,19 @@ class Removing(SynchronousTestCase):
         self.bound(listening=True)
         with socket.socket(socket.AF_UNIX) as waiting:
             waiting.connect(self.path)
-            self.assertFalse(removed(self.error))
+            self.assertFalse(removeStaleLock(self.error))
 
     def test_somebodyIsStarting(self) -> None:
         self.lock(seconds=0)
         self.bound()
-        self.assertFalse(removed(self.error))
+        self.assertFalse(removeStaleLock(self.error))
 
     def test_thereIsNoLock(self) -> None:
         self.bound()
-        self.assertFalse(removed(self.error))
+        self.assertFalse(removeStaleLock(self.error))
         self.assertEqual(os.listdir(self.folder), ["s"])
 
     def test_otherTroubles(self) -> None:
         self.lock()
         for error in (CannotListenError("", 80, OSError(98, "in use")), ValueError("what?")):
-            self.assertFalse(removed(error))
+            self.assertFalse(removeStaleLock(error))

@@ -9,12 +9,12 @@ from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTer
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from tcplab.workers.messages import Orders
-from tcplab.workers.pool import Crew
+from tcplab.workers.messages import WorkerConfig
+from tcplab.workers.pool import WorkerPool
 from tcplab.workers.scoreboard import Scoreboard
-from tcplab.workers.workerprocess import Member, Stage
+from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 
-ORDERS = Orders({}, (True,), 0, "a.reactor", "/")
+ORDERS = WorkerConfig({}, (True,), 0, "a.reactor", "/")
 
 
 class FakeProcess:
@@ -51,16 +51,16 @@ class Recruits:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.board = Scoreboard(Scoreboard.create(60))
-        self.started: list[Member] = []
-        self.freed: list[Member] = []
+        self.started: list[WorkerProcess] = []
+        self.freed: list[WorkerProcess] = []
         self.heard: list[Any] = []
 
-    def start(self, crew: Any, generation: int) -> Member | None:
+    def start(self, crew: Any, generation: int) -> WorkerProcess | None:
         if len(self.started) >= self.most:
             return None
         number = self.board.take()
         assert number is not None
-        member = Member(
+        member = WorkerProcess(
             ORDERS,
             self.board.rows[number],
             generation,
@@ -74,7 +74,7 @@ class Recruits:
         member.connectionMade()
         return member
 
-    def gone(self, member: Member) -> None:
+    def gone(self, member: WorkerProcess) -> None:
         self.freed.append(member)
 
 
@@ -83,12 +83,12 @@ class Acting:
 
     clock: Clock
     recruits: Recruits
-    crew: Crew
+    crew: WorkerPool
 
     def begin(self, size: int = 2) -> None:
         self.clock = Clock()
         self.recruits = Recruits(self.clock)
-        self.crew = Crew(size, self.recruits, self.clock)
+        self.crew = WorkerPool(size, self.recruits, self.clock)
         self.outcomes: list[Any] = []
         self.crew.complete.addBoth(self.outcomes.append)
         self.crew.begin()
@@ -102,16 +102,16 @@ class Acting:
         self.clock.advance(1)
         self.say(self.recruits.started[-1], "ready")
 
-    def say(self, member: Member, word: str) -> None:
+    def say(self, member: WorkerProcess, word: str) -> None:
         member.childDataReceived(ORDERS.reports, f"{word}\n".encode())
 
-    def process(self, member: Member) -> Any:
+    def process(self, member: WorkerProcess) -> Any:
         return member.transport
 
-    def words(self, member: Member) -> list[str]:
+    def words(self, member: WorkerProcess) -> list[str]:
         return list(self.process(member).words)
 
-    def die(self, member: Member, status: int | None = None, heard: bool = True) -> None:
+    def die(self, member: WorkerProcess, status: int | None = None, heard: bool = True) -> None:
         """Have one end, killed unless there is a status."""
         self.process(member).gone = True
         if status is None:
@@ -122,19 +122,19 @@ class Acting:
         if heard:
             member.processEnded(Failure(why))
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[WorkerState]:
         return [each.stage for each in self.crew.members]
 
-    def at(self, number: int) -> Member:
+    def at(self, number: int) -> WorkerProcess:
         """Return who serves as this number."""
         [found] = [
             each
             for each in self.crew.members
-            if each.number == number and each.stage is Stage.SERVING
+            if each.number == number and each.stage is WorkerState.SERVING
         ]
         return found
 
-    def beat(self, seconds: float, *silent: Member) -> None:
+    def beat(self, seconds: float, *silent: WorkerProcess) -> None:
         """Let time pass in which all but some show signs of life."""
         for _ in range(int(seconds / 0.25)):
             for member in self.crew.members:

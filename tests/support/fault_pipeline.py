@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from tcplab.faults.dice import Dice
 from tcplab.faults.parse import parseFault
-from tcplab.faults.pipeline import Chain, Link
+from tcplab.faults.pipeline import ActiveFault, Pipeline
 from tcplab.faults.stage import End
 
 
@@ -29,7 +29,7 @@ class Bench:
         self.times: list[float] = []
         self.hits: list[tuple[str, int]] = []
         self.changes = 0
-        self.chain = Chain(self)
+        self.chain = Pipeline(self)
         self.seed = seed
         self.number = 0
         for text in texts:
@@ -40,7 +40,7 @@ class Bench:
         spec = parseFault(text)
         name = f"{spec.fault.kind}-{self.number}"
         dice = Dice(self.seed, name, 1)
-        self.chain.add(Link(name, spec, "downstream", dice, self), True)
+        self.chain.add(ActiveFault(name, spec, "downstream", dice, self), True)
         return name
 
     # Where it comes out
@@ -55,7 +55,7 @@ class Bench:
 
     # The line
 
-    def hit(self, link: Link, at: int) -> None:
+    def hit(self, link: ActiveFault, at: int) -> None:
         self.hits.append((link.name.rpartition("-")[0], at))
 
     def changed(self) -> None:

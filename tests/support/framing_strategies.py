@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tcplab.wire.framing import CRLF, Exactly, Framing, FramingError, Lines, Stream, Until
+from tcplab.wire.framing import CRLF, Delimited, FixedLength, Framing, FramingError, Lines, Stream
 from tcplab.wire.lengthprefix import Int32, Netstrings
 
 
@@ -41,9 +41,9 @@ FRAMED: list[type[Framing]] = [
 MAKERS: list[Any] = [
     Stream,
     *FRAMED,
-    lambda: Exactly(3),
-    lambda: Until(b"aab"),
-    lambda: Until(b"\r\n.\r\n", 5),
+    lambda: FixedLength(3),
+    lambda: Delimited(b"aab"),
+    lambda: Delimited(b"\r\n.\r\n", 5),
 ]
 """What makes any framing there is; the short limits are often met by what hypothesis invents."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcplab.client.protocol import Call
-from tcplab.client.result import Ending, Outcome
+from tcplab.client.protocol import ClientProtocol
+from tcplab.client.result import Outcome, Result
 
 
 class MemoryConsole:
@@ -43,13 +43,13 @@ class PausedProducer:
         self.paused = True
 
 
-def ended(call: Call) -> Ending | None:
+def ended(call: ClientProtocol) -> Result | None:
     """Return how a call ended; C{None} if it hasn't."""
     result = getattr(call.ended, "result", None)
-    return result if isinstance(result, Ending) else None
+    return result if isinstance(result, Result) else None
 
 
-def outcome(call: Call) -> Outcome | None:
+def outcome(call: ClientProtocol) -> Outcome | None:
     """Return the word for how a call ended."""
     ending = ended(call)
     return None if ending is None else ending.outcome

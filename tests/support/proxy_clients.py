@@ -15,14 +15,14 @@ from twisted.logger import Logger, formatEvent
 
 from tcplab.policies import proxyprotocol as module
 from tcplab.policies.proxyprotocol import ProxyProtocol
-from tcplab.wire.proxyheader import Inet, writeHeader
+from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
 net: Any = reactor
 
-ADA = Inet.of("203.0.113.9", 4711)
-LAB = Inet.of("198.51.100.2", 443)
+ADA = InetAddress.of("203.0.113.9", 4711)
+LAB = InetAddress.of("198.51.100.2", 443)
 LINE = writeHeader(1, ADA, LAB)
 BLOCK = writeHeader(2, ADA, LAB, checksum=True)
 

@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import Any
 
-from tcplab.wire.proxyheader import Inet, writeHeader
+from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.proxyreader import HeaderReader, ProxyError
 from tcplab.wire.proxytlvs import TLV
 from tests.support.proxyreference import BAD, MORE, crc32c, verdict
@@ -34,7 +34,7 @@ def read(parts: list[bytes], versions: tuple[int, ...] = (1, 2)) -> tuple[Any, .
         return MORE
     family = None if header.family == "UNKNOWN" else header.family
     places = [
-        (each.host.packed, each.port) if isinstance(each, Inet) else each
+        (each.host.packed, each.port) if isinstance(each, InetAddress) else each
         for each in (header.source, header.destination)
     ]
     tlvs = tuple((each.type, each.value) for each in header.tlvs)
@@ -93,7 +93,9 @@ def _written(chance: random.Random) -> bytes:
     more: dict[str, Any] = {}
     if kind == "inet":
         family = chance.choice((4, 6))
-        places = [Inet.of(_host(chance, family).partition("%")[0], _port(chance)) for _ in "sd"]
+        places = [
+            InetAddress.of(_host(chance, family).partition("%")[0], _port(chance)) for _ in "sd"
+        ]
     elif kind == "unix" and version == 2:
         places = [chance.randbytes(chance.randrange(109)) for _ in "sd"]  # type: ignore[misc]
     else:

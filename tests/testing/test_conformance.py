@@ -15,10 +15,10 @@ from zope.interface import implementer
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
-from tcplab.reactor.stack import clockOf
+from tcplab.reactor.stack import reactorOf
 from tcplab.testing import checkBehaviour
 from tcplab.wire.framing import Lines
 
@@ -62,7 +62,7 @@ class PoliteProtocol(Protocol):
         self.ending = True
         self.transport.unregisterProducer()  # type: ignore[union-attr]
         self.transport.loseWriteConnection()  # type: ignore[union-attr]
-        clock = clockOf(self.transport)
+        clock = reactorOf(self.transport)
         self.timer = clock.callLater(2, self.transport.abortConnection)  # type: ignore[union-attr]
 
     def connectionLost(self, reason: Any = None) -> None:
@@ -95,7 +95,7 @@ class GoodMannersTests(KitTests):
         """Ours: what ends by itself, what goes on, what is framed."""
         checkBehaviour(self, ConversationFactory(Echo), SAY, SAY)
         checkBehaviour(self, ConversationFactory(Ack), SAY, b"You are connected!")
-        checkBehaviour(self, ConversationFactory(Lab), SAY, b"You are connected!" + SAY)
+        checkBehaviour(self, ConversationFactory(LabConversation), SAY, b"You are connected!" + SAY)
         checkBehaviour(self, ConversationFactory(Shout), b"one\ntwo", b"ONE\nTWO\n")
         checkBehaviour(self, ConversationFactory(Conversation), SAY, b"")
 
@@ -123,7 +123,7 @@ class GoodMannersTests(KitTests):
 
     def test_nothingSaid(self) -> None:
         """A peer that finishes without a word."""
-        checkBehaviour(self, ConversationFactory(Lab), b"", b"You are connected!")
+        checkBehaviour(self, ConversationFactory(LabConversation), b"", b"You are connected!")
 
 
 # Bad manners
@@ -136,7 +136,7 @@ class Drops(Conversation):
 
     def messageReceived(self, message: bytes) -> None:
         if self.waiting is None:
-            self.waiting = clockOf(self.transport).callLater(1, self.say)
+            self.waiting = reactorOf(self.transport).callLater(1, self.say)
             self.said = b""
         self.said += message
 
@@ -229,14 +229,14 @@ class LeavesATimer(Echo):
     """Plan something, and forget that it has."""
 
     def connectionMade(self) -> None:
-        clockOf(self.transport).callLater(3600, self.connectionMade)
+        reactorOf(self.transport).callLater(3600, self.connectionMade)
 
 
 class LeavesATimerAtAReset(Echo):
     """Clean up at an orderly end only."""
 
     def connectionMade(self) -> None:
-        self.timer = clockOf(self.transport).callLater(3600, self.abort)
+        self.timer = reactorOf(self.transport).callLater(3600, self.abort)
 
     def readConnectionLost(self) -> None:
         self.timer.cancel()

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.listener.events import Ending
 from tcplab.listener.servertransport import Server
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack, Greeting
 from tcplab.testing import connected
@@ -345,7 +345,7 @@ class RealityTests(Serving):
         """A half-close behind the last word, to servers that wait for it."""
         for factory in (
             ConversationFactory(Echo),
-            ConversationFactory(Lab),
+            ConversationFactory(LabConversation),
             ConversationFactory(Echo, framing=Lines),
             Factory.forProtocol(StockEcho),
         ):

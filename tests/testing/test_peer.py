@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.echo import Echo, Lab
+from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
 from tcplab.testing import Peer, connected
@@ -83,7 +83,7 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_factorySettings(self) -> None:
         """What a factory sets is set."""
-        peer = connected(ConversationFactory(Lab, greeting=b"Welcome"))
+        peer = connected(ConversationFactory(LabConversation, greeting=b"Welcome"))
         self.assertEqual(peer.value(), b"Welcome")
 
     def test_eachItsOwn(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.endpoints import _parse, clientFromString, serverFromStrin
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.endpointstring import misread, split, unescaped, written
+from tcplab.wire.endpointstring import explained, joined, split, unescaped
 
 WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
 
@@ -21,13 +21,13 @@ class WrittenTests(SynchronousTestCase):
     def test_twistedReadsTheSame(self, words: list[str], options: dict[str, str]) -> None:
         """What is written again is split again into the same words and options."""
         if words or options:
-            self.assertEqual(_parse(written(words, options)), (words, options))
+            self.assertEqual(_parse(joined(words, options)), (words, options))
 
     @settings(deadline=None, derandomize=True)
     @given(st.lists(WORDS, min_size=1), st.dictionaries(st.text("abc", min_size=1), WORDS))
     def test_split(self, words: list[str], options: dict[str, str]) -> None:
         """So it is by us."""
-        self.assertEqual(split(written(words, options)), (words[0], words[1:], options))
+        self.assertEqual(split(joined(words, options)), (words[0], words[1:], options))
 
     def test_splitWhatIsEmpty(self) -> None:
         """As Twisted does, to whom a word may be empty."""
@@ -44,7 +44,7 @@ class WrittenTests(SynchronousTestCase):
     @given(WORDS)
     def test_unescaped(self, word: str) -> None:
         """What was escaped comes back."""
-        self.assertEqual(unescaped(written([word], {})), word)
+        self.assertEqual(unescaped(joined([word], {})), word)
 
 
 class MisreadTests(SynchronousTestCase):
@@ -54,7 +54,7 @@ class MisreadTests(SynchronousTestCase):
         try:
             read(MemoryReactorClock(), text)
         except Exception as error:
-            return misread(error)
+            return explained(error)
         raise AssertionError(f"{text} can be read")
 
     def test_words(self) -> None:
@@ -71,5 +71,5 @@ class MisreadTests(SynchronousTestCase):
             (serverFromString, "tcp:1:2:3:4:5:6:7:8", "there is a word too many"),
         ):
             self.assertEqual(self.complaint(read, text), words)
-        self.assertEqual(misread(ValueError("two\n  lines")), "two lines")
-        self.assertEqual(misread(KeyError()), "it cannot be used (KeyError)")
+        self.assertEqual(explained(ValueError("two\n  lines")), "two lines")
+        self.assertEqual(explained(KeyError()), "it cannot be used (KeyError)")

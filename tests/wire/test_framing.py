@@ -13,15 +13,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.wire.framing import (
     CRLF,
-    CutShort,
-    Exactly,
+    Delimited,
+    FixedLength,
     Framing,
     FramingError,
+    IncompleteMessage,
     Lines,
     LineTooLong,
     MessageTooLong,
     Stream,
-    Until,
 )
 from tcplab.wire.lengthprefix import Int32, NetstringError, Netstrings
 from tests.support.framing_strategies import CUTS, FRAMED, MAKERS, WIRE, messages, outcome, pieces
@@ -196,7 +196,7 @@ class CostTests(SynchronousTestCase):
 
 class ErrorTests(SynchronousTestCase):
     def test_everyErrorIsAFramingErrorAndAValueError(self) -> None:
-        for error in (FramingError, MessageTooLong, LineTooLong, CutShort, NetstringError):
+        for error in (FramingError, MessageTooLong, LineTooLong, IncompleteMessage, NetstringError):
             self.assertTrue(issubclass(error, FramingError) and issubclass(error, ValueError))
 
     def test_aMessageIs64KiBAtMostByDefault(self) -> None:
@@ -338,7 +338,7 @@ class CRLFTests(SynchronousTestCase):
 
 class ExactlyTests(SynchronousTestCase):
     def test_deliversSoManyBytes(self) -> None:
-        exactly = Exactly(3)
+        exactly = FixedLength(3)
         exactly.feed(b"on")
         self.assertIsNone(exactly.next())
         exactly.feed(b"etwoth")
@@ -346,29 +346,29 @@ class ExactlyTests(SynchronousTestCase):
         self.assertEqual(exactly.unread(), b"th")
 
     def test_noBytesNeedNoInput(self) -> None:
-        exactly = Exactly(0)
+        exactly = FixedLength(0)
         self.assertEqual(exactly.next(), b"")
         exactly.feed(b"rest")
         self.assertEqual(exactly.next(), b"")
         self.assertEqual(exactly.unread(), b"rest")
 
     def test_fewerThanNoneAreRefused(self) -> None:
-        self.assertRaises(ValueError, Exactly, -1)
+        self.assertRaises(ValueError, FixedLength, -1)
 
     def test_cutShort(self) -> None:
-        self.assertEqual(outcome(Exactly(3), [b"onetw"])[1][0], CutShort)
-        self.assertEqual(outcome(Exactly(3), [b"one"]), ([b"one"], None))
+        self.assertEqual(outcome(FixedLength(3), [b"onetw"])[1][0], IncompleteMessage)
+        self.assertEqual(outcome(FixedLength(3), [b"one"]), ([b"one"], None))
 
     def test_whatWasCutShortCanStillBeRead(self) -> None:
-        exactly = Exactly(3)
+        exactly = FixedLength(3)
         exactly.feed(b"tw")
-        self.assertRaises(CutShort, exactly.finish)
+        self.assertRaises(IncompleteMessage, exactly.finish)
         self.assertEqual(exactly.unread(), b"tw")
 
 
 class UntilTests(SynchronousTestCase):
     def test_deliversWhatStandsBeforeTheDelimiter(self) -> None:
-        until = Until(b"\r\n.\r\n")
+        until = Delimited(b"\r\n.\r\n")
         until.feed(b"text\r\n.\r")
         self.assertIsNone(until.next())
         until.feed(b"\nrest")
@@ -379,7 +379,7 @@ class UntilTests(SynchronousTestCase):
     @given(st.text("ab", min_size=1, max_size=4), st.text("ab", max_size=30))
     def test_aDelimiterThatOverlapsItself(self, delimiter: str, text: str) -> None:
         expected = text.encode().split(delimiter.encode())
-        until = Until(delimiter.encode())
+        until = Delimited(delimiter.encode())
         told = []
         for character in text.encode():
             until.feed(bytes([character]))
@@ -387,17 +387,17 @@ class UntilTests(SynchronousTestCase):
         self.assertEqual([*told, until.unread()], expected)
 
     def test_theLimitIsWithoutTheDelimiter(self) -> None:
-        self.assertEqual(outcome(Until(b"--", 3), [b"one-", b"-"]), ([b"one"], None))
-        self.assertEqual(outcome(Until(b"--", 3), [b"four--"])[1][0], MessageTooLong)
-        until = Until(b"--", 3)
+        self.assertEqual(outcome(Delimited(b"--", 3), [b"one-", b"-"]), ([b"one"], None))
+        self.assertEqual(outcome(Delimited(b"--", 3), [b"four--"])[1][0], MessageTooLong)
+        until = Delimited(b"--", 3)
         until.feed(b"four-")
         self.assertRaises(MessageTooLong, until.next)
 
     def test_cutShort(self) -> None:
-        self.assertEqual(outcome(Until(b"--"), [b"one--two-"])[1][0], CutShort)
+        self.assertEqual(outcome(Delimited(b"--"), [b"one--two-"])[1][0], IncompleteMessage)
 
     def test_anEmptyDelimiterIsRefused(self) -> None:
-        self.assertRaises(ValueError, Until, b"")
+        self.assertRaises(ValueError, Delimited, b"")
 
     def test_itIsAFraming(self) -> None:
-        self.assertIsInstance(Until(b"x"), Framing)
+        self.assertIsInstance(Delimited(b"x"), Framing)

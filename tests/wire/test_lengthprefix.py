@@ -10,7 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.basic import Int32StringReceiver, NetstringReceiver
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.framing import CutShort, MessageTooLong
+from tcplab.wire.framing import IncompleteMessage, MessageTooLong
 from tcplab.wire.lengthprefix import Int32, NetstringError, Netstrings
 from tests.support.framing_strategies import outcome, pieces
 
@@ -62,7 +62,7 @@ class NetstringsTests(SynchronousTestCase):
 
     def test_cutShort(self) -> None:
         for end in range(1, len(b"5:hello,")):
-            self.assertEqual(outcome(Netstrings(), [b"5:hello,"[:end]])[1][0], CutShort)
+            self.assertEqual(outcome(Netstrings(), [b"5:hello,"[:end]])[1][0], IncompleteMessage)
 
     def test_aStringOfAnyBytes(self) -> None:
         message = bytes(range(256)) + b",3:x,:"
@@ -95,7 +95,7 @@ class Int32Tests(SynchronousTestCase):
 
     def test_cutShort(self) -> None:
         for end in range(1, len(b"\0\0\0\5hello")):
-            self.assertEqual(outcome(Int32(), [b"\0\0\0\5hello"[:end]])[1][0], CutShort)
+            self.assertEqual(outcome(Int32(), [b"\0\0\0\5hello"[:end]])[1][0], IncompleteMessage)
 
     def test_aSubclassMaySetThePrefix(self) -> None:
         class Int8(Int32):

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.proxyheader import Inet, ProxyHeader, unixPath, writeHeader
+from tcplab.wire.proxyheader import InetAddress, ProxyHeader, unixPath, writeHeader
 from tcplab.wire.proxyreader import HeaderReader
-from tcplab.wire.proxytlvs import TLV, ProxyError, Secured
+from tcplab.wire.proxytlvs import TLV, ProxyError, SSLInfo
 
-ADA = Inet.of("192.0.2.1", 56324)
-LAB = Inet.of("198.51.100.2", 443)
-SIX = Inet.of("2001:db8::1", 56324)
+ADA = InetAddress.of("192.0.2.1", 56324)
+LAB = InetAddress.of("198.51.100.2", 443)
+SIX = InetAddress.of("2001:db8::1", 56324)
 
 PORTS = st.integers(0, 65535)
-FOUR = st.builds(Inet, st.ip_addresses(v=4), PORTS)
-SIXES = st.builds(Inet, st.ip_addresses(v=6), PORTS)
+FOUR = st.builds(InetAddress, st.ip_addresses(v=4), PORTS)
+SIXES = st.builds(InetAddress, st.ip_addresses(v=6), PORTS)
 PATHS = st.binary(max_size=108).map(unixPath)
 PLACES = st.tuples(FOUR, FOUR) | st.tuples(SIXES, SIXES) | st.tuples(PATHS, PATHS)
 MORE = st.lists(st.builds(TLV, st.integers(0xE0, 0xEF), st.binary(max_size=50)), max_size=4)
@@ -35,14 +35,17 @@ def read(data: bytes) -> ProxyHeader:
 
 class WriteTests(SynchronousTestCase):
     def test_theSpecificationsOwnExample(self) -> None:
-        source, destination = Inet.of("192.168.0.1", 56324), Inet.of("192.168.0.11", 443)
+        source, destination = (
+            InetAddress.of("192.168.0.1", 56324),
+            InetAddress.of("192.168.0.11", 443),
+        )
         line = b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n"
         self.assertEqual(writeHeader(1, source, destination), line)
 
     def test_theLongestLines(self) -> None:
         """As many characters as the specification counts."""
-        four = Inet.of("255.255.255.255", 65535)
-        six = Inet.of(":".join(["ffff"] * 8), 65535)
+        four = InetAddress.of("255.255.255.255", 65535)
+        six = InetAddress.of(":".join(["ffff"] * 8), 65535)
         self.assertEqual(len(writeHeader(1, four, four)), 56)
         self.assertEqual(len(writeHeader(1, six, six)), 104)
 
@@ -55,7 +58,7 @@ class WriteTests(SynchronousTestCase):
         self.assertEqual(writeHeader(1, ADA, SIX), line)
         self.assertEqual(writeHeader(1, SIX, ADA).split()[3], b"::ffff:c000:201")
         source = read(writeHeader(2, ADA, SIX)).source
-        self.assertEqual(source, Inet(IPv6Address("::ffff:192.0.2.1"), 56324))
+        self.assertEqual(source, InetAddress(IPv6Address("::ffff:192.0.2.1"), 56324))
 
     def test_version1HasNoWordsForTheRest(self) -> None:
         for places in ((), (b"/a", b"/b")):
@@ -82,7 +85,7 @@ class WriteTests(SynchronousTestCase):
         if version == 1 and isinstance(places[0], bytes):
             self.assertEqual(header, ProxyHeader(1))
             return
-        family = f"TCP{places[0].host.version}" if isinstance(places[0], Inet) else "UNIX"
+        family = f"TCP{places[0].host.version}" if isinstance(places[0], InetAddress) else "UNIX"
         expected = ProxyHeader(version, "PROXY", family, *places, tuple(tlvs if more else ()))  # type: ignore[arg-type]
         self.assertEqual(header, expected)
 
@@ -112,7 +115,7 @@ class WriteTests(SynchronousTestCase):
 class InetTests(SynchronousTestCase):
     def test_whatIsNoAddress(self) -> None:
         for host, port in (("fe80::1%eth0", 1), ("lab", 1), ("192.0.2.1", -1), ("::1", 65536)):
-            self.assertRaises(ValueError, Inet.of, host, port)
+            self.assertRaises(ValueError, InetAddress.of, host, port)
 
 
 class HeaderTests(SynchronousTestCase):
@@ -123,7 +126,7 @@ class HeaderTests(SynchronousTestCase):
         self.assertEqual(header.alpn, b"h2")
         self.assertEqual((header.authority, header.namespace), ("grün", "blue"))
         self.assertEqual(header.uniqueID, b"id")
-        self.assertEqual(header.secured, Secured(1, True, "TLSv1.3"))
+        self.assertEqual(header.secured, SSLInfo(1, True, "TLSv1.3"))
 
     def test_nothingElse(self) -> None:
         header = ProxyHeader(2)

@@ -9,15 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.proxyheader import Inet, ProxyHeader, writeHeader
+from tcplab.wire.proxyheader import InetAddress, ProxyHeader, writeHeader
 from tcplab.wire.proxyreader import HeaderReader, ProxyError
 from tcplab.wire.proxytlvs import TLV
 from tests.support.framing_strategies import CUTS, pieces
 from tests.support.proxyfuzz import case, differences, fuzz, header, read
 from tests.support.proxyreference import BAD, MORE, verdict
 
-ADA = Inet.of("192.0.2.1", 56324)
-LAB = Inet.of("198.51.100.2", 443)
+ADA = InetAddress.of("192.0.2.1", 56324)
+LAB = InetAddress.of("198.51.100.2", 443)
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 SEEDS = st.integers(0, 2**32 - 1)

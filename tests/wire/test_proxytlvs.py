@@ -16,7 +16,7 @@ from tcplab.wire.proxytlvs import (
     TLV,
     UNIQUE_ID,
     ProxyError,
-    Secured,
+    SSLInfo,
     crc32c,
     readTLVs,
     writeTLVs,
@@ -105,18 +105,18 @@ class SecuredTests(SynchronousTestCase):
         texts = ["TLSv1.3", "grün.example", "TLS_AES_128_GCM_SHA256", "RSA-SHA256", "RSA2048"]
         inner = [TLV(0x21 + at, text.encode()) for at, text in enumerate(texts)]
         value = b"\x07\0\0\0\0" + writeTLVs(inner)
-        self.assertEqual(Secured.of(value), Secured(7, True, *texts))
+        self.assertEqual(SSLInfo.of(value), SSLInfo(7, True, *texts))
 
     def test_noneOfIt(self) -> None:
-        self.assertEqual(Secured.of(b"\x01\0\0\0\x01"), Secured(1, False))
+        self.assertEqual(SSLInfo.of(b"\x01\0\0\0\x01"), SSLInfo(1, False))
 
     def test_whatIsNotKnownIsNoMatter(self) -> None:
         value = b"\x01\0\0\0\0" + _raw(0x28, b"\xff\xff")
-        self.assertEqual(Secured.of(value), Secured(1, True))
+        self.assertEqual(SSLInfo.of(value), SSLInfo(1, True))
 
     def test_ofTwoTheFirstCounts(self) -> None:
         value = b"\x01\0\0\0\0" + _raw(0x21, b"TLSv1.3") + _raw(0x21, b"TLSv1.2")
-        self.assertEqual(Secured.of(value).version, "TLSv1.3")
+        self.assertEqual(SSLInfo.of(value).version, "TLSv1.3")
 
 
 def _raw(kind: int, value: bytes) -> bytes:

@@ -42,18 +42,18 @@ class TrimmedTests(SynchronousTestCase):
             (b"hi\r", b"hi\r"),
             (b"one\ntwo", b"one\ntwo"),
         ]:
-            self.assertEqual(texts.trimmed(message), expected, message)
+            self.assertEqual(texts.withoutLineEnd(message), expected, message)
 
 
 class ChargenTests(SynchronousTestCase):
     """RFC 864, "One popular pattern"."""
 
-    lines = texts.RING.split(b"\r\n")[:-1]
+    lines = texts.CHARGEN_PATTERN.split(b"\r\n")[:-1]
 
     def test_ninetyFiveLinesOfSeventyTwoCharactersThenCRLF(self) -> None:
-        self.assertEqual(len(texts.RING), 7030)
+        self.assertEqual(len(texts.CHARGEN_PATTERN), 7030)
         self.assertEqual([len(line) for line in self.lines], [72] * 95)
-        self.assertTrue(texts.RING.endswith(b"\r\n"))
+        self.assertTrue(texts.CHARGEN_PATTERN.endswith(b"\r\n"))
 
     def test_asciiPrintingCharactersOnly(self) -> None:
         self.assertEqual(set(b"".join(self.lines)), set(range(0x20, 0x7F)))
@@ -78,7 +78,7 @@ class ChargenTests(SynchronousTestCase):
             self.assertEqual(line, bytes(0x20 + (number + i) % 95 for i in range(72)))
 
     def test_theStreamHasNoEnd(self) -> None:
-        self.assertEqual(texts.chargen(0, 3 * 7030), texts.RING * 3)
+        self.assertEqual(texts.chargen(0, 3 * 7030), texts.CHARGEN_PATTERN * 3)
         self.assertEqual(texts.chargen(7029, 2), b"\n ")
 
     @settings(deadline=None, derandomize=True)
@@ -87,7 +87,7 @@ class ChargenTests(SynchronousTestCase):
         piece = texts.chargen(position, size)
         self.assertEqual(len(piece), size)
         first = position % 7030
-        self.assertEqual(piece, (texts.RING * (size // 7030 + 2))[first : first + size])
+        self.assertEqual(piece, (texts.CHARGEN_PATTERN * (size // 7030 + 2))[first : first + size])
 
 
 class QuoteTests(SynchronousTestCase):

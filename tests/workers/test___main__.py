@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import tcplab.workers.__main__ as program
 from tcplab.server import processsetup
 from tcplab.workers import worker
-from tcplab.workers.messages import VARIABLE, Orders
+from tcplab.workers.messages import VARIABLE, WorkerConfig
 
 
 class Program(SynchronousTestCase):
@@ -29,24 +29,24 @@ class Program(SynchronousTestCase):
         self.assertEqual(program.main(), 2)
         self.assertIn("workers are started by twistd tcplab", sys.stderr.getvalue())  # type: ignore[attr-defined]
 
-    def started(self, activated: int = 0) -> tuple[Orders, list[Any]]:
+    def started(self, activated: int = 0) -> tuple[WorkerConfig, list[Any]]:
         done: list[Any] = []
         kind: Any = ModuleType("a_reactor")
         kind.install = lambda: done.append("installed")
         self.patch(sys, "modules", {**sys.modules, "a_reactor": kind})
 
         class FakeWorker:
-            def __init__(self, orders: Orders, reactor: object) -> None:
+            def __init__(self, orders: WorkerConfig, reactor: object) -> None:
                 done.append(orders)
 
             def run(self) -> int:
                 return 7
 
         self.patch(worker, "Worker", FakeWorker)
-        self.patch(processsetup, "collectSeldom", lambda: None)  # that would be for good
+        self.patch(processsetup, "relaxGC", lambda: None)  # that would be for good
         folder = os.path.abspath(self.mktemp())
         os.mkdir(folder)
-        orders = Orders({}, (True,), 0, "a_reactor", folder, activated)
+        orders = WorkerConfig({}, (True,), 0, "a_reactor", folder, activated)
         os.environ[VARIABLE] = orders.write()
         self.assertEqual(program.main(), 7)
         return orders, done

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.workers.backoff import SPACING, Pace
+from tcplab.workers.backoff import SPACING, RestartBackoff
 
 
 class Pauses(SynchronousTestCase):
     def setUp(self) -> None:
-        self.pace = Pace(0.0)
+        self.pace = RestartBackoff(0.0)
         self.now = 0.0
 
     def die(self, served: float | None, killed: bool, after: float = 0.0) -> float:
@@ -56,7 +56,7 @@ class Pauses(SynchronousTestCase):
     @settings(deadline=None, derandomize=True)
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
     def test_never_more_than_20_starts_a_second(self, deaths: list[tuple[bool, bool]]) -> None:
-        pace, now, starts = Pace(0.0), 0.0, []
+        pace, now, starts = RestartBackoff(0.0), 0.0, []
         for served, killed in deaths:
             pace.died(now, 0.01 if served else None, killed)
             now += pace.left(now)

@@ -9,8 +9,8 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.workers.balancing import Sharing
-from tcplab.workers.scoreboard import Row, Scoreboard
+from tcplab.workers.balancing import AcceptBalancer
+from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 
 class FakeListener:
@@ -58,7 +58,7 @@ class SharingCase(SynchronousTestCase):
         self.clock = Clock()
         self.share()
 
-    def row(self) -> Row:
+    def row(self) -> WorkerRow:
         number = self.board.take()
         assert number is not None
         row = self.board.rows[number]
@@ -68,7 +68,7 @@ class SharingCase(SynchronousTestCase):
 
     def share(self, most: int | None = None) -> None:
         self.serving = FakeServing(self)
-        self.sharing = Sharing(self.board, self.mine, most, self.clock)
+        self.sharing = AcceptBalancer(self.board, self.mine, most, self.clock)
         self.sharing.begin([self.serving])  # type: ignore[list-item]
 
     def come(self, number: int = 1) -> None:

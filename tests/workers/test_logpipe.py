@@ -10,7 +10,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, eventAsText, formatEvent
 from twisted.python.failure import Failure
 
 from tcplab.workers import logpipe
-from tcplab.workers.logpipe import Hearing, Reporter
+from tcplab.workers.logpipe import LogReceiver, LogSender
 from tests.support.log_capture import Logged
 
 
@@ -26,10 +26,10 @@ class Reports(Logged):
         self.reader, self.writer = os.pipe()
         self.addCleanup(os.close, self.reader)
         self.addCleanup(lambda: self.writer and os.close(self.writer))
-        self.reporter = Reporter(self.writer)
+        self.reporter = LogSender(self.writer)
         self.words: list[str] = []
         self.heard: list[LogEvent] = []
-        self.hearing = Hearing(self.words.append, self.heard.append)
+        self.hearing = LogReceiver(self.words.append, self.heard.append)
         self.hearing.name = "worker 2"
         self.log = Logger("a.name", observer=self.reporter)
 

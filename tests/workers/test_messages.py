@@ -9,14 +9,16 @@ from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.workers.messages import Commands, Orders
+from tcplab.workers.messages import CommandReader, WorkerConfig
 
 
 class Writing(SynchronousTestCase):
-    orders = Orders({"port": "0", "serve": ["a@b"]}, (True, False), 3, "a.reactor", "/here", 1)
+    orders = WorkerConfig(
+        {"port": "0", "serve": ["a@b"]}, (True, False), 3, "a.reactor", "/here", 1
+    )
 
     def test_what_is_written_is_read(self) -> None:
-        self.assertEqual(Orders.read(self.orders.write()), self.orders)
+        self.assertEqual(WorkerConfig.read(self.orders.write()), self.orders)
 
     def test_descriptors_are_all_different(self) -> None:
         orders = self.orders
@@ -30,7 +32,7 @@ class Reading(SynchronousTestCase):
         self.addCleanup(os.close, reader)
         self.words: list[str] = []
         reactor = MemoryReactor()
-        self.commands = Commands(
+        self.commands = CommandReader(
             reader, reactor, self.words.append, lambda: self.words.append("orphaned")
         )
 

@@ -10,26 +10,26 @@ from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
 from tcplab.server.drain import Drained
-from tcplab.workers.workerprocess import Member, Stage
+from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 from tests.support.fake_workers import Acting, Recruits
 from tests.support.log_capture import Logged
 
 
 class CrewCase(Logged, Acting):
     @property
-    def started(self) -> list[Member]:
+    def started(self) -> list[WorkerProcess]:
         return self.recruits.started
 
 
 class Beginning(CrewCase):
     def test_as_many_as_were_asked_for_and_then_one_that_is_ready(self) -> None:
         self.begin(3)
-        self.assertEqual(self.stages(), [Stage.STARTING] * 3)
+        self.assertEqual(self.stages(), [WorkerState.STARTING] * 3)
         for member in self.started[:3]:
             self.say(member, "ready")
         self.clock.advance(1)
         self.assertEqual([each.number for each in self.crew.members], [1, 2, 3, 0])
-        self.assertEqual(self.stages(), [Stage.CALLED] * 3 + [Stage.STARTING])
+        self.assertEqual(self.stages(), [WorkerState.CALLED] * 3 + [WorkerState.STARTING])
 
     def test_it_is_complete_when_all_serve(self) -> None:
         self.begin()
@@ -55,10 +55,10 @@ class Beginning(CrewCase):
     def test_one_can_be_started_and_the_other_later(self) -> None:
         self.patch(Recruits, "most", 1)
         self.begin()
-        self.assertEqual((self.outcomes, self.stages()), ([], [Stage.STARTING]))
+        self.assertEqual((self.outcomes, self.stages()), ([], [WorkerState.STARTING]))
         self.recruits.most = 9
         self.clock.advance(1)
-        self.assertEqual(self.stages(), [Stage.STARTING] * 2)
+        self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
     def test_the_system_gives_no_process(self) -> None:
         self.complete()
@@ -78,7 +78,7 @@ class Dying(CrewCase):
         lost = self.at(1)
         lost.row.connections = 7
         self.die(lost)
-        self.assertEqual((ready.stage, ready.number), (Stage.CALLED, 1))
+        self.assertEqual((ready.stage, ready.number), (WorkerState.CALLED, 1))
         [line] = self.lines(LogLevel.warn)
         self.assertEqual(
             line,
@@ -92,7 +92,9 @@ class Dying(CrewCase):
         self.die(self.at(2))
         self.say(self.started[2], "serves")
         self.clock.advance(1)
-        self.assertEqual(self.stages(), [Stage.SERVING, Stage.SERVING, Stage.STARTING])
+        self.assertEqual(
+            self.stages(), [WorkerState.SERVING, WorkerState.SERVING, WorkerState.STARTING]
+        )
 
     def test_one_that_was_called_dies(self) -> None:
         self.complete()
@@ -100,13 +102,13 @@ class Dying(CrewCase):
         self.die(self.started[2])
         self.clock.advance(1)
         self.say(self.started[3], "ready")
-        self.assertEqual((self.started[3].stage, self.started[3].number), (Stage.CALLED, 1))
+        self.assertEqual((self.started[3].stage, self.started[3].number), (WorkerState.CALLED, 1))
 
     def test_one_dies_while_it_is_being_started(self) -> None:
         self.complete()
         start = self.recruits.start
 
-        def stillborn(*words: Any) -> Member | None:
+        def stillborn(*words: Any) -> WorkerProcess | None:
             member = start(*words)
             assert member is not None
             self.patch(self.recruits, "start", start)
@@ -175,7 +177,7 @@ class Restarting(CrewCase):
             self.clock.advance(1)
             new = self.started[-1]
             self.say(new, "ready")
-            self.assertEqual((new.stage, new.number), (Stage.CALLED, number))
+            self.assertEqual((new.stage, new.number), (WorkerState.CALLED, number))
             self.assertEqual(self.words(old[number - 1]), ["serve"])
             self.say(new, "serves")
             self.assertEqual(self.words(old[number - 1]), ["serve", "leave"])
@@ -185,7 +187,9 @@ class Restarting(CrewCase):
             self.die(member, 0)
         self.clock.advance(1)
         self.assertEqual(self.lines(LogLevel.warn), [])
-        self.assertEqual(self.stages(), [Stage.SERVING, Stage.SERVING, Stage.STARTING])
+        self.assertEqual(
+            self.stages(), [WorkerState.SERVING, WorkerState.SERVING, WorkerState.STARTING]
+        )
 
     def test_new_one_fails(self) -> None:
         self.complete()
@@ -193,10 +197,10 @@ class Restarting(CrewCase):
         self.clock.advance(1)
         self.die(self.started[-1], 78)
         self.assertEqual(self.lines(LogLevel.error), ["not restarted: the old workers go on"])
-        self.assertEqual(len(self.crew._at(Stage.SERVING)), 2)
+        self.assertEqual(len(self.crew._at(WorkerState.SERVING)), 2)
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
-        self.assertIs(self.started[-1].stage, Stage.READY)
+        self.assertIs(self.started[-1].stage, WorkerState.READY)
 
     def test_new_one_is_killed(self) -> None:
         self.complete()
@@ -205,7 +209,7 @@ class Restarting(CrewCase):
         self.die(self.started[-1])
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
-        self.assertEqual((self.started[-1].stage, self.started[-1].number), (Stage.CALLED, 1))
+        self.assertEqual((self.started[-1].stage, self.started[-1].number), (WorkerState.CALLED, 1))
 
     def test_once_more_in_the_middle(self) -> None:
         self.complete()

@@ -8,7 +8,7 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.workers import scoreboard
-from tcplab.workers.scoreboard import Row, Scoreboard
+from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 
 class Boards(SynchronousTestCase):
@@ -17,7 +17,7 @@ class Boards(SynchronousTestCase):
         self.board, self.another = Scoreboard(descriptor), Scoreboard(descriptor)
         os.close(descriptor)
 
-    def taken(self) -> Row:
+    def taken(self) -> WorkerRow:
         number = self.board.take()
         assert number is not None
         row = self.board.rows[number]

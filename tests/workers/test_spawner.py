@@ -17,10 +17,10 @@ from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.server.service import LabService
 from tcplab.workers import spawner
-from tcplab.workers.messages import VARIABLE, Orders
-from tcplab.workers.pool import Crew
-from tcplab.workers.spawner import Spawning
-from tcplab.workers.workerprocess import Member
+from tcplab.workers.messages import VARIABLE, WorkerConfig
+from tcplab.workers.pool import WorkerPool
+from tcplab.workers.spawner import WorkerSpawner
+from tcplab.workers.workerprocess import WorkerProcess
 from tests.support.fake_workers import FakeProcess
 from tests.support.log_capture import Logged
 
@@ -58,10 +58,10 @@ class SpawningCase(Logged):
         self.successResultOf(self.lab.listen())
         self.addCleanup(reactor.iterate)
         self.addCleanup(self.lab.drain)
-        self.spawning = Spawning(self.words, self.reactor, self.lab.servings, 2)
-        self.crew = Crew(2, self.spawning, self.reactor)
+        self.spawning = WorkerSpawner(self.words, self.reactor, self.lab.servings, 2)
+        self.crew = WorkerPool(2, self.spawning, self.reactor)
 
-    def start(self) -> Member:
+    def start(self) -> WorkerProcess:
         if self.spawning._board is None:
             self.spawning.prepare()
         member = self.spawning.start(self.crew, 3)
@@ -69,8 +69,8 @@ class SpawningCase(Logged):
         return member
 
     @property
-    def orders(self) -> Orders:
-        return Orders.read(self.reactor.calls[-1][3][VARIABLE])
+    def orders(self) -> WorkerConfig:
+        return WorkerConfig.read(self.reactor.calls[-1][3][VARIABLE])
 
     def test_a_program_of_its_own(self) -> None:
         member = self.start()

@@ -14,7 +14,7 @@ from tcplab.observers import Observers
 from tcplab.server.drain import Drained
 from tcplab.workers import supervisor
 from tcplab.workers.supervisor import Supervisor
-from tcplab.workers.workerprocess import Stage
+from tcplab.workers.workerprocess import WorkerState
 from tests.support.fake_workers import Acting, Recruits
 from tests.support.log_capture import Logged
 
@@ -86,7 +86,7 @@ class Supervising(Logged, Acting):
         self.lab.privilegedStartService()
         self.assertEqual(self.recruits.started, [])
         self.lab.startService()
-        self.assertEqual(self.stages(), [Stage.STARTING] * 2)
+        self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
     def test_it_serves_when_all_workers_do(self) -> None:
         asked = self.lab.whenServing()

@@ -13,8 +13,8 @@ from twisted.logger import LogLevel
 
 from tcplab.server.drain import Drained
 from tcplab.workers import worker
-from tcplab.workers.messages import REFUSED, Orders
-from tcplab.workers.scoreboard import Row, Scoreboard
+from tcplab.workers.messages import EX_CONFIG, WorkerConfig
+from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 from tcplab.workers.worker import Worker
 from tests.support.log_capture import Logged
 
@@ -58,10 +58,10 @@ class WorkerCase(Logged):
         self.addCleanup(self.socket.close)
         commands, self.first = os.pipe()
         self.memory = Scoreboard.create(4)
-        self.patch(Orders, "sockets", [os.dup(self.socket.fileno())])
-        self.patch(Orders, "board", self.memory)
-        self.patch(Orders, "commands", commands)
-        self.patch(Orders, "reports", commands)
+        self.patch(WorkerConfig, "sockets", [os.dup(self.socket.fileno())])
+        self.patch(WorkerConfig, "board", self.memory)
+        self.patch(WorkerConfig, "commands", commands)
+        self.patch(WorkerConfig, "reports", commands)
         for each in (commands, self.first, self.memory):
             self.addCleanup(os.close, each)
         self.board = Scoreboard(self.memory)
@@ -83,11 +83,11 @@ class WorkerCase(Logged):
     def run_(self, script: Callable[[], object], owned: bool = True, **words: Any) -> int:
         words = {"serve": [self.serve], **words}
         self.reactor = FakeReactor(script)
-        self.worker = Worker(Orders(words, (owned,), 0, "a.reactor", "/"), self.reactor)
+        self.worker = Worker(WorkerConfig(words, (owned,), 0, "a.reactor", "/"), self.reactor)
         return self.worker.run()
 
     @property
-    def row(self) -> Row:
+    def row(self) -> WorkerRow:
         return self.board.rows[0]
 
     def told(self, *words: str, then: Callable[[], object] = lambda: None) -> int:
@@ -133,16 +133,16 @@ class Serving(WorkerCase):
         self.run_(script)
 
     def test_it_cannot_do_what_it_is_asked_to(self) -> None:
-        self.assertEqual(self.run_(self.fail, serve=["ecko@tcp:0"]), REFUSED)
+        self.assertEqual(self.run_(self.fail, serve=["ecko@tcp:0"]), EX_CONFIG)
         self.assertIn("tcplab: there is no behaviour ecko", self.lines(LogLevel.critical)[0])
         self.assertEqual(self.reports, ["finished"])
 
     def test_it_cannot_listen(self) -> None:
         for serve in ("echo@tcp:1", "echo@tpc:0"):
             with socket.create_server(("127.0.0.1", 0)) as another:
-                self.patch(Orders, "sockets", [os.dup(another.fileno())])
+                self.patch(WorkerConfig, "sockets", [os.dup(another.fileno())])
                 script = lambda: self.worker.obey("serve")  # noqa: E731
-                self.assertEqual(self.run_(script, serve=[serve]), REFUSED)
+                self.assertEqual(self.run_(script, serve=[serve]), EX_CONFIG)
             self.assertIn(f"tcplab: --serve {serve}: ", self.lines(LogLevel.critical)[-1])
             self.assertTrue(self.reactor.stopping)
 

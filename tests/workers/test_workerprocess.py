@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import formatEvent
 
-from tcplab.workers.workerprocess import Member, Stage
+from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 from tests.support.fake_workers import Acting
 from tests.support.log_capture import Logged
 
@@ -16,7 +16,7 @@ class Members(Logged, Acting):
         [self.member] = self.recruits.started
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> WorkerState:
         return self.member.stage
 
     def test_from_the_start_to_the_end(self) -> None:
@@ -31,15 +31,21 @@ class Members(Logged, Acting):
         found.append(self.stage)
         self.assertEqual(
             found,
-            [Stage.STARTING, Stage.CALLED, Stage.SERVING, Stage.LEAVING, Stage.GONE],
+            [
+                WorkerState.STARTING,
+                WorkerState.CALLED,
+                WorkerState.SERVING,
+                WorkerState.LEAVING,
+                WorkerState.GONE,
+            ],
         )
         self.assertEqual(self.words(self.member), ["serve", "leave"])
-        self.assertEqual(self.member.before, Stage.LEAVING)
+        self.assertEqual(self.member.before, WorkerState.LEAVING)
 
     def test_words_out_of_turn_and_unknown_ones(self) -> None:
         self.say(self.member, "serves")
         self.say(self.member, "what?")
-        self.assertIs(self.stage, Stage.STARTING)
+        self.assertIs(self.stage, WorkerState.STARTING)
 
     def test_name(self) -> None:
         self.assertEqual(str(self.member), "a new worker (pid 101)")
@@ -49,7 +55,7 @@ class Members(Logged, Acting):
     def test_it_is_stopped_before_it_serves(self) -> None:
         self.member.stop()
         self.assertEqual(self.process(self.member).signals, ["KILL"])
-        self.assertIs(self.stage, Stage.LEAVING)
+        self.assertIs(self.stage, WorkerState.LEAVING)
 
     def test_it_is_stopped(self) -> None:
         self.say(self.member, "ready")
@@ -59,10 +65,10 @@ class Members(Logged, Acting):
     def test_its_pipe_is_closed_before_its_end_is_known(self) -> None:
         self.process(self.member).closed = True
         self.say(self.member, "ready")
-        self.assertIs(self.stage, Stage.CALLED)
+        self.assertIs(self.stage, WorkerState.CALLED)
         self.member.leave()
         self.die(self.member)
-        self.assertIs(self.stage, Stage.GONE)
+        self.assertIs(self.stage, WorkerState.GONE)
 
     def test_one_that_is_gone_is_told_nothing(self) -> None:
         self.die(self.member)
@@ -75,7 +81,7 @@ class Members(Logged, Acting):
         self.member.abort()
         self.assertEqual(self.words(self.member), ["abort"])
 
-    def silentAfter(self, member: Member) -> float:
+    def silentAfter(self, member: WorkerProcess) -> float:
         for number in range(1, 1000):
             if member.silent():
                 return number * 0.25

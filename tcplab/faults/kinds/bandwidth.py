@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, amount
-from tcplab.faults.stage import End, Hands, Holding, Stage
+from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 #: Seconds' worth of bytes that may pass at once: 100 times a second is smooth, and costs little.
 BURST = 0.01
@@ -28,13 +28,13 @@ class Bandwidth(Fault):
         """At 0."""
         return not self.rate
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Bucket(hands, self.rate)
 
 
-class _Bucket(Holding):
-    def __init__(self, hands: Hands, rate: int) -> None:
+class _Bucket(BufferingStage):
+    def __init__(self, hands: StageContext, rate: int) -> None:
         super().__init__(hands)
         self._rate = rate
         self._most = max(1.0, rate * BURST)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tcplab.faults.dice import Dice
 from tcplab.faults.fault import Fault, amount, count, reads
-from tcplab.faults.stage import Hands, Stage
+from tcplab.faults.stage import Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Corrupt(Fault):
         if not 1 <= self.bits <= 8:
             raise ValueError("bits is the number of bits of a byte: from 1 to 8")
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Corrupting(hands, self)
 
@@ -40,7 +40,7 @@ class Corrupt(Fault):
 
 
 class _Corrupting(Stage):
-    def __init__(self, hands: Hands, fault: Corrupt) -> None:
+    def __init__(self, hands: StageContext, fault: Corrupt) -> None:
         super().__init__(hands)
         self._fault = fault
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault
-from tcplab.faults.stage import End, Hands, Stage
+from tcplab.faults.stage import End, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class HalfClose(Fault):
     kind: ClassVar[str] = "half_close"
     atOnce: ClassVar[bool] = True
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _HalfClosed(hands)
 

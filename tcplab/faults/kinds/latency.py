@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, time
-from tcplab.faults.stage import End, Hands, Stage
+from tcplab.faults.stage import End, Stage, StageContext
 
 # What a piece weighs at least: the object, its due time, its place in the queue.
 _PIECE = 256
@@ -26,7 +26,7 @@ class Latency(Fault):
     latency: float = time("ms")
     jitter: float = time("ms", 0.0)
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Late(hands, self)
 
@@ -37,7 +37,7 @@ class Latency(Fault):
 
 
 class _Late(Stage):
-    def __init__(self, hands: Hands, fault: Latency) -> None:
+    def __init__(self, hands: StageContext, fault: Latency) -> None:
         super().__init__(hands)
         self._fault = fault
         self._queue: deque[tuple[float, bytes | End]] = deque()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, amount, ending
-from tcplab.faults.stage import Hands, Stage, _Limited
+from tcplab.faults.stage import LimitingStage, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class LimitData(Fault):
     bytes: int = amount("B")
     how: str = ending()
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _LimitedBytes(hands, self)
 
 
-class _LimitedBytes(_Limited):
-    def __init__(self, hands: Hands, fault: LimitData) -> None:
+class _LimitedBytes(LimitingStage):
+    def __init__(self, hands: StageContext, fault: LimitData) -> None:
         super().__init__(hands, fault.how)
         self._left = fault.bytes
 

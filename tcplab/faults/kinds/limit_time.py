@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, ending, time
-from tcplab.faults.stage import Hands, Stage, _Limited
+from tcplab.faults.stage import LimitingStage, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class LimitTime(Fault):
     time: float = time()
     how: str = ending()
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _LimitedTime(hands, self)
 
 
-class _LimitedTime(_Limited):
-    def __init__(self, hands: Hands, fault: LimitTime) -> None:
+class _LimitedTime(LimitingStage):
+    def __init__(self, hands: StageContext, fault: LimitTime) -> None:
         super().__init__(hands, fault.how)
         self._time = fault.time
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import DoorFault
+from tcplab.faults.fault import ListenerFault
 
 
 @dataclass(frozen=True)
-class Refuse(DoorFault):
+class Refuse(ListenerFault):
     """Connections are refused (RST for the SYN), while the address stays ours."""
 
     kind: ClassVar[str] = "refuse"

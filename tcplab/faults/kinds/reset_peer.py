@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, time
-from tcplab.faults.stage import End, Hands, Stage
+from tcplab.faults.stage import End, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class ResetPeer(Fault):
         """Without a timeout."""
         return not self.timeout
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Reset(hands, self.timeout)
 
 
 class _Reset(Stage):
-    def __init__(self, hands: Hands, timeout: float) -> None:
+    def __init__(self, hands: StageContext, timeout: float) -> None:
         super().__init__(hands)
         self._timeout = timeout
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, amount, time
-from tcplab.faults.stage import End, Hands, Holding, Stage
+from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Slicer(Fault):
         if self.size_variation >= self.average_size:
             raise ValueError("size_variation must be less than average_size")
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Slicing(hands, self)
 
@@ -40,8 +40,8 @@ class Slicer(Fault):
         return self.size_variation > 0
 
 
-class _Slicing(Holding):
-    def __init__(self, hands: Hands, fault: Slicer) -> None:
+class _Slicing(BufferingStage):
+    def __init__(self, hands: StageContext, fault: Slicer) -> None:
         super().__init__(hands)
         self._fault = fault
         self._at = 0

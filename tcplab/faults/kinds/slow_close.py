@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, time
-from tcplab.faults.stage import End, Hands, Stage
+from tcplab.faults.stage import End, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class SlowClose(Fault):
     kind: ClassVar[str] = "slow_close"
     delay: float = time("ms")
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _SlowlyClosing(hands, self.delay)
 
 
 class _SlowlyClosing(Stage):
-    def __init__(self, hands: Hands, delay: float) -> None:
+    def __init__(self, hands: StageContext, delay: float) -> None:
         super().__init__(hands)
         self._delay = delay
         self._ending: End | None = None

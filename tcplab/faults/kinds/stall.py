@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault
-from tcplab.faults.stage import Hands, Holding, Stage
+from tcplab.faults.stage import BufferingStage, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Stall(Fault):
         """It is."""
         return True
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Stalled(hands)
 
 
-class _Stalled(Holding):
+class _Stalled(BufferingStage):
     blocked = True
 
     def begin(self) -> None:

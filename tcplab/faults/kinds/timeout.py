@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, time
-from tcplab.faults.stage import End, Hands, Stage
+from tcplab.faults.stage import End, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Timeout(Fault):
         """Without a timeout."""
         return not self.timeout
 
-    def stage(self, hands: Hands) -> Stage:
+    def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""
         return _Silence(hands, self.timeout)
 
@@ -36,7 +36,7 @@ class Timeout(Fault):
 class _Silence(Stage):
     swallows = True
 
-    def __init__(self, hands: Hands, timeout: float) -> None:
+    def __init__(self, hands: StageContext, timeout: float) -> None:
         super().__init__(hands)
         self._timeout = timeout
         self._dropped = False

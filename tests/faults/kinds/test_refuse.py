@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.fault import DoorFault
+from tcplab.faults.fault import ListenerFault
 from tcplab.faults.kinds.hang import Hang
 from tcplab.faults.kinds.refuse import Refuse
 
@@ -14,5 +14,5 @@ class DoorTests(SynchronousTestCase):
 
     def test_values(self) -> None:
         self.assertEqual((Refuse.kind, Hang.kind), ("refuse", "hang"))
-        self.assertIsInstance(Refuse(), DoorFault)
+        self.assertIsInstance(Refuse(), ListenerFault)
         self.assertEqual(Hang.named(), {})

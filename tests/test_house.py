@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 import shutil
 import tempfile
@@ -38,6 +39,9 @@ LONGEST_FILE = 400
 LONG = {
     "tcplab/protocols/conversation.py": "Conversation: hooks, verbs, delivery",
 }
+
+#: What tools leave in the tree: the lock of a running trial is a link to its process's number.
+TOOLS = (".git", ".venv", "_trial_temp")
 
 
 def sources(folder: Path) -> list[Path]:
@@ -191,6 +195,18 @@ def sleeps(path: Path, tree: ast.Module) -> Iterator[str]:
         yield "imports time.sleep"
 
 
+def danglingLinks(folder: Path) -> list[str]:
+    """Return the links below a folder that lead nowhere, without those that tools leave."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(TOOLS)]
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() and not path.exists() and not name.startswith(TOOLS):
+                found.append(path.relative_to(folder).as_posix())
+    return found
+
+
 class RoomTests(SynchronousTestCase):
     """Rooms stack."""
 
@@ -258,6 +274,10 @@ class ModuleTests(SynchronousTestCase):
             if (tree := parsed(path)).body and not ast.get_docstring(tree)
         ]
         self.assertEqual(silent, [])
+
+    def test_noDanglingLinks(self) -> None:
+        """A link leads to something: one that does not is a lock that a process has left."""
+        self.assertEqual(danglingLinks(ROOT), [])
 
 
 class TestsTests(SynchronousTestCase):
@@ -404,3 +424,15 @@ class RuleTests(SynchronousTestCase):
             path = folder / "text.py"
             path.write_text(text)
             self.assertEqual(len(list(rule(path, parsed(path)))), wrong, text[:40])
+
+    def test_danglingLinks(self) -> None:
+        """Links to nothing, wherever they are; not those to a file or of a tool."""
+        folder = Path(tempfile.mkdtemp(prefix="tcplab"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "below").mkdir()
+        (folder / "_trial_temp.lock").symlink_to("1234")
+        (folder / "here").symlink_to("below")
+        self.assertEqual(danglingLinks(folder), [])
+        (folder / ".lock").symlink_to("1234")
+        (folder / "below" / "link").symlink_to("nothing")
+        self.assertEqual(danglingLinks(folder), [".lock", "below/link"])

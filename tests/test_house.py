@@ -13,6 +13,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import house, walks
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "tcplab"
 TESTS = ROOT / "tests"
@@ -436,3 +438,63 @@ class RuleTests(SynchronousTestCase):
         (folder / ".lock").symlink_to("1234")
         (folder / "below" / "link").symlink_to("nothing")
         self.assertEqual(danglingLinks(folder), [".lock", "below/link"])
+
+
+class FigureTests(SynchronousTestCase):
+    """The figures count what they say."""
+
+    def test_circles(self) -> None:
+        """A circle is found however long it is, through packages, and under TYPE_CHECKING."""
+        code = {
+            "tcplab/__init__.py": "if TYPE_CHECKING:\n from tcplab.a import A",
+            "tcplab/a.py": "from tcplab import __version__\nfrom tcplab.b.c import C\nimport os",
+            "tcplab/b/__init__.py": "from tcplab.b.c import C",
+            "tcplab/b/c.py": "def f():\n import tcplab.d",
+            "tcplab/d.py": "",
+        }
+        self.assertEqual(house.circles(code), [])
+        code["tcplab/d.py"] = "if TYPE_CHECKING:\n from tcplab import a"
+        self.assertEqual(house.circles(code), [["tcplab.a", "tcplab.b.c", "tcplab.d"]])
+        code["tcplab/d.py"] = "from tcplab.b import C"
+        self.assertEqual(house.circles(code), [["tcplab.b", "tcplab.b.c", "tcplab.d"]])
+
+    def test_mixins(self) -> None:
+        """A class is a mixin with one user if it is that one's base, and nothing else."""
+        mixin, user = "class Half: ...\n", "class Whole(x.Half[int], Base): ...\n"
+        for code, found in (
+            (mixin + user, ["Half"]),
+            (mixin + user + "def f(half: Half) -> Half: ...", ["Half"]),
+            (mixin, []),
+            (mixin + user + "class Other(Half): ...", []),
+            (mixin + user + "half = Half()", []),
+            (mixin + user + "isinstance(x, parts.Half)", []),
+            (mixin + user + "__all__ = ['Half']", []),
+            ("from typing import Protocol\nclass Half(Protocol): ...\n" + user, []),
+            ("from twisted.x import Protocol\nclass Half(Protocol): ...\n" + user, ["Half"]),
+        ):
+            self.assertEqual(house.mixins({"tcplab/a.py": code}), found, code)
+
+    def test_texts(self) -> None:
+        """Modules, the largest folder, words and lines."""
+        code = {
+            "tcplab/__init__.py": "",
+            "tcplab/a.py": "getattr(getattr(a, b), c)\ngetattr(d, e)",
+            "tcplab/b/c.py": "Any, Anyone\nWho",
+            "tcplab/b/d.py": "\n",
+        }
+        self.assertEqual(len(house.modules(code)), 3)
+        self.assertEqual(house.largestFolder(code), 2)
+        self.assertEqual(house.linesWith(r"\bgetattr\(", code), 2)
+        self.assertEqual(house.occurrences(r"\bAny\b", code), 1)
+        self.assertEqual(house.occurrences(house.PERSONS, code), 1)
+        self.assertEqual(house.lines(code), 5)
+
+    def test_bounds(self) -> None:
+        """A figure may reach its bound, and not pass it."""
+        self.assertFalse(house.Figure("x", 3, 3).broken)
+        self.assertTrue(house.Figure("x", 3.01, 3).broken)
+
+    def test_walks(self) -> None:
+        """Polls in a row are one call; others in a row are as many."""
+        names = [walks.POLL, walks.POLL, "doRead", "write", "write", walks.POLL]
+        self.assertEqual(walks.counted(names), 5)

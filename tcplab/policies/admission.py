@@ -135,8 +135,8 @@ class Admission(Timed):
     - Those in a handshake have their place only until somebody needs it. With ``maxHandshakes`` of
       them, or ``maxConnections`` in all, who comes next takes the place of the one that has been
       longest in its handshake, if that is more than `HANDSHAKE_GRACE`. While all are younger
-      accepting pauses: for too many handshakes only where there is TLS. So who never finishes keeps nobody
-      waiting for long, and who only has a long way is not cut off. (A listener that has none
+      accepting pauses: for too many handshakes only where there is TLS. So who never finishes keeps
+      nobody waiting for long, and who only has a long way is not cut off. (A listener that has none
       lets one in.)
 
     Who is sent away does not count, nor does who has lost its place. They are gone a turn of the

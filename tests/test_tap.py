@@ -47,7 +47,7 @@ print(sorted(name for name in sys.modules if name.startswith("tcplab.server.")))
 
 class Making(SynchronousTestCase):
     def make(self, *descriptors: int, **words: Any) -> LabService:
-        self.patch(tapmodule, "handedOver", lambda: list(descriptors))
+        self.patch(tapmodule, "listenFDs", lambda: list(descriptors))
         self.reactor = MemoryReactorClock()
         return makeLab(fromWords(**words), words, self.reactor, Observers())
 
@@ -281,7 +281,7 @@ class MakeService(Logged, Refusing):
         self.statuses: list[int] = []
         self.patch(tap, "exitWith", self.statuses.append)
         self.collecting: list[str] = []
-        self.patch(tap, "collectSeldom", lambda: self.collecting.append("seldom"))
+        self.patch(tap, "relaxGC", lambda: self.collecting.append("seldom"))
         self.logged: list[Any] = []
         self.patch(tap, "globalLogBeginner", self)
         self.atExit: list[Any] = []

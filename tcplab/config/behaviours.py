@@ -20,7 +20,7 @@ from tcplab.wire.framing import FramingError
 
 #: The names of the command line, and the classes of :mod:`tcplab.protocols` they stand for.
 BEHAVIOURS = {
-    "lab": "Lab",
+    "lab": "LabConversation",
     "greeting": "Greeting",
     "ack": "Ack",
     "echo": "Echo",

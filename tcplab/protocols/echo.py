@@ -20,6 +20,10 @@ class LabConversation(Echo):
     greeting = texts.ACK
     _reported = False
 
+    def logPrefix(self) -> str:
+        """Return the name that users type, as a class name: Lab."""
+        return "Lab"
+
     def messageReceived(self, message: bytes) -> None:
         """Return it, and report it if it is the first."""
         if not self._reported:

@@ -25,7 +25,7 @@ log = Logger("tcplab.server.spawning")
 _ROWS = 16
 
 #: The folder that tcplab is in.
-_ROOT = os.path.abspath(__file__).rpartition(os.path.join("", "tcplab", "server", ""))[0]
+_ROOT = os.path.abspath(__file__).rpartition(os.path.join("", "tcplab", "workers", ""))[0]
 
 
 class WorkerSpawner:

@@ -77,7 +77,7 @@ class DeadlinesTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         # The kernel's part of what waits.
-        self.patch(progress, "underway", lambda each: each.queued + len(each.dataBuffer))
+        self.patch(progress, "unacknowledgedBytes", lambda each: each.queued + len(each.dataBuffer))
         self.clock = Clock()
         self.listener = FakeListener()
 
@@ -156,7 +156,7 @@ class HandshakeTests(DeadlinesTestCase):
     def test_theKernelIsNotAsked(self) -> None:
         """What waits for one in a handshake is looked at only if that has more time."""
         asked: list[Fake] = []
-        self.patch(progress, "underway", lambda each: asked.append(each) or 0)
+        self.patch(progress, "unacknowledgedBytes", lambda each: asked.append(each) or 0)
         self.watch(handshake=5, write=30)
         self.accept(opened=False)
         self.wait(3)
@@ -252,7 +252,7 @@ class WriteTests(DeadlinesTestCase):
     def test_isItHeardOf(self) -> None:
         """Of whom something waits for, and of nobody else, it is seen whether it can be heard."""
         asked: list[object] = []
-        self.patch(deadlines, "widen", asked.append)
+        self.patch(deadlines, "growReceiveBuffer", asked.append)
         self.watch(write=30)
         fake, other = self.accept(), self.accept()
         fake.say(100_000, taken=50_000)

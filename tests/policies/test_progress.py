@@ -46,7 +46,7 @@ class MemoryTests(SynchronousTestCase):
             self.asked.append(transport)
             return transport.queued + len(transport.dataBuffer)
 
-        self.patch(module, "underway", unacknowledgedBytes)
+        self.patch(module, "unacknowledgedBytes", underway)
         self.progress = Progress()
 
     def test_taken(self) -> None:

@@ -111,7 +111,7 @@ class LookTests(Joining):
         first.write(b"x" * 1_000_000)
         first.clock.advance(5)
         self.assertTrue(first.connected)
-        self.patch(paired, "wasReset", lambda transport: True)
+        self.patch(paired, "isReset", lambda transport: True)
         first.clock.advance(1)
         self.assertFalse(first.connected)
 

@@ -63,7 +63,7 @@ class WithPolicies(Logged):
         for name in ("Admission", "Deadlines", "ProxyProtocol"):
             self.patch(connectionpolicies, name, self.make)
         self.wanted: list[int | None] = []
-        self.patch(connectionpolicies, "makeRoom", self.makeRoom)
+        self.patch(connectionpolicies, "ensureDescriptorLimit", self.makeRoom)
         self.patch(connectionpolicies, "memoryCgroup", lambda: self.cgroup)
 
     def make(self, *words: Any, **settings: Any) -> Policy:
@@ -135,7 +135,7 @@ class Beginning(WithPolicies):
         def makeRoom(connections: object, reserve: int) -> int:
             raise DescriptorsError("too few")
 
-        self.patch(connectionpolicies, "makeRoom", makeRoom)
+        self.patch(connectionpolicies, "ensureDescriptorLimit", makeRoom)
         for words, problem in (
             ({"maxConnections": "9"}, "--max-connections 9: too few"),
             ({}, "too few"),

@@ -39,14 +39,14 @@ class ExitWith(SynchronousTestCase):
 # In a process of its own: it is for good.
 PROGRAM = """
 import gc, json, weakref
-from tcplab.server.processsetup import collectSeldom
+from tcplab.server.processsetup import relaxGC
 
 class Circle:
     def __init__(self):
         self.round = self
 
 lasting, early = [[] for _ in range(1000)], weakref.ref(Circle())
-collectSeldom()
+relaxGC()
 frozen, looked = gc.get_freeze_count(), len(gc.get_objects())
 late = weakref.ref(Circle())
 many = [[] for _ in range(200_000)]

@@ -48,7 +48,7 @@ class Making(SynchronousTestCase):
 
     def test_one_serving_a_listener(self) -> None:
         kinds = [type(each).__name__ for each in self.factories("echo@tcp:1", "lab@tcp:2")]
-        self.assertEqual(kinds, ["Echo", "Lab"])
+        self.assertEqual(kinds, ["Echo", "LabConversation"])
 
     def test_greeting_is_for_those_who_speak_first(self) -> None:
         made = self.factories("lab@tcp:1", "echo@tcp:2", "ack,greeting=x@tcp:3", greeting="hi")
@@ -178,7 +178,7 @@ class FakeLimits:
 class Faked(Logged, SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(module, "Limits", FakeLimits)
+        self.patch(module, "ConnectionPolicies", FakeLimits)
 
     def started(self, *polite: bool, **words: Any) -> LabService:
         self.reactor = MemoryReactorClock()

@@ -144,7 +144,7 @@ class SpawningCase(Logged):
         self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], root)
 
     def test_what_systemd_gave_is_told_where_its_endpoints_need_it(self) -> None:
-        self.patch(spawner, "handedOver", lambda: [3, 4])
+        self.patch(spawner, "listenFDs", lambda: [3, 4])
         self.start()
         self.assertEqual(self.orders.activated, 0)
         words = {"serve": ["echo@limit:max=1:systemd:domain=INET:index=0"]}

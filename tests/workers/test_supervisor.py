@@ -51,7 +51,7 @@ class Supervising(Logged, Acting):
     def setUp(self) -> None:
         super().setUp()
         self.begin(1)  # for its clock
-        self.patch(supervisor, "Spawning", FakeSpawning)
+        self.patch(supervisor, "WorkerSpawner", FakeSpawning)
         words = {"serve": ["echo@tcp:0:interface=127.0.0.1"], "workers": "2"}
         settings = fromWords(**words)  # type: ignore[arg-type]
         self.lab = Supervisor(settings, WithClock(self.clock), Observers(), words=words)

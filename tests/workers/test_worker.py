@@ -53,7 +53,7 @@ class WorkerCase(Logged):
         super().setUp()
         self.patch(worker, "globalLogBeginner", self)
         self.reports: list[str] = []
-        self.patch(worker, "Reporter", lambda descriptor: self)
+        self.patch(worker, "LogSender", lambda descriptor: self)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.socket.close)
         commands, self.first = os.pipe()
@@ -147,7 +147,7 @@ class Serving(WorkerCase):
             self.assertTrue(self.reactor.stopping)
 
     def test_fault_of_our_own(self) -> None:
-        self.patch(worker.Sharing, "begin", lambda *_: 1 / 0)
+        self.patch(worker.AcceptBalancer, "begin", lambda *_: 1 / 0)
         self.assertEqual(self.told("serve"), 1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertTrue(self.reactor.stopping)

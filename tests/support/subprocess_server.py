@@ -17,7 +17,7 @@ from unittest import TestCase
 
 from tests.support.find_program import searched
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMIT = 60.0  # seconds for what takes one; a machine may be busy
 
 

@@ -142,7 +142,7 @@ class ObservedTransport:
             self.listener.closed(self, self._ending(reason, how))
 
     def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
-        if self.errno is None and self.soundAt != self.sent:
+        if self.errno is None and self.checkedAt != self.sent:
             waiting = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if waiting:
                 self.errno = waiting

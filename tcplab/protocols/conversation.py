@@ -309,7 +309,7 @@ class Conversation(Machinery):
         """
         if isinstance(self.framing, Stream):
             self._end.afterSilence()
-        elif self.framing.midway:
+        elif self.framing.hasPartialMessage:
             self._end.afterMessage()
         else:
             self.hangUp()

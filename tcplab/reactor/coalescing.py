@@ -67,18 +67,18 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     abort interrupts is dropped, as it is by Twisted's own: nothing is sent before the protocol
     returns.
 
-    :cvar kinds: all such classes: their instances can stand for themselves in the log's context.
-    :ivar soundAt: so much was sent when it was known last that no reset had come.
+    :cvar subclasses: every class derived from it; an instance is its own log context.
+    :ivar checkedAt: the value of ``sent`` when the absence of a reset was last known.
     :ivar received: bytes taken from the kernel so far.
     """
 
     filter: Any = None  # what stands between it and its protocol, if anything
-    kinds: set[type] = set()
-    soundAt: int | None = None
+    subclasses: set[type] = set()
+    checkedAt: int | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        CoalescingTransport.kinds.add(cls)
+        CoalescingTransport.subclasses.add(cls)
 
     def __init__(self, *args: Any) -> None:
         self._begin()

@@ -31,7 +31,7 @@ _log = Logger()
 # That are handled before timers and signals are looked at again: a few milliseconds' worth.
 _EVENTS = 256
 
-_COALESCING = CoalescingTransport.kinds
+_COALESCING = CoalescingTransport.subclasses
 _NO_CONTEXT: dict[object, Any] = {}
 
 
@@ -95,9 +95,9 @@ class EagerReactor(EPollReactor):
     def _finished(self, selectable: Any, why: Any) -> None:
         if why is CONNECTION_DONE:
             self.removeReader(selectable)
-            selectable.soundAt = selectable.sent  # else there had been another event
+            selectable.checkedAt = selectable.sent  # else there had been another event
             selectable.readConnectionLost(DONE)  # ours all have it
-            selectable.soundAt = None
+            selectable.checkedAt = None
         else:
             self._disconnectSelectable(selectable, why, True)
 

@@ -48,17 +48,17 @@ class Framing:
     begins: what is fed afterwards is dropped, and both go on raising the same error.
     """
 
-    __slots__ = ("_buffer", "_start", "_wrong")  # every connection has one
+    __slots__ = ("_buffer", "_error", "_start")  # every connection has one
 
     def __init__(self) -> None:
         self._buffer: bytes | bytearray = b""
         self._start = 0  # of the bytes not delivered yet
-        self._wrong: FramingError | None = None
+        self._error: FramingError | None = None
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes of the stream."""
         pending = len(self._buffer) - self._start
-        if self._wrong is not None:
+        if self._error is not None:
             return
         if not pending:
             self._buffer, self._start = data, 0
@@ -80,7 +80,7 @@ class Framing:
         """
         Take out the next message, knowing that nothing more comes; ``None``: nothing is left.
 
-        :raises CutShort: the stream ended in the middle of a message.
+        :raises IncompleteMessage: the stream ended in the middle of a message.
         :raises FramingError: as ``next``.
         """
         message = self.next()
@@ -89,7 +89,7 @@ class Framing:
         return message
 
     @property
-    def midway(self) -> bool:
+    def hasPartialMessage(self) -> bool:
         """Whether there are bytes that were not delivered: a message has begun."""
         return self._start < len(self._buffer)
 
@@ -127,7 +127,7 @@ class Framing:
 
     def _fail(self, error: FramingError) -> NoReturn:
         """Raise the error, now and whenever something is asked again."""
-        self._wrong = error  # a copy is raised: with a traceback it would keep this object alive
+        self._error = error  # a copy is raised: with a traceback it would keep this object alive
         raise type(error)(*error.args)
 
 
@@ -156,8 +156,8 @@ class FixedLength(Framing):
 
     def next(self) -> bytes | None:
         """Take out ``size`` bytes, once so many have come."""
-        if self._wrong is not None:
-            self._fail(self._wrong)
+        if self._error is not None:
+            self._fail(self._error)
         stop = self._start + self.size
         return self._take(self._start, stop, stop) if stop <= len(self._buffer) else None
 
@@ -170,7 +170,7 @@ class Delimited(Framing):
     """
 
     delimiter: bytes
-    optional: bytes = b""  # no part of the message when it stands right before the delimiter
+    stripped: bytes = b""  # no part of the message when it stands right before the delimiter
     maxLength: int
     _TooLong: ClassVar[type[MessageTooLong]] = MessageTooLong
 
@@ -184,16 +184,16 @@ class Delimited(Framing):
 
     def next(self) -> bytes | None:
         """Take out the bytes before the next delimiter, and drop the delimiter."""
-        if self._wrong is not None:
-            self._fail(self._wrong)
+        if self._error is not None:
+            self._fail(self._error)
         start = self._start
         end = self._buffer.find(self.delimiter, start + self._searched)
         if end < 0:
             self._unfinished(len(self._buffer) - start)
             return None
         stop = end + len(self.delimiter)
-        if self._buffer.endswith(self.optional, start, end):
-            end -= len(self.optional)
+        if self._buffer.endswith(self.stripped, start, end):
+            end -= len(self.stripped)
         if end - start > self.maxLength:
             self._tooLong()
         self._searched = 0
@@ -207,7 +207,7 @@ class Delimited(Framing):
     def _unfinished(self, pending: int) -> None:
         """Remember what need not be searched again, unless there is too much of it already."""
         begun = len(self.delimiter) - 1  # so many bytes at the end may be half a delimiter
-        if pending > self.maxLength + len(self.optional) + begun:
+        if pending > self.maxLength + len(self.stripped) + begun:
             self._tooLong()
         self._searched = max(0, pending - begun)
 
@@ -223,12 +223,12 @@ class Lines(Delimited):
     with ``\r`` is sent as it is: whoever takes ``\r\n`` for a line end reads it without the ``\r``.
 
     :cvar delimiter: ends a line; ``frame`` adds it.
-    :cvar optional: dropped when it stands right before the delimiter.
+    :cvar stripped: dropped when it stands right before the delimiter.
     :cvar maxLength: bytes a line may have, without what ends it.
     """
 
     delimiter = b"\n"
-    optional = b"\r"
+    stripped = b"\r"
     maxLength = DEFAULT_MAX_LENGTH
     _TooLong = LineTooLong
 
@@ -264,4 +264,4 @@ class CRLF(Lines):
     r"""Lines that end with ``\r\n`` and nothing else, as in SMTP; for the rest `Lines`."""
 
     delimiter = b"\r\n"
-    optional = b""
+    stripped = b""

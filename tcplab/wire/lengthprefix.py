@@ -30,8 +30,8 @@ class Netstrings(Framing):
 
     def next(self) -> bytes | None:
         """Take out the next string, once its comma has come."""
-        if self._wrong is not None:
-            self._fail(self._wrong)
+        if self._error is not None:
+            self._fail(self._error)
         begin, length = self._length()
         end = begin + length
         if not begin or end >= len(self._buffer):
@@ -78,8 +78,8 @@ class Int32(Framing):
 
     def next(self) -> bytes | None:
         """Take out the next message, once all of it has come."""
-        if self._wrong is not None:
-            self._fail(self._wrong)
+        if self._error is not None:
+            self._fail(self._error)
         begin = self._start + self.prefix.size
         if len(self._buffer) < begin:
             return None

@@ -101,34 +101,34 @@ class ProxyHeader:
     destination: InetAddress | bytes | None = None
     tlvs: tuple[TLV, ...] = ()
 
-    def first(self, kind: int) -> bytes | None:
-        """Return the value of a type, the first if there are several; ``None`` if there is none."""
-        return next((value for each, value in self.tlvs if each == kind), None)
+    def tlv(self, type: int) -> bytes | None:
+        """Return the value of the first TLV of a type, or ``None``."""
+        return next((tlv.value for tlv in self.tlvs if tlv.type == type), None)
 
     @property
     def alpn(self) -> bytes | None:
         """The protocol that is spoken above, as in TLS."""
-        return self.first(ALPN)
+        return self.tlv(ALPN)
 
     @property
     def authority(self) -> str | None:
         """The host name that the client asked for, as in TLS's SNI."""
-        return decodeText(self.first(AUTHORITY), "utf-8")
+        return decodeText(self.tlv(AUTHORITY), "utf-8")
 
     @property
     def uniqueID(self) -> bytes | None:
         """What the proxy calls the connection."""
-        return self.first(UNIQUE_ID)
+        return self.tlv(UNIQUE_ID)
 
     @property
     def namespace(self) -> str | None:
         """The proxy's network namespace."""
-        return decodeText(self.first(NETNS), "ascii")
+        return decodeText(self.tlv(NETNS), "ascii")
 
     @property
-    def secured(self) -> SSLInfo | None:
+    def ssl(self) -> SSLInfo | None:
         """How the client speaks TLS with the proxy."""
-        value = self.first(SSL)
+        value = self.tlv(SSL)
         return None if value is None else SSLInfo.of(value)
 
 

@@ -249,9 +249,9 @@ class SpokenTests(Balanced):
         self.assertEqual(told["peer"], me)
         header = self.blue.headers[0]
         assert header is not None
-        assert header.secured is not None
-        self.assertEqual((header.authority, header.secured.version), ("localhost", "TLSv1.3"))
-        self.assertEqual(header.secured.client, 1)
+        assert header.ssl is not None
+        self.assertEqual((header.authority, header.ssl.version), ("localhost", "TLSv1.3"))
+        self.assertEqual(header.ssl.client, 1)
 
     async def test_aBareCheck(self) -> None:
         """Without a header it is no error, and nobody."""

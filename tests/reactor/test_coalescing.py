@@ -459,5 +459,5 @@ class LogContextTests(SynchronousTestCase):
         class Mine(type(self.transport)):  # type: ignore[misc]
             pass
 
-        self.addCleanup(CoalescingTransport.kinds.discard, Mine)
-        self.assertIn(Mine, CoalescingTransport.kinds)
+        self.addCleanup(CoalescingTransport.subclasses.discard, Mine)
+        self.assertIn(Mine, CoalescingTransport.subclasses)

@@ -90,7 +90,7 @@ class AnyFramingTests(SynchronousTestCase):
             if delivered < len(framed) and data.draw(st.booleans()):
                 delivered += some.next() is not None
         rest = stream[len(b"".join(framed[:delivered])) :]
-        self.assertEqual(some.midway, bool(rest))
+        self.assertEqual(some.hasPartialMessage, bool(rest))
         self.assertEqual(some.unread(), rest)
         self.assertEqual(some.unread(), b"")
         self.assertIsNone(some.finish())
@@ -302,7 +302,7 @@ class LinesTests(SynchronousTestCase):
     def test_aSubclassMaySetTheLimitAndTheDelimiter(self) -> None:
         class Records(Lines):
             delimiter = b";"
-            optional = b""
+            stripped = b""
             maxLength = 3
 
         self.assertEqual(outcome(Records(), [b"\n;two;thr"]), ([b"\n", b"two", b"thr"], None))

@@ -126,12 +126,12 @@ class HeaderTests(SynchronousTestCase):
         self.assertEqual(header.alpn, b"h2")
         self.assertEqual((header.authority, header.namespace), ("grün", "blue"))
         self.assertEqual(header.uniqueID, b"id")
-        self.assertEqual(header.secured, SSLInfo(1, True, "TLSv1.3"))
+        self.assertEqual(header.ssl, SSLInfo(1, True, "TLSv1.3"))
 
     def test_nothingElse(self) -> None:
         header = ProxyHeader(2)
         self.assertEqual((header.alpn, header.authority, header.uniqueID), (None,) * 3)
-        self.assertEqual((header.namespace, header.secured), (None, None))
+        self.assertEqual((header.namespace, header.ssl), (None, None))
 
     def test_valuesAreFrozenAndEqual(self) -> None:
         self.assertEqual(hash(read(writeHeader(2, ADA, LAB))), hash(read(writeHeader(2, ADA, LAB))))

@@ -81,7 +81,7 @@ class ActiveFault:
         self.stage: Stage | None = None
         self._watch: TriggerMatcher | None = None
         self._timers: set[Any] = set()
-        self._told = self._lost = False
+        self._told = self._over = False
 
     # What is asked of the stage
 
@@ -152,6 +152,8 @@ class ActiveFault:
             self._begin()
 
     def _begin(self) -> None:
+        if self._over:
+            return  # removed by what the bytes before it caused
         self._watch = None
         stage = self.stage = self._spec.fault.stage(self)
         stage.out = self.out
@@ -161,6 +163,7 @@ class ActiveFault:
 
     def stop(self) -> None:
         """Let go of what is held, and act no more."""
+        self._over = True
         self._cancel()
         self._watch = None
         stage, self.stage = self.stage, None
@@ -169,7 +172,7 @@ class ActiveFault:
 
     def lose(self) -> None:
         """Do nothing any more: the connection is lost."""
-        self._lost = True
+        self._over = True
         self._cancel()
 
     def _cancel(self) -> None:
@@ -191,7 +194,7 @@ class ActiveFault:
             call()
             self._line.changed()
 
-        if self._lost:
+        if self._over:
             return
         timer = self._line.clock.callLater(delay, due)
         self._timers.add(timer)

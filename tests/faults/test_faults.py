@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, Faults
 from tcplab.faults.faults import ActiveFaults
 from tcplab.faults.parse import parseFault
+from tcplab.listener.events import Connection
 from tcplab.listener.listener import Listener
 from tcplab.observers import LogObserver, Observers
 from tcplab.protocols import ConversationFactory, Echo
-from tests.support.fault_server import Breaking, exchange
+from tests.support.fault_server import Breaking, exchange, toTheEnd
 from tests.support.find_program import needed
+from tests.support.socket_server import Told
 
 
 def register(*texts: str, seed: int | None = 1) -> ActiveFaults:
@@ -306,6 +311,132 @@ class ToldTests(Breaking):
         faults.add("corrupt,every=1KiB")
         (line,) = self.lines()
         self.assertRegex(line, r"\[tcplab\] faults roll dice: --seed \d+ repeats them")
+
+
+#: Each fault that holds what passes, for longer than a test waits.
+_HOLDING = (
+    "latency,latency=600000",
+    "latency,latency=600000,jitter=1000",
+    "bandwidth,rate=0",
+    "bandwidth,rate=1",
+    "slicer,average_size=1B,delay=600000000",
+    "slicer,average_size=3B,size_variation=2B,delay=600000000",
+    "slow_close,delay=600000",
+    "stall",
+)
+
+
+class Acting:
+    """An observer that does something at each hit of a fault, given how many there were."""
+
+    def __init__(self, act: Callable[[int], object]) -> None:
+        self.hits: list[str] = []
+        self._act = act
+
+    def faultHit(self, connection: Connection | None, text: str) -> None:
+        self.hits.append(text)
+        self._act(len(self.hits))
+
+
+class ReentrantTests(Breaking):
+    """An observer may change the faults, and the connection, while it is told of a hit."""
+
+    data = bytes(range(256)) * 3
+
+    async def broken(self, fault: str, act: Callable[[int], object]) -> Acting:
+        """Serve an echo with a fault, and act at each hit."""
+        await self.serveBroken(ConversationFactory(Echo), fault)
+        acting = Acting(act)
+        self.listener.observers = Observers(acting)
+        return acting
+
+    def cases(self) -> Iterator[str]:
+        """List the faults that hold, in both directions, from the beginning and from a byte on."""
+        for fault in _HOLDING:
+            for direction in ("upstream", "downstream", "both"):
+                for trigger in ("", ",after=100B", ",match=d"):
+                    if not (trigger and fault.startswith("slow_close")):
+                        yield f"{fault},direction={direction}{trigger}"
+
+    async def test_removed(self) -> None:
+        """A fault that is removed at its hit passes on every byte, in order, and the end."""
+        for fault in self.cases():
+            acting = await self.broken(fault, lambda _: self.faults.clear())
+            answer = await self.talk(exchange, self.connect(), self.data)
+            self.assertEqual(answer, (self.data, "fin"), fault)
+            self.assertTrue(acting.hits, fault)
+
+    async def test_another(self) -> None:
+        """A fault that takes the place of another at its hit gets what that one held."""
+
+        def replace(hits: int) -> None:
+            if hits > 1:
+                return
+            [(first, _)] = self.faults.list()
+            self.faults.add("slicer,average_size=50B,direction=both")
+            self.faults.remove(first)
+
+        for fault in self.cases():
+            acting = await self.broken(fault, replace)
+            answer = await self.talk(exchange, self.connect(), self.data)
+            self.assertEqual(answer, (self.data, "fin"), fault)
+            if not fault.startswith("slow_close"):  # which has let all bytes pass by then
+                self.assertGreater(len(acting.hits), 1, fault)
+
+    async def test_behind(self) -> None:
+        """A fault that is added at a hit, and stays, holds what the first lets go."""
+
+        def add(hits: int) -> None:
+            if hits == 1:
+                self.faults.add("latency,latency=600000")
+
+        for fault in self.cases():
+            acting = await self.broken(fault, add)
+            with self.connect() as sock:
+                await self.talk(sock.sendall, self.data)
+                sock.shutdown(socket.SHUT_WR)
+                while not acting.hits:
+                    await self.turn()
+                self.faults.clear()
+                self.assertEqual(await self.talk(toTheEnd, sock), (self.data, "fin"), fault)
+
+    def turn(self) -> Deferred[None]:
+        """Wait for a turn of the reactor."""
+        return deferLater(reactor, 0)
+
+    async def test_aborted(self) -> None:
+        """A connection that is aborted at a hit is reset, and ends once."""
+
+        def abort(hits: int) -> None:
+            for transport in self.listener.connections:
+                transport.abortConnection()
+
+        for fault in self.cases():
+            acting = await self.broken(fault, abort)
+            told = Told()
+            self.listener.observers = Observers(acting, told)
+            answer = await self.talk(exchange, self.connect(), self.data)
+            self.assertEqual(answer[1], "reset", fault)
+            await self.listener.whenEmpty()
+            self.assertEqual(len(told.endings), 1, fault)
+            self.assertEqual(self.faults._filters, {})
+
+    async def test_raising(self) -> None:
+        """An observer that raises is told nothing more, and nothing is lost by that."""
+
+        def fail(hits: int) -> None:
+            raise ValueError("observer")
+
+        for fault in self.cases():
+            acting = await self.broken(fault, fail)
+            with self.connect() as sock:
+                await self.talk(sock.sendall, self.data)
+                sock.shutdown(socket.SHUT_WR)
+                while not acting.hits:
+                    await self.turn()
+                self.faults.clear()
+                self.assertEqual(await self.talk(toTheEnd, sock), (self.data, "fin"), fault)
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1, fault)
 
 
 class WindowTests(Breaking):

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from tcplab.wire.endpointstring import explained, joined
-
-if TYPE_CHECKING:
-    from tcplab.faults.faultendpoint import FaultedClientEndpoint, FaultedServerEndpoint
-
 
 _SEED = re.compile(r"(?<!\\),seed=([0-9]{1,18})(?=,|$)")
 
@@ -41,7 +39,7 @@ class FaultParser:
 
     prefix = "fault"
 
-    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> FaultedServerEndpoint:
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
         """
         Make the endpoint; nothing is bound yet.
 
@@ -52,7 +50,7 @@ class FaultParser:
         text, seed, inner = _read(reactor, serverFromString, args, kwargs)
         return FaultedServerEndpoint(reactor, inner, text, seed=seed)
 
-    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> FaultedClientEndpoint:
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
         """
         Make the endpoint; nobody is called yet.
 
@@ -91,13 +89,14 @@ def _taken(
     words: tuple[str, ...], options: dict[str, str]
 ) -> tuple[str, tuple[str, ...], dict[str, str]]:
     """Take the fault out of what Twisted has split: a word, or a keyword with a comma in it."""
-    from tcplab.faults import KINDS, FaultError
+    from tcplab.faults import FaultError
+    from tcplab.wire.names import FAULTS
 
-    if words and words[0] in KINDS:
+    if words and words[0] in FAULTS:
         return words[0], words[1:], options
     faults = [key for key in options if "," in key]
     wanted = 1 + sum(
-        word == "fault" and words[at + 1 : at + 2] != () and words[at + 1] not in KINDS
+        word == "fault" and words[at + 1 : at + 2] != () and words[at + 1] not in FAULTS
         for at, word in enumerate(words)
     )
     if len(faults) < wanted and faults:
@@ -107,7 +106,7 @@ def _taken(
         )
     if not faults:
         raise FaultError(
-            f"fault: {words[0] if words else ''!r} is no fault; there are {', '.join(KINDS)}"
+            f"fault: {words[0] if words else ''!r} is no fault; there are {', '.join(FAULTS)}"
         )
     rest = {key: value for key, value in options.items() if key != faults[0]}
     return f"{faults[0]}={options[faults[0]]}", words, rest

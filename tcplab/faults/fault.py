@@ -81,19 +81,24 @@ def _advice(what: str, such: str, units: str, bare: str | None) -> str:
     return f"give {what} as in {such} (units: {units}{without})"
 
 
-def reads(read: Callable[[str], Any], default: Any = MISSING) -> Any:
+def faultField(read: Callable[[str], Any], default: Any = MISSING) -> Any:
     """Declare a field of a fault: how it is read from text, and its default, if it has one."""
     return field(default=default, metadata={"read": read})
 
 
-def time(bare: str | None = None, default: Any = MISSING) -> Any:
+def timeField(bare: str | None = None, default: Any = MISSING) -> Any:
     """Declare a field of seconds; ``bare`` is the unit of a typed number that has none."""
-    return reads(partial(seconds, bare=bare), default)
+    return faultField(partial(seconds, bare=bare), default)
 
 
-def amount(bare: str | None = None, default: Any = MISSING) -> Any:
+def sizeField(bare: str | None = None, default: Any = MISSING) -> Any:
     """Declare a field of bytes."""
-    return reads(partial(size, bare=bare), default)
+    return faultField(partial(size, bare=bare), default)
+
+
+def integerField(least: int, most: int, default: Any = MISSING) -> Any:
+    """Declare a field of whole numbers that have no unit."""
+    return faultField(count(least, most), default)
 
 
 def _ending(text: str) -> str:
@@ -102,9 +107,9 @@ def _ending(text: str) -> str:
     return text
 
 
-def ending() -> Any:
+def endField() -> Any:
     """Declare the field that says how a connection ends."""
-    return reads(_ending, "fin")
+    return faultField(_ending, "fin")
 
 
 @dataclass(frozen=True)

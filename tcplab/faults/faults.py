@@ -199,7 +199,7 @@ class Faults:
             self._guard(listener)
         self._doorkeeper.watch(listener)
 
-    def letGo(self) -> None:
+    def removeEndless(self) -> None:
         """End, on live connections, what would keep them for ever: who serves them wants to end."""
         for name, spec in self._register:
             if spec.fault.endless and spec.trigger.lasting is None:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
+from importlib import import_module
 from typing import Any
 
 from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
-from tcplab.faults.kinds import KINDS
 from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
 from tcplab.wire.escaping import unescape
+from tcplab.wire.names import FAULTS
+
+
+class _Kinds(Mapping[str, type[Fault]]):
+    def __getitem__(self, name: str) -> type[Fault]:
+        className = FAULTS[name]
+        kind: type[Fault] = getattr(import_module(f"tcplab.faults.kinds.{name}"), className)
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FAULTS)
+
+    def __len__(self) -> int:
+        return len(FAULTS)
+
+
+#: The class of each kind of fault, by the name that is typed; loaded when it is looked up.
+KINDS: Mapping[str, type[Fault]] = _Kinds()
 
 _CONN = re.compile("([1-9][0-9]{0,8})(-)?([1-9][0-9]{0,8})?|%([1-9][0-9]{0,8})")
 

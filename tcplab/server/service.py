@@ -198,7 +198,7 @@ class LabService(Service):
             self._reactor,
             delay=settings.drainDelay,
             timeout=settings.drainTimeout,
-            letGo=self.faults.letGo,
+            letGo=self.faults.removeEndless,
         )
 
     def _over(self, drained: Drained) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.faults import KINDS
 from tcplab.faults.fault import Fault
-from tcplab.faults.kinds import KINDS
 from tcplab.faults.kinds.bandwidth import Bandwidth
 from tcplab.faults.kinds.corrupt import Corrupt
 from tcplab.faults.kinds.half_close import HalfClose

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, amount
+from tcplab.faults.fault import Fault, sizeField
 from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 #: Seconds' worth of bytes that may pass at once: 100 times a second is smooth, and costs little.
@@ -21,7 +21,7 @@ class Bandwidth(Fault):
     """
 
     kind: ClassVar[str] = "bandwidth"
-    rate: int = amount("KB")
+    rate: int = sizeField("KB")
 
     @property
     def endless(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.dice import Dice
-from tcplab.faults.fault import Fault, amount, count, reads
+from tcplab.faults.fault import Fault, integerField, sizeField
 from tcplab.faults.stage import Stage, StageContext
 
 
@@ -20,8 +20,8 @@ class Corrupt(Fault):
     """
 
     kind: ClassVar[str] = "corrupt"
-    every: int = amount()
-    bits: int = reads(count(1, 8), 1)
+    every: int = sizeField()
+    bits: int = integerField(1, 8, 1)
 
     def __post_init__(self) -> None:
         if not self.every:

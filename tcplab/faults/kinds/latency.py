@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, time
+from tcplab.faults.fault import Fault, timeField
 from tcplab.faults.stage import End, Stage, StageContext
 
 # What a piece weighs at least: the object, its due time, its place in the queue.
@@ -23,8 +23,8 @@ class Latency(Fault):
     """
 
     kind: ClassVar[str] = "latency"
-    latency: float = time("ms")
-    jitter: float = time("ms", 0.0)
+    latency: float = timeField("ms")
+    jitter: float = timeField("ms", 0.0)
 
     def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""

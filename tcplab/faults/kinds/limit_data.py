@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, amount, ending
+from tcplab.faults.fault import Fault, endField, sizeField
 from tcplab.faults.stage import LimitingStage, Stage, StageContext
 
 
@@ -19,8 +19,8 @@ class LimitData(Fault):
     """
 
     kind: ClassVar[str] = "limit_data"
-    bytes: int = amount("B")
-    how: str = ending()
+    bytes: int = sizeField("B")
+    how: str = endField()
 
     def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, ending, time
+from tcplab.faults.fault import Fault, endField, timeField
 from tcplab.faults.stage import LimitingStage, Stage, StageContext
 
 
@@ -19,8 +19,8 @@ class LimitTime(Fault):
     """
 
     kind: ClassVar[str] = "limit_time"
-    time: float = time()
-    how: str = ending()
+    time: float = timeField()
+    how: str = endField()
 
     def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, time
+from tcplab.faults.fault import Fault, timeField
 from tcplab.faults.stage import End, Stage, StageContext
 
 
@@ -18,7 +18,7 @@ class ResetPeer(Fault):
     """
 
     kind: ClassVar[str] = "reset_peer"
-    timeout: float = time("ms", 0.0)
+    timeout: float = timeField("ms", 0.0)
 
     @property
     def atOnce(self) -> bool:  # type: ignore[override]

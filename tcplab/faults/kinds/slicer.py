@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, amount, time
+from tcplab.faults.fault import Fault, sizeField, timeField
 from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 
@@ -20,9 +20,9 @@ class Slicer(Fault):
     """
 
     kind: ClassVar[str] = "slicer"
-    average_size: int = amount("B")
-    size_variation: int = amount("B", 0)
-    delay: float = time("us", 0.0)
+    average_size: int = sizeField("B")
+    size_variation: int = sizeField("B", 0)
+    delay: float = timeField("us", 0.0)
 
     def __post_init__(self) -> None:
         if not self.average_size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import Fault, time
+from tcplab.faults.fault import Fault, timeField
 from tcplab.faults.stage import End, Stage, StageContext
 
 
@@ -18,7 +18,7 @@ class SlowClose(Fault):
     """
 
     kind: ClassVar[str] = "slow_close"
-    delay: float = time("ms")
+    delay: float = timeField("ms")
 
     def stage(self, hands: StageContext) -> Stage:
         """Make the stage."""

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.kinds import KINDS
+from tcplab import faults
+from tcplab.faults import KINDS
 from tcplab.faults.parse import parseFault
+from tcplab.wire.names import FAULTS
 
 
 class KindsTests(SynchronousTestCase):
-    """All faults there are."""
+    """The table of kinds."""
 
     def test_names(self) -> None:
-        self.assertEqual(
-            " ".join(KINDS),
-            "latency bandwidth slicer limit_data limit_time timeout slow_close reset_peer"
-            " half_close stall corrupt refuse hang",
+        """Each class knows its name; the package exports it."""
+        self.assertEqual({name: kind.kind for name, kind in KINDS.items()}, {n: n for n in FAULTS})
+        for kind in KINDS.values():
+            self.assertIs(getattr(faults, kind.__name__), kind)
+        self.assertEqual((len(KINDS), KINDS.get("nothing")), (13, None))
+
+    def test_lazy(self) -> None:
+        """Neither the names nor the package load a fault before it is looked up."""
+        program = (
+            "import sys, tcplab.wire.names, tcplab.faults; before = set(sys.modules);"
+            " tcplab.faults.KINDS['stall'];"
+            " print(*sorted(name for name in before if name.startswith('tcplab.faults')));"
+            " print(*(n for n in sys.modules if n.startswith('tcplab.faults.kinds.')))"
         )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        self.assertEqual(done.stdout, b"tcplab.faults\ntcplab.faults.kinds.stall\n")
 
     def test_documented(self) -> None:
         """Each field is explained, and can be read."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# One character, or a backslash and what it escapes; a lone backslash at the end stands alone.
-_CHARACTER = re.compile(r"\\?.", re.DOTALL)
-# A doubled backslash stays: what reads the value later knows what a backslash means there.
-_OWN_ESCAPES = {"\\@": "@", "\\,": ",", "\\=": "="}
+from tcplab.wire.keyvalue import (
+    GivenTwice,
+    NotKeyValue,
+    readArguments,
+    split,
+    unescapeSeparators,
+)
 
 
 class SpecError(ValueError):
@@ -40,7 +43,7 @@ def parseSpec(text: str) -> BehaviourSpec:
 
     :raises SpecError: it is none, or there is an ``@`` that is not escaped.
     """
-    if _split(text, "@")[1]:
+    if split(text, "@")[1]:
         raise SpecError(
             f"{text!r} has an @: write \\@ within a value; to name an endpoint use --serve"
         )
@@ -54,7 +57,7 @@ def parseServe(text: str) -> tuple[BehaviourSpec, str]:
     :return: the spec, and the endpoint string as it was typed.
     :raises SpecError: one of the two is missing or wrong.
     """
-    spec, at, endpoint = _split(text, "@")
+    spec, at, endpoint = split(text, "@")
     if not at:
         raise SpecError(f"{text!r} has no @: write NAME@ENDPOINT, as in echo@tcp:8888")
     if not endpoint.strip():
@@ -63,40 +66,20 @@ def parseServe(text: str) -> tuple[BehaviourSpec, str]:
 
 
 def _spec(text: str) -> BehaviourSpec:
-    name, comma, rest = _split(text, ",")
+    name, comma, rest = split(text, ",")
     if not name or re.search(r"[\s\\=]", name):
         raise SpecError(f"{text!r} begins with no name: write NAME, or NAME,key=value")
-    arguments: dict[str, str] = {}
-    while comma:
-        argument, comma, rest = _split(rest, ",")
-        key, value = _argument(text, argument)
-        if key in arguments:
-            raise SpecError(f"{text!r} has {key} twice: give it once")
-        arguments[key] = value
-    return BehaviourSpec(name, tuple(arguments.items()), text)
+    return BehaviourSpec(name, _arguments(text, rest) if comma else (), text)
 
 
-def _argument(text: str, argument: str) -> tuple[str, str]:
-    key, equals, value = _split(argument, "=")
-    key = key.strip()
-    if not equals or not key:
-        wanted = f"{key or 'key'}=value"
-        raise SpecError(f"{text!r}: {argument!r} should read {wanted} (write \\, within a value)")
-    return key, _unescaped(text, value)
-
-
-def _unescaped(text: str, value: str) -> str:
-    characters = _CHARACTER.findall(value)
-    if characters and characters[-1] == "\\":
-        raise SpecError(f"{text!r}: a value ends in a backslash: write \\\\ for one")
-    return "".join(_OWN_ESCAPES.get(character, character) for character in characters)
-
-
-def _split(text: str, separator: str) -> tuple[str, str, str]:
-    # As str.partition, at the first separator that has no backslash before it.
-    end = 0
-    for character in _CHARACTER.findall(text):
-        if character == separator:
-            return text[:end], separator, text[end + 1 :]
-        end += len(character)
-    return text, "", ""
+def _arguments(text: str, rest: str) -> tuple[tuple[str, str], ...]:
+    try:
+        found = readArguments(rest, str.strip)
+    except NotKeyValue as e:
+        raise SpecError(f"{text!r}: {e} (write \\, within a value)") from None
+    except GivenTwice as e:
+        raise SpecError(f"{text!r} has {e.key} twice: give it once") from None
+    try:
+        return tuple((key, unescapeSeparators(value)) for key, value in found.items())
+    except ValueError as e:
+        raise SpecError(f"{text!r}: a value {e}") from None

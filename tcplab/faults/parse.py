@@ -11,6 +11,13 @@ from typing import Any
 from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
 from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
 from tcplab.wire.escaping import unescape
+from tcplab.wire.keyvalue import (
+    GivenTwice,
+    NotKeyValue,
+    readArguments,
+    split,
+    unescapeSeparators,
+)
 from tcplab.wire.names import FAULTS
 
 
@@ -65,10 +72,6 @@ def readProbability(text: str) -> float:
 
 DIRECTIONS = ("downstream", "upstream", "both")
 
-# One character, or a backslash and what it escapes.
-_CHARACTER = re.compile(r"\\?.", re.DOTALL)
-_OWN_ESCAPES = {"\\@": "@", "\\,": ",", "\\=": "="}
-
 
 def parseFault(text: str) -> FaultSpec:
     """
@@ -76,31 +79,24 @@ def parseFault(text: str) -> FaultSpec:
 
     :raises FaultError: it is none.
     """
-    words, at, listener = _split(text, "@")
+    words, at, listener = split(text, "@")
     if at and not listener:
         raise FaultError(f"fault {text!r}: there is no listener after the @: name one, as in @echo")
-    name, comma, rest = _split(words, ",")
+    name, comma, rest = split(words, ",")
     kind = KINDS.get(name)
     if kind is None:
         raise FaultError(
             f"fault {text!r}: there is no fault {name!r}; there are {', '.join(KINDS)}"
         )
-    typed = _typed(text, comma, rest)
+    typed = _typed(text, rest) if comma else {}
     return _made(text, kind, typed, listener or None)
 
 
-def _typed(text: str, comma: str, rest: str) -> dict[str, str]:
-    typed: dict[str, str] = {}
-    while comma:
-        word, comma, rest = _split(rest, ",")
-        key, equals, value = _split(word, "=")
-        if not equals or not re.fullmatch(r"\w+", key):
-            name = key if re.fullmatch(r"\w+", key) else "key"
-            raise FaultError(f"fault {text!r}: {word!r} should read {name}=value")
-        if key in typed:
-            raise FaultError(f"fault {text!r}: {key} stands there twice: give it once")
-        typed[key] = value
-    return typed
+def _typed(text: str, rest: str) -> dict[str, str]:
+    try:
+        return readArguments(rest, lambda key: key if re.fullmatch(r"\w+", key) else "")
+    except (NotKeyValue, GivenTwice) as e:
+        raise FaultError(f"fault {text!r}: {e}") from None
 
 
 # What any fault may have: how it is read into Trigger, Selection and direction.
@@ -216,17 +212,7 @@ def _check(text: str, spec: FaultSpec) -> None:
 
 
 def _plain(text: str, key: str, value: str) -> str:
-    characters = _CHARACTER.findall(value)
-    if characters and characters[-1] == "\\":
-        raise FaultError(f"fault {text!r}: {key} ends in a backslash: write \\\\ for one")
-    return "".join(_OWN_ESCAPES.get(character, character) for character in characters)
-
-
-def _split(text: str, separator: str) -> tuple[str, str, str]:
-    # As str.partition, at the first separator that has no backslash before it.
-    end = 0
-    for character in _CHARACTER.findall(text):
-        if character == separator:
-            return text[:end], separator, text[end + 1 :]
-        end += len(character)
-    return text, "", ""
+    try:
+        return unescapeSeparators(value)
+    except ValueError as e:
+        raise FaultError(f"fault {text!r}: {key} {e}") from None

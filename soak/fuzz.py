@@ -15,8 +15,7 @@ from soak.figures import MIB, none
 from soak.lab import ROOT, TWISTD, Lab
 from soak.scale import Amount
 from soak.slow import Dawdling
-from tcplab.config.behaviours import BEHAVIOURS
-from tcplab.wire.names import FRAMINGS
+from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tests.support.certificates import localhostFile
 
 #: What somebody may have meant: a beginning is taken, and some of its bytes are changed.

@@ -17,7 +17,6 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from tcplab import __version__
-from tcplab.config.behaviours import BEHAVIOURS
 from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.options import AMOUNTS
 from tcplab.config.settings import Settings, fromWords
@@ -29,6 +28,7 @@ from tcplab.server.inheritedsockets import InheritedSockets, listenFDs
 from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restrictLogMode
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
+from tcplab.wire.names import BEHAVIOURS
 
 
 def makeLab(

@@ -13,13 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import HELP
 from tcplab.client.result import Outcome
-from tcplab.config.behaviours import BEHAVIOURS
 from tcplab.config.settings import DEFAULT_BEHAVIOUR, DEFAULT_INTERFACE, DEFAULT_PORT
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
 from tcplab.tap import Options
 from tcplab.testing import connected
-from tcplab.wire.names import FRAMINGS
+from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tests.support.rst_pages import PAGES, literals, page, programs, section, table
 from tests.support.subprocess_server import ROOT
 

@@ -22,7 +22,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import __version__, tap
 from tcplab import tap as tapmodule
-from tcplab.config.behaviours import BEHAVIOURS
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import AMOUNTS, NONE
 from tcplab.config.settings import Settings, fromWords
@@ -32,6 +31,7 @@ from tcplab.reactor import eager
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.tap import makeLab
+from tcplab.wire.names import BEHAVIOURS
 from tcplab.workers.supervisor import Supervisor
 from tests.support.log_capture import Logged
 

@@ -17,22 +17,7 @@ from tcplab.config.values import framingOf, hintsOf, kindOf, valueOf
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.wire.framing import FramingError
-
-#: The names of the command line, and the classes of :mod:`tcplab.protocols` they stand for.
-BEHAVIOURS = {
-    "lab": "LabConversation",
-    "greeting": "Greeting",
-    "ack": "Ack",
-    "echo": "Echo",
-    "discard": "Discard",
-    "chargen": "Chargen",
-    "qotd": "QuoteOfTheDay",
-    "daytime": "Daytime",
-    "time": "Time",
-    "whoami": "WhoAmI",
-    "relay": "Relay",
-    "forward": "Forward",
-}
+from tcplab.wire.names import BEHAVIOURS
 
 # Settings that only make sense above zero: seconds to wait, bytes to hold.
 _POSITIVE = frozenset({"lingerTimeout", "maxUnsent"})
@@ -153,7 +138,8 @@ def _isConversation(found: object) -> bool:
 
 def _resolve(name: str) -> Any:
     if name in BEHAVIOURS:
-        return getattr(import_module("tcplab.protocols"), BEHAVIOURS[name])
+        module, _, className = BEHAVIOURS[name].rpartition(".")
+        return getattr(import_module(module), className)
     if "." in name:
         return importName(name)
     raise SettingsError(

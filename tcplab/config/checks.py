@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from tcplab.faults import FaultError, FaultSpec, parseFault
 from tcplab.faults.kinds.refuse import Refuse
-from tcplab.policies.proxyprotocol import UNIX, VERSIONS, networkOf
+from tcplab.policies.proxyprotocol import networkOf
+from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
 #: Each is a process of 50 MB; a machine with so many cores is rare.
 MOST_WORKERS = 256
@@ -71,8 +72,8 @@ def checkProxies(version: str | None, proxies: Sequence[str]) -> None:
                 " too, or leave --proxy-from out"
             )
         return
-    if version not in VERSIONS:
-        raise ValueError(f"--proxy-protocol {version}: give {', '.join(VERSIONS)}")
+    if version not in PROXY_VERSIONS:
+        raise ValueError(f"--proxy-protocol {version}: give {', '.join(PROXY_VERSIONS)}")
     if not proxies:
         raise ValueError(
             f"--proxy-protocol {version} believes nobody: name your proxies, as in"

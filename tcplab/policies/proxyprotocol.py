@@ -12,14 +12,9 @@ from twisted.logger import Logger
 from tcplab.listener.listener import Listener
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter
+from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
 log = Logger()
-
-#: What may be expected, by the words of the command line.
-VERSIONS = {"v1": frozenset((1,)), "v2": frozenset((2,)), "any": frozenset((1, 2))}
-
-#: What stands for whoever connects to a Unix socket, among networks.
-UNIX = "unix"
 
 #: Who wait for their header at once. It comes with the first segment, so that even where that has
 #: to be sent again at 10,000 connections a second, and a hundredth of them is lost, some 100 wait.
@@ -65,14 +60,14 @@ class ProxyProtocol:
         most: int = MOST,
         clock: Any = None,
     ) -> None:
-        if version not in VERSIONS:
-            raise ValueError(f"{version}: there is {', '.join(VERSIONS)}")
+        if version not in PROXY_VERSIONS:
+            raise ValueError(f"{version}: there is {', '.join(PROXY_VERSIONS)}")
         if deadline is not None and not deadline > 0:
             raise ValueError(f"deadline must be more than 0 seconds, not {deadline}")
         words = list(trusted)
         if not words:
             raise ValueError("no proxy is trusted: name those that may announce peers")
-        self.versions = VERSIONS[version]
+        self.versions = PROXY_VERSIONS[version]
         self.deadline = deadline
         self.most = most
         self.waiting: dict[PendingConnection, None] = {}

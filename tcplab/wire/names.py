@@ -5,6 +5,32 @@ from __future__ import annotations
 from tcplab.wire.framing import CRLF, Framing, Lines, Stream
 from tcplab.wire.lengthprefix import Int32, Netstrings
 
+#: The behaviours, by the name that ``--behaviour`` and ``--serve`` take: where each class stands.
+BEHAVIOURS: dict[str, str] = {
+    "lab": "tcplab.protocols.LabConversation",
+    "greeting": "tcplab.protocols.Greeting",
+    "ack": "tcplab.protocols.Ack",
+    "echo": "tcplab.protocols.Echo",
+    "discard": "tcplab.protocols.Discard",
+    "chargen": "tcplab.protocols.Chargen",
+    "qotd": "tcplab.protocols.QuoteOfTheDay",
+    "daytime": "tcplab.protocols.Daytime",
+    "time": "tcplab.protocols.Time",
+    "whoami": "tcplab.protocols.WhoAmI",
+    "relay": "tcplab.protocols.Relay",
+    "forward": "tcplab.protocols.Forward",
+}
+
+#: The versions of a PROXY header that ``--proxy-protocol`` takes: the numbers of each.
+PROXY_VERSIONS: dict[str, frozenset[int]] = {
+    "v1": frozenset((1,)),
+    "v2": frozenset((2,)),
+    "any": frozenset((1, 2)),
+}
+
+#: What ``--proxy-from`` takes, among networks, for the clients of a Unix socket.
+UNIX = "unix"
+
 #: The framings, by the name that ``framing=`` takes.
 FRAMINGS: dict[str, type[Framing]] = {
     "stream": Stream,

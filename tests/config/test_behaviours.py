@@ -10,10 +10,11 @@ from twisted.protocols.wire import Echo as WireEcho
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import protocols
-from tcplab.config.behaviours import BEHAVIOURS, Behaviour
+from tcplab.config.behaviours import Behaviour
 from tcplab.config.behaviourspec import parseSpec
 from tcplab.config.errors import SettingsError
 from tcplab.protocols import CRLF, Conversation, ConversationFactory, Echo, Lines
+from tcplab.wire.names import BEHAVIOURS
 
 _HERE = __name__
 _NEEDING = {"relay": "relay,name=bob", "forward": "forward,to=tcp:localhost:7"}
@@ -85,9 +86,9 @@ class Refusing(SynchronousTestCase):
 
 class Names(Refusing):
     def test_each_name_is_a_class_of_tcplab(self) -> None:
-        for name, kind in BEHAVIOURS.items():
+        for name, dotted in BEHAVIOURS.items():
             made = factory(_NEEDING.get(name, name))
-            self.assertIs(made.protocol, getattr(protocols, kind))
+            self.assertEqual(f"{protocols.__name__}.{made.protocol.__name__}", dotted)
 
     def test_what_some_cannot_do_without_is_asked_for(self) -> None:
         self.assertIn("add to=ENDPOINT, as in", self.refused("forward"))

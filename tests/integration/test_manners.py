@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.behaviours import BEHAVIOURS, Behaviour
+from tcplab.config.behaviours import Behaviour
 from tcplab.config.behaviourspec import parseSpec
 from tcplab.protocols import Forward
 from tcplab.testing import checkBehaviour
 from tcplab.wire import texts
+from tcplab.wire.names import BEHAVIOURS
 from tests.support.memory_servers import Echoing
 
 ANYTHING = b"one\ntwo\r\nthree \x00\xff"

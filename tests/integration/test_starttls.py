@@ -1,9 +1,11 @@
-"""STARTTLS through a `Dialogue`, on both sides of real connections."""
+"""STARTTLS on real connections: through a `Dialogue`, and in Twisted's own way."""
 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import threading
 from typing import Any
 
 from OpenSSL import SSL
@@ -17,8 +19,11 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.internet.task import deferLater
 
 from tcplab.protocols.dialogue import Dialogue, PeerSilent
+from tcplab.protocols.echo import Echo
+from tcplab.protocols.factory import ConversationFactory
 from tcplab.wire.framing import CRLF
 from tests.support.certificates import localhostPEM
 from tests.support.socket_server import Serving, readAll
@@ -172,3 +177,69 @@ class StartTLSTests(Serving):
         await self.talk(client)
         await told.ending()
         self.assertIsInstance(Post.outcome, PeerSilent)
+
+
+class Upgrading(Echo):
+    """An echo that goes over to TLS at the first word, by its transport's own ``startTLS``."""
+
+    maxUnsent = 2**17
+    upgraded = False
+
+    def messageReceived(self, message: bytes) -> None:
+        if self.upgraded:
+            super().messageReceived(message)
+            return
+        self.upgraded = True
+        self.write(b"go ahead")
+        transport: Any = self.transport
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            transport.socket.setsockopt(socket.SOL_SOCKET, option, 2**15)
+        transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
+
+
+class StockStartTLSTests(Serving):
+    """From plain to TLS by Twisted's own ``transport.startTLS``."""
+
+    async def test_backPressure(self) -> None:
+        """A client that only sends is stopped, not reset; when it reads, every byte is there."""
+        told = await self.serve(ConversationFactory(Upgrading))
+        data = bytes(range(256)) * 2**12
+        stopped = threading.Event()
+        self.addCleanup(stopped.set)
+        answer = self.talk(self.sendFirst, data, stopped)
+        readers: Any = reactor
+        while not told.opened:
+            await deferLater(readers, 0)
+        [transport] = self.listener.connections
+        while transport in readers.getReaders() and not told.endings:
+            await deferLater(readers, 0)
+        await deferLater(readers, 0)  # an abort is told in the next turn
+        self.assertEqual(told.endings, [])
+        self.assertLess(transport.received, len(data))
+        stopped.set()
+        self.assertEqual(await answer, data)
+
+    def sendFirst(self, data: bytes, stopped: threading.Event) -> bytes:
+        """Send without reading until it is known that the server has stopped; then read too."""
+        with socket.socket() as sock:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, option, 2**15)
+            sock.connect(("127.0.0.1", self.host.port))
+            sock.sendall(b"STARTTLS")
+            self.assertEqual(sock.recv(8, socket.MSG_WAITALL), b"go ahead")
+            tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+            tls.set_connect_state()
+            tls.do_handshake()
+            sock.setblocking(False)
+            sent, answer = 0, b""
+            while len(answer) < len(data):
+                with contextlib.suppress(SSL.WantWriteError):
+                    while sent < len(data):
+                        sent += tls.send(data[sent : sent + 16384])
+                if stopped.is_set():
+                    with contextlib.suppress(SSL.WantReadError):
+                        while len(answer) < len(data):
+                            answer += tls.recv(65536)
+                reads = [sock] if stopped.is_set() else []
+                select.select(reads, [sock] if sent < len(data) else [], [], 0.05)
+            return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
@@ -55,8 +54,7 @@ class WorkerPool:
         self._generation = 0
         self._begun = self._restarting = False
         self._again: Any = None
-        self._watching = LoopingCall(self._watch)
-        self._watching.clock = clock
+        self._watching: Any = None
         self._unheard: set[WorkerProcess] = set()
         self._drained = Drained(0, 0)
         self._stopping: Deferred[Drained] | None = None
@@ -66,7 +64,7 @@ class WorkerPool:
         if self._stopping is not None:
             return
         self._begun = True
-        self._watching.start(BEAT)
+        self._watch()
         started = [self._recruit() for _ in range(self._size)]
         if not all(started):
             if not self.members:
@@ -202,6 +200,7 @@ class WorkerPool:
         log.error("not restarted: the old workers go on", log_system="tcplab")
 
     def _watch(self) -> None:
+        self._watching = self._clock.callLater(BEAT, self._watch)
         for member in self.members:
             if member.silent():
                 log.warn(
@@ -259,6 +258,7 @@ class WorkerPool:
         if stopping is None or self.members or self._unheard or stopping.called:
             return
         self._cancel()
-        if self._watching.running:
-            self._watching.stop()
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
         stopping.callback(self._drained)

@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 
@@ -80,10 +79,12 @@ class Worker:
             self._orders.commands, self._reactor, self.obey, self._orphaned
         ).startReading()
         StopSignals(self._reactor, self._abort).install()
-        beating = LoopingCall(self._row.beat)
-        beating.clock = self._reactor
-        beating.start(BEAT)
+        self._beat()
         self._reporter.say(READY)
+
+    def _beat(self) -> None:
+        self._row.beat()
+        self._reactor.callLater(BEAT, self._beat)
 
     def _refuse(self, problem: object) -> None:
         log.critical("tcplab: {problem}", problem=str(problem), log_system="tcplab")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString
+from twisted.internet.endpoints import HostnameEndpoint
 
-from tcplab.reactor.clientendpoint import checkCallable
+from tcplab.reactor.clientendpoint import checkCallable, clientFromText
 from tcplab.wire.endpointstring import argument, explained, split
 from tcplab.wire.escaping import escape
 
@@ -69,7 +69,7 @@ class Address:
             )
         try:
             checkCallable(self.description)
-            return clientFromString(reactor, self.description)
+            return clientFromText(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
             raise AddressError(
                 f"{self.label!r} is no address: {_EXPLAINED} ({explained(problem)})"

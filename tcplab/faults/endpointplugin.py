@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
@@ -57,8 +57,9 @@ class FaultParser:
         :raises FaultError: the words make no sense.
         """
         from tcplab.faults.faultendpoint import FaultedClientEndpoint
+        from tcplab.reactor.clientendpoint import clientFromText
 
-        text, seed, inner = _read(reactor, clientFromString, args, kwargs)
+        text, seed, inner = _read(reactor, clientFromText, args, kwargs)
         return FaultedClientEndpoint(reactor, inner, text, seed=seed)
 
 

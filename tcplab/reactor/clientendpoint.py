@@ -9,17 +9,25 @@ from functools import lru_cache
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.endpoints import clientFromString
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    _parseTrustRootPath,
+    _privateCertFromPaths,
+    clientFromString,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IReactorPluggableNameResolver,
     IStreamClientEndpoint,
 )
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.tls import BufferingTLSTransport
 from zope.interface import alsoProvides, implementer
 
 from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
+from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.wire.endpointstring import argument, explained, split
 
 #: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
@@ -50,12 +58,50 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
         raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
     try:
         checkCallable(where)
-        return clientFromString(_NullReactor() if reactor is None else reactor, where)  # type: ignore[no-any-return]
+        return clientFromText(_NullReactor() if reactor is None else reactor, where)
     except Exception as problem:  # of any parser
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
         raise ValueError(f"{where!r} is no endpoint: {explained(problem)}") from None
+
+
+def clientFromText(reactor: Any, where: str) -> IStreamClientEndpoint:
+    """
+    Read the string of a client endpoint as Twisted does, with TLS on the reactor's own time.
+
+    :raises Exception: of any parser.
+    """
+    reactor = withTLSClock(reactor)
+    kind, words, options = split(where)
+    if kind == "tls":
+        return _tls(reactor, *words, **options)
+    return clientFromString(reactor, where)  # type: ignore[no-any-return]
+
+
+def _tls(
+    reactor: Any,
+    host: str,
+    port: str,
+    timeout: str = "30",
+    bindAddress: str | None = None,
+    certificate: str | None = None,
+    privateKey: str | None = None,
+    trustRoots: str | None = None,
+    endpoint: str | None = None,
+) -> IStreamClientEndpoint:
+    # Twisted's own parser, whose TLS cannot be given a clock.
+    creator = optionsForClientTLS(
+        host,
+        trustRoot=_parseTrustRootPath(trustRoots),
+        clientCertificate=_privateCertFromPaths(certificate, privateKey),
+    )
+    number, seconds = int(port), int(timeout)
+    if endpoint is not None:
+        return wrapClientTLS(creator, clientFromText(reactor, endpoint), reactor)
+    address = None if bindAddress is None else (bindAddress, 0)
+    plain = HostnameEndpoint(reactor, host, number, seconds, address)
+    return wrapClientTLS(creator, plain, reactor)
 
 
 def checkCallable(where: str) -> None:
@@ -160,6 +206,7 @@ def halfCloseClient(transport: Any, protocol: Any) -> None:
         return
     tls: Any = transport
     tls.__class__ = HalfClosingTLS
+    tls.keepTime(tls.transport)
     alsoProvides(tls, IHalfCloseableProtocol)
     # The endpoint's own wrapper is beneath the TLS of tls:, and above that of ssl:.
     removeEndpointWrapper(tls.transport, tls)

@@ -221,7 +221,9 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
         """Speak TLS from here on, in Twisted's own way."""
         self._spill()
         self._cork = BUSY
-        super().startTLS(*args, **kwargs)  # type: ignore[misc]
+        from tcplab.reactor.tlsclock import startTLS  # pyOpenSSL need not be there
+
+        startTLS(self, *args, **kwargs)
 
     def registerProducer(self: Any, producer: Any, streaming: bool) -> None:
         """Let a producer know when there is room."""

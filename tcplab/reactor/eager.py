@@ -4,7 +4,8 @@ The eager reactor: epoll with the shortest way from the kernel to a protocol and
 ``twistd --reactor eager``, ``trial --reactor eager``. It differs from Twisted's epoll reactor in
 three things, none of which a program can see: transports write what was said when the protocol
 returns (`tcplab.reactor.coalescing`), a read is dispatched without a detour, and a turn of the loop
-in which nothing but sockets has anything to do does nothing else.
+in which nothing but sockets has anything to do does nothing else. Its TLS keeps its own time, also
+where it is not the global reactor.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from twisted.python import context, log
 from tcplab.reactor.batchaccept import BatchAcceptor
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import DONE
+from tcplab.reactor.tlsclock import TLSMethods
 from tcplab.reactor.transports import TCPConnector, TCPServer, UnixConnector, UnixServer
 from tcplab.reactor.twistedinternals import missing
 
@@ -35,7 +37,7 @@ _COALESCING = CoalescingTransport.subclasses
 _NO_CONTEXT: dict[object, Any] = {}
 
 
-class EagerReactor(EPollReactor):
+class EagerReactor(TLSMethods, EPollReactor):
     """An epoll reactor that writes at once."""
 
     _polls = False  # whether there was ever a descriptor that epoll cannot watch

@@ -17,15 +17,16 @@ from OpenSSL.SSL import SENT_SHUTDOWN, Error, WantReadError, ZeroReturnError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
 from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.coalescing import spliceOf
+from tcplab.reactor.tlsclock import ReactorTLS
 
 
 @implementer(IHalfCloseableProtocol)
-class _HalfClosing(BufferingTLSTransport):
+class _HalfClosing(ReactorTLS):
     """What `HalfClosingTLS` does."""
 
     truncated = False

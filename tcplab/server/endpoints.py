@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 
 from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.settings import ListenerSettings
+from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.server.certificates import (
     CertificateDirectory,
     CertificatesError,
@@ -76,7 +77,7 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
     """
     try:
         text, clients = _withoutCA(_absolute(settings.endpoint))
-        endpoint = serverFromString(reactor, text)
+        endpoint = serverFromString(withTLSClock(reactor), text)
         _secure(endpoint, _folder(settings), clients, reactor)
     except Exception as e:
         raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
@@ -100,6 +101,7 @@ def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None
     if hasattr(endpoint, "connectionCreator"):
         if folder is None:  # a wrapper that we do not know: Twisted's own TLS would serve
             raise CertificatesError("it cannot be told where the certificates of this tls: are")
+        endpoint.clock = clock
         endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
     elif options is not None:
         hardenTLS(options, clients)

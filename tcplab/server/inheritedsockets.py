@@ -138,7 +138,7 @@ class AdoptingReactor:
         interface: str = "",
     ) -> IListeningPort:
         """Adopt a TCP socket, and speak TLS."""
-        secured: Any = TLSMemoryBIOFactory(contextFactory, False, factory)
+        secured: Any = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
         return self.listenTCP(port, secured, backlog, interface)
 
     def listenUNIX(

@@ -1,0 +1,138 @@
+"""Tests for `tcplab.reactor.tlsclock`."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorSSL, IReactorTCP
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.reactor.eager import EagerReactor
+from tcplab.reactor.tls import enableHalfClose
+from tcplab.reactor.tlsclock import TLSReactor, withTLSClock
+from tests.support.certificates import localhostPEM
+from tests.support.socket_server import Serving
+
+
+class Pull:
+    """A pull producer that counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def resumeProducing(self) -> None:
+        self.asked += 1
+
+    def stopProducing(self) -> None:
+        self.asked = -1
+
+
+class ClockTests(SynchronousTestCase):
+    """TLS keeps the time of its transport, whatever its factory was given."""
+
+    def setUp(self) -> None:
+        self.clock, self.other = Clock(), Clock()
+
+    def connected(self) -> Any:
+        factory = TLSMemoryBIOFactory(
+            CertificateOptions(), True, Factory.forProtocol(Protocol), self.other
+        )
+        enableHalfClose(factory)
+        tls: Any = factory.buildProtocol(None)
+        transport: Any = StringTransport()
+        transport.reactor = self.clock
+        transport.readLimit = 0
+        tls.makeConnection(transport)
+        return tls
+
+    def test_writes(self) -> None:
+        """What was written waits for a turn of that reactor."""
+        tls = self.connected()
+        tls.write(b"x")
+        self.assertEqual((len(self.clock.calls), len(self.other.calls)), (1, 0))
+
+    def test_pullProducer(self) -> None:
+        """That reactor asks it, until it is unregistered."""
+        tls = self.connected()
+        pull = Pull()
+        tls.registerProducer(pull, False)
+        self.clock.advance(1)
+        asked = pull.asked
+        self.assertGreater(asked, 0)
+        tls.unregisterProducer()
+        self.clock.advance(1)
+        self.clock.advance(1)
+        self.assertEqual((pull.asked, self.clock.calls, self.other.calls), (asked, [], []))
+
+    def test_pullProducerAfterTheEnd(self) -> None:
+        """It is told that there is nothing more to produce."""
+        tls = self.connected()
+        tls.connectionLost(Failure(ConnectionDone()))
+        pull = Pull()
+        tls.registerProducer(pull, False)
+        self.assertEqual(pull.asked, -1)
+
+    def test_reactorThatIsDone(self) -> None:
+        """It is not kept by its producers' scheduler."""
+        tls = self.connected()
+        tls.registerProducer(Pull(), False)
+        tls.unregisterProducer()
+        self.clock.advance(1)
+        done = weakref.ref(self.clock)
+        self.clock = self.other
+        del tls
+        gc.collect()
+        self.assertIsNone(done())
+
+
+class ReactorTests(SynchronousTestCase):
+    """Endpoints are given a reactor whose TLS keeps that reactor's time."""
+
+    def test_stock(self) -> None:
+        """One of Twisted's is wrapped, and provides what it did."""
+        stock = EPollReactor()
+        self.addCleanup(stock._poller.close)
+        wrapped = withTLSClock(stock)
+        self.assertIsInstance(wrapped, TLSReactor)
+        self.assertTrue(IReactorSSL.providedBy(wrapped) and IReactorTCP.providedBy(wrapped))
+        self.assertIs(withTLSClock(wrapped), wrapped)
+
+    def test_others(self) -> None:
+        """Ours has such methods; any other object stays what it is."""
+        eager = EagerReactor()
+        self.addCleanup(eager._poller.close)
+        for reactor in (eager, Clock()):
+            self.assertIs(withTLSClock(reactor), reactor)
+
+
+class Upgrades(Protocol):
+    """Goes over to TLS at once, with the producer that it has registered."""
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self.pull = Pull()
+        transport.registerProducer(self.pull, True)
+        transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
+
+
+class StartTLSTests(Serving):
+    """The transport's own ``startTLS``."""
+
+    async def test_asTwisted(self) -> None:
+        """It leaves a transport as Twisted's does, with the same producer."""
+        factory = Factory.forProtocol(Upgrades)
+        factory.noisy = False
+        told = await self.serve(factory)
+        with self.connect() as sock:
+            self.assertEqual(await self.talk(sock.sendall, b"no TLS"), None)
+            self.assertEqual((await told.ending()).by, "server")

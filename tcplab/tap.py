@@ -242,7 +242,7 @@ def makeService(options: Options) -> IService:
     settings = options.settings
     restrictLogMode(options.parent or {})
     try:
-        service = makeLab(settings, options.words, reactor, Observers(LogObserver()))
+        service = makeLab(settings, options.words, reactor, Observers(LogObserver(reactor)))
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
     except SettingsError as e:

@@ -7,13 +7,21 @@ On any other reactor what was written would wait for ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from twisted.internet._newtls import _BypassTLS
 from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import (
+    IConnector,
+    IDelayedCall,
+    IListeningPort,
+    IProtocolFactory,
+    IReactorTime,
+    ISSLTransport,
+)
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.task import Cooperator
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
@@ -23,16 +31,17 @@ from zope.interface import directlyProvides, providedBy
 _SOON = 1e-8
 
 #: One for each reactor: what it may do in a turn is divided between all producers.
-_cooperators: WeakKeyDictionary[Any, Cooperator] = WeakKeyDictionary()
+_cooperators: WeakKeyDictionary[IReactorTime, Cooperator] = WeakKeyDictionary()
 
 
-def _cooperatorOf(reactor: Any) -> Cooperator:
+def _cooperatorOf(reactor: IReactorTime) -> Cooperator:
     found = _cooperators.get(reactor)
     if found is None:
         weak = ref(reactor)  # else the value would keep its key
 
-        def soon(call: Any) -> Any:
-            running: Any = weak()
+        def soon(call: Callable[[], None]) -> IDelayedCall:
+            running = weak()
+            assert running is not None  # it is running this
             return running.callLater(_SOON, call)
 
         found = _cooperators[reactor] = Cooperator(scheduler=soon)
@@ -42,7 +51,7 @@ def _cooperatorOf(reactor: Any) -> Cooperator:
 class _PullProducer(_PullToPush):
     """A pull producer that is asked again and again, by the reactor of its connection."""
 
-    def __init__(self, producer: Any, consumer: Any, reactor: Any) -> None:
+    def __init__(self, producer: object, consumer: object, reactor: IReactorTime) -> None:
         super().__init__(producer, consumer)
         self._reactor = reactor
 
@@ -54,21 +63,20 @@ class _PullProducer(_PullToPush):
 class ReactorTLS(BufferingTLSTransport):
     """TLS that keeps the time of the reactor beneath it, whichever clock its factory has."""
 
-    transport: Any
-    _reactor: Any = None
+    _reactor: IReactorTime | None = None
 
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake on a transport."""
         self.keepTime(transport)
         super().makeConnection(transport)
 
-    def keepTime(self, transport: Any) -> None:
+    def keepTime(self, transport: object) -> None:
         """Take the clock of a transport, if it has one."""
         reactor = getattr(transport, "reactor", None)
         if reactor is not None:
             self._reactor = self._aggregator._clock = reactor  # type: ignore[union-attr]
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
+    def registerProducer(self, producer: object, streaming: bool) -> None:
         """Let a producer control the flow."""
         if streaming or self._lostTLSConnection or self._reactor is None:
             super().registerProducer(producer, streaming)
@@ -81,32 +89,42 @@ class ReactorTLS(BufferingTLSTransport):
 class TLSMethods:
     """A reactor's methods for TLS, which keeps the time of that reactor."""
 
+    connectTCP: Any
+    listenTCP: Any
+
     def listenSSL(
-        self: Any,
+        self,
         port: int,
-        factory: Any,
+        factory: IProtocolFactory,
         contextFactory: Any,
         backlog: int = 50,
         interface: str = "",
-    ) -> Any:
+    ) -> IListeningPort:
         """Listen as ever, with TLS."""
-        secured = TLSMemoryBIOFactory(contextFactory, False, factory, self)
-        listening = self.listenTCP(port, secured, backlog, interface)
-        listening._type = "TLS"  # as it is called in Twisted's log
+        secured = self._secured(contextFactory, False, factory)
+        listening: IListeningPort = self.listenTCP(port, secured, backlog, interface)
+        vars(listening)["_type"] = "TLS"  # as it is called in Twisted's log
         return listening
 
     def connectSSL(
-        self: Any,
+        self,
         host: str,
         port: int,
-        factory: Any,
+        factory: IProtocolFactory,
         contextFactory: Any,
         timeout: float = 30,
-        bindAddress: Any = None,
-    ) -> Any:
+        bindAddress: tuple[str, int] | None = None,
+    ) -> IConnector:
         """Connect as ever, with TLS."""
-        secured = TLSMemoryBIOFactory(contextFactory, True, factory, self)
-        return self.connectTCP(host, port, secured, timeout, bindAddress)
+        secured = self._secured(contextFactory, True, factory)
+        connector: IConnector = self.connectTCP(host, port, secured, timeout, bindAddress)
+        return connector
+
+    def _secured(
+        self, contextFactory: Any, isClient: bool, factory: IProtocolFactory
+    ) -> TLSMemoryBIOFactory:
+        reactor: Any = self
+        return TLSMemoryBIOFactory(contextFactory, isClient, factory, reactor)
 
 
 class TLSReactor(TLSMethods):

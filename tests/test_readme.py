@@ -109,7 +109,9 @@ class NamesTests(SynchronousTestCase):
 
     def test_causes(self) -> None:
         source = "".join(path.read_text() for path in (ROOT / "tcplab").rglob("*.py"))
-        given = re.findall(r'(?:(?:because|setReason)\([^)]*|abort\(|why = |"because", )"([\w-]+)"', source)
+        given = re.findall(
+            r'(?:(?:because|setReason)\([^)]*|abort\(|why = |"because", )"([\w-]+)"', source
+        )
         given += re.findall(r'refuse\([^)]*"(header)"', source)
         deadlines = (ROOT / "tcplab" / "policies" / "deadlines.py").read_text()
         given += re.findall(r'"([a-z]+-timeout)"', deadlines)

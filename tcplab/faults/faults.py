@@ -265,8 +265,8 @@ class Faults:
         self, names: Sequence[str], transport: Any, listener: str, number: int, reading: bool
     ) -> FaultFilter:
         speaking = _topTransport(transport)
-        filter: FaultFilter | None = spliceOf(speaking)  # others may have put theirs there
-        if filter is None:
+        filter = spliceOf(speaking)  # others may have put theirs there
+        if not isinstance(filter, FaultFilter):
             tell = _hitReporter(transport, listener, number, self._observers)
             filter = FaultFilter(speaking, self._clock, tell, reading)
         for name in names:
@@ -303,7 +303,7 @@ def _readingTransports(live: Sequence[Any]) -> set[Any]:
 
 def _hitReporter(transport: Any, listener: str, number: int, observers: object) -> Any:
     """Make what tells the observers of a connection, or others if it has none, about hits."""
-    bottom = bottomTransport(transport)
+    bottom: Any = bottomTransport(transport)
 
     def hear(link: ActiveFault, at: int) -> None:
         where = "" if link.direction == "downstream" else f" direction={link.direction}"

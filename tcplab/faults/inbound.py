@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.main import CONNECTION_DONE
@@ -63,7 +63,8 @@ class ToProtocol:
         except Exception:
             # As the reactor does when a protocol fails: here it may be a timer's turn.
             log.failure("{protocol} failed", protocol=filter.wrappedProtocol)
-            bottomTransport(filter.transport).connectionLost(Failure())
+            bottom: Any = bottomTransport(filter.transport)
+            bottom.connectionLost(Failure())
         finally:
             self._delivering = False
 

@@ -214,7 +214,7 @@ class Listener:
             self._drain(transport)
 
     def _drain(self, transport: Any) -> None:
-        protocol = topProtocol(transport)
+        protocol: Any = topProtocol(transport)
         try:
             if hasattr(protocol, "connectionDraining"):
                 protocol.connectionDraining()

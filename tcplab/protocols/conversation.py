@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from tcplab.protocols.flow import ConversationTransport, FlowControl
 from tcplab.protocols.lingering import LingeringClose, closeNow
+from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.stack import bottomTransport, isTLS, removeEndpointWrapper, setReason
 from tcplab.wire.framing import FramingError, Stream
 
@@ -386,9 +387,9 @@ class Conversation(Machinery):
         """
         if not isinstance(message, bytes):
             raise TypeError(f"report() takes bytes, not {type(message).__name__}")
-        tell = getattr(bottomTransport(self.transport), "messageReported", None)
-        if tell is not None:
-            tell(message)
+        bottom = bottomTransport(self.transport)
+        if isinstance(bottom, CoalescingTransport):
+            bottom.messageReported(message)
 
     @property
     def peer(self) -> IAddress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcplab.reactor.stack import bottomTransport
+from tcplab.reactor.stack import socketTransport
 
 #: A connection as both its ends see it: who called, and whom.
 FourTuple = tuple[tuple[str, int], tuple[str, int]]
@@ -77,8 +77,11 @@ class LoopDetector:
 
 
 def _fourTupleOf(transport: Any, accepted: bool) -> FourTuple | None:
+    bottom = socketTransport(transport)
+    if bottom is None:
+        return None
     try:
-        socket = bottomTransport(transport).socket
+        socket = bottom.socket
         peer, own = _place(socket.getpeername()), _place(socket.getsockname())
     except (AttributeError, OSError, TypeError, ValueError):
         return None  # no socket of TCP, or one that is over already

@@ -12,7 +12,14 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.flow import FlowControl
 from tcplab.reactor.coalescing import CoalescingTransport
-from tcplab.reactor.stack import bottomTransport, isReset, isTLS, reactorOf, unacknowledgedBytes
+from tcplab.reactor.stack import (
+    bottomTransport,
+    isReset,
+    isTLS,
+    reactorOf,
+    socketTransport,
+    unacknowledgedBytes,
+)
 from tcplab.wire.framing import Stream
 
 # So much may wait to be sent before the other side reads no more, and so much is read at once: in
@@ -162,9 +169,13 @@ class PairedConversation(Conversation):
     def _speakThrough(self, transport: Any) -> None:
         super()._speakThrough(transport)
         self._timers: dict[str, Any] = {}
-        bottom, streamed = bottomTransport(transport), isinstance(self.framing, Stream)
-        bottom.bufferSize = _STREAMED if streamed else _FRAMED
-        bottom.readLimit = _SECURED if isTLS(transport) else bottom.bufferSize
+        bottom, size = socketTransport(transport), _FRAMED
+        if isinstance(self.framing, Stream):
+            size = _STREAMED
+        if bottom is not None:
+            bottom.bufferSize = size
+        if isinstance(bottom, CoalescingTransport):
+            bottom.readLimit = _SECURED if isTLS(transport) else size
 
     def _newFlow(self, transport: Any) -> PairedFlow:
         return PairedFlow(self, transport)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
@@ -14,7 +15,7 @@ from tcplab.protocols.loops import LoopDetector
 from tcplab.protocols.paired import PairedConversation
 from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
 from tcplab.reactor.connecterrors import describeConnectError
-from tcplab.reactor.stack import bottomTransport, reactorOf, unacknowledgedBytes
+from tcplab.reactor.stack import bottomTransport, reactorOf, socketTransport, unacknowledgedBytes
 
 # Seconds in which a server takes nothing of what its peer has left for it: as long as a peer has.
 _STUCK = 30.0
@@ -47,8 +48,8 @@ class Upstream(PairedConversation):
 
     def _speakThrough(self, transport: Any) -> None:
         super()._speakThrough(transport)
-        socket = bottomTransport(transport)
-        if hasattr(socket, "setTcpNoDelay"):
+        socket = socketTransport(transport)
+        if isinstance(socket, tcp.Client):
             socket.setTcpNoDelay(True)  # whoever spoke has decided what leaves together
             socket.setTcpKeepAlive(True)  # a server that is gone without a word
         self._caller._answered(self)

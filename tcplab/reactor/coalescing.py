@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python import context, log
 from twisted.python.failure import Failure
 
+from tcplab.reactor.interfaces import Splice
 from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, MAX_CHUNKS, SendBuffer
 
 # What one recv() may take at first, and after some messages that were small. With the smaller one
@@ -67,12 +68,13 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     abort interrupts is dropped, as it is by Twisted's own: nothing is sent before the protocol
     returns.
 
+    :ivar filter: what stands between it and its protocol, if anything.
     :cvar subclasses: every class derived from it; an instance is its own log context.
     :ivar checkedAt: the value of ``sent`` when the absence of a reset was last known.
     :ivar received: bytes taken from the kernel so far.
     """
 
-    filter: Any = None  # what stands between it and its protocol, if anything
+    filter: Splice | None = None
     subclasses: set[type] = set()
     checkedAt: int | None = None
 
@@ -259,8 +261,19 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
         elif corked == FULL:
             self._sendCollected()
 
+    # Reports, for a subclass that keeps an account of the connection
+
+    def connectionOpened(self) -> None:
+        """Report that a TLS handshake is complete."""
+
+    def messageReported(self, message: bytes) -> None:
+        """Report a message that the protocol received."""
+
+    def because(self, why: str) -> None:
+        """Record why this side is about to end the connection."""
+
     def endedBy(self, who: Literal["peer", "server"]) -> None:
-        """Note who finished first; here nobody asks."""
+        """Record which side has finished; the first one is the one that counts."""
 
 
 def _prefixOf(transport: Any) -> str:
@@ -274,7 +287,7 @@ def _prefixOf(transport: Any) -> str:
 _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}
 
 
-def spliceOf(transport: Any) -> Any:
+def spliceOf(transport: object) -> Splice | None:
     """Return what stands between a transport and its protocol, or ``None``."""
     if isinstance(transport, CoalescingTransport):
         return transport.filter

@@ -1,4 +1,9 @@
-"""What lies beneath a protocol's transport, through TLS and any other wrapper."""
+"""
+The stack of a connection: from a protocol down to its socket, through TLS and any other wrapper.
+
+A wrapper has the transport below it as ``transport``, and the protocol above it as
+``wrappedProtocol``, as those of `twisted.protocols.policies`. Any other transport is the bottom.
+"""
 
 from __future__ import annotations
 
@@ -6,119 +11,136 @@ import fcntl
 import select
 import struct
 import termios
-from typing import Any
+from typing import cast
 
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.endpoints import _WrappingProtocol
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from tcplab.reactor.coalescing import CoalescingTransport, spliceOf
-from tcplab.reactor.tls import HalfClosingTLS
+from tcplab.reactor.interfaces import StreamTransport
 
 
-def bottomTransport(transport: Any) -> Any:
-    """Return the transport that owns the socket, below all wrappers."""
-    if isinstance(transport, CoalescingTransport):
-        return transport  # one of those that do, and that nearly all speak through
-    while (below := getattr(transport, "transport", None)) is not None:
+def bottomTransport(transport: object) -> StreamTransport:
+    """Return the transport below all wrappers; most often it owns a socket."""
+    while not isinstance(transport, FileDescriptor) and (below := _below(transport)) is not None:
         transport = below
-    return transport
+    return cast(StreamTransport, transport)
 
 
-def topProtocol(transport: Any) -> Any:
-    """Return the protocol that speaks through a transport, above all wrappers, or ``None``."""
+def socketTransport(transport: object) -> Connection | None:
+    """Return Twisted's own transport with the socket, below all wrappers; ``None``: another's."""
+    bottom: object = bottomTransport(transport)
+    return bottom if isinstance(bottom, Connection) else None
+
+
+def _below(transport: object) -> object:
+    return getattr(transport, "transport", None)
+
+
+def topProtocol(transport: object) -> object:
+    """Return the protocol that uses a transport, above all wrappers; ``None``: it has none."""
     above = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
     while (wrapped := getattr(above, "wrappedProtocol", None)) is not None:
         above = wrapped
     return above
 
 
-def removeEndpointWrapper(transport: Any, protocol: Any) -> None:
+def removeEndpointWrapper(transport: object, protocol: object) -> None:
     """
-    Take out the wrapper that a client endpoint leaves between a transport and a protocol.
+    Remove the wrapper that a client endpoint leaves between a transport and a protocol.
 
-    It has done its work once we are connected, and of several interfaces that the protocol
-    provides it passes on only the last: half-close was lost (Twisted 26.10).
+    Its only task is done once the connection is made. Of several interfaces that the protocol
+    provides it passes on only the last: half-close is lost (Twisted 26.10).
     """
     above = getattr(transport, "protocol", None)
-    if getattr(above, "_wrappedProtocol", None) is protocol:
-        transport.protocol = protocol
+    if isinstance(above, _WrappingProtocol) and above._wrappedProtocol is protocol:
+        cast(Connection, transport).protocol = protocol
 
 
-def setReason(transport: Any, why: str) -> None:
-    """Say why we are about to end this connection, to a transport that can remember it."""
-    remember = getattr(bottomTransport(transport), "because", None)
-    if remember is not None:
-        remember(why)
-
-
-def bufferedBytes(transport: Any) -> int | None:
-    """Count the bytes that wait in this process to be sent; ``None`` where it can't be told."""
+def setReason(transport: object, why: str) -> None:
+    """Record why this side is about to end a connection, on a transport that reports it."""
     bottom = bottomTransport(transport)
-    try:
-        held = len(getattr(bottom, "_held", b"")) + _heldByFaults(transport)
-        return len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen + held  # type: ignore[no-any-return]
-    except AttributeError:
+    if isinstance(bottom, CoalescingTransport):
+        bottom.because(why)
+
+
+def bufferedBytes(transport: object) -> int | None:
+    """Count the bytes that this process has still to send; ``None``: the transport hides them."""
+    bottom: object = bottomTransport(transport)
+    if not isinstance(bottom, FileDescriptor):
         return None
+    held = len(bottom._held) if isinstance(bottom, CoalescingTransport) else 0
+    waiting = len(bottom.dataBuffer) - bottom.offset + bottom._tempDataLen
+    return waiting + held + _heldByFaults(transport)
 
 
-def _heldByFaults(transport: Any) -> int:
+def _heldByFaults(transport: object) -> int:
     held = 0
     while transport is not None:
-        held += getattr(spliceOf(transport), "held", 0)
-        transport = getattr(transport, "transport", None)
+        splice = spliceOf(transport)
+        held += 0 if splice is None else splice.held
+        transport = None if isinstance(transport, FileDescriptor) else _below(transport)
     return held
 
 
-def unacknowledgedBytes(transport: Any) -> int:
-    """Count the bytes that the peer's kernel has not taken yet: here, in our kernel, on the way."""
+def unacknowledgedBytes(transport: object) -> int:
+    """Count the bytes that the peer's kernel has not acknowledged: here, in our kernel, sent."""
     waiting = bufferedBytes(transport) or 0
+    bottom: object = bottomTransport(transport)
+    if not isinstance(bottom, Connection):
+        return waiting
     try:
-        queued = fcntl.ioctl(bottomTransport(transport).socket, termios.TIOCOUTQ, b"\0\0\0\0")
-    except (AttributeError, OSError, TypeError, ValueError):
-        return waiting  # no socket, or none of the kernel's
+        queued = fcntl.ioctl(bottom.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError):
+        return waiting  # closed, or none of the kernel's
     return waiting + int(struct.unpack("i", queued)[0])
 
 
-def isReset(transport: Any) -> bool:
-    """Tell whether the peer has reset it: while nothing is read, nothing else does."""
-    asked = select.poll()
-    try:
-        asked.register(bottomTransport(transport).socket, 0)
-        return any(event & select.POLLERR for _, event in asked.poll(0))
-    except (AttributeError, OSError, TypeError, ValueError):
-        return False  # no socket, or none of the kernel's
+def isReset(transport: object) -> bool:
+    """Tell whether the peer has reset a connection; no event says so while nothing is read."""
+    bottom = socketTransport(transport)
+    fd = -1 if bottom is None else bottom.fileno()
+    if fd < 0:
+        return False  # closed, or no socket of the kernel's
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def reactorOf(transport: Any) -> Any:
-    """Return the reactor that runs a transport; the global one where it does not say."""
+def reactorOf(transport: object) -> IReactorTime:
+    """Return the reactor of a transport; the global one for a transport that names none."""
     reactor = getattr(bottomTransport(transport), "reactor", None)
     if reactor is None:
         from twisted.internet import reactor as reactor
-    return reactor
+    return cast(IReactorTime, reactor)
 
 
-def canHalfClose(transport: Any) -> bool:
+def canHalfClose(transport: object) -> bool:
     """
-    Tell whether ``loseWriteConnection`` does on this transport what it says.
+    Tell whether ``loseWriteConnection`` of this transport is safe.
 
     Twisted's own TLS passes the call to the socket beneath it: what TLS still holds would be lost.
     """
     while transport is not None:
-        if isinstance(transport, TLSMemoryBIOProtocol):
-            return isinstance(transport, HalfClosingTLS)
-        if getattr(transport, "TLS", False):  # stock startTLS() on a plain transport
-            return False
+        if isinstance(transport, Connection):
+            return not transport.TLS  # Twisted's own, by startTLS() on a plain transport
         if hasattr(type(transport), "loseWriteConnection"):
             return True
-        transport = getattr(transport, "transport", None)
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            return False
+        transport = _below(transport)
     return False
 
 
-def isTLS(transport: Any) -> bool:
-    """Tell whether there is TLS anywhere beneath."""
-    if isinstance(transport, CoalescingTransport):
-        return bool(getattr(transport, "TLS", False))
+def isTLS(transport: object) -> bool:
+    """Tell whether there is TLS anywhere below a protocol."""
     while transport is not None:
-        if isinstance(transport, TLSMemoryBIOProtocol) or getattr(transport, "TLS", False):
+        if isinstance(transport, Connection):
+            return transport.TLS
+        if isinstance(transport, TLSMemoryBIOProtocol):
             return True
-        transport = getattr(transport, "transport", None)
+        transport = _below(transport)
     return False

@@ -9,10 +9,12 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet import reactor
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import DeferredQueue
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -23,15 +25,15 @@ from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
 
-class Fake:
+class Fake(FileDescriptor):
     """A transport on a kernel that does as the test says."""
 
-    connected = opened = True
+    connected: Any = True
+    opened = True
     protocol = None
-    dataBuffer = b""
-    offset = _tempDataLen = 0
 
     def __init__(self, sent: int = 0, queued: int = 0) -> None:
+        super().__init__(MemoryReactor())
         self.sent = sent
         self.queued = queued
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.loops import LoopDetector
@@ -22,7 +23,7 @@ class Socket:
         return self._peer
 
 
-class Transport:
+class Transport(Connection):
     def __init__(self, own: Any, peer: Any) -> None:
         self.socket = Socket(own, peer)
 

@@ -8,8 +8,10 @@ import struct
 from typing import Any
 
 from OpenSSL import SSL
+from twisted.internet.endpoints import _WrappingProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -23,31 +25,19 @@ from tcplab.reactor.stack import (
     isReset,
     isTLS,
     reactorOf,
+    removeEndpointWrapper,
     setReason,
+    socketTransport,
     topProtocol,
+    unacknowledgedBytes,
 )
 from tcplab.reactor.tls import TLSFactory
-from tcplab.testing import connected
+from tcplab.testing import Peer, connected
 from tests.support.certificates import localhostPEM
 
 PLAIN = Factory.forProtocol(Protocol)
 OURS = TLSFactory(CertificateOptions(), False, PLAIN)
 STOCK = TLSMemoryBIOFactory(CertificateOptions(), False, PLAIN)
-
-
-class BottomTransport(StringTransport):
-    """A transport that has all that is asked of one, and remembers."""
-
-    reactor = object()
-    why: str | None = None
-    dataBuffer = b"12345"
-    offset = 2
-    _tempDataLen = 10
-
-    def because(self, why: str) -> None:
-        self.why = why
-
-    def loseWriteConnection(self) -> None: ...
 
 
 class SwitchesToStockTLS(Conversation):
@@ -75,166 +65,99 @@ def behind(factory: Any, transport: Any) -> Any:
     return tls
 
 
-class LookingDownTests(SynchronousTestCase):
-    """Through TLS and wrappers, in any order, to the transport with the socket."""
+class StackTests(SynchronousTestCase):
+    """Stacks of a real transport in memory, TLS and wrappers, in any order."""
 
     def setUp(self) -> None:
-        self.bottom = BottomTransport()
+        self.peer: Peer[Protocol] = connected(Protocol())
+        self.bottom: Any = self.peer.transport
 
-    def stacks(self) -> list[Any]:
-        """Every way in which a protocol may be above the bottom."""
+    def stacks(self, bottom: Any) -> list[tuple[Any, bool, bool]]:
+        """Each with whether it can half-close, and whether it is TLS."""
         return [
-            self.bottom,
-            wrapped(self.bottom),
-            wrapped(wrapped(self.bottom)),
-            behind(OURS, self.bottom),
-            behind(STOCK, self.bottom),
-            wrapped(behind(OURS, self.bottom)),
-            behind(OURS, wrapped(self.bottom)),
-            behind(OURS, behind(STOCK, self.bottom)),
+            (bottom, True, False),
+            (wrapped(bottom), True, False),
+            (wrapped(wrapped(bottom)), True, False),
+            (behind(OURS, bottom), True, True),
+            (behind(STOCK, bottom), False, True),
+            (wrapped(behind(STOCK, bottom)), False, True),
+            (wrapped(behind(OURS, bottom)), True, True),
+            (behind(OURS, wrapped(bottom)), True, True),
+            (behind(OURS, behind(STOCK, bottom)), True, True),
         ]
 
-    def test_lowest(self) -> None:
-        """However deep it lies."""
-        for transport in self.stacks():
+    def test_down(self) -> None:
+        """All that is known of the socket's transport is known from any height."""
+        self.peer.reading, self.peer.window = False, 0
+        for number, (transport, halves, isSecure) in enumerate(self.stacks(self.bottom)):
             self.assertIs(bottomTransport(transport), self.bottom)
-
-    def test_because(self) -> None:
-        """The cause reaches whoever remembers it."""
-        for number, transport in enumerate(self.stacks()):
+            self.assertIs(socketTransport(transport), self.bottom)
+            self.assertIs(reactorOf(transport), self.peer.clock)
+            self.assertEqual((canHalfClose(transport), isTLS(transport)), (halves, isSecure))
+            self.bottom.why = None
             setReason(transport, str(number))
             self.assertEqual(self.bottom.why, str(number))
+            before = bufferedBytes(self.bottom)
+            self.bottom.write(b"x" * 7)
+            self.assertEqual(bufferedBytes(transport), (before or 0) + 7)
 
-    def test_becauseToNobody(self) -> None:
-        """A transport that remembers nothing is told nothing."""
-        setReason(StringTransport(), "fault")
-        setReason(wrapped(StringTransport()), "fault")
-
-    def test_unsent(self) -> None:
-        """What waits is what is left of the first buffer, and the second."""
-        for transport in self.stacks():
-            self.assertEqual(bufferedBytes(transport), 13)
-
-    def test_unsentWhereItCannotBeTold(self) -> None:
-        """A transport that does not show its buffers may hold anything."""
-        self.assertIsNone(bufferedBytes(StringTransport()))
-
-    def test_unsentOfARealTransport(self) -> None:
-        """It is the real buffers that are counted: what the kernel took does not wait."""
-        peer = connected(Protocol())
-        peer.reading, peer.window = False, 1000
-        peer.transport.write(b"x" * 600)
-        peer.clock.advance(0)
-        self.assertEqual(bufferedBytes(peer.transport), 0)
-        peer.transport.write(b"y" * 600)
-        peer.transport.write(b"z" * 600)
-        peer.clock.advance(0)
-        self.assertEqual(bufferedBytes(peer.transport), 800)
-        peer.resume()
-        self.assertEqual(bufferedBytes(peer.transport), 0)
-        self.assertEqual(len(peer.value()), 1800)
-
-    def test_clock(self) -> None:
-        """The reactor that runs the transport."""
-        for transport in self.stacks():
-            self.assertIs(reactorOf(transport), self.bottom.reactor)
-        peer = connected(Protocol())
-        self.assertIs(reactorOf(peer.transport), peer.clock)
-
-    def test_clockOfATransportWithoutAReactor(self) -> None:
-        """The global reactor's time is all there is then."""
+    def test_foreign(self) -> None:
+        """A transport of another kind tells nothing, and is told nothing."""
         from twisted.internet import reactor
 
-        self.assertIs(reactorOf(StringTransport()), reactor)
-        self.assertIs(reactorOf(wrapped(StringTransport())), reactor)
+        bottom = StringTransport()
+        for transport in (bottom, wrapped(bottom)):
+            self.assertIs(bottomTransport(transport), bottom)
+            self.assertIsNone(socketTransport(transport))
+            self.assertIsNone(bufferedBytes(transport))
+            self.assertEqual(unacknowledgedBytes(transport), 0)
+            self.assertIs(reactorOf(transport), reactor)
+            self.assertFalse(canHalfClose(transport) or isTLS(transport) or isReset(transport))
+            setReason(transport, "fault")
+        self.assertIsNone(topProtocol(bottom))
 
+    def test_bufferedBytes(self) -> None:
+        """What the kernel has taken is not counted."""
+        self.peer.reading, self.peer.window = False, 1000
+        for data, left in ((b"x" * 600, 0), (b"y" * 600, 200), (b"z" * 600, 800)):
+            self.bottom.write(data)
+            self.peer.clock.advance(0)
+            self.assertEqual(
+                (bufferedBytes(self.bottom), unacknowledgedBytes(self.bottom)), (left,) * 2
+            )
+        self.peer.resume()
+        self.assertEqual((bufferedBytes(self.bottom), len(self.peer.value())), (0, 1800))
 
-class SpeakerTests(SynchronousTestCase):
-    """From the transport up to the protocol that speaks."""
+    def test_up(self) -> None:
+        """The protocol above all wrappers, from any transport of the stack."""
+        plain, wrapping = self.peer, connected(WrappingFactory(WrappingFactory(PLAIN)))
+        tls = connected(OURS)
+        top = tls.protocol.wrappedProtocol
+        self.assertIs(topProtocol(plain.transport), plain.protocol)
+        self.assertIs(
+            topProtocol(wrapping.transport), wrapping.protocol.wrappedProtocol.wrappedProtocol
+        )
+        self.assertIs(topProtocol(tls.transport), top)
+        self.assertIs(topProtocol(tls.protocol), top)
 
-    def test_plain(self) -> None:
-        """The transport's own protocol."""
-        peer = connected(Protocol())
-        self.assertIs(topProtocol(peer.transport), peer.protocol)
-
-    def test_aboveWrappers(self) -> None:
-        """The innermost of what is wrapped."""
-        peer = connected(WrappingFactory(WrappingFactory(PLAIN)))
-        self.assertIs(topProtocol(peer.transport), peer.protocol.wrappedProtocol.wrappedProtocol)
-
-    def test_aboveTLS(self) -> None:
-        """Seen from below and from TLS itself."""
-        peer = connected(OURS)
-        self.assertIs(topProtocol(peer.transport), peer.protocol.wrappedProtocol)
-        self.assertIs(topProtocol(peer.protocol), peer.protocol.wrappedProtocol)
-
-    def test_unknown(self) -> None:
-        """A transport that does not say."""
-        self.assertIsNone(topProtocol(StringTransport()))
-
-
-class HalfClosingTests(SynchronousTestCase):
-    """Whether to finish one direction only, or both."""
-
-    def test_plainTransport(self) -> None:
-        """A socket's FIN is a half-close."""
-        self.assertTrue(canHalfClose(BottomTransport()))
-        self.assertTrue(canHalfClose(connected(Protocol()).transport))
-
-    def test_throughAWrapper(self) -> None:
-        """A wrapper passes the call on."""
-        self.assertTrue(canHalfClose(wrapped(BottomTransport())))
-
-    def test_ourTLS(self) -> None:
-        """Its close_notify is a half-close too."""
-        self.assertTrue(canHalfClose(behind(OURS, BottomTransport())))
-        self.assertTrue(canHalfClose(wrapped(behind(OURS, BottomTransport()))))
-
-    def test_stockTLS(self) -> None:
-        """Twisted's own would have the socket finish with its own words still unsent."""
-        self.assertFalse(canHalfClose(behind(STOCK, BottomTransport())))
-        self.assertFalse(canHalfClose(wrapped(behind(STOCK, BottomTransport()))))
-
-    def test_stockTLSBeneathOurs(self) -> None:
-        """What decides is the TLS that is spoken through."""
-        self.assertTrue(canHalfClose(behind(OURS, behind(STOCK, BottomTransport()))))
+    def test_endpointWrapper(self) -> None:
+        """The wrapper of an endpoint is removed from in front of its own protocol only."""
+        protocol, other = Protocol(), Protocol()
+        wrapper = _WrappingProtocol(None, protocol)
+        self.bottom.protocol = wrapper
+        removeEndpointWrapper(self.bottom, other)
+        self.assertIs(self.bottom.protocol, wrapper)
+        removeEndpointWrapper(self.bottom, protocol)
+        self.assertIs(self.bottom.protocol, protocol)
+        removeEndpointWrapper(StringTransport(), protocol)
 
     def test_stockStartTLS(self) -> None:
-        """A plain transport that was switched to Twisted's own TLS is as bad."""
-        peer = connected(Protocol())
-        peer.transport.startTLS(CertificateOptions())
-        self.assertFalse(canHalfClose(peer.transport))
-
-    def test_transportWithout(self) -> None:
-        """One that has no such method cannot."""
-        self.assertFalse(canHalfClose(StringTransport()))
-        self.assertFalse(canHalfClose(wrapped(StringTransport())))
-
-
-class SecuredTests(SynchronousTestCase):
-    """Whether there is TLS anywhere beneath."""
-
-    def test_clear(self) -> None:
-        """There is none."""
-        self.assertFalse(isTLS(BottomTransport()))
-        self.assertFalse(isTLS(wrapped(BottomTransport())))
-        self.assertFalse(isTLS(connected(Protocol()).transport))
-
-    def test_tls(self) -> None:
-        """Ours, Twisted's own, and through wrappers on either side."""
-        for factory in (OURS, STOCK):
-            self.assertTrue(isTLS(behind(factory, BottomTransport())))
-            self.assertTrue(isTLS(wrapped(behind(factory, BottomTransport()))))
-            self.assertTrue(isTLS(behind(factory, wrapped(BottomTransport()))))
-
-    def test_stockStartTLS(self) -> None:
-        """A plain transport that was switched to Twisted's own TLS has it within."""
-        peer = connected(Protocol())
-        peer.transport.startTLS(CertificateOptions())
-        self.assertTrue(isTLS(peer.transport))
+        """A plain transport that switched to Twisted's own TLS is TLS, without half-close."""
+        self.bottom.startTLS(CertificateOptions())
+        self.assertEqual((canHalfClose(self.bottom), isTLS(self.bottom)), (False, True))
 
     def test_stockStartTLSAndAMutePeer(self) -> None:
-        """A peer that never answers its close_notify is not waited for for ever."""
+        """A peer that never answers the close_notify is aborted in the end."""
         peer = connected(SwitchesToStockTLS())
         client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
         client.set_connect_state()
@@ -255,30 +178,40 @@ class SecuredTests(SynchronousTestCase):
         self.assertFalse(peer.connected)
 
 
-class WasResetTests(SynchronousTestCase):
-    def test_aResetIsSeenWithoutReading(self) -> None:
-        class Owner:
-            def __init__(self, sock: socket.socket) -> None:
-                self.socket = sock
+class KernelTests(SynchronousTestCase):
+    """What only a real socket can tell."""
 
+    def setUp(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = socket.create_connection(listener.getsockname())
-            server, _ = listener.accept()
-        with server:
-            self.assertFalse(isReset(Owner(server)))
-            client.sendall(b"unread")
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-            self.assertTrue(isReset(Owner(server)))
-            self.assertTrue(isReset(Owner(server)))
-            self.assertEqual(server.recv(100), b"unread")
+            self.client = socket.create_connection(listener.getsockname())
+            self.server, _ = listener.accept()
+        self.addCleanup(self.client.close)
+        self.addCleanup(self.server.close)
+        self.transport = Connection(self.server, Protocol(), connected(Protocol()).clock)
 
-    def test_anEndIsNone(self) -> None:
-        first, second = socket.socketpair()
-        with first, second:
-            second.shutdown(socket.SHUT_WR)
-            first.shutdown(socket.SHUT_WR)
-            self.assertFalse(isReset(ProtocolWrapper(Factory(), Protocol())))
-            wrapped = BottomTransport()
-            wrapped.socket = first  # type: ignore[attr-defined]
-            self.assertFalse(isReset(wrapped))
+    def test_reset(self) -> None:
+        """A reset is seen without reading; what came before it can still be read."""
+        self.assertFalse(isReset(self.transport))
+        self.client.sendall(b"unread")
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.close()
+        self.assertTrue(isReset(self.transport))
+        self.assertTrue(isReset(self.transport))
+        self.assertEqual(self.server.recv(100), b"unread")
+
+    def test_endWithoutReset(self) -> None:
+        """The end of both directions is no reset."""
+        self.client.shutdown(socket.SHUT_WR)
+        self.server.shutdown(socket.SHUT_WR)
+        self.assertFalse(isReset(self.transport))
+
+    def test_unacknowledged(self) -> None:
+        """What a peer's kernel refuses stays in ours, and is counted."""
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += self.server.send(b"x" * 65536)
+        self.assertEqual(bufferedBytes(self.transport), 0)
+        self.assertGreater(unacknowledgedBytes(self.transport), 0)
+        self.assertLessEqual(unacknowledgedBytes(self.transport), sent)

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from tcplab.protocols.upstream import Downstream
-from tcplab.reactor.connecterrors import describeConnectError
+from tcplab.reactor.connecterrors import connectFailure
 from tcplab.wire.framing import FramingError, Lines, Stream
 
 # Messages without an answer, before no more are read: enough to keep every node of a chain busy.
@@ -190,7 +190,7 @@ class Relay(Downstream):
         self._upstreamOver("closed")
 
     def _widowed(self, reason: Failure, why: str | None) -> None:
-        self._upstreamOver(describeConnectError(reason.value))
+        self._upstreamOver(connectFailure(reason.value).phrase)
 
     def _upstreamOver(self, why: str) -> None:
         self._breakLink(why)

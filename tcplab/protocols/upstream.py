@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from tcplab.protocols.loops import LoopDetector
 from tcplab.protocols.paired import PairedConversation
 from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
-from tcplab.reactor.connecterrors import describeConnectError
+from tcplab.reactor.connecterrors import connectFailure
 from tcplab.reactor.stack import bottomTransport, reactorOf, socketTransport, unacknowledgedBytes
 
 # Seconds in which a server takes nothing of what its peer has left for it: as long as a peer has.
@@ -176,11 +176,11 @@ class Downstream(PairedConversation):
         self._upstreamMade()
 
     def _failedToConnect(self, failure: Failure) -> None:
-        self._giveUp(describeConnectError(failure.value))
+        self._giveUp(connectFailure(failure.value).phrase)
 
     def _notConnected(self, upstream: Upstream, reason: Failure) -> None:
         if upstream is self._arriving:  # in the handshake
-            self._giveUp(describeConnectError(reason.value))
+            self._giveUp(connectFailure(reason.value).phrase)
 
     def _giveUp(self, why: str) -> None:
         if self._calling:

@@ -1,47 +1,87 @@
-"""Why a connection could not be made or was lost, in a few words."""
+"""Why a connection could not be made, or was lost: a word, a phrase and a line."""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import Literal, NamedTuple
 
 from OpenSSL.SSL import Error as TLSError
 from twisted.internet import error
 
-# What is said of a connection that there is not, or not any more; the first that fits.
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (error.ConnectionRefusedError, "refused"),
-    (error.TimeoutError, "timed out"),
-    (error.TCPTimedOutError, "timed out"),
-    (error.ConnectingCancelledError, "timed out"),
-    (error.DNSLookupError, "has no address"),
-    (error.UnknownHostError, "has no address"),
-    (error.ConnectionDone, "closed"),
-    (error.ConnectionAborted, "aborted"),
-    (error.ConnectionLost, "reset"),
-    (TLSError, "failed the TLS handshake"),
-)
+from tcplab.wire.escaping import escape
 
-_ERRNOS = {
-    errno.ENOENT: "is not there",
-    errno.ECONNRESET: "reset",
-    errno.EADDRNOTAVAIL: "cannot be called: bindAddress is not ours, or all our ports are in use",
-    errno.EMFILE: "cannot be called: no file descriptors are left",
+Word = Literal["REFUSED", "TIMEOUT", "DNS", "RESET", "OTHER"]
+
+
+class ConnectFailure(NamedTuple):
+    """
+    Why there is no connection, or none any more.
+
+    :ivar word: the kind of failure.
+    :ivar phrase: what the server or the connection did, as in "the server refused".
+    :ivar line: a line for people about a connection that was never made; printable.
+    """
+
+    word: Word
+    phrase: str
+    line: str
+
+
+_NO_ADDRESS = "no address is known for this name"
+_LATE = "the time for a connection has passed"
+
+# None: the text is the error's own.
+_Row = tuple[Word, str | None, str | None]
+
+_ERRNOS: dict[int, _Row] = {
+    errno.ENOENT: (
+        "REFUSED",
+        "is not there",
+        "there is no such socket; is the server running?",
+    ),
+    errno.ECONNRESET: ("RESET", "reset", "the connection was reset before it began"),
+    errno.EADDRNOTAVAIL: (
+        "OTHER",
+        "cannot be called: bindAddress is not ours, or all our ports are in use",
+        None,
+    ),
+    errno.EMFILE: ("OTHER", "cannot be called: no file descriptors are left", None),
+}
+
+# The first that fits.
+_ERRORS: dict[type[BaseException], _Row] = {
+    error.ConnectionRefusedError: (
+        "REFUSED",
+        "refused",
+        "nobody listens there; is the server running?",
+    ),
+    error.TimeoutError: ("TIMEOUT", "timed out", _LATE),
+    error.TCPTimedOutError: ("TIMEOUT", "timed out", _LATE),
+    error.ConnectingCancelledError: ("TIMEOUT", "timed out", _LATE),
+    error.DNSLookupError: ("DNS", "has no address", _NO_ADDRESS),
+    error.UnknownHostError: ("DNS", "has no address", _NO_ADDRESS),
+    error.ConnectionDone: ("OTHER", "closed", None),
+    error.ConnectionAborted: ("OTHER", "aborted", None),
+    error.ConnectionLost: ("OTHER", "reset", None),
+    TLSError: ("OTHER", "failed the TLS handshake", None),
+    ValueError: ("DNS", None, _NO_ADDRESS),
 }
 
 
-# Why not
+def connectFailure(problem: BaseException | None) -> ConnectFailure:
+    """Return why a connection could not be made, or was lost."""
+    number: int = (isinstance(problem, error.ConnectError) and problem.osError) or 0
+    row = _ERRNOS.get(number)
+    if row is None:
+        row = next((row for kind, row in _ERRORS.items() if isinstance(problem, kind)), None)
+    said, word, phrase, line = _oneLine(problem), *(row or ("OTHER", None, None))
+    if number:
+        reason = os.strerror(number)
+        return ConnectFailure(word, phrase or f"cannot be reached: {reason}", line or reason)
+    return ConnectFailure(word, phrase or f"failed: {said}", line or said)
 
 
-def describeConnectError(problem: BaseException | None) -> str:
-    """Say in a few words why a connection could not be made, or was lost."""
-    number: Any = getattr(problem, "osError", None)
-    if number in _ERRNOS:
-        return _ERRNOS[number]
-    for kind, words in _WORDS:
-        if isinstance(problem, kind):
-            return words
-    if isinstance(number, int):
-        return f"cannot be reached: {os.strerror(number)}"
-    return " ".join(f"failed: {problem}".split())
+def _oneLine(problem: BaseException | None) -> str:
+    words = " ".join(str(problem).split()) or type(problem).__name__
+    return words if words.isprintable() else escape(words.encode("utf-8", "surrogateescape"))

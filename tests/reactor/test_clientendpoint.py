@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -71,6 +72,13 @@ class LeadsToTests(SynchronousTestCase):
         self.assertFalse(self.leads("tcp:192.0.2.1:80", "0.0.0.0"))
         self.assertFalse(self.leads(r"tcp:\:\:1:80", "0.0.0.0"))
         self.assertTrue(self.leads(r"tcp:\:\:1:80", "::"))
+
+    def test_probesLeaveNothingOpen(self) -> None:
+        with socket.socket() as before:
+            lowest = before.fileno()
+        self.assertTrue(self.leads("tcp:127.0.0.1:80", "0.0.0.0"))
+        with socket.socket() as after:
+            self.assertEqual(after.fileno(), lowest)
 
     def test_toConnectToTheWildcardIsToConnectToOurselves(self) -> None:
         self.assertTrue(self.leads("tcp:0.0.0.0:80", "127.0.0.1"))

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 
 from OpenSSL import SSL
 from twisted.internet import error
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.reactor import clientendpoint
-from tcplab.reactor.connecterrors import describeConnectError
+from tcplab.reactor.connecterrors import connectFailure
 
 
-class WhyNotTests(SynchronousTestCase):
-    def test_inAFewWords(self) -> None:
-        for problem, words in (
-            (error.ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "refused"),
-            (error.TimeoutError(), "timed out"),
-            (error.TCPTimedOutError(errno.ETIMEDOUT, ""), "timed out"),
-            (error.ConnectingCancelledError(None), "timed out"),
-            (error.DNSLookupError(), "has no address"),
-            (error.ConnectError(errno.ENOENT), "is not there"),
-            (error.ConnectError(errno.ECONNRESET), "reset"),
+class ConnectFailureTests(SynchronousTestCase):
+    def test_table(self) -> None:
+        """The word, the phrase, and how the line begins, of each kind of error."""
+        unreachable = os.strerror(errno.EHOSTUNREACH)
+        used = os.strerror(errno.EADDRNOTAVAIL)
+        for problem, word, phrase, line in (
+            (error.ConnectionRefusedError(errno.ECONNREFUSED), "REFUSED", "refused", "nobody list"),
+            (error.TimeoutError(), "TIMEOUT", "timed out", "the time"),
+            (error.TCPTimedOutError(errno.ETIMEDOUT, ""), "TIMEOUT", "timed out", "the time"),
+            (error.ConnectingCancelledError(None), "TIMEOUT", "timed out", "the time"),
+            (error.DNSLookupError(), "DNS", "has no address", "no address is known"),
+            (error.UnknownHostError(), "DNS", "has no address", "no address is known"),
+            (ValueError("no name"), "DNS", "failed: no name", "no address is known"),
+            (error.ConnectError(errno.ENOENT), "REFUSED", "is not there", "there is no such sock"),
+            (error.ConnectError(errno.ECONNRESET), "RESET", "reset", "the connection was reset"),
             (
                 error.ConnectError(errno.EHOSTUNREACH),
-                f"cannot be reached: {os.strerror(errno.EHOSTUNREACH)}",
+                *("OTHER", f"cannot be reached: {unreachable}", unreachable),
             ),
-            (error.ConnectionDone(), "closed"),
-            (error.ConnectionLost(), "reset"),
-            (error.ConnectionAborted(), "aborted"),
-            (SSL.Error([]), "failed the TLS handshake"),
-            (RuntimeError("too\nbad"), "failed: too bad"),
+            (
+                error.ConnectBindError(errno.EADDRNOTAVAIL),
+                *("OTHER", "cannot be called: bindAddress is not ours, or all our", used),
+            ),
+            (error.ConnectionDone(), "OTHER", "closed", "Connection was closed cleanly."),
+            (error.ConnectionLost(), "OTHER", "reset", "Connection to the other side was lost"),
+            (error.ConnectionAborted(), "OTHER", "aborted", "Connection was aborted"),
+            (SSL.Error([]), "OTHER", "failed the TLS handshake", "[]"),
+            (RuntimeError("too\nbad\x1b"), "OTHER", "failed: too bad\\x1b", "too bad\\x1b"),
+            (RuntimeError(), "OTHER", "failed: RuntimeError", "RuntimeError"),
         ):
-            self.assertEqual(describeConnectError(problem), words)
-
-    def test_probesLeaveNothingOpen(self) -> None:
-        with socket.socket() as before:
-            lowest = before.fileno()
-        self.assertTrue(clientendpoint._isLocal("127.0.0.1"))
-        with socket.socket() as after:
-            self.assertEqual(after.fileno(), lowest)
+            failure = connectFailure(problem)
+            self.assertEqual(failure.word, word, problem)
+            self.assertEqual(failure.phrase[: len(phrase)], phrase, problem)
+            self.assertEqual(failure.line[: len(line)], line, problem)

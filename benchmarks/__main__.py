@@ -26,13 +26,19 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="[5; quick: 1]")
     parser.add_argument("--seconds", type=float, help="for each load [2; quick: 0.1]")
     parser.add_argument("--loads", help=f"some of {','.join(each.key for each in LOADS)}")
-    parser.add_argument("--servers", help="some of c,lab,eager,stock,asyncio,uvloop")
-    parser.add_argument("--output", type=Path, help="a folder [benchmarks/results; quick: build]")
+    parser.add_argument("--servers", help="some of c,lab,before,eager,stock,asyncio,uvloop")
+    parser.add_argument(
+        "--against", type=Path, help="twistd of another checkout: measure its lab beside this one"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="a folder [benchmarks/results; quick or against: build]"
+    )
     options = parser.parse_args(words)
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (0.1 if options.quick else 2.0)
     # What was not measured in earnest must not replace what was.
-    folder = HERE.parent / "build" / "benchmarks" if options.quick else HERE / "results"
+    passing = options.quick or options.against is not None
+    folder = HERE.parent / "build" / "benchmarks" if passing else HERE / "results"
     options.output = options.output or folder
     return options
 
@@ -112,7 +118,7 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tcplab-benchmarks") as scratch:
         folder = Path(scratch)
         generator, echo = programs(folder, notes)
-        every = contenders(echo)
+        every = contenders(echo, options.against)
         if not any(each.key == "uvloop" for each in every):
             said(notes, "uvloop is not installed, and left out.")
         servers = chosen(options.servers, every)

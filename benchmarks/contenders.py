@@ -32,11 +32,13 @@ class Contender:
     A server.
 
     :ivar words: makes the command, given whether it is to greet, and a folder for what it writes.
+    :ivar portFile: it writes its port to a port file, not to its output.
     """
 
     key: str
     title: str
     words: Callable[[bool, Path], list[str]]
+    portFile: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,24 @@ class Running:
     port: int
 
 
-def contenders(echo: Path | None) -> list[Contender]:
+def contenders(echo: Path | None, against: Path | None = None) -> list[Contender]:
     """
     Return all that can run here.
 
     :param echo: the C server's program, if there is one.
+    :param against: ``twistd`` of another checkout, whose lab is measured beside this one.
     """
+    twistd = Path(sysconfig.get_path("scripts")) / "twistd"
     every = [
-        Contender("lab", "tcplab", _lab),
+        Contender("lab", "tcplab", _lab(twistd), portFile=True),
         Contender("eager", "Protocol, eager reactor", _script("twistedecho.py", "eager")),
         Contender("stock", "Protocol, stock Twisted", _script("twistedecho.py", "epoll")),
         Contender("asyncio", "asyncio Protocol", _script("asyncioecho.py", "asyncio")),
     ]
     if importlib.util.find_spec("uvloop") is not None:
         every.append(Contender("uvloop", "uvloop Protocol", _script("asyncioecho.py", "uvloop")))
+    if against is not None:
+        every.insert(1, Contender("before", "tcplab before", _lab(against), portFile=True))
     if echo is not None:
         every.insert(0, Contender("c", "C, epoll", lambda greet, _: [str(echo), *_greeting(greet)]))
     return every
@@ -75,11 +81,14 @@ def _script(name: str, kind: str) -> Callable[[bool, Path], list[str]]:
     return lambda greet, _: [sys.executable, path, kind, *_greeting(greet)]
 
 
-def _lab(greet: bool, folder: Path) -> list[str]:
-    """As people start it: no reactor chosen, and everything that is on by default."""
-    twistd = os.path.join(sysconfig.get_path("scripts"), "twistd")
-    serve = f"{'lab' if greet else 'echo'}@tcp:0:interface=127.0.0.1"
-    return [twistd, "-n", "tcplab", "--serve", serve, "--port-file", str(folder / "port")]
+def _lab(twistd: Path) -> Callable[[bool, Path], list[str]]:
+    """Start a lab as users do: no reactor chosen, and everything that is on by default."""
+
+    def words(greet: bool, folder: Path) -> list[str]:
+        serve = f"{'lab' if greet else 'echo'}@tcp:0:interface=127.0.0.1"
+        return [str(twistd), "-n", "tcplab", "--serve", serve, "--port-file", str(folder / "port")]
+
+    return words
 
 
 @contextmanager
@@ -102,7 +111,7 @@ def serving(contender: Contender, greet: bool, core: int, folder: Path) -> Itera
         )
         try:
             os.sched_setaffinity(process.pid, {core})
-            place = folder / "port" if contender.key == "lab" else out
+            place = folder / "port" if contender.portFile else out
             yield Running(process.pid, _port(process, place, log))
         finally:
             _stop(process)

@@ -16,6 +16,7 @@ _LONGEST = 3.0
 _COLOURS = {
     "c": "#8b949e",
     "lab": "#d9480f",
+    "before": "#fcc2a2",
     "eager": "#f59f00",
     "stock": "#4c8dd6",
     "asyncio": "#2f9e62",

@@ -21,6 +21,7 @@ from benchmarks.figures import Figures, Spread, spread
 from benchmarks.picture import svg
 from benchmarks.report import ratio, rst, text
 from tests.support.subprocess_server import ROOT
+from tests.support.twistd_process import TWISTD
 
 QUICK = (sys.executable, "-m", "benchmarks", "--quick")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -156,6 +157,12 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("No C compiler: the C server is left out", said)
         self.assertEqual(self.measured()["baseline"], "stock")
         self.assertIn("+", (self.folder / "table.txt").read_text().splitlines()[-1])
+
+    def test_another_checkout(self) -> None:
+        """Its lab is measured beside this one, in the same run."""
+        self.run_("--against", TWISTD[0], "--servers", "lab,before", "--loads", "request-1")
+        found = [each["contender"] for each in self.measured()["measured"]]
+        self.assertEqual(found, ["lab", "before"])
 
     def test_unknown_server(self) -> None:
         self.assertIn("not here: apache", self.run_("--servers", "apache", status=1))

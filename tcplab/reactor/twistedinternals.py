@@ -1,74 +1,108 @@
 """
-What the reactor relies on in Twisted's private parts, in one place.
+The private parts of Twisted that tcplab uses, all of them, by the package that uses them.
 
-A Twisted that changed one of these is told by its name, and served by its own reactor.
+No deprecation announces a change of these. A new release of Twisted that lacks one is found by one
+test, which names it. The eager reactor asks at run time, and gives way to Twisted's own.
 """
 
 from __future__ import annotations
 
-import socket
+from types import FunctionType
 
-from twisted.internet import abstract, base, epollreactor, tcp, unix
+from twisted.python.reflect import namedAny
 
-REQUIRED: tuple[tuple[object, str], ...] = (
-    (abstract.FileDescriptor, "_getLogPrefix"),
-    (abstract.FileDescriptor, "_maybePauseProducer"),
-    (abstract.FileDescriptor, "_writeDisconnected"),
-    (abstract.FileDescriptor, "_writeDisconnecting"),
-    (base, "_topHandler"),
-    (base.ReactorBase, "runUntilCurrent"),
-    (base.ReactorBase, "timeout"),
-    (epollreactor.EPollReactor, "_disconnectSelectable"),
-    (epollreactor.EPollReactor, "_doReadOrWrite"),
-    (tcp.Connection, "_aborting"),
-    (tcp.Connection, "_closeWriteConnection"),
-    (tcp.Connector, "_makeTransport"),
-    (tcp.Port, "_buildAddr"),
-    (socket.socket, "_accept"),
-    (unix.Connector, "_makeTransport"),
-    (unix.Server, "_ancillaryLevelSOLSOCKETTypeSCMRIGHTS"),
-)
+#: The user of the group that the eager reactor and its transports cannot do without.
+EAGER = "tcplab.reactor.eager"
 
-#: Attributes that an instance has only once it is made.
-DESCRIPTOR_ATTRIBUTES = ("_tempDataBuffer", "_tempDataLen", "dataBuffer", "offset")
-REACTOR_ATTRIBUTES = (
-    "_justStopped",
-    "_newTimedCalls",
-    "_pendingTimedCalls",
-    "_poller",
-    "_reads",
-    "_selectables",
-    "_started",
-    "_writes",
-    "threadCallQueue",
-)
+#: Who uses what: the package or module of ours, then the owner and its names. Some names have no
+#: underscore, and are in no interface either.
+USED: dict[str, dict[str, str]] = {
+    EAGER: {
+        "socket.socket": "_accept",
+        "twisted.internet.abstract.FileDescriptor": (
+            "_closeWriteConnection _maybePauseProducer _tempDataBuffer _tempDataLen"
+            " _writeDisconnected _writeDisconnecting dataBuffer offset"
+        ),
+        "twisted.internet.base": "_topHandler",
+        "twisted.internet.epollreactor.EPollReactor": (
+            "_disconnectSelectable _doReadOrWrite _justStopped _newTimedCalls _pendingTimedCalls"
+            " _poller _reads _selectables _started _writes runUntilCurrent threadCallQueue timeout"
+        ),
+        "twisted.internet.tcp.Connection": "_aborting _dataReceived",
+        "twisted.internet.tcp.Connector": "_makeTransport",
+        "twisted.internet.tcp.Port": "_buildAddr",
+        "twisted.internet.unix.Connector": "_makeTransport",
+        "twisted.internet.unix.Server": "_sendmsgQueue",
+    },
+    "tcplab.reactor": {
+        "twisted.internet.endpoints": "_WrappingProtocol",
+        "twisted.internet.endpoints._WrappingFactory": "_onConnection",
+        "twisted.internet.endpoints._WrappingProtocol": "_wrappedProtocol",
+        "twisted.internet.tcp.Server": "_tlsClientDefault",
+        "twisted.protocols.tls.BufferingTLSTransport": (
+            "_aborted _aggregator _appSendBuffer _checkHandshakeStatus _flushReceiveBIO"
+            " _flushSendBIO _handshakeDone _lostTLSConnection _producer _reason _shutdownTLS"
+            " _tlsConnection _tlsShutdownFinished _unbufferPendingWrites"
+        ),
+    },
+    "tcplab.listener": {
+        "twisted.internet.tcp.Port": "_buildAddr",
+        "twisted.internet.tcp.Server": (
+            "_addressType _closeSocket _closeWriteConnection _getLogPrefix _realPortNumber"
+            " _shouldShutdown _tempDataBuffer _tempDataLen"
+        ),
+    },
+    "tcplab.faults": {
+        "twisted.protocols.tls._ProducerMembrane": "_producerPaused",
+        "twisted.protocols.tls.BufferingTLSTransport": "_aggregator _appSendBuffer _producer",
+    },
+    "tcplab.observers": {
+        "twisted.logger.FileLogObserver": "_outFile",
+        "twisted.logger.FilteringLogObserver": "_observer",
+    },
+    "tcplab.server": {
+        "twisted.internet.endpoints.SSL4ServerEndpoint": "_sslContextFactory",
+        "twisted.internet.ssl.CertificateOptions": "_cipherString _contextForServerName",
+        "twisted.internet.tcp.Port": (
+            "_logConnectionLostMsg _preexistingSocket _realPortNumber _shouldShutdown"
+        ),
+        "twisted.protocols._sni": "PEMObjects",
+        "twisted.protocols._sni.TLSServerEndpoint": "connectionCreator",
+    },
+    "tcplab.testing": {"twisted.internet.tcp.Server": "_closeSocket"},
+    "tcplab.workers": {"twisted.internet.tcp.Port": "_shouldShutdown"},
+}
 
 
-def missing() -> list[str]:
-    """Name what this Twisted lacks of what we rely on; nothing, if we know it."""
-    lacking = [
-        f"{getattr(owner, '__name__', owner)}.{name}"
-        for owner, name in REQUIRED
-        if not hasattr(owner, name)
+def missing(user: str = EAGER) -> list[str]:
+    """Return what this Twisted lacks of what one of the `USED` relies on, each by its full name."""
+    return [
+        f"{owner}.{name}"
+        for owner, names in USED[user].items()
+        for name in names.split()
+        if not has(_found(owner), name)
     ]
-    reactor = epollreactor.EPollReactor()
-    descriptor = abstract.FileDescriptor(reactor)
+
+
+def _found(owner: str) -> object:
     try:
-        lacking += [
-            f"EPollReactor.{name}" for name in REACTOR_ATTRIBUTES if not hasattr(reactor, name)
-        ]
-        lacking += [
-            f"FileDescriptor.{name}"
-            for name in DESCRIPTOR_ATTRIBUTES
-            if not hasattr(descriptor, name)
-        ]
-    finally:
-        _close(reactor)
-    return lacking
+        return namedAny(owner)
+    except (AttributeError, ImportError):
+        return None
 
 
-def _close(reactor: epollreactor.EPollReactor) -> None:
-    reactor.removeAll()
-    reactor._poller.close()
-    if reactor.waker is not None:
-        reactor.waker.connectionLost(None)
+def has(owner: object, name: str) -> bool:
+    """
+    Tell whether a module or class has a name, or the instances of a class once they are made.
+
+    **Limit:** of instances it is enough that a method of the class speaks of the name.
+    """
+    if hasattr(owner, name):
+        return True
+    functions = [
+        each
+        for kind in (owner.__mro__ if isinstance(owner, type) else ())
+        for each in vars(kind).values()
+        if isinstance(each, FunctionType)
+    ]
+    return any(name in each.__code__.co_names for each in functions)

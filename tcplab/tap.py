@@ -6,7 +6,7 @@ import atexit
 import re
 import select
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
@@ -18,8 +18,8 @@ from twisted.python.usage import UsageError
 
 from tcplab import __version__
 from tcplab.config.errors import SettingsError, suggest
-from tcplab.config.options import AMOUNTS
-from tcplab.config.settings import Settings, fromWords
+from tcplab.config.options import Option
+from tcplab.config.settings import OPTIONS, Settings, fromWords
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
 from tcplab.observers.nonblocking import NonBlockingLog
@@ -88,57 +88,9 @@ class Options(UsageOptions):
         " at once."
     )
     optParameters = [
-        ["port", "p", None, "Serve on this TCP port [50544]; 0 lets the system choose."],
-        [
-            "interface",
-            "i",
-            None,
-            "Where --port listens [127.0.0.1]; 0.0.0.0 or :: opens it to others.",
-        ],
-        ["behaviour", "b", None, "The SPEC of what --port serves [lab]."],
-        [
-            "greeting",
-            "g",
-            None,
-            r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
-        ],
-        ["seed", None, None, "For faults that roll dice: repeats every roll [chosen, and logged]."],
-        [
-            "max-connections",
-            None,
-            None,
-            "Above this many, who connects waits in the backlog [what the file descriptors allow].",
-        ],
-        ["max-per-peer", None, None, "Above this many, a peer is told: busy [none]."],
-        ["idle-timeout", None, None, "Seconds in which neither side says anything [none]."],
-        ["handshake-timeout", None, None, "Seconds for a PROXY header, and a TLS handshake [5]."],
-        [
-            "write-timeout",
-            None,
-            None,
-            "Seconds in which a peer reads nothing of what waits for it [30].",
-        ],
-        ["linger-timeout", None, None, "Seconds a peer has to finish after we have [2]."],
-        ["drain-delay", None, None, "Seconds to go on accepting after SIGTERM [0]."],
-        [
-            "drain-timeout",
-            None,
-            None,
-            "Seconds to finish in when it ends; the rest is aborted [15].",
-        ],
-        ["workers", None, None, "Processes that share the ports [none]."],
-        [
-            "proxy-protocol",
-            None,
-            None,
-            "Expect a PROXY header first: v1, v2 or any.",
-        ],
-        [
-            "port-file",
-            None,
-            None,
-            "Written at once when all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
-        ],
+        [each.flag[2:], each.letter, None, each.text]
+        for each in OPTIONS.values()
+        if not each.repeatable
     ]
 
     settings: Settings
@@ -146,23 +98,9 @@ class Options(UsageOptions):
 
     def __init__(self) -> None:
         super().__init__()
-        self["fault"] = []
-        self["serve"] = []
-        self["proxy-from"] = []
-
-    def opt_serve(self, words: str) -> None:
-        """SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable."""
-        self["serve"].append(words)
-
-    opt_s = opt_serve
-
-    def opt_proxy_from(self, network: str) -> None:
-        """Believe proxies from here, as in 10.0.0.0/8; repeatable."""
-        self["proxy-from"].append(network)
-
-    def opt_fault(self, words: str) -> None:
-        """KIND[,key=value...][@LISTENER]: break it on purpose: latency,latency=100; repeatable."""
-        self["fault"].append(words)
+        for each in OPTIONS.values():
+            if each.repeatable:
+                self[each.flag[2:]] = []
 
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
@@ -177,14 +115,14 @@ class Options(UsageOptions):
         """
         try:
             super().parseOptions(
-                None if options is None else [_suggestion(each) for each in options]
+                options and [re.sub("^--behavior(?==|$)", "--behaviour", each) for each in options]
             )
         except UsageError as e:
-            exitWithError(f"{e}{self._near(str(e))} (see twistd tcplab --help)")
+            exitWithError(f"{e}{self._suggestion(str(e))} (see twistd tcplab --help)")
         except SettingsError as e:
             exitWithError(e)
 
-    def _near(self, problem: str) -> str:
+    def _suggestion(self, problem: str) -> str:
         unknown = re.match("option --(\\S+) not recognized", problem)
         return suggest(f"--{unknown[1]}", [f"--{each}" for each in self._long()]) if unknown else ""
 
@@ -201,22 +139,27 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Choose the reactor, make the settings, leave out the pid file where nobody needs it."""
         _chooseReactor()
-        self.words = {
-            "port": self["port"],
-            "interface": self["interface"],
-            "behaviour": self["behaviour"],
-            "serve": self["serve"],
-            "greeting": self["greeting"],
-            "portFile": self["port-file"],
-            "faults": self["fault"],
-            "seed": self["seed"],
-            "proxyProtocol": self["proxy-protocol"],
-            "proxyFrom": self["proxy-from"],
-            **{amount.name: self[amount.option[2:]] for amount in AMOUNTS.values()},
-        }
+        self.words = {name: self[each.flag[2:]] for name, each in OPTIONS.items()}
         self.settings = fromWords(**self.words)
         if self.parent is not None:
             disablePidFile(self.parent)
+
+
+def _takes(option: Option) -> Callable[[Options, str], None]:
+    # Twisted's parser keeps the last word of an option only, unless the option is a method.
+    def method(self: Options, word: str) -> None:
+        self[option.flag[2:]].append(word)
+
+    method.__doc__ = option.text
+    return method
+
+
+for _each in OPTIONS.values():
+    if _each.repeatable:
+        _method = _takes(_each)
+        setattr(Options, "opt_" + _each.flag[2:].replace("-", "_"), _method)
+        if _each.letter:
+            setattr(Options, f"opt_{_each.letter}", _method)
 
 
 def _chooseReactor() -> None:
@@ -225,10 +168,6 @@ def _chooseReactor() -> None:
         from tcplab.reactor import eager
 
         eager.install()
-
-
-def _suggestion(word: str) -> str:
-    return re.sub("^--behavior(?==|$)", "--behaviour", word)
 
 
 def makeService(options: Options) -> IService:

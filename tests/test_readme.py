@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import HELP
 from tcplab.client.result import Outcome
-from tcplab.config.settings import DEFAULT_BEHAVIOUR, DEFAULT_INTERFACE, DEFAULT_PORT
+from tcplab.config.settings import OPTIONS
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
 from tcplab.tap import Options
@@ -82,11 +82,14 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(told, {each for each in known if each not in _EVERYWHERE})
 
     def test_defaultsOfTheServer(self) -> None:
-        rows = table(section(README, "The server"))
-        told = [found for row in rows for found in re.findall(r"\[(.+)\]", row[1])]
-        help_ = " ".join(text for _, _, _, text in Options.optParameters)
-        self.assertEqual(told, re.findall(r"\[(.+?)\]", help_))
-        self.assertEqual(told[:3], [DEFAULT_PORT, DEFAULT_INTERFACE, DEFAULT_BEHAVIOUR])
+        told = {
+            flag: re.findall(r"\[(.+?)\]", row[1])
+            for row in table(section(README, "The server"))
+            for flag in literals(row[0])
+        }
+        for option in OPTIONS.values():
+            if not option.repeatable:
+                self.assertEqual(told[option.flag], re.findall(r"\[(.+?)\]", option.text))
 
     def test_optionsOfTheClient(self) -> None:
         rows = table(section(README, "The client"), "The options:")

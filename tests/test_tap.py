@@ -23,8 +23,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab import __version__, tap
 from tcplab import tap as tapmodule
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import AMOUNTS, NONE
-from tcplab.config.settings import Settings, fromWords
+from tcplab.config.options import NONE
+from tcplab.config.settings import OPTIONS, SETTINGS, Settings, fromWords
 from tcplab.observers import Observers
 from tcplab.protocols import Conversation
 from tcplab.reactor import eager
@@ -129,32 +129,21 @@ class Refusing(SynchronousTestCase):
 
 class Words(Refusing):
     def test_each_option_becomes_a_setting(self) -> None:
-        settings = parsed(
-            *("--port", "1", "--interface", "::1", "--behaviour", "ack", "--serve", "lab@tcp:2"),
-            *("--serve", "lab@tcp:3", "--greeting", "hi", "--linger-timeout", "4"),
-            *("--port-file", "/a"),
-        )
-        names = [listener.name for listener in settings.listeners]
-        self.assertEqual(names, ["ack", "lab", "lab-2"])
-        self.assertIn("tcp6:1:", settings.listeners[0].endpoint)
-        self.assertEqual(
-            (settings.greeting, settings.lingerTimeout, settings.portFile), (b"hi", 4.0, "/a")
-        )
-
-    def test_each_amount_becomes_a_setting(self) -> None:
-        wanted = {**dict(zip(AMOUNTS, range(20, 0, -1), strict=False)), "workers": 1}
-        settings = parsed(*(f"{AMOUNTS[name].option}={value}" for name, value in wanted.items()))
-        self.assertEqual({name: getattr(settings, name) for name in AMOUNTS}, wanted)
-
-    def test_none_switches_a_limit_off(self) -> None:
-        settings = parsed("--handshake-timeout", "none", "--write-timeout=none")
-        self.assertEqual((settings.handshakeTimeout, settings.writeTimeout), (None, None))
-
-    def test_proxies(self) -> None:
-        words = "--proxy-protocol", "any", "--proxy-from", "10.0.0.1", "--proxy-from", "unix"
-        settings = parsed(*words)
-        self.assertEqual(settings.proxyProtocol, "any")
-        self.assertEqual(settings.proxyFrom, ("10.0.0.1", "unix"))
+        """The words are handed to `fromWords` by the names of the settings."""
+        words = {
+            **{name: "none" if name.endswith("Timeout") else "3" for name in OPTIONS},
+            **{"interface": "::1", "behaviour": "ack", "lingerTimeout": "4", "proxyProtocol": "v1"},
+            **{"serve": ["lab@tcp:2", "lab@tcp:3"], "proxyFrom": ["unix", "10.0.0.1"]},
+            **{"faults": ["stall,probability=0.5"], "maxPerPeer": "2", "workers": "1"},
+        }
+        typed = [
+            f"{OPTIONS[name].flag}={each}"
+            for name, value in words.items()
+            for each in (value if isinstance(value, list) else [value])
+        ]
+        settings = parsed(*typed)
+        self.assertEqual(settings, fromWords(**words))
+        self.assertEqual([each.name for each in settings.listeners], ["ack", "lab", "lab-2"])
 
     def test_short_options(self) -> None:
         words = ("-p", "1", "-i", "::1", "-b", "ack", "-s", "lab@tcp:2", "-g", "hi")
@@ -196,32 +185,21 @@ class Texts(SynchronousTestCase):
 
     def test_help_names_every_option_and_every_behaviour(self) -> None:
         text = self.printed("--help")
-        for option in ("port", "interface", "behaviour", "serve", "greeting", "port-file"):
-            self.assertIn(f"--{option}=", text)
-        for amount in AMOUNTS.values():
-            self.assertIn(f"{amount.option}=", text)
+        for each in OPTIONS.values():
+            self.assertIn(f"{each.flag}=", text)
         for name in BEHAVIOURS:
             self.assertIn(name, text)
         self.assertLess(max(map(len, text.splitlines())), 81)
         self.assertLess(len(text.splitlines()), 55)  # a screen
 
     def test_help_says_the_defaults(self) -> None:
-        usual = fromWords()
-        for _, _, _, text in tap.Options.optParameters:
-            self.assertLess(text.count("["), 2)
-        told = {
-            name: found[1]
-            for name, _, _, text in tap.Options.optParameters
-            if (found := re.search(r"\[(.*)\]", text))
-        }
-        for name, amount in AMOUNTS.items():
-            value = getattr(usual, name)
-            shown = NONE if value is None else f"{value:g}"
-            if name == "maxConnections":
-                shown = "what the file descriptors allow"
-            elif name == "lingerTimeout":
-                shown = f"{Conversation.lingerTimeout:g}"
-            self.assertEqual(told[amount.option[2:]], shown)
+        for each in OPTIONS.values():
+            found = re.search(r"\[(\w+)\]", each.text)
+            if found and each.name in SETTINGS and each.name != "lingerTimeout":
+                usual = NONE if each.default is None else f"{each.default:g}"
+                self.assertEqual(found[1], usual)
+        linger = f"[{Conversation.lingerTimeout:g}]"
+        self.assertIn(linger, OPTIONS["lingerTimeout"].text)
 
     def test_the_plugin_leads_here(self) -> None:
         [plugin] = [each for each in getPlugins(IServiceMaker) if each.tapname == "tcplab"]

@@ -15,6 +15,7 @@ from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.importing import describeImportError, importName
 from tcplab.config.values import framingOf, hintsOf, kindOf, valueOf
 from tcplab.protocols.conversation import Conversation
+from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.wire.framing import FramingError
 from tcplab.wire.names import BEHAVIOURS
@@ -33,7 +34,7 @@ class Behaviour:
 
     def __init__(self, spec: BehaviourSpec) -> None:
         self.spec = spec
-        self._found = _resolve(spec.name)
+        self._found: Any = _resolve(spec.name) if spec.served is None else _given(spec.served)
         _checkServable(spec.name, self._found)
 
     @property
@@ -146,6 +147,12 @@ def _resolve(name: str) -> Any:
         f"there is no behaviour {name}{suggest(name, BEHAVIOURS)}: use one of"
         f" {', '.join(BEHAVIOURS)}, or package.module.Name for a class of yours"
     )
+
+
+def _given(served: object) -> object:
+    if not inspect.iscoroutinefunction(served):
+        return served
+    return type(served.__name__, (Dialogue,), {"converse": served, "__doc__": served.__doc__})
 
 
 def _checkServable(name: str, found: Any) -> None:

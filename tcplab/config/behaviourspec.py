@@ -27,14 +27,30 @@ class BehaviourSpec:
     :ivar arguments: its settings, key and value. ``\\@``, ``\\,`` and ``\\=`` have become the
         characters they stand for; all other escapes are there still, a doubled backslash too.
     :ivar text: the whole of it, as it was typed.
+    :ivar served: what the name stands for, if that was given in Python; ``None``: it was typed.
     """
 
     name: str
     arguments: tuple[tuple[str, str], ...] = ()
     text: str = ""
+    served: object = None
 
     def __str__(self) -> str:
         return self.text or self.name
+
+    @classmethod
+    def of(cls, behaviour: object) -> BehaviourSpec:
+        """
+        Make one of a SPEC's text, or of a Protocol class, a factory or a coroutine function.
+
+        :raises SpecError: the text is no SPEC.
+        """
+        if isinstance(behaviour, BehaviourSpec):
+            return behaviour
+        if isinstance(behaviour, str):
+            return parseSpec(behaviour)
+        name = getattr(behaviour, "__name__", type(behaviour).__name__)
+        return cls(name, served=behaviour)
 
 
 def parseSpec(text: str) -> BehaviourSpec:

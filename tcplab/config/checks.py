@@ -1,139 +1,102 @@
-"""Settings that contradict each other."""
+"""Options that contradict each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from tcplab.faults import FaultError, FaultSpec, parseFault
-from tcplab.faults.kinds.refuse import Refuse
-from tcplab.policies.proxyprotocol import networkOf
-from tcplab.wire.names import PROXY_VERSIONS, UNIX
+from tcplab.config.errors import SettingsError
+from tcplab.faults.spec import FaultSpec
 
-#: Each is a process of 50 MB; a machine with so many cores is rare.
-MOST_WORKERS = 256
+#: What messages call an option: ``--idle-timeout`` where it was typed, ``idleTimeout`` in Python.
+Named = Callable[[str], str]
 
 
-def checkNames(names: Sequence[str]) -> None:
+def checkNames(names: Sequence[str], named: Named) -> None:
     """
-    See that there are listeners, and that each can be told from the others.
+    Check that there are listeners, and that their names differ.
 
-    :raises ValueError: it is not so; the text is one line.
+    :raises SettingsError: they do not.
     """
     if not names:
-        raise ValueError("nothing to serve: give --port or --serve")
+        raise SettingsError(f"nothing to serve: give {named('port')} or {named('serve')}")
     if len(set(names)) != len(names):
-        raise ValueError(f"two listeners have the same name: {', '.join(names)}")
+        raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
 
 
-def checkPeers(maxPerPeer: int | None, maxConnections: int | None, workers: int) -> None:
+def checkPeers(
+    maxPerPeer: int | None, maxConnections: int | None, workers: int, named: Named
+) -> None:
     """
-    See that one peer's limit is below that of all, and counted in one place.
+    Check that the limit of one peer is below that of all, and counted in one process.
 
-    :raises ValueError: it is not; the text is one line.
+    :raises SettingsError: it is not.
     """
     if maxPerPeer is None:
         return
+    typed = f"{named('maxPerPeer')} {maxPerPeer}"
     if maxPerPeer > (maxConnections or math.inf):
-        raise ValueError(
-            f"--max-per-peer {maxPerPeer} is above --max-connections {maxConnections}: no peer"
+        raise SettingsError(
+            f"{typed} is above {named('maxConnections')} {maxConnections}: no peer"
             " could ever have that many"
         )
     if workers > 1:
-        raise ValueError(
-            f"--max-per-peer {maxPerPeer} is counted by each process alone: leave out one of"
-            f" the two, it or --workers {workers}"
+        raise SettingsError(
+            f"{typed} is counted by each process alone: leave out one of"
+            f" the two, it or {named('workers')} {workers}"
         )
 
 
-def checkWorkers(workers: int) -> None:
+def checkProxies(version: str | None, proxies: Sequence[str], named: Named) -> None:
     """
-    See that these are not too many processes.
+    Check that there is a PROXY protocol, and a proxy that is believed, or neither.
 
-    :raises ValueError: they are; the text is one line.
+    :raises SettingsError: one of them is missing.
     """
-    if workers > MOST_WORKERS:
-        raise ValueError(
-            f"--workers {workers}: give {MOST_WORKERS} at most; as many as there are cores is"
-            " plenty"
+    protocol, sources = named("proxyProtocol"), named("proxyFrom")
+    if version is None and proxies:
+        raise SettingsError(
+            f"{sources} {proxies[0]} changes nothing without {protocol}: give that"
+            f" too, or leave {sources} out"
         )
-
-
-def checkProxies(version: str | None, proxies: Sequence[str]) -> None:
-    """
-    See that there is a protocol, and somebody who is believed.
-
-    :raises ValueError: one is missing, or no network; the text is one line.
-    """
-    if version is None:
-        if proxies:
-            raise ValueError(
-                f"--proxy-from {proxies[0]} changes nothing without --proxy-protocol: give that"
-                " too, or leave --proxy-from out"
-            )
-        return
-    if version not in PROXY_VERSIONS:
-        raise ValueError(f"--proxy-protocol {version}: give {', '.join(PROXY_VERSIONS)}")
-    if not proxies:
-        raise ValueError(
-            f"--proxy-protocol {version} believes nobody: name your proxies, as in"
-            " --proxy-from 10.0.0.0/8"
+    if version is not None and not proxies:
+        raise SettingsError(
+            f"{protocol} {version} believes nobody: name your proxies, as in {sources} 10.0.0.0/8"
         )
-    for word in proxies:
-        try:
-            if word != UNIX:
-                networkOf(word)
-        except ValueError as e:
-            raise ValueError(f"--proxy-from {e}") from None
-
-
-def readFaults(words: Sequence[str]) -> tuple[FaultSpec, ...]:
-    """
-    Read the words of each ``--fault``.
-
-    :raises ValueError: one makes no sense; the text is one line.
-    """
-    try:
-        return tuple(parseFault(each) for each in words)
-    except FaultError as e:
-        raise ValueError(f"--{e}") from None
-
-
-def readSeed(word: str) -> int:
-    """
-    Read the word of ``--seed``.
-
-    :raises ValueError: it is no whole number; the text is one line.
-    """
-    if not (word.isascii() and word.isdigit() and len(word) <= 18):
-        raise ValueError(f"--seed {word}: give a whole number from 0 up, of 18 digits at most")
-    return int(word)
 
 
 def checkFaults(
-    faults: Iterable[FaultSpec], seed: int | None, listeners: Iterable[str], workers: int | None
+    faults: Iterable[FaultSpec],
+    seed: int | None,
+    listeners: Sequence[str],
+    workers: int | None,
+    named: Named,
 ) -> None:
     """
-    See that faults make sense for these listeners, and with so many processes.
+    Check that faults make sense for these listeners, and with so many processes.
 
-    :raises ValueError: they don't; the text is one line.
+    :raises SettingsError: they do not.
     """
-    faults, names = list(faults), list(listeners)
+    rolls = False
     for fault in faults:
-        if fault.listener is not None and fault.listener not in names:
-            raise ValueError(
-                f"--fault {fault.text}: there is no listener {fault.listener!r};"
-                f" there are {', '.join(names)}"
+        typed, others = f"{named('faults')} {fault.text}", f"{named('workers')} {workers}"
+        rolls = rolls or fault.rolls
+        if fault.listener is not None and fault.listener not in listeners:
+            raise SettingsError(
+                f"{typed}: there is no listener {fault.listener!r};"
+                f" there are {', '.join(listeners)}"
             )
         if fault.selection.counts and workers is not None:
-            raise ValueError(
-                f"--fault {fault.text}: conn counts the connections of each process alone: leave"
-                f" out conn, or --workers {workers}"
+            raise SettingsError(
+                f"{typed}: conn counts the connections of each process alone: leave"
+                f" out conn, or {others}"
             )
-        if isinstance(fault.fault, Refuse) and workers is not None:
-            raise ValueError(
-                f"--fault {fault.text}: the workers share the port, which none of them can shut:"
-                f" leave out this fault, or --workers {workers}"
+        if fault.fault.kind == "refuse" and workers is not None:
+            raise SettingsError(
+                f"{typed}: the workers share the port, which none of them can shut:"
+                f" leave out this fault, or {others}"
             )
-    if seed is not None and not any(fault.rolls for fault in faults):
-        raise ValueError(f"--seed {seed} changes nothing here: no --fault rolls dice")
+    if seed is not None and not rolls:
+        raise SettingsError(
+            f"{named('seed')} {seed} changes nothing here: no {named('faults')} rolls dice"
+        )

@@ -1,55 +1,214 @@
-"""What a lab is to do, as one frozen value, and how the words of the command line become it."""
+"""What a lab is to do, as one frozen value: of words that were typed, or of values in Python."""
 
 from __future__ import annotations
 
-import inspect
 import os.path
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import InitVar, dataclass, replace
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NoReturn
 
-from tcplab.config.behaviourspec import BehaviourSpec, SpecError, parseServe, parseSpec
-from tcplab.config.checks import (
-    checkFaults,
-    checkNames,
-    checkPeers,
-    checkProxies,
-    checkWorkers,
-    readFaults,
-    readSeed,
-)
+from tcplab.config.behaviourspec import BehaviourSpec, parseServe, parseSpec
+from tcplab.config.checks import Named, checkFaults, checkNames, checkPeers, checkProxies
 from tcplab.config.errors import SettingsError, suggest
-from tcplab.config.options import AMOUNTS
-from tcplab.faults import FaultSpec
-from tcplab.wire.escaping import unescape
+from tcplab.config.options import (
+    Parser,
+    count,
+    escapedBytes,
+    integer,
+    oneOf,
+    option,
+    optionsOf,
+    parsed,
+    plainText,
+    repeatable,
+    seconds,
+)
+from tcplab.faults.spec import FaultSpec
+from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
 #: The recipe's own port. It lies in the range that the kernel hands out to clients.
 DEFAULT_PORT = "50544"
-#: Who can connect unless --interface says otherwise: programs on this machine.
+#: The clients of --port unless --interface says otherwise: programs on this machine.
 DEFAULT_INTERFACE = "127.0.0.1"
 DEFAULT_BEHAVIOUR = "lab"
+_DEFAULT_SPEC = BehaviourSpec(DEFAULT_BEHAVIOUR, (), DEFAULT_BEHAVIOUR)
 #: Connections that may wait to be accepted on --port: a burst of 5,000 at once, and room. Where a
-#: burst overflows it nobody is refused, but the rest is late by a second or more (the client's SYN
-#: is dropped and sent again). The kernel cuts it to net.core.somaxconn, 4096 since Linux 5.4.
+#: burst overflows it no client is refused, but some connect a second later or more (the kernel
+#: drops their SYN, and they send it again). The kernel cuts it to net.core.somaxconn, 4096 since
+#: Linux 5.4.
 BACKLOG = 8192
 
+#: Each is a process of 50 MB; a machine with so many cores is rare.
+MOST_WORKERS = 256
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class ListenerSettings:
     """
     What one listener serves, and where.
 
-    :ivar name: what it is called in the port file; no two have the same.
-    :ivar spec: what it serves.
+    :ivar name: what it is called in the log and in the port file; no two have the same.
+    :ivar spec: what it serves. It may be made of a SPEC's text, or of a Protocol class, a factory
+        or a coroutine function.
     :ivar endpoint: where: a Twisted server endpoint string.
-    :ivar option: the words it came from, to begin messages with; empty for ``--port``.
+    :ivar option: what messages about it begin with: the words it came from; empty for ``--port``.
+    :raises SettingsError: a value makes no sense.
     """
 
     name: str
     spec: BehaviourSpec
     endpoint: str
-    option: str = ""
+    option: str
+
+    def __init__(self, name: str, spec: object, endpoint: str, option: str = "") -> None:
+        if not (isinstance(name, str) and re.fullmatch(r"\S+", name)):
+            raise SettingsError(f"name {name!r}: give a word, as in 'echo'")
+        if not (isinstance(endpoint, str) and endpoint.strip()):
+            raise SettingsError(f"endpoint {endpoint!r}: give a text, as in 'tcp:8888'")
+        try:
+            values = name, BehaviourSpec.of(spec), endpoint, option
+        except ValueError as e:
+            raise SettingsError(f"spec {e}") from None
+        for field, value in zip(("name", "spec", "endpoint", "option"), values, strict=True):
+            object.__setattr__(self, field, value)
+
+
+# How single options are read
+
+
+def _interface(word: str) -> str:
+    try:
+        _addressOf(word)
+        return word
+    except ValueError:
+        raise ValueError(
+            f"{word}: give an address of this machine: 127.0.0.1 or ::1 (only this machine can"
+            " connect), 0.0.0.0 or :: (everyone can)"
+        ) from None
+
+
+def _addressOf(interface: str) -> str:
+    return str(ip_address(DEFAULT_INTERFACE if interface == "localhost" else interface))
+
+
+def _path(word: str) -> str:
+    if not word:
+        raise ValueError("is empty: give the name of a file to write")
+    return os.path.abspath(word)
+
+
+def _proxy(word: str) -> str:
+    if word != UNIX:
+        from tcplab.policies.proxyprotocol import networkOf
+
+        networkOf(word)
+    return word
+
+
+def _fault(word: str) -> FaultSpec:
+    from tcplab.faults.parse import parseFault
+
+    try:
+        return parseFault(word)
+    except ValueError as e:
+        raise ValueError(str(e).removeprefix("fault ")) from None
+
+
+def _served(words: str) -> ListenerSettings:
+    spec, endpoint = parseServe(words)
+    return ListenerSettings(spec.name, spec, endpoint, words)
+
+
+# What messages call an option that is given in Python, and one that is typed.
+
+
+def _keyword(name: str) -> str:
+    return "listeners" if name == "serve" else name
+
+
+def _flag(name: str) -> str:
+    return OPTIONS[name].flag
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """
+    The options that say what is served where; the listeners of `Settings` are made of them.
+
+    :ivar port: the number of a TCP port; 0: the system chooses.
+    :ivar interface: the address that the port has.
+    :ivar behaviour: what is served on it.
+    :ivar serve: other listeners; without a port, they replace it.
+    """
+
+    port: int | None = option(
+        f"Serve on this TCP port [{DEFAULT_PORT}]; 0 lets the system choose.",
+        integer(65535, "a port is a number from 0 to 65535 (0 lets the system choose)"),
+        None,
+        letter="p",
+    )
+    interface: str | None = option(
+        f"Where --port listens [{DEFAULT_INTERFACE}]; 0.0.0.0 or :: opens it to others.",
+        plainText(_interface),
+        None,
+        letter="i",
+    )
+    behaviour: BehaviourSpec | None = option(
+        f"The SPEC of what --port serves [{DEFAULT_BEHAVIOUR}].",
+        Parser(parseSpec, BehaviourSpec.of),
+        None,
+        letter="b",
+    )
+    serve: tuple[ListenerSettings, ...] = repeatable(
+        "SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable.",
+        parsed(_served, ListenerSettings),
+        letter="s",
+    )
+
+    def listeners(self, named: Named) -> tuple[ListenerSettings, ...]:
+        """
+        Make the listeners.
+
+        A name that several have becomes ``echo``, ``echo-2``, ``echo-3``.
+
+        :param named: what messages call an option.
+        :raises SettingsError: a value belongs to the port, which is not served.
+        """
+        serve = named("serve")
+        if self.port is None and self.serve:
+            self._refuse(named, "behaviour", f"{serve} names its own behaviour before the @")
+            self._refuse(named, "interface", f"{serve} names its own address after the @")
+            found = []
+        else:
+            found = [self._ofPort()]
+        for each in self.serve:
+            found.append(replace(each, option=f"{serve} {each.option or each.name}"))
+        count: dict[str, int] = {}
+        for at, each in enumerate(found):
+            count[each.name] = number = count.get(each.name, 0) + 1
+            if number > 1:
+                found[at] = replace(each, name=f"{each.name}-{number}")
+        return tuple(found)
+
+    def _refuse(self, named: Named, name: str, reason: str) -> None:
+        if (value := getattr(self, name)) is not None:
+            own, port, serve = map(named, (name, "port", "serve"))
+            raise SettingsError(
+                f"{own} {value} belongs to {port}, and {serve} has replaced the default port:"
+                f" {reason}; give {port} {DEFAULT_PORT} too, or leave {own} out"
+            )
+
+    def _ofPort(self) -> ListenerSettings:
+        spec = _DEFAULT_SPEC if self.behaviour is None else self.behaviour
+        address = _addressOf(self.interface or DEFAULT_INTERFACE)
+        port = DEFAULT_PORT if self.port is None else self.port
+        kind = "tcp6" if ":" in address else "tcp"
+        quoted = address.replace(":", "\\:")
+        return ListenerSettings(
+            spec.name, spec, f"{kind}:{port}:interface={quoted}:backlog={BACKLOG}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,201 +216,175 @@ class Settings:
     """
     What a lab is to do.
 
+    The fields are the options of ``twistd tcplab --help``, in camelCase. ``None`` is what the help
+    text names as the default, and no limit where that is ``none``.
+
     :ivar listeners: at least one.
-    :ivar greeting: what behaviours that speak first say; ``None``: what each says by itself.
-    :ivar lingerTimeout: seconds a peer has to finish after we have; ``None``: as each behaviour
-        says.
-    :ivar portFile: the absolute path of the file that says where the listeners are, or ``None``.
-    :ivar maxConnections: on all listeners together; ``None``: as many as the descriptors allow.
-    :ivar maxPerPeer: of one peer, an IPv4 address or the /64 of an IPv6 address; ``None``: no
-        limit.
-    :ivar idleTimeout: seconds in which neither side says anything; ``None``: no limit.
-    :ivar handshakeTimeout: seconds for a TLS handshake; ``None``: no limit.
-    :ivar writeTimeout: seconds in which a peer takes nothing of what waits for it; ``None``: no
-        limit.
-    :ivar drainDelay: seconds to go on accepting when it is to end.
-    :ivar drainTimeout: seconds to finish in, once nobody is accepted any more; ``None``: no limit.
-    :ivar proxyProtocol: the PROXY header that everyone has to begin with: ``v1``, ``v2`` or
-        ``any``; ``None``: nobody does.
     :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
     :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
-    :ivar faults: what goes wrong on purpose, in this order.
-    :ivar seed: of their dice; ``None``: one is chosen, and logged.
+    :param named: what messages call an option; its name in Python, if not given.
     :raises SettingsError: the values make no sense.
     """
 
     listeners: tuple[ListenerSettings, ...]
-    greeting: bytes | None = None
-    lingerTimeout: float | None = None
-    portFile: str | None = None
-    maxConnections: int | None = None
-    maxPerPeer: int | None = None
-    idleTimeout: float | None = None
-    handshakeTimeout: float | None = 5.0  # ranch's and thousand_island's; a handshake takes 0.1 s
-    writeTimeout: float | None = 30.0  # TCP's own retransmissions span a loss of some seconds
-    drainDelay: float = 0.0
-    drainTimeout: float | None = 15.0  # thousand_island's; orchestrators kill after 30 s
-    proxyProtocol: str | None = None
-    proxyFrom: tuple[str, ...] = ()
-    workers: int | None = None
-    faults: tuple[FaultSpec, ...] = ()
-    seed: int | None = None
+    greeting: bytes | None = option(
+        r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
+        escapedBytes("give a text, or use --behaviour echo to say none"),
+        None,
+        letter="g",
+    )
+    lingerTimeout: float | None = option(
+        "Seconds a peer has to finish after we have [2].", seconds(), None
+    )
+    portFile: str | None = option(
+        "Written at once when all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
+        plainText(_path),
+        None,
+    )
+    maxConnections: int | None = option(
+        "Above this many, who connects waits in the backlog [what the file descriptors allow].",
+        count(),
+        None,
+        logged=True,
+    )
+    maxPerPeer: int | None = option(
+        "Above this many, a peer is told: busy [{}].", count(none=True), None, logged=True
+    )
+    idleTimeout: float | None = option(
+        "Seconds in which neither side says anything [{}].", seconds(none=True), None, logged=True
+    )
+    # 5 s are ranch's and thousand_island's; a handshake takes 0.1 s.
+    handshakeTimeout: float | None = option(
+        "Seconds for a PROXY header, and a TLS handshake [{}].",
+        seconds(none=True),
+        5.0,
+        logged=True,
+    )
+    # TCP's own retransmissions span a loss of some seconds.
+    writeTimeout: float | None = option(
+        "Seconds in which a peer reads nothing of what waits for it [{}].",
+        seconds(none=True),
+        30.0,
+        logged=True,
+    )
+    drainDelay: float = option(
+        "Seconds to go on accepting after SIGTERM [{}].", seconds(zero=True), 0.0
+    )
+    # 15 s are thousand_island's; orchestrators kill after 30 s.
+    drainTimeout: float | None = option(
+        "Seconds to finish in when it ends; the rest is aborted [{}].",
+        seconds(none=True),
+        15.0,
+        logged=True,
+    )
+    proxyProtocol: str | None = option(
+        "Expect a PROXY header first: v1, v2 or any.", oneOf(tuple(PROXY_VERSIONS)), None
+    )
+    proxyFrom: tuple[str, ...] = repeatable(
+        "Believe proxies from here, as in 10.0.0.0/8; repeatable.", plainText(_proxy)
+    )
+    workers: int | None = option(
+        "Processes that share the ports [{}].",
+        count(most=MOST_WORKERS, reason="as many as there are cores is plenty"),
+        None,
+    )
+    faults: tuple[FaultSpec, ...] = repeatable(
+        "KIND[,key=value...][@LISTENER]: break it on purpose: latency,latency=100; repeatable.",
+        parsed(_fault, FaultSpec),
+        flag="fault",
+    )
+    seed: int | None = option(
+        "For faults that roll dice: repeats every roll [chosen, and logged].",
+        integer(10**18 - 1, "give a whole number from 0 up, of 18 digits at most"),
+        None,
+    )
+    named: InitVar[Named] = _keyword
 
-    def __post_init__(self) -> None:
-        names = [listener.name for listener in self.listeners]
-        try:
-            checkNames(names)
-            for name, amount in AMOUNTS.items():
-                amount.check(getattr(self, name))
-            checkFaults(self.faults, self.seed, names, self.workers)
-            checkProxies(self.proxyProtocol, self.proxyFrom)
-            checkWorkers(self.workers or 1)
-            checkPeers(self.maxPerPeer, self.maxConnections, self.workers or 1)
-        except ValueError as e:
-            raise SettingsError(str(e)) from None
+    def __post_init__(self, named: Named) -> None:
+        for name, each in SETTINGS.items():
+            value = getattr(self, name)
+            if value is not each.default:
+                object.__setattr__(self, name, each.accept(value, named(name)))
+        names = []
+        for listener in self.listeners:
+            if not isinstance(listener, ListenerSettings):
+                raise SettingsError(f"listeners {listener!r}: give ListenerSettings")
+            names.append(listener.name)
+        checkNames(names, named)
+        checkFaults(self.faults, self.seed, names, self.workers, named)
+        checkProxies(self.proxyProtocol, self.proxyFrom, named)
+        checkPeers(self.maxPerPeer, self.maxConnections, self.workers or 1, named)
+
+    @classmethod
+    def of(
+        cls,
+        behaviour: object = None,
+        *,
+        listeners: Sequence[str | ListenerSettings] = (),
+        **values: Any,
+    ) -> Settings:
+        """
+        Make settings of values in Python.
+
+        :param behaviour: what the port serves: a SPEC's text, a Protocol class, a factory or a
+            coroutine function; ``None`` for the default.
+        :param listeners: others: ``SPEC@ENDPOINT``, or settings; without a port, they replace it.
+        :param values: ``port``, ``interface``, and the fields of this class, by name. Faults may be
+            texts.
+        :raises SettingsError: a value makes no sense, or two contradict each other; the text names
+            it as it is named here.
+        :raises TypeError: there is no such setting.
+        """
+        given = {"behaviour": behaviour, "serve": listeners}
+        for name in [each for each in values if each not in SETTINGS]:
+            if name not in LISTENERS or name in given:
+                _unknown(name, {"listeners", *OPTIONS} - {"serve"}, "")
+            given[name] = values.pop(name)
+        own = {
+            name: LISTENERS[name].accept(value, _keyword(name))
+            for name, value in given.items()
+            if value is not LISTENERS[name].default
+        }
+        return cls(ListenerOptions(**own).listeners(_keyword), **values)
 
 
-def fromWords(
-    *,
-    port: str | int | None = None,
-    interface: str | None = None,
-    behaviour: str | None = None,
-    serve: Sequence[str] = (),
-    greeting: str | None = None,
-    portFile: str | None = None,
-    proxyProtocol: str | None = None,
-    proxyFrom: Sequence[str] = (),
-    faults: Sequence[str] = (),
-    seed: str | int | None = None,
-    **amounts: str | float | None,
-) -> Settings:
+#: The options, by the names of the fields.
+LISTENERS = optionsOf(ListenerOptions)
+SETTINGS = optionsOf(Settings)
+OPTIONS = {**LISTENERS, **SETTINGS}
+
+
+def fromWords(**words: str | float | Sequence[str] | None) -> Settings:
     """
     Make settings of the command line's words; ``None`` is an option that was not given.
 
     Each is the option's, in camelCase: ``--port-file`` is ``portFile``. What may be given several
     times is a list: ``serve``, ``proxyFrom`` and ``faults``. Numbers may be numbers.
 
-    :param amounts: those of `tcplab.config.options.AMOUNTS`, by their names.
+    A worker of a lab that has been updated since is started with the words of before: their names
+    stay.
+
     :raises SettingsError: a word is wrong, or two contradict each other.
     :raises TypeError: there is no such option, or it has no such value.
     """
-    _checkKinds(amounts, serve=serve, proxyFrom=proxyFrom, faults=faults)
-    port = port if port is None else str(port)
-    seed = seed if seed is None else str(seed)
-    if port is None and serve:
-        _refuse("--behaviour", behaviour, "--serve names its own behaviour before the @")
-        _refuse("--interface", interface, "--serve names its own address after the @")
-    listeners = [] if port is None and serve else [_ofPort(port, interface, behaviour)]
-    listeners += [_ofServe(words) for words in serve]
-    return Settings(
-        listeners=tuple(_named(listeners)),
-        greeting=None if greeting is None else _greeting(greeting),
-        portFile=None if portFile is None else _path(portFile),
-        proxyProtocol=proxyProtocol,
-        proxyFrom=tuple(proxyFrom),
-        **_faults(faults, seed),
-        **_amounts(amounts),
-    )
-
-
-def _checkKinds(amounts: Mapping[str, object], **lists: object) -> None:
-    """Refuse what the command line cannot say: it is a program's mistake."""
-    for name in amounts:
-        if name not in AMOUNTS:
-            known = [*inspect.signature(fromWords).parameters, *AMOUNTS]
-            raise TypeError(
-                f"there is no setting {name!r}{suggest(name, known)}: an option's name in"
-                " camelCase is one, idleTimeout for --idle-timeout"
+    values: dict[str, Any] = {}
+    for name, word in words.items():
+        if name not in OPTIONS:
+            _unknown(
+                name,
+                OPTIONS,
+                ": an option's name in camelCase is one, idleTimeout for --idle-timeout",
             )
-    for name, words in lists.items():
-        if isinstance(words, str | bytes):
-            raise TypeError(f"{name} is {words!r}: give a list, as in {name}=[{words!r}]")
+        if OPTIONS[name].repeatable:
+            if isinstance(word, str | bytes):
+                raise TypeError(f"{name} is {word!r}: give a list, as in {name}=[{word!r}]")
+            if word:
+                values[name] = OPTIONS[name].read(word)
+        elif word is not None:
+            values[name] = OPTIONS[name].read(str(word))
+    own = {name: values.pop(name) for name in LISTENERS if name in values}
+    return Settings(ListenerOptions(**own).listeners(_flag), **values, named=_flag)
 
 
-def _refuse(option: str, word: str | None, reason: str) -> None:
-    if word is not None:
-        raise SettingsError(
-            f"{option} {word} belongs to --port, and --serve has replaced the default port:"
-            f" {reason}; give --port {DEFAULT_PORT} too, or leave {option} out"
-        )
-
-
-def _ofPort(port: str | None, interface: str | None, behaviour: str | None) -> ListenerSettings:
-    number = _portNumber(DEFAULT_PORT if port is None else port)
-    address = _address(DEFAULT_INTERFACE if interface is None else interface)
-    try:
-        spec = parseSpec(DEFAULT_BEHAVIOUR if behaviour is None else behaviour)
-    except SpecError as e:
-        raise SettingsError(f"--behaviour {e}") from None
-    kind = "tcp6" if ":" in address else "tcp"
-    quoted = address.replace(":", "\\:")
-    endpoint = f"{kind}:{number}:interface={quoted}:backlog={BACKLOG}"
-    return ListenerSettings(spec.name, spec, endpoint)
-
-
-def _ofServe(words: str) -> ListenerSettings:
-    try:
-        spec, endpoint = parseServe(words)
-    except SpecError as e:
-        raise SettingsError(f"--serve {e}") from None
-    return ListenerSettings(spec.name, spec, endpoint, f"--serve {words}")
-
-
-def _named(listeners: Iterable[ListenerSettings]) -> Iterable[ListenerSettings]:
-    # A repeated name becomes name-2, name-3.
-    count: dict[str, int] = {}
-    for each in listeners:
-        count[each.name] = number = count.get(each.name, 0) + 1
-        name = each.name if number == 1 else f"{each.name}-{number}"
-        yield ListenerSettings(name, each.spec, each.endpoint, each.option)
-
-
-def _portNumber(word: str) -> int:
-    if not (word.isascii() and word.isdigit() and len(word) <= 5 and int(word) <= 65535):
-        raise SettingsError(
-            f"--port {word}: a port is a number from 0 to 65535 (0 lets the system choose)"
-        )
-    return int(word)
-
-
-def _address(word: str) -> str:
-    if word == "localhost":
-        return DEFAULT_INTERFACE
-    try:
-        return str(ip_address(word))
-    except ValueError:
-        raise SettingsError(
-            f"--interface {word}: give an address of this machine: 127.0.0.1 or ::1 (only this"
-            " machine can connect), 0.0.0.0 or :: (everyone can)"
-        ) from None
-
-
-def _greeting(word: str) -> bytes:
-    try:
-        greeting = unescape(word)
-    except ValueError as e:
-        raise SettingsError(f"--greeting {word}: {e}") from None
-    if not greeting:
-        raise SettingsError("--greeting is empty: give a text, or use --behaviour echo to say none")
-    return greeting
-
-
-def _amounts(words: Mapping[str, str | float | None]) -> dict[str, Any]:
-    given = {name: str(word) for name, word in words.items() if word is not None}
-    try:
-        return {name: AMOUNTS[name].read(word) for name, word in given.items()}
-    except ValueError as e:
-        raise SettingsError(str(e)) from None
-
-
-def _faults(faults: Sequence[str], seed: str | None) -> dict[str, Any]:
-    try:
-        return {"faults": readFaults(faults), "seed": None if seed is None else readSeed(seed)}
-    except ValueError as e:
-        raise SettingsError(str(e)) from None
-
-
-def _path(word: str) -> str:
-    if not word:
-        raise SettingsError("--port-file is empty: give the name of a file to write")
-    return os.path.abspath(word)
+def _unknown(name: str, known: Iterable[str], hint: str) -> NoReturn:
+    raise TypeError(f"there is no setting {name!r}{suggest(name, known)}{hint}")

@@ -9,8 +9,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import AMOUNTS, NONE
-from tcplab.config.settings import BACKLOG, Settings
+from tcplab.config.options import NONE
+from tcplab.config.settings import BACKLOG, SETTINGS, Settings
 from tcplab.listener.listener import Listener
 from tcplab.policies.admission import Admission
 from tcplab.policies.cgroup import memoryCgroup
@@ -25,16 +25,6 @@ log = Logger("tcplab.server.limits")
 
 #: Where Linux says how many connections may wait on one socket, whatever was asked for.
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
-
-#: What an operator looks for; the others are as each behaviour says, or pass unnoticed.
-_TOLD = (
-    "maxConnections",
-    "maxPerPeer",
-    "idleTimeout",
-    "handshakeTimeout",
-    "writeTimeout",
-    "drainTimeout",
-)
 
 
 class ConnectionPolicies:
@@ -96,7 +86,7 @@ class ConnectionPolicies:
             ensureDescriptorLimit(math.ceil(wanted / workers), reserve=reserve)
             return min(wanted, ensureDescriptorLimit(None, reserve=reserve))
         except DescriptorsError as e:
-            option = "" if wanted is None else f"{AMOUNTS['maxConnections'].option} {wanted}: "
+            option = "" if wanted is None else f"{SETTINGS['maxConnections'].flag} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
 
     def _newProxies(self) -> ProxyProtocol | None:
@@ -132,12 +122,14 @@ class ConnectionPolicies:
     def announce(self) -> None:
         """Say in the log what they are; they must have begun."""
         assert self._admission is not None
-        values = {name: getattr(self._settings, name) for name in _TOLD}
+        values = {
+            name: getattr(self._settings, name) for name, each in SETTINGS.items() if each.logged
+        }
         if self._settings.maxConnections is None:  # as many as each process can have
             values["maxConnections"] = (self._admission.maxConnections or 0) * (
                 self._settings.workers or 1
             )
-        words = [f"{AMOUNTS[name].option[2:]}={_shown(value)}" for name, value in values.items()]
+        words = [f"{SETTINGS[name].flag[2:]}={_shown(value)}" for name, value in values.items()]
         if not all(listener.option for listener in self._settings.listeners):  # there is --port
             words.append(f"backlog={_backlog()}")
         if self._cgroup is not None:

@@ -3,69 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcplab.reactor.stack import bottomTransport, canHalfClose, setReason, unacknowledgedBytes
 
-#: Seconds that a peer has to take what has passed, each time it took some, or to finish after us:
-#: as long as a conversation lingers.
+#: Seconds in which a peer has to take some of what has passed, or to finish after us: as long as
+#: a conversation lingers.
 LINGER = 2.0
 
-# Seconds between two looks at whether the peer's kernel has taken all: no event tells.
+# Seconds between two looks at whether the peer's kernel has taken everything: no event tells it.
 _SHORTEST, _LONGEST = 0.001, 0.05
+
+
+class RawTransport(Protocol):
+    """
+    A transport beneath its faults: its own methods, without those that cover them.
+
+    :ivar transport: that transport, as its protocol sees it.
+    """
+
+    transport: Any
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def loseConnection(self) -> object: ...
+
+    def loseWriteConnection(self) -> object: ...
+
+    def pauseProducing(self) -> object: ...
+
+    def resumeProducing(self) -> object: ...
+
+    def registerProducer(self, producer: Any, streaming: bool, /) -> object: ...
+
+    def unregisterProducer(self) -> object: ...
 
 
 class FaultClose:
     """
-    End one connection.
+    End one connection as a fault wants it.
 
-    To close at once would make of a FIN a reset where something came that nobody read (RFC 2525,
-    2.17), and a reset would destroy what has passed and is still on its way.
+    A close at once would turn a FIN into a reset wherever received bytes were not read (RFC 2525,
+    2.17). A reset at once would destroy what has passed and is still on its way.
 
-    :param transport: the transport.
-    :param beneath: its own methods.
+    :param raw: the transport.
     :param clock: keeps the time.
-    :param detach: takes the producer away: an end would wait for it.
-    :ivar begun: nothing passes any more, in either direction.
+    :param onBegin: detaches the producer, for which a close would wait.
+    :ivar begun: no byte passes any more, in either direction.
+    :ivar peerFinished: the peer's FIN has arrived.
     """
 
     def __init__(
-        self, transport: Any, beneath: Any, clock: Any, detach: Callable[[], object]
+        self, raw: RawTransport, clock: IReactorTime, onBegin: Callable[[], object]
     ) -> None:
-        self.begun = False
-        self._transport = transport
-        self._beneath = beneath
+        self.begun = self.peerFinished = False
+        self._raw = raw
+        self._transport = raw.transport
         self._clock = clock
-        self._detach = detach
-        self._timer: Any = None
+        self._onBegin = onBegin
+        self._timer: IDelayedCall | None = None
         self._left = 0
+        self._since = 0.0
         self._resetting = False
 
-    def fin(self, peerFinished: bool) -> None:
-        """Finish, let the peer finish, then close."""
+    def fin(self) -> None:
+        """Send a FIN, let the peer finish, then close."""
         if self._begin():
-            if canHalfClose(self._transport) and not peerFinished:
-                self._beneath.loseWriteConnection()
+            if canHalfClose(self._transport) and not self.peerFinished:
+                self._raw.loseWriteConnection()
                 self._later(LINGER, self._lingered)
             else:
-                self._beneath.loseConnection()
-
-    def peerFinished(self) -> None:
-        """The peer has finished too."""
-        if not self._resetting:
-            self._beneath.loseConnection()
+                self._raw.loseConnection()
 
     def reset(self) -> None:
-        """Reset, once all that has passed has been taken by the peer's kernel."""
+        """Reset, once the peer's kernel has taken everything that has passed."""
         self._begin()
         if not self._resetting:
             self._resetting = True
-            self.stop()
+            self.cancel()
             self._since = self._clock.seconds()
             self._resetOrWait(_SHORTEST)
 
-    def stop(self) -> None:
-        """Stop waiting."""
+    def readConnectionLost(self) -> None:
+        """The peer has finished."""
+        self.peerFinished = True
+        if self.begun and not self._resetting:
+            self._raw.loseConnection()
+
+    def cancel(self) -> None:
+        """Stop the timer: the connection is lost."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -73,14 +101,14 @@ class FaultClose:
     def _begin(self) -> bool:
         begun, self.begun = self.begun, True
         if not begun:
-            self._detach()
+            self._onBegin()
         setReason(self._transport, "fault")
         return not begun
 
-    def _later(self, delay: float, call: Any, *args: Any) -> None:
+    def _later(self, delay: float, call: Callable[[], object]) -> None:
         def due() -> None:
             self._timer = None
-            call(*args)
+            call()
 
         self._timer = self._clock.callLater(delay, due)
 
@@ -92,7 +120,7 @@ class FaultClose:
         elif left:
             bottomTransport(self._transport).abortConnection()
         else:
-            self._beneath.loseConnection()
+            self._raw.loseConnection()
 
     def _resetOrWait(self, delay: float) -> None:
         left = _waiting(self._transport)
@@ -100,13 +128,13 @@ class FaultClose:
         if left != self._left:
             self._left, self._since = left, now
         if not left or now - self._since >= LINGER:
-            bottomTransport(self._transport).abortConnection()  # TLS would say goodbye before
+            bottomTransport(self._transport).abortConnection()  # TLS would send an alert before
         else:
-            self._later(delay, self._resetOrWait, min(2 * delay, _LONGEST))
+            self._later(delay, lambda: self._resetOrWait(min(2 * delay, _LONGEST)))
 
 
 def _waiting(transport: Any) -> int:
-    """Count what is underway, with what TLS still holds."""
+    """Count the bytes that the peer has not acknowledged, with those that TLS still holds."""
     aggregator = getattr(transport, "_aggregator", None)
     if aggregator is not None:
         aggregator.flush()

@@ -128,7 +128,7 @@ class Fault:
     atOnce: ClassVar[bool] = False
     readingSide: ClassVar[bool] = False
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make what acts on one direction of one connection."""
         raise NotImplementedError
 

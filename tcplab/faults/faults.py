@@ -202,7 +202,7 @@ class Faults:
     def removeEndless(self) -> None:
         """End, on live connections, what would keep them for ever: who serves them wants to end."""
         for name, spec in self._register:
-            if spec.fault.endless and spec.trigger.lasting is None:
+            if spec.fault.endless and spec.trigger.duration is None:
                 self._heal(name)
 
     def stop(self) -> None:
@@ -280,7 +280,7 @@ class Faults:
     def _heal(self, name: str) -> None:
         for transport, filter in list(self._filters.items()):
             filter.remove(name, self)
-            if filter.over:
+            if filter.detached:
                 self._filters.pop(transport, None)
 
 

@@ -1,153 +1,180 @@
-"""The filter that stands between a transport and its protocol while faults apply to them."""
+"""
+The filter between a transport and its protocol while faults apply to a connection.
+
+::
+
+    transport --dataReceived--> Inbound:  Pipeline, queue while paused --dataReceived--> protocol
+    transport <--write--------- Outbound: Pipeline, ProducerProxy      <--write--------- protocol
+
+- Made: `Splice` has put the filter in its place. Until `FaultFilter.start` (the end of a
+  handshake) no fault acts, and what the protocol writes waits.
+- Started: each event enters a direction, passes through its pipeline, and leaves at the other
+  end. `FaultFilter.updateFlow` follows: it reports hits, then pauses or resumes both sources.
+- ``outbound.closing``: the protocol has called ``loseConnection``. Received bytes are dropped.
+- ``close.begun``: a fault ends the connection (`FaultClose`). No byte passes any more.
+- `FaultFilter.detached`: the connection is lost, or no fault is left and nothing waits. The
+  splice is removed; transport and protocol call each other directly.
+
+A protocol may write, pause, close or be replaced while it receives. So may an observer of a hit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.faults.closing import FaultClose
-from tcplab.faults.inbound import ToProtocol
-from tcplab.faults.outbound import AsTransport, ProducerProxy, ToTransport
-from tcplab.faults.pipeline import ActiveFault, Pipeline
-from tcplab.faults.stage import End
+from tcplab.faults.inbound import Inbound
+from tcplab.faults.outbound import Outbound
+from tcplab.faults.pipeline import ActiveFault
+
+# An unconnected wrapper has these only later, from the transport beneath it.
+_BORROWED = ("pauseProducing", "resumeProducing")
 
 
 class Splice:
     """
-    Stand where a transport looks for its protocol.
+    Insert an object between a transport and its protocol, and remove it again.
 
-    :param transport: the transport; a wrapper, as TLS is one, has its protocol under another name.
-    :param occupant: who stands there; it has the protocol as ``wrappedProtocol``.
+    The object becomes the transport's protocol, and has the protocol as ``wrappedProtocol``. Its
+    methods cover on the instance what the protocol calls on the transport. Its producer may take
+    the place of the registered one. The splice itself has the covered methods as they were.
+
+    :param transport: the transport, or TLS upon it: that has its protocol under another name.
+    :param filter: the object.
     """
 
-    def __init__(self, transport: Any, occupant: Any) -> None:
-        self._occupant = occupant
+    write: Callable[[bytes], object]
+    loseConnection: Callable[[], object]
+    loseWriteConnection: Callable[[], object]
+    pauseProducing: Callable[[], object]
+    resumeProducing: Callable[[], object]
+    registerProducer: Callable[[Any, bool], object]
+    unregisterProducer: Callable[[], object]
+
+    def __init__(self, transport: Any, filter: Any) -> None:
+        self.transport = transport
+        self._filter = filter
         self._owner = transport
         self._name = "wrappedProtocol" if hasattr(transport, "wrappedProtocol") else "protocol"
-        occupant.wrappedProtocol = self._there
-        self._put(occupant)
+        self._inserted = False
+        self._covers: dict[str, Callable[..., object]] = {}
+        self._earlier: dict[str, object] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        # A wrapper may borrow a method from what it wraps: look it up while it is uncovered.
+        own = vars(self.transport)
+        cover = own.pop(name, None) if name in self._covers else None
+        try:
+            return getattr(self.transport, name)
+        finally:
+            if cover is not None:
+                own[name] = cover
+
+    def insert(self, covers: Mapping[str, Callable[..., object]]) -> None:
+        """Take the place of the protocol, and cover these methods, as far as there are any."""
+        own = vars(self.transport)
+        for name, cover in covers.items():
+            if not (name in _BORROWED or hasattr(self.transport, name)):
+                continue
+            if name in own:
+                self._earlier[name] = own[name]
+            if name in own or hasattr(type(self.transport), name):
+                setattr(self, name, getattr(self.transport, name))
+            self._covers[name] = own[name] = cover
+        own["filter"] = self._filter
+        self._filter.wrappedProtocol = self._protocol
+        setattr(self._owner, self._name, self._filter)
+        self._inserted = True
 
     @property
-    def _there(self) -> Any:
+    def _protocol(self) -> Any:
         return getattr(self._owner, self._name, None)
 
-    def _put(self, protocol: Any) -> None:
-        setattr(self._owner, self._name, protocol)
-
-    def keep(self) -> None:
-        """Stay: who has set ``transport.protocol`` meanwhile means the protocol."""
-        there = above = self._there
-        if there is None or there is self._occupant:
+    def reassert(self) -> None:
+        """Stay in place: ``transport.protocol = other`` has replaced the protocol, not us."""
+        there = above = self._protocol
+        if there is self._filter or there is None or not self._inserted:
             return
         while above is not None:
             wrapped = getattr(above, "wrappedProtocol", None)
-            if wrapped is self._occupant:
-                # TLS, of Twisted's own startTLS(), has put itself between the transport and us.
+            if wrapped is self._filter:
+                # TLS, by Twisted's own startTLS(), stands between the transport and us.
                 self._owner, self._name = above, "wrappedProtocol"
                 return
             above = wrapped
-        self._occupant.wrappedProtocol = there
-        self._put(self._occupant)
+        self._filter.wrappedProtocol = there
+        setattr(self._owner, self._name, self._filter)
 
-    def leave(self) -> None:
-        """Let the protocol have its place again, unless that is gone."""
-        if self._there is self._occupant:
-            self._put(self._occupant.wrappedProtocol)
-
-
-_ALWAYS = ("write", "writeSequence", "pauseProducing", "resumeProducing")
-_ASKED = ("loseConnection", "loseWriteConnection", "registerProducer", "unregisterProducer")
-
-
-class Beneath:
-    """
-    A transport's own methods, as they are beneath a filter.
-
-    :ivar write: and the others of `_ALWAYS`: as they were before they were covered.
-    """
-
-    write: Any
-    pauseProducing: Any
-    resumeProducing: Any
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._uncovered = Uncovered(transport)
-        self._earlier: dict[str, Any] = {}
-        self._covers: dict[str, Any] = {}
-        for name in _ALWAYS:
-            if hasattr(transport, name):
-                setattr(self, name, getattr(transport, name))
-
-    def __getattr__(self, name: str) -> Any:
-        # A wrapper that is not connected yet has some of them only later.
-        return getattr(self._uncovered, name)
-
-    def cover(self, filter: Any) -> None:
-        """Have the filter's methods called instead."""
-        own = vars(self._transport)
-        names = [name for name in _ASKED if hasattr(self._transport, name)]
-        for name in (*_ALWAYS, *names):
-            if name in own:
-                self._earlier[name] = own[name]
-            self._covers[name] = own[name] = getattr(filter, name)
-        self._transport.filter = filter
-
-    def uncover(self) -> None:
-        """Have the transport's own methods called again, unless somebody has covered ours."""
-        own = vars(self._transport)
+    def remove(self) -> None:
+        """Give the protocol its place again, and the transport its methods, unless replaced."""
+        self._inserted = False
+        own = vars(self.transport)
         for name, cover in self._covers.items():
             if own.get(name) is cover:
                 del own[name]
                 if name in self._earlier:
                     own[name] = self._earlier[name]
         own.pop("filter", None)
+        if self._protocol is self._filter:
+            setattr(self._owner, self._name, self._filter.wrappedProtocol)
 
+    # The producer that is registered with the transport
 
-class Uncovered:
-    """A transport's methods without those that cover them."""
+    @property
+    def _registry(self) -> tuple[Any, str, str]:
+        # What holds the producer, and the names of that and of its state.
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            return self.transport._producer, "_producer", "_producerPaused"
+        return self.transport, "producer", "producerPaused"
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    @property
+    def producer(self) -> Any:
+        """The producer; it can be replaced without the transport's knowledge."""
+        registry, name, _ = self._registry
+        return getattr(registry, name, None)
 
-    def __getattr__(self, name: str) -> Any:
-        # A wrapper may have it of what it wraps only: look while it is uncovered.
-        own = vars(self._transport)
-        cover = own.pop(name, None)
-        try:
-            return getattr(self._transport, name)
-        finally:
-            if cover is not None:
-                own[name] = cover
+    @producer.setter
+    def producer(self, producer: object) -> None:
+        registry, name, _ = self._registry
+        setattr(registry, name, producer)
+
+    @property
+    def producerStreams(self) -> bool:
+        """Whether it is a push producer; TLS makes one of any."""
+        return bool(getattr(self._registry[0], "streamingProducer", True))
+
+    @property
+    def producerPaused(self) -> bool:
+        """Whether the transport has paused it."""
+        registry, _, paused = self._registry
+        return bool(getattr(registry, paused, False))
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class FaultFilter(AsTransport, Protocol):
+class FaultFilter(Protocol):
     """
-    Pass what comes and what goes through two chains of faults.
+    Pass what is received and what is written through the faults of a connection.
 
-    It takes the place of ``transport.protocol``, and covers on the instance what a protocol does to
-    its transport, so that neither knows. When no fault is left it takes itself out again. An abort
-    overtakes everything, and so does the loss of the connection.
+    Neither transport nor protocol notices. An abort overtakes everything, and so does the loss of
+    the connection.
 
-    :param transport: whom the protocol speaks through; with TLS that is TLS, and faults act above.
+    :param transport: the protocol's transport; of TLS the layer above, so that faults act on what
+        is sent and not on how it is encrypted.
     :param clock: keeps the time.
-    :param hear: is told of each hit: the link, and the byte of its direction.
-    :param reading: the transport reads now; the protocol has not paused it.
+    :param reportHit: is called for each hit, with the fault and the byte of its direction.
+    :param reading: the transport reads now: the protocol has not paused it.
     :ivar wrappedProtocol: the protocol.
-    :ivar incoming: what the peer says.
-    :ivar outgoing: what our side says.
-    :ivar source: the producer of that.
-    :ivar cut: the end that a fault makes.
-    :ivar paused: the protocol wants nothing now.
-    :ivar closing: it has asked for the end.
-    :ivar peerFinished: the peer has finished; the protocol may not have been told yet.
-    :ivar over: the connection is lost, or we are not in it any more.
+    :ivar inbound: the direction towards it.
+    :ivar outbound: the direction away from it.
+    :ivar close: the end that a fault makes.
+    :ivar detached: the filter is out of the connection.
     """
 
     transport: Any
@@ -156,130 +183,105 @@ class FaultFilter(AsTransport, Protocol):
     def __init__(
         self,
         transport: Any,
-        clock: Any,
-        hear: Callable[[ActiveFault, int], object],
+        clock: IReactorTime,
+        reportHit: Callable[[ActiveFault, int], object],
         reading: bool = True,
     ) -> None:
         self.transport = transport
         self.clock = clock
-        self.beneath: Any = Beneath(transport)
-        self.source = ProducerProxy(transport, self.beneath, clock)
-        self.cut = FaultClose(transport, self.beneath, clock, self.source.detach)
-        self.toProtocol = ToProtocol(self)
-        self.toTransport = ToTransport(self)
-        self.incoming = Pipeline(self.toProtocol)
-        self.outgoing = Pipeline(self.toTransport)
-        self.closing = self.peerFinished = self.over = False
-        self.paused = not reading
-        self._hear = hear
-        self._hits: list[tuple[ActiveFault, int]] = []
-        self._reading = reading
+        self.detached = False
         self._started = False
-        self._early: list[bytes | End] = []
-        self.source.takeOver()
-        self._place = Splice(transport, self)
-        self.beneath.cover(self)
+        self._reportHit = reportHit
+        self._hits: list[tuple[ActiveFault, int]] = []
+        splice = self._splice = Splice(transport, self)
+        self.close = FaultClose(splice, clock, self._detachProducer)
+        outbound = self.outbound = Outbound(splice, self.close, self)
+        inbound = self.inbound = Inbound(splice, self.close, outbound, self, reading)
+        outbound.producers.takeOver()
+        splice.insert(
+            {
+                "write": outbound.write,
+                "writeSequence": outbound.writeSequence,
+                "loseConnection": outbound.loseConnection,
+                "loseWriteConnection": outbound.loseWriteConnection,
+                "registerProducer": outbound.registerProducer,
+                "unregisterProducer": outbound.unregisterProducer,
+                "pauseProducing": inbound.pauseProducing,
+                "resumeProducing": inbound.resumeProducing,
+            }
+        )
 
-    # In and out
+    def _detachProducer(self) -> None:
+        self.outbound.producers.detach()
 
-    def keepPlace(self) -> None:
-        """Stay between the two."""
-        if not self.over:
-            self._place.keep()
-
-    def _leaveIfDone(self) -> None:
-        if self.incoming._links or self.outgoing._links:
-            return
-        busy = self.toProtocol.waiting or not self._started
-        if busy or self.over or self.cut.begun or self.toTransport.cutOff:
-            return
-        self.keepPlace()
-        self._take()
-        self.source.giveBack()
-        if self.closing and not self.toTransport.ended:
-            self.beneath.loseConnection()  # when the producer has finished
-
-    def _take(self) -> None:
-        self.over = True
-        self.beneath.uncover()
-        self._place.leave()
-
-    # Faults come and go
+    # Faults are added and removed
 
     def start(self) -> None:
-        """Begin: the peer is here, its handshake is through."""
+        """Begin: the handshake is complete."""
         if not self._started:
             self._started = True
-            self.incoming.start()
-            self.outgoing.start()
-            early, self._early = self._early, []
-            for what in early:
-                self.out(what)
-            self.changed()
+            self.inbound.pipeline.start()
+            self.outbound.start()
+            self.updateFlow()
 
-    def add(self, link: ActiveFault, isIncoming: bool) -> None:
-        """Add a link to what comes in, or to what goes out."""
-        (self.incoming if isIncoming else self.outgoing).add(link, self._started)
-        self.changed()
+    def add(self, fault: ActiveFault, isInbound: bool) -> None:
+        """Add a fault to a direction."""
+        (self.inbound if isInbound else self.outbound).pipeline.add(fault)
+        if self._started:
+            fault.start()
+        self.updateFlow()
 
     def remove(self, name: str, owner: object = None) -> None:
-        """Remove a fault's links; what they hold passes at once."""
-        self.incoming.remove(name, owner)
-        self.outgoing.remove(name, owner)
-        self.changed()
+        """Remove a fault from both directions; what it holds passes at once."""
+        self.inbound.pipeline.remove(name, owner)
+        self.outbound.pipeline.remove(name, owner)
+        self.updateFlow()
 
-    def hit(self, link: ActiveFault, at: int) -> None:
-        """Tell that a fault acts: as soon as the bytes that it acts on are in their place."""
-        self._hits.append((link, at))
+    def onHit(self, fault: ActiveFault, at: int) -> None:
+        """Report that a fault acts, as soon as the bytes that it acts on are in their place."""
+        self._hits.append((fault, at))
 
-    def _tellHits(self) -> None:
+    def _reportHits(self) -> None:
         while self._hits:
-            self._hear(*self._hits.pop(0))
+            self._reportHit(*self._hits.pop(0))
 
     @property
     def held(self) -> int:
-        """Bytes of ours that wait here; none of those that a fault has taken."""
-        return 0 if self.cut.begun else self.outgoing.held
+        """The written bytes that are held here, without those that a fault has discarded."""
+        return 0 if self.close.begun else self.outbound.pipeline.held
 
-    def changed(self, asked: bool = False) -> None:
+    def updateFlow(self, asked: bool = False) -> None:
         """
-        Pause or resume both sources, as much or little waits.
+        Pause or resume both sources, as much or little is held.
 
-        :param asked: the protocol wants more: reading may have been stopped beneath us, too.
+        :param asked: the protocol wants more.
         """
-        self._tellHits()
-        if self.over:
+        if self._hits:
+            self._reportHits()
+        if self.detached:
             return
-        full, swallows = self.outgoing.pressure()
-        # Who writes while he may would never stop if all of it went nowhere.
-        self.source.hold(full or swallows or self.cut.begun)
-        self._readOrNot(full and self.source.producer is None, asked)
-        self._leaveIfDone()
+        outbound = self.outbound
+        full, discards = outbound.pipeline.pressure()
+        # A producer that is never paused would never stop if all its bytes are discarded.
+        outbound.producers.hold(full or discards or self.close.begun)
+        self.inbound.updateReading(full and outbound.producers.producer is None, asked)
+        if not (self.inbound.pipeline.faults or outbound.pipeline.faults):
+            self._removeIfIdle()
 
-    def _readOrNot(self, answers: bool, asked: bool) -> None:
-        # What is said without flow control is an answer: to read less makes fewer of them.
-        wanted = not (self.paused or answers or self.incoming.pressure()[0])
-        if self.closing:
-            wanted = not self.paused  # it is dropped; and TLS has to hear the peer's own end
-        if self.cut.begun:
-            wanted = True  # what comes is dropped: unread it would turn a FIN into a reset
-        elif self.closing and self.toTransport.ended:
+    def _removeIfIdle(self) -> None:
+        outbound = self.outbound
+        busy = self.inbound.waiting or not self._started
+        if busy or self.detached or self.close.begun or outbound.halfClosed:
             return
-        if (wanted != self._reading or (wanted and asked)) and not self.peerFinished:
-            self._reading = wanted
-            if wanted:
-                self.beneath.resumeProducing()
-            else:
-                self.beneath.pauseProducing()
+        self._splice.reassert()
+        self._detach()
+        outbound.producers.giveBack()
+        if outbound.closing and not outbound.finished:
+            self._splice.loseConnection()  # when the producer has finished
 
-    def out(self, what: bytes | End) -> None:
-        """Let bytes or an end of ours pass, once the handshake is through."""
-        if not self._started:
-            self._early.append(what)
-        elif isinstance(what, bytes):
-            self.outgoing.take(what)
-        else:
-            self.outgoing.end(what)
+    def _detach(self) -> None:
+        self.detached = True
+        self._splice.remove()
 
     # From the transport
 
@@ -289,49 +291,35 @@ class FaultFilter(AsTransport, Protocol):
         self.wrappedProtocol.makeConnection(transport)
 
     def handshakeCompleted(self) -> None:
-        """TLS is through."""
+        """The TLS handshake is complete."""
         self.start()
         if IHandshakeListener.providedBy(self.wrappedProtocol):
             self.wrappedProtocol.handshakeCompleted()
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what the peer says."""
-        if not (self.cut.begun or self.closing):
-            self.incoming.take(data)
-            self.changed()
+        """Bytes have arrived."""
+        self.inbound.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """Take the peer's end."""
-        self.peerFinished = True
-        if self.cut.begun:
-            self.cut.peerFinished()
-        else:
-            self.incoming.end(End.FINISH)
-            self.changed()
+        """The peer's FIN has arrived."""
+        self.inbound.readConnectionLost()
 
     def writeConnectionLost(self) -> None:
         """Our FIN has been sent."""
-        halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
-        if halves is not None and not self.cut.begun:
-            halves.writeConnectionLost()
+        halfCloseable = IHalfCloseableProtocol(self.wrappedProtocol, None)
+        if halfCloseable is not None and not self.close.begun:
+            halfCloseable.writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over: what waits is dropped, as a reset takes what is on its way."""
-        self._tellHits()
-        self.keepPlace()
-        self._take()
-        self.incoming.lose()
-        self.outgoing.lose()
-        self.cut.stop()
-        self.source.stopProducing()
+        """The connection is lost: what is held is dropped, as a reset drops what is on its way."""
+        self._reportHits()
+        self._splice.reassert()
+        self._detach()
+        self.inbound.discard()
+        self.outbound.pipeline.discard()
+        self.close.cancel()
+        self.outbound.producers.stopProducing()
         self.wrappedProtocol.connectionLost(reason)
-
-    def fromThere(self, how: End) -> None:
-        """A fault on what comes ends both directions: behind the answers given so far."""
-        if how is End.RESET:
-            self.cut.reset()
-        else:
-            self.outgoing.end(how)
 
     def logPrefix(self) -> str:
         """Log under the protocol's name."""

@@ -207,8 +207,8 @@ class ListenerFaults:
         for listener in self._doors:
             if spec.listener in (None, listener.name):
                 _tell(listener, name)
-        if spec.trigger.lasting is not None:
-            self._timers[name] = self._clock.callLater(spec.trigger.lasting, self._end, name)
+        if spec.trigger.duration is not None:
+            self._timers[name] = self._clock.callLater(spec.trigger.duration, self._end, name)
 
     def _end(self, name: str) -> None:
         timer = self._timers.pop(name, None)

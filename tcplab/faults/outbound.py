@@ -1,63 +1,40 @@
-"""What the protocol sends, on its way through the faults to the transport."""
+"""From the protocol to the transport: what is written, through the faults, and its producer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IPushProducer
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.interfaces import IDelayedCall, IPullProducer, IPushProducer, IReactorTime
 from zope.interface import implementer
 
-from tcplab.faults.inbound import ToProtocol
+from tcplab.faults.closing import FaultClose, RawTransport
+from tcplab.faults.pipeline import Pipeline, PipelineOwner
 from tcplab.faults.stage import End
 from tcplab.reactor.stack import canHalfClose, setReason
 
-if TYPE_CHECKING:
-    from tcplab.faults.closing import FaultClose
-    from tcplab.faults.filter import FaultFilter
+_Producer = IPushProducer | IPullProducer
 
 
-class ToTransport:
+class ProducerTransport(RawTransport, Protocol):
     """
-    What our side says, on its way out.
+    A transport whose producer can be replaced without its knowledge.
 
-    :ivar ended: our FIN has been asked for.
-    :ivar cutOff: a fault has, not the protocol.
+    :ivar producer: the registered producer.
+    :ivar producerStreams: it is a push producer.
+    :ivar producerPaused: the transport has paused it.
     """
 
-    def __init__(self, filter: FaultFilter) -> None:
-        self._filter = filter
-        self.ended = self.cutOff = False
+    producer: Any
 
-    def take(self, data: bytes) -> None:
-        """Send bytes."""
-        if not (self.ended or self._filter.cut.begun):
-            self._filter.beneath.write(data)
+    @property
+    def producerStreams(self) -> bool: ...
 
-    def end(self, how: End) -> None:
-        """Send an end."""
-        filter = self._filter
-        if filter.cut.begun and how is not End.RESET:
-            return
-        if how is End.RESET:
-            filter.cut.reset()
-        elif how is End.CLOSE:
-            filter.cut.fin(filter.peerFinished)
-        else:
-            self._finish(how)
+    @property
+    def producerPaused(self) -> bool: ...
 
-    def _finish(self, how: End) -> None:
-        filter = self._filter
-        ended, self.ended = self.ended, True
-        if how is End.HALF:
-            self.cutOff = True
-            setReason(filter.transport, "fault")
-            filter.source.detach()
-        if filter.closing or not canHalfClose(filter.transport):
-            filter.beneath.loseConnection()
-        elif not ended:
-            filter.beneath.loseWriteConnection()
+    def reassert(self) -> None:
+        """Stay between the transport and its protocol."""
 
 
 @implementer(IPushProducer)
@@ -65,69 +42,65 @@ class ProducerProxy:
     """
     Stand between a protocol's producer and the transport.
 
-    The producer is paused while the transport says so, or while too much is held by faults.
+    The producer is paused while the transport's buffer is full, or while faults hold too much.
 
-    :param transport: the transport, covered.
-    :param beneath: its own methods.
-    :param clock: a producer that has to be asked for each piece is asked once a turn of it.
-    :ivar producer: the protocol's, if it has registered one.
+    :param raw: the transport.
+    :param clock: a pull producer is asked for one piece in each of its turns.
+    :ivar producer: the protocol's, if one is registered.
     """
 
-    def __init__(self, transport: Any, beneath: Any, clock: Any) -> None:
+    def __init__(self, raw: ProducerTransport, clock: IReactorTime) -> None:
         self.producer: Any = None
-        self._transport = transport
-        self._beneath = beneath
+        self._raw = raw
         self._clock = clock
         self._streaming = True
-        self._full = self._congested = self._paused = self._detached = False
-        self._pull: Any = None
+        self._held = self._congested = self._paused = self._detached = False
+        self._pull: IDelayedCall | None = None
 
     # A live connection may have a producer already
 
     def takeOver(self) -> None:
-        """Take the place of the producer that the transport has now."""
-        owner, name = _place(self._transport)
-        producer = getattr(owner, name, None)
+        """Take the place of the producer that is registered with the transport."""
+        producer = self._raw.producer
         if producer is None:
             return
-        if not getattr(owner, "streamingProducer", True):
-            self._beneath.unregisterProducer()
+        if not self._raw.producerStreams:
+            self._raw.unregisterProducer()
             self.register(producer, False)
             return
-        setattr(owner, name, self)
+        self._raw.producer = self
         self.producer = producer
-        self._congested = self._paused = _isPaused(owner)
+        self._congested = self._paused = self._raw.producerPaused
 
     def giveBack(self) -> None:
-        """Leave the transport to the producer."""
+        """Let the transport have the protocol's producer again."""
         producer, self.producer = self.producer, None
         self._stopPulling()
         if producer is None:
             return
         if not self._streaming:
-            self._beneath.unregisterProducer()
-            self._beneath.registerProducer(producer, False)
+            self._raw.unregisterProducer()
+            self._raw.registerProducer(producer, False)
             return
         self._replaceBy(producer)
         if self._paused and not self._congested:
             producer.resumeProducing()
 
-    def _replaceBy(self, producer: Any) -> None:
-        owner, name = _place(self._transport)
-        if getattr(owner, name, None) is self:
-            setattr(owner, name, producer)
+    def _replaceBy(self, producer: object) -> None:
+        if self._raw.producer is self:
+            self._raw.producer = producer
 
-    # What the protocol says
+    # What the protocol asks for
 
     def register(self, producer: Any, streaming: bool) -> None:
         """
-        Let a producer control the flow.
+        Register the protocol's producer.
 
-        :raises RuntimeError: there is one already.
+        :raises RuntimeError: another one is registered.
         """
         if self.producer is not None:
             raise RuntimeError(f"{self.producer} is registered already; unregister it first")
-        self._beneath.registerProducer(self, True)
+        self._raw.registerProducer(self, True)
         self.producer, self._streaming = producer, streaming
         self._paused = self._congested = False
         self._update()
@@ -138,23 +111,23 @@ class ProducerProxy:
             self._replaceBy(self.producer)  # a transport may have to stop what it wrapped it in
         self.producer = None
         self._stopPulling()
-        self._beneath.unregisterProducer()
+        self._raw.unregisterProducer()
 
     def detach(self) -> None:
-        """Stand between the two no more; the producer is told of the connection's loss only."""
+        """Control the producer no more; the loss of the connection stops it."""
         if self.producer is not None:
             if self._streaming:
                 self._replaceBy(self.producer)
             self._stopPulling()
-            self._beneath.unregisterProducer()
+            self._raw.unregisterProducer()
             self._detached = True
 
     # When to pause
 
     def hold(self, full: bool) -> None:
-        """Pause the producer while too much waits."""
-        if full != self._full:
-            self._full = full
+        """Pause the producer while faults hold too much."""
+        if full != self._held:
+            self._held = full
             self._update()
 
     def pauseProducing(self) -> None:
@@ -163,7 +136,7 @@ class ProducerProxy:
         self._update()
 
     def resumeProducing(self) -> None:
-        """It is empty."""
+        """The transport's buffer is empty."""
         self._congested = False
         self._update()
 
@@ -175,7 +148,7 @@ class ProducerProxy:
             producer.stopProducing()
 
     def _update(self) -> None:
-        pause = self._full or self._congested
+        pause = self._held or self._congested
         if self.producer is None or self._detached:
             return
         if not self._streaming:
@@ -190,7 +163,7 @@ class ProducerProxy:
 
     def _ask(self) -> None:
         self._pull = None
-        if self.producer is not None and not (self._full or self._congested):
+        if self.producer is not None and not (self._held or self._congested):
             self._pull = self._clock.callLater(0, self._ask)
             self.producer.resumeProducing()
 
@@ -200,81 +173,120 @@ class ProducerProxy:
             pull.cancel()
 
 
-def _place(transport: Any) -> tuple[Any, str]:
-    """Return what holds the producer of a transport, and under which name."""
-    if isinstance(transport, TLSMemoryBIOProtocol):
-        return transport._producer, "_producer"  # a membrane around it
-    return transport, "producer"
+class Outbound:
+    """
+    The direction from the protocol to the transport.
 
+    The protocol calls `write` and its neighbours in place of the transport's methods of the same
+    name. Bytes go through the `pipeline`, which passes them on to `feed` and `end`.
 
-def _isPaused(owner: Any) -> bool:
-    return bool(getattr(owner, "producerPaused", False) or getattr(owner, "_producerPaused", False))
+    :param raw: the transport.
+    :param close: the end that a fault makes.
+    :param filter: is told that bytes have moved.
+    :ivar pipeline: the faults.
+    :ivar producers: the protocol's producer.
+    :ivar closing: the protocol has asked for the end of the connection.
+    :ivar finished: our FIN has been asked for.
+    :ivar halfClosed: a fault asked for it, not the protocol.
+    """
 
+    def __init__(self, raw: ProducerTransport, close: FaultClose, filter: PipelineOwner) -> None:
+        self._raw = raw
+        self._close = close
+        self._filter = filter
+        self._early: list[bytes | End] | None = []
+        self.pipeline = Pipeline(self)
+        self.producers = ProducerProxy(raw, filter.clock)
+        self.closing = self.finished = self.halfClosed = False
 
-class AsTransport:
-    """The half of a `tcplab.faults.filter.FaultFilter` that its protocol sees."""
+    def start(self) -> None:
+        """Start the faults, and let pass what was written during a handshake."""
+        self.pipeline.start()
+        for what in self._early or ():  # grows while the protocol writes meanwhile
+            self._enter(what)
+        self._early = None
 
-    if TYPE_CHECKING:  # what Filter has
-        beneath: Any
-        closing: bool
-        cut: FaultClose
-        paused: bool
-        source: ProducerProxy
-        toProtocol: ToProtocol
-        toTransport: ToTransport
-
-        def changed(self, asked: bool = False) -> None: ...
-        def keepPlace(self) -> None: ...
-        def out(self, what: bytes | End) -> None: ...
+    # From the protocol
 
     def write(self, data: bytes) -> None:
-        """Say bytes."""
-        if data and not self.cut.begun:
-            self.keepPlace()
-            self.out(bytes(data))
-            self.changed()
+        """Write bytes."""
+        if data and not self._close.begun:
+            self._raw.reassert()
+            self._pass(bytes(data))
+            self._filter.updateFlow()
 
-    def writeSequence(self, pieces: Iterable[bytes]) -> None:
-        """Say pieces."""
-        self.write(b"".join(pieces))
+    def writeSequence(self, chunks: Iterable[bytes]) -> None:
+        """Write chunks."""
+        self.write(b"".join(chunks))
 
     def loseWriteConnection(self) -> None:
-        """Finish speaking."""
-        if not self.cut.begun:
-            self.out(End.FINISH)
-            self.changed()
+        """Half-close."""
+        if not self._close.begun:
+            self._pass(End.FINISH)
+            self._filter.updateFlow()
 
     def loseConnection(self) -> None:
-        """End, when all that was said has left, and a registered producer has finished."""
-        if not (self.closing or self.cut.begun):
+        """Close, once everything written has left and a registered producer has finished."""
+        if not (self.closing or self._close.begun):
             self.closing = True
-            self.changed()
-            self._endIfFree()
-            self.changed()
+            self._filter.updateFlow()  # reads on: TLS waits for the peer's close_notify
+            self._finishWithoutProducer()
+            self._filter.updateFlow()
 
-    def _endIfFree(self) -> None:
-        if self.toTransport.ended:
-            self.beneath.loseConnection()  # a producer has nobody left to write to
-        elif self.source.producer is None:
-            self.out(End.FINISH)
+    def _finishWithoutProducer(self) -> None:
+        if self.finished:
+            self._raw.loseConnection()  # a producer's bytes would go nowhere
+        elif self.producers.producer is None:
+            self._pass(End.FINISH)
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let a producer control the flow of what is said."""
-        self.source.register(producer, streaming)
+    def registerProducer(self, producer: _Producer, streaming: bool) -> None:
+        """Let a producer control the flow of what is written."""
+        self.producers.register(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """Forget it."""
-        self.source.unregister()
-        if self.closing and not self.cut.begun:
-            self._endIfFree()
+        """Forget the producer."""
+        self.producers.unregister()
+        if self.closing and not self._close.begun:
+            self._finishWithoutProducer()
 
-    def pauseProducing(self) -> None:
-        """Want nothing."""
-        self.paused = True
-        self.changed()
+    def _pass(self, what: bytes | End) -> None:
+        if self._early is None:
+            self._enter(what)
+        else:
+            self._early.append(what)
 
-    def resumeProducing(self) -> None:
-        """Want more."""
-        self.paused = False
-        self.toProtocol.deliver()
-        self.changed(asked=True)
+    def _enter(self, what: bytes | End) -> None:
+        if isinstance(what, bytes):
+            self.pipeline.head.feed(what)
+        else:
+            self.pipeline.head.end(what)
+
+    # To the transport
+
+    def feed(self, data: bytes) -> None:
+        """Send bytes."""
+        if not (self.finished or self._close.begun):
+            self._raw.write(data)
+
+    def end(self, how: End) -> None:
+        """Send an end."""
+        if how is End.RESET:
+            self._close.reset()
+        elif self._close.begun:
+            return
+        elif how is End.CLOSE:
+            self._close.fin()
+        else:
+            self._finish(how)
+
+    def _finish(self, how: End) -> None:
+        finished, self.finished = self.finished, True
+        transport = self._raw.transport
+        if how is End.HALF:
+            self.halfClosed = True
+            setReason(transport, "fault")
+            self.producers.detach()
+        if self.closing or not canHalfClose(transport):
+            self._raw.loseConnection()
+        elif not finished:
+            self._raw.loseWriteConnection()

@@ -124,10 +124,10 @@ def _match(value: str) -> dict[str, Any]:
 
 
 def _for(value: str) -> dict[str, Any]:
-    lasting = seconds(value)
-    if not lasting:
+    duration = seconds(value)
+    if not duration:
         raise ValueError("give more than 0")
-    return {"lasting": lasting}
+    return {"duration": duration}
 
 
 _TRIGGERS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -205,7 +205,7 @@ def _check(text: str, spec: FaultSpec) -> None:
     trigger = spec.trigger
     if trigger.match and (trigger.afterBytes is not None or trigger.afterSeconds is not None):
         raise FaultError(f"fault {text!r}: after and match are two triggers: give one")
-    if trigger.lasting is not None and spec.fault.atOnce:
+    if trigger.duration is not None and spec.fault.atOnce:
         raise FaultError(f"fault {text!r}: {spec.fault.kind} happens at once: for makes no sense")
     if isinstance(spec.fault, ListenerFault) and trigger.afterBytes is not None:
         raise FaultError(f"fault {text!r}: after is a time here: no byte comes before a connection")

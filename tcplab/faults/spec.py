@@ -15,13 +15,13 @@ class Trigger:
     :ivar afterBytes: bytes that pass in its direction before.
     :ivar afterSeconds: time that passes before.
     :ivar match: it begins behind these bytes, even if they come in pieces.
-    :ivar lasting: seconds; ``None``: for good.
+    :ivar duration: seconds; ``None``: for good.
     """
 
     afterBytes: int | None = None
     afterSeconds: float | None = None
     match: bytes = b""
-    lasting: float | None = None
+    duration: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

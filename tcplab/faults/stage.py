@@ -11,12 +11,12 @@ from tcplab.faults.dice import Dice
 
 class End(Enum):
     """
-    An end, which travels behind the bytes.
+    The end of a direction, which travels behind its bytes.
 
-    :cvar FINISH: whoever speaks in this direction has finished.
-    :cvar HALF: the same, by a fault.
-    :cvar CLOSE: a fault ends the connection, orderly.
-    :cvar RESET: a fault resets it.
+    :cvar FINISH: the sender has finished.
+    :cvar HALF: a fault finishes in the sender's place.
+    :cvar CLOSE: a fault closes the connection gracefully.
+    :cvar RESET: a fault resets the connection.
     """
 
     FINISH = auto()
@@ -26,119 +26,122 @@ class End(Enum):
 
 
 class Sink(Protocol):
-    """Where bytes and the end go on to."""
+    """The next stop of bytes and of the end behind them."""
 
-    def take(self, data: bytes) -> None: ...
+    def feed(self, data: bytes) -> None: ...
 
     def end(self, how: End) -> None: ...
 
 
 class StageContext(Protocol):
-    """What a stage works with besides bytes."""
+    """
+    What a stage works with besides bytes.
+
+    :ivar dice: the random numbers of this fault on this connection.
+    """
 
     dice: Dice
 
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Return the time of the connection's clock."""
 
-    def later(self, delay: float, call: Callable[[], object]) -> None: ...
+    def later(self, delay: float, call: Callable[[], object]) -> None:
+        """Call this after a delay in seconds, unless the fault ends before."""
 
-    def hit(self, at: int | None = None) -> None: ...
+    def hit(self, at: int | None = None) -> None:
+        """Report that the fault acts, at this byte; ``None``: at the next one."""
 
 
 class Stage:
     """
-    Let everything pass; a fault's stage does something else.
+    Pass everything on; the stage of a fault overrides what it does differently.
 
-    It is begun before it gets anything, gets bytes and then an end, and passes on bytes and then an
-    end. It knows neither transport nor protocol.
+    `begin` is called first, then `feed`, then `end`. A stage passes on bytes and then an end. It
+    knows neither transport nor protocol.
 
-    :ivar out: where to pass on to.
-    :ivar held: bytes that are held here; of small pieces what they weigh.
-    :ivar blocked: no more is wanted, however little is held.
-    :ivar swallows: what comes goes nowhere, the end included.
+    :ivar out: the next stop.
+    :ivar held: bytes that are held here; a small piece counts for the memory that it takes.
+    :ivar blocked: the source is to pause, however little is held.
+    :ivar discards: bytes are dropped, and so is the end.
     """
 
     held = 0
     blocked = False
-    swallows = False
+    discards = False
 
-    def __init__(self, hands: StageContext) -> None:
-        self.hands = hands
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
         self.out: Sink
 
     def begin(self) -> None:
         """The fault begins."""
 
-    def take(self, data: bytes, at: int) -> None:
-        """Take bytes, the first of them the ``at``-th of this direction, counted from 0."""
-        self.out.take(data)
+    def feed(self, data: bytes, at: int) -> None:
+        """Take bytes; the first one is the ``at``-th of this direction, counted from 0."""
+        self.out.feed(data)
 
     def end(self, how: End) -> None:
         """Take the end."""
         self.out.end(how)
 
     def release(self) -> None:
-        """The fault is over: pass on what is held; nothing comes any more."""
+        """The fault is over: pass on what is held. Neither bytes nor an end follow."""
 
 
 class BufferingStage(Stage):
     """A stage that holds bytes in their order, and then the end."""
 
-    def __init__(self, hands: StageContext) -> None:
-        super().__init__(hands)
-        self._held = bytearray()
+    def __init__(self, context: StageContext) -> None:
+        super().__init__(context)
+        self._buffer = bytearray()
         self._ending: End | None = None
 
-    @property
-    def held(self) -> int:  # type: ignore[override]
-        """Bytes that wait here."""
-        return len(self._held)
-
-    def take(self, data: bytes, at: int) -> None:
+    def feed(self, data: bytes, at: int) -> None:
         """Hold these bytes too."""
-        self._held += data
+        self._buffer += data
+        self.held = len(self._buffer)
 
     def end(self, how: End) -> None:
-        """The end waits behind the bytes; a later one may be worse."""
+        """Hold the end; a later one replaces it, since it may be worse."""
         self._ending = how
 
-    def pass_(self, size: int) -> None:
-        """Pass on so many bytes, and the end if it is its turn."""
-        data = bytes(self._held[:size])
-        del self._held[:size]
+    def releaseBytes(self, size: int) -> None:
+        """Pass on at most so many bytes, and the end if none are left."""
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self.held = len(self._buffer)
         if data:
-            self.out.take(data)
-        if self._ending is not None and not self._held:
+            self.out.feed(data)
+        if self._ending is not None and not self._buffer:
             ending, self._ending = self._ending, None
             self.out.end(ending)
 
     def release(self) -> None:
-        """Pass on all of it."""
-        self.pass_(len(self._held))
+        """Pass on everything."""
+        self.releaseBytes(len(self._buffer))
 
 
 ENDS = {"fin": End.CLOSE, "reset": End.RESET}
 
 
 class LimitingStage(Stage):
-    """Pass until it is over, then nothing."""
+    """A stage that passes everything on until it ends the connection."""
 
-    def __init__(self, hands: StageContext, how: str) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, how: str) -> None:
+        super().__init__(context)
         self._how = ENDS[how]
-        self._over = False
 
-    def cut(self, at: int | None = None) -> None:
-        """End the connection."""
-        if not self._over:
-            self._over = self.swallows = True
-            self.hands.hit(at)
+    def endConnection(self, at: int | None = None) -> None:
+        """End the connection behind this byte, and discard everything from here on."""
+        if not self.discards:
+            self.discards = True
+            self.context.hit(at)
             self.out.end(self._how)
 
-    def take(self, data: bytes, at: int) -> None:
-        if not self._over:
-            self.out.take(data)
+    def feed(self, data: bytes, at: int) -> None:
+        if not self.discards:
+            self.out.feed(data)
 
     def end(self, how: End) -> None:
-        if not self._over:
+        if not self.discards:
             self.out.end(how)

@@ -8,17 +8,18 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults.closing import FaultClose
+from tcplab.faults.filter import Splice
 from tcplab.testing import connected
 
 
-class CutTests(SynchronousTestCase):
+class FaultCloseTests(SynchronousTestCase):
     """An end that is exactly what it should be."""
 
     def setUp(self) -> None:
         self.peer: Any = connected(Protocol())
         self.detached = 0
         transport = self.peer.transport
-        self.cut = FaultClose(transport, transport, self.peer.clock, self.detach)
+        self.close = FaultClose(Splice(transport, None), self.peer.clock, self.detach)
 
     def detach(self) -> None:
         self.detached += 1
@@ -26,21 +27,22 @@ class CutTests(SynchronousTestCase):
     def test_fin(self) -> None:
         """The peer may finish in its own time."""
         self.peer.transport.write(b"bye")
-        self.cut.fin(False)
+        self.close.fin()
         self.assertEqual((self.peer.value(), self.peer.ended), (b"bye", True))
-        self.assertTrue(self.cut.begun and self.peer.connected)
-        self.cut.peerFinished()
-        self.cut.stop()
+        self.assertTrue(self.close.begun and self.peer.connected)
+        self.close.readConnectionLost()
+        self.close.cancel()
         self.assertEqual((self.peer.ending.how, self.peer.ending.why), ("fin", "fault"))
         self.assertEqual((self.detached, self.peer.clock.getDelayedCalls()), (1, []))
 
     def test_finLast(self) -> None:
-        self.cut.fin(True)
+        self.close.readConnectionLost()
+        self.close.fin()
         self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
 
     def test_finLingers(self) -> None:
         """Not for ever: and the end stays a FIN, as nothing is lost by it."""
-        self.cut.fin(False)
+        self.close.fin()
         self.peer.clock.advance(2)
         self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
 
@@ -48,7 +50,7 @@ class CutTests(SynchronousTestCase):
         """A peer that takes something has more time; one that takes nothing is reset."""
         self.peer.reading, self.peer.window = False, 10
         self.peer.transport.write(bytes(50))
-        self.cut.fin(False)
+        self.close.fin()
         for _ in range(3):
             self.peer.clock.advance(2)
             self.peer.read(5)
@@ -61,7 +63,7 @@ class CutTests(SynchronousTestCase):
         """Behind what has passed."""
         self.peer.reading, self.peer.window = False, 10
         self.peer.transport.write(bytes(50))
-        self.cut.reset()
+        self.close.reset()
         self.peer.clock.advance(1)
         self.assertTrue(self.peer.connected)
         self.peer.resume()
@@ -71,8 +73,8 @@ class CutTests(SynchronousTestCase):
 
     def test_resetAfterFin(self) -> None:
         """A reset may come while we linger; not the other way round."""
-        self.cut.fin(False)
-        self.cut.reset()
-        self.cut.fin(False)
+        self.close.fin()
+        self.close.reset()
+        self.close.fin()
         self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "reset"))
         self.assertEqual((self.detached, self.peer.clock.getDelayedCalls()), (1, []))

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.filter import Beneath, Splice
+from tcplab.faults.filter import Splice
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
@@ -23,154 +23,122 @@ from tests.support.socket_server import readAll
 
 
 class Thing:
-    """A transport, a protocol, or whatever stands between."""
+    """A transport, a protocol, or a wrapper."""
 
     def __init__(self, **attributes: Any) -> None:
         vars(self).update(attributes)
 
 
-class PlaceTests(SynchronousTestCase):
+class Recorder(Thing):
+    """A transport that notes what is called on it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(calls=[], **attributes)
+
+    def write(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def loseConnection(self) -> None:
+        self.calls.append("close")
+
+
+class SpliceTests(SynchronousTestCase):
     """Between a transport and its protocol."""
 
     def setUp(self) -> None:
         self.protocol = Thing()
-        self.occupant: Any = Thing()
+        self.filter: Any = Thing()
+        self.covered: list[bytes] = []
 
-    def test_transport(self) -> None:
-        transport = Thing(protocol=self.protocol)
-        place = Splice(transport, self.occupant)
-        self.assertIs(transport.protocol, self.occupant)
-        self.assertIs(self.occupant.wrappedProtocol, self.protocol)
-        place.keep()
-        place.leave()
-        self.assertIs(transport.protocol, self.protocol)
+    def insert(self, transport: Any) -> Splice:
+        splice = Splice(transport, self.filter)
+        splice.insert({"write": self.covered.append, "loseWriteConnection": self.fail})
+        return splice
 
-    def test_wrapper(self) -> None:
-        """TLS has its protocol under another name."""
-        tls = Thing(wrappedProtocol=self.protocol)
-        Splice(tls, self.occupant).leave()
-        self.assertIs(tls.wrappedProtocol, self.protocol)
+    def test_place(self) -> None:
+        """It is the protocol's, also under the name that a wrapper like TLS has for it."""
+        for name in ("protocol", "wrappedProtocol"):
+            transport = Recorder(**{name: self.protocol})
+            before = dict(vars(transport))
+            splice = self.insert(transport)
+            splice.reassert()
+            self.assertIs(getattr(transport, name), self.filter)
+            self.assertIs(self.filter.wrappedProtocol, self.protocol)
+            self.assertIs(transport.filter, self.filter)
+            splice.remove()
+            self.assertEqual(vars(transport), before)
+            splice.reassert()
+            self.assertEqual(vars(transport), before)
 
-    def test_kept(self) -> None:
-        """Another protocol was put there: it is the one that we stand before now."""
-        transport = Thing(protocol=self.protocol)
-        place = Splice(transport, self.occupant)
+    def test_methods(self) -> None:
+        """The protocol calls the covers, and the splice the transport's own."""
+        transport = Recorder(protocol=self.protocol)
+        splice = self.insert(transport)
+        transport.write(b"a")
+        splice.write(b"b")
+        splice.loseConnection()
+        self.assertEqual((self.covered, transport.calls), ([b"a"], [b"b", "close"]))
+        self.assertFalse(hasattr(transport, "loseWriteConnection"))  # where there was none
+        splice.remove()
+        transport.write(b"c")
+        self.assertEqual(transport.calls[2:], [b"c"])
+
+    def test_borrowed(self) -> None:
+        """A method that a wrapper has from what it wraps is looked up when it is called."""
+
+        class Wrapper(Thing):
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.transport, name)
+
+        transport = Wrapper(wrappedProtocol=self.protocol, transport=Recorder())
+        splice = self.insert(transport)
+        transport.transport = Recorder()  # it is connected only now
+        splice.write(b"a")
+        transport.write(b"b")
+        self.assertEqual((self.covered, transport.transport.calls), ([b"b"], [b"a"]))
+
+    def test_ownMethod(self) -> None:
+        """What was set on the instance before is set again; another cover is left alone."""
+        own: list[bytes] = []
+        write = own.append
+        transport = Recorder(protocol=self.protocol, write=write)
+        splice = self.insert(transport)
+        splice.write(b"a")
+        self.assertEqual(own, [b"a"])
+        splice.remove()
+        self.assertIs(transport.write, write)
+        splice = self.insert(transport)
+        transport.write = None
+        splice.remove()
+        self.assertIsNone(transport.write)
+
+    def test_replaced(self) -> None:
+        """Another protocol has taken over: the filter stands before that one now."""
+        transport = Recorder(protocol=self.protocol)
+        splice = self.insert(transport)
         other = transport.protocol = Thing()
-        place.keep()
-        self.assertIs(transport.protocol, self.occupant)
-        self.assertIs(self.occupant.wrappedProtocol, other)
+        splice.reassert()
+        self.assertIs(transport.protocol, self.filter)
+        self.assertIs(self.filter.wrappedProtocol, other)
 
     def test_wrapped(self) -> None:
-        """Twisted's own startTLS puts TLS below whatever stands there."""
-        transport = Thing(protocol=self.protocol)
-        place = Splice(transport, self.occupant)
-        tls = transport.protocol = Thing(wrappedProtocol=self.occupant)
-        place.keep()
+        """Twisted's own startTLS puts TLS below the filter."""
+        transport = Recorder(protocol=self.protocol)
+        splice = self.insert(transport)
+        tls = transport.protocol = Thing(wrappedProtocol=self.filter)
+        splice.reassert()
         self.assertIs(transport.protocol, tls)
-        place.leave()
+        splice.remove()
         self.assertIs(tls.wrappedProtocol, self.protocol)
 
     def test_gone(self) -> None:
-        """The transport has let go of its protocol: the connection is lost."""
-        transport = Thing(protocol=self.protocol)
-        place = Splice(transport, self.occupant)
+        """The transport has no protocol any more: the connection is lost."""
+        transport = Recorder(protocol=self.protocol)
+        splice = self.insert(transport)
         del transport.protocol
-        place.keep()
-        place.leave()
+        splice.reassert()
+        splice.remove()
         self.assertFalse(hasattr(transport, "protocol"))
-
-
-NAMES = (
-    "write",
-    "writeSequence",
-    "pauseProducing",
-    "resumeProducing",
-    "loseConnection",
-    "loseWriteConnection",
-    "registerProducer",
-    "unregisterProducer",
-)
-
-
-class Recorder:
-    """Notes what is called on it."""
-
-    def __init__(self, name: str, calls: list[str]) -> None:
-        self._name = name
-        self._calls = calls
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in NAMES:
-            raise AttributeError(name)
-        return lambda *args: self._calls.append(f"{self._name}.{name}")
-
-
-class Foreign:
-    """A transport of another kind."""
-
-    def __init__(self, calls: list[str]) -> None:
-        self._calls = calls
-
-
-def _method(name: str) -> Any:
-    def called(self: Any, *args: Any) -> None:
-        self._calls.append(f"transport.{name}")
-
-    return called
-
-
-for _name in NAMES:
-    setattr(Foreign, _name, _method(_name))
-
-
-class Ours(Foreign):
-    """One that asks."""
-
-
-class CoveringTests(SynchronousTestCase):
-    """A protocol's calls meet the filter; the filter's the transport."""
-
-    def setUp(self) -> None:
-        self.calls: list[str] = []
-        self.filter = Recorder("filter", self.calls)
-
-    def called(self, owner: Any) -> list[str]:
-        self.calls.clear()
-        for name in NAMES:
-            getattr(owner, name)(*(("x", True) if name == "registerProducer" else ()))
-        return [call.partition(".")[0] for call in self.calls]
-
-    def test_covered(self) -> None:
-        for kind in (Foreign, Ours):
-            transport = kind(self.calls)
-            before = dict(vars(transport))
-            beneath = Beneath(transport)
-            beneath.cover(self.filter)
-            self.assertEqual(self.called(transport), ["filter"] * 8)
-            self.assertEqual(self.called(beneath), ["transport"] * 8)
-            beneath.uncover()
-            self.assertEqual(vars(transport), before)
-            self.assertEqual(self.called(transport), ["transport"] * 8)
-
-    def test_ownMethod(self) -> None:
-        """What was set on the instance before is set again."""
-        transport: Any = Foreign(self.calls)
-        write = transport.write = _method("own").__get__(transport)
-        beneath = Beneath(transport)
-        beneath.cover(self.filter)
-        beneath.write(b"")
-        self.assertEqual(self.calls, ["transport.own"])
-        beneath.uncover()
-        self.assertEqual(transport.write, write)
-
-    def test_coveredAgain(self) -> None:
-        """Whoever covers ours is left alone."""
-        transport: Any = Foreign(self.calls)
-        beneath = Beneath(transport)
-        beneath.cover(self.filter)
-        transport.write = None
-        beneath.uncover()
-        self.assertIsNone(transport.write)
 
 
 DATA = bytes(n % 251 for n in range(300_000))

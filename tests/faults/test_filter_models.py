@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults import Faults
 from tcplab.faults.pipeline import HIGH_WATER
 from tcplab.protocols import Conversation, Echo, Lines
 from tcplab.reactor.stack import bufferedBytes
-from tcplab.testing import connected
 from tests.faults.test_pipeline import HARMLESS
+from tests.support.fault_memory import broken
 from tests.support.fault_pipeline import cut, streams
 
 DIRECTIONS = ("downstream", "upstream", "both")
@@ -34,16 +33,6 @@ class Lined(Conversation):
 
     def messageReceived(self, message: bytes) -> None:
         self.send(message)
-
-
-def broken(protocol: Any, *faults: str) -> tuple[Any, Faults]:
-    """Connect a protocol in memory, with faults from its first byte."""
-    peer = connected(protocol)
-    standing = Faults(seed=1, clock=peer.clock)
-    standing.watch(peer.listener)
-    for fault in faults:
-        standing.add(fault)
-    return peer, standing
 
 
 ordered = st.tuples(st.sampled_from(HARMLESS), st.sampled_from(DIRECTIONS)).map(
@@ -250,18 +239,6 @@ class EndTests(SynchronousTestCase):
         self.assertEqual((peer.value(), peer.wasReset), (b"", True))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_noHalves(self) -> None:
-        """A protocol that knows no halves is told the end when that arrives, not before."""
-        lost: list[object] = []
-        plain = Plain()
-        plain.connectionLost = lost.append  # type: ignore[method-assign, assignment]
-        peer, _ = broken(plain, "latency,latency=100,direction=upstream")
-        peer.finish(b"last")
-        self.assertEqual(lost, [])
-        peer.clock.advance(0.1)
-        self.assertEqual(len(lost), 1)
-        self.assertFalse(peer.connected)
-
     def test_hungUp(self) -> None:
         """A polite end waits for what is held, and lingers from when it has left."""
         peer, _ = broken(Conversation(), "latency,latency=10s")
@@ -285,19 +262,6 @@ class EndTests(SynchronousTestCase):
             for _ in range(50):
                 peer.clock.advance(0.1)
             self.assertEqual((peer.ending.how, peer.ending.why), ("reset", "fault"))
-
-    def test_failing(self) -> None:
-        """A protocol that fails in a timer's turn loses its connection, as in any other."""
-
-        class Fails(Protocol):
-            def dataReceived(self, data: bytes) -> None:
-                raise ZeroDivisionError
-
-        peer, _ = broken(Fails(), "latency,latency=100,direction=upstream")
-        peer.write(b"a")
-        peer.clock.advance(0.1)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual((peer.connected, peer.ending.why), (False, "error"))
 
     def test_drained(self) -> None:
         """A drain goes through it, too."""

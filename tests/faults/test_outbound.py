@@ -4,117 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tcplab.faults import Faults
 from tcplab.faults.filter import FaultFilter
 from tcplab.protocols.services import Chargen
 from tcplab.testing import connected
 from tcplab.wire.texts import chargen
-
-
-@implementer(IHalfCloseableProtocol)
-class Notes(Protocol):
-    """Notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def dataReceived(self, data: bytes) -> None:
-        self.told.append(data)
-
-    def readConnectionLost(self) -> None:
-        self.told.append("read lost")
-
-    def writeConnectionLost(self) -> None:
-        self.told.append("write lost")
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self.told.append("lost")
-
-
-class OutletTests(SynchronousTestCase):
-    """Where bytes leave the faults."""
-
-    def setUp(self) -> None:
-        self.notes = Notes()
-        self.peer: Any = connected(self.notes)
-        self.faults = Faults(clock=self.peer.clock)
-        self.faults.watch(self.peer.listener)
-        self.transport = self.peer.transport
-
-    def test_paused(self) -> None:
-        """What is due waits while the protocol wants nothing, the end too."""
-        self.faults.add("latency,latency=100,direction=upstream")
-        self.peer.finish(b"a")
-        self.transport.pauseProducing()
-        self.peer.clock.advance(0.1)
-        self.assertEqual(self.notes.told, [])
-        self.transport.resumeProducing()
-        self.assertEqual(self.notes.told, [b"a", "read lost"])
-
-    def test_pausedOnTheWay(self) -> None:
-        """One piece at a time, if it wants no more."""
-
-        def once(data: bytes) -> None:
-            self.notes.told.append(data)
-            self.transport.pauseProducing()
-
-        self.notes.dataReceived = once  # type: ignore[method-assign]
-        self.faults.add("latency,latency=100,direction=upstream")
-        self.peer.write(b"a")
-        self.peer.write(b"b")
-        self.peer.clock.advance(0.1)
-        self.assertEqual(self.notes.told, [b"a"])
-        self.transport.resumeProducing()
-        self.assertEqual(self.notes.told, [b"a", b"b"])
-
-    def test_cutForBoth(self) -> None:
-        """A fault that ends both directions waits for nobody."""
-        self.transport.pauseProducing()
-        self.faults.add("reset_peer,timeout=100,direction=upstream")
-        self.peer.clock.advance(0.1)
-        self.assertEqual((self.peer.connected, self.notes.told), (False, ["lost"]))
-
-    def test_halfClosed(self) -> None:
-        """Who speaks is told that it can't any more, and goes on listening."""
-        self.faults.add("half_close")
-        self.transport.write(b"nobody hears it")
-        self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
-        self.peer.write(b"a")
-        self.assertEqual(self.notes.told, ["write lost", b"a"])
-        self.transport.loseConnection()
-        self.assertEqual((self.peer.connected, self.peer.ending.why), (False, "fault"))
-
-    def test_halfCloseStays(self) -> None:
-        """Nobody can take a FIN back."""
-        self.faults.add("half_close")
-        self.faults.clear()
-        self.transport.write(b"nobody hears it")
-        self.assertEqual(self.peer.value(), b"")
-
-    def test_finish(self) -> None:
-        """Our own end goes through as what it was: of one direction, or of both."""
-        self.faults.add("slow_close,delay=100")
-        self.transport.write(b"a")
-        self.transport.loseWriteConnection()
-        self.peer.clock.advance(0.1)
-        self.assertEqual((self.peer.ended, self.peer.connected), (True, True))
-        self.transport.loseConnection()
-        self.assertFalse(self.peer.connected)
-        self.assertEqual(self.notes.told, ["write lost", "lost"])
-
-    def test_closingHearsNothing(self) -> None:
-        """As with any transport: who has asked for the end is told nothing but that."""
-        self.faults.add("slow_close,delay=100")
-        self.transport.loseConnection()
-        self.peer.write(b"a")
-        self.peer.clock.advance(0.1)
-        self.assertEqual(self.notes.told, ["lost"])
+from tests.support.fault_memory import Notes, broken
 
 
 @implementer(IPushProducer)
@@ -138,9 +38,7 @@ class SourceTests(SynchronousTestCase):
     """The producer of what goes out."""
 
     def setUp(self) -> None:
-        self.peer: Any = connected(Protocol())
-        self.faults = Faults(clock=self.peer.clock)
-        self.faults.watch(self.peer.listener)
+        self.peer, self.faults = broken(Protocol())
         self.push = Push()
         self.transport = self.peer.transport
 
@@ -234,10 +132,8 @@ class PullTests(SynchronousTestCase):
 
     def test_comeAndGo(self) -> None:
         """It is asked, whoever is between it and the transport, and the stream has no seams."""
-        peer = connected(Chargen())
+        peer, faults = broken(Chargen())
         peer.reading = False
-        faults = Faults(clock=peer.clock)
-        faults.watch(peer.listener)
         for fault in ("latency,latency=10", "bandwidth,rate=900", "slow_close,delay=1"):
             for size in (1000, 500_000, 300_000):
                 name = faults.add(fault)
@@ -255,10 +151,9 @@ class MethodTests(SynchronousTestCase):
     """All that a protocol does to its transport."""
 
     def setUp(self) -> None:
-        self.peer: Any = connected(Protocol())
+        self.notes = Notes()
+        self.peer, self.faults = broken(self.notes)
         self.transport = self.peer.transport
-        self.faults = Faults(clock=self.peer.clock)
-        self.faults.watch(self.peer.listener)
 
     def test_written(self) -> None:
         """At once or in pieces; nothing is nothing."""
@@ -302,6 +197,30 @@ class MethodTests(SynchronousTestCase):
         self.transport.loseConnection()
         self.peer.clock.advance(0.1)
         self.assertEqual((self.peer.value(), self.peer.connected), (b"a", False))
+
+    def test_halfClosed(self) -> None:
+        """A protocol whose FIN a fault has sent is told, writes in vain, and still receives."""
+        self.faults.add("half_close")
+        self.transport.write(b"dropped")
+        self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
+        self.peer.write(b"a")
+        self.assertEqual(self.notes.told, ["write lost", b"a"])
+        self.faults.clear()  # a FIN cannot be taken back
+        self.transport.write(b"dropped")
+        self.transport.loseConnection()
+        self.assertEqual((self.peer.value(), self.peer.connected), (b"", False))
+        self.assertEqual(self.peer.ending.why, "fault")
+
+    def test_finish(self) -> None:
+        """Our own end goes through as what it was: of one direction, or of both."""
+        self.faults.add("slow_close,delay=100")
+        self.transport.write(b"a")
+        self.transport.loseWriteConnection()
+        self.peer.clock.advance(0.1)
+        self.assertEqual((self.peer.ended, self.peer.connected), (True, True))
+        self.transport.loseConnection()
+        self.assertFalse(self.peer.connected)
+        self.assertEqual(self.notes.told, ["write lost", "lost"])
 
 
 class ForeignTests(SynchronousTestCase):

@@ -64,7 +64,7 @@ class ReadTests(SynchronousTestCase):
 
         self.assertEqual(trigger("after=10B"), Trigger(afterBytes=10))
         self.assertEqual(trigger("after=250ms"), Trigger(afterSeconds=0.25))
-        self.assertEqual(trigger("after=1KiB,for=2s"), Trigger(afterBytes=1024, lasting=2.0))
+        self.assertEqual(trigger("after=1KiB,for=2s"), Trigger(afterBytes=1024, duration=2.0))
         self.assertEqual(trigger(r"match=a\,b\@c\=d\n\x00"), Trigger(match=b"a,b@c=d\n\0"))
 
     def test_selections(self) -> None:

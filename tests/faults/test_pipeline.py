@@ -16,7 +16,7 @@ def passed(watch: TriggerMatcher, pieces: list[bytes]) -> int | None:
     """Count the bytes that pass before it begins."""
     total = 0
     for piece in pieces:
-        size = watch.through(piece)
+        size = watch.bytesBefore(piece)
         if size is not None:
             return total + size
         total += len(piece)
@@ -50,7 +50,7 @@ class WatchTests(SynchronousTestCase):
 
     def test_never(self) -> None:
         """Without a trigger of bytes all of them pass."""
-        self.assertIsNone(TriggerMatcher(Trigger()).through(b"x"))
+        self.assertIsNone(TriggerMatcher(Trigger()).bytesBefore(b"x"))
 
 
 class LinkTests(SynchronousTestCase):
@@ -100,7 +100,7 @@ class LinkTests(SynchronousTestCase):
         bench = Bench("latency,latency=1s", "reset_peer,after=1s", "stall,for=2s")
         bench.say(b"a")
         bench.finish()
-        bench.chain.lose()
+        bench.pipeline.discard()
         self.assertEqual((bench.clock.getDelayedCalls(), bench.came), ([], []))
 
 
@@ -137,7 +137,7 @@ class ChainTests(SynchronousTestCase):
         bench.idle()
         self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
         self.assertIs(bench.came[-1], End.FINISH)
-        self.assertEqual((bench.chain.held, bench.chain.full), (0, False))
+        self.assertEqual((bench.pipeline.held, bench.full), (0, False))
 
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(stacks, stacks, streams, st.integers(0, 300), st.sampled_from(["fin", "reset"]))
@@ -174,7 +174,7 @@ class ChainTests(SynchronousTestCase):
             if isinstance(change, str):
                 names.append(bench.add(change))
             elif isinstance(change, int) and names:
-                bench.chain.remove(names.pop(change % len(names)))
+                bench.remove(names.pop(change % len(names)))
             else:
                 bench.clock.advance(change)
         bench.say(*pieces)
@@ -195,23 +195,21 @@ class ChainTests(SynchronousTestCase):
         """All that its links hold, together."""
         bench = Bench("bandwidth,rate=0,after=1B", "bandwidth,rate=0")
         bench.say(bytes(HIGH_WATER - 1))
-        self.assertEqual((bench.chain.held, bench.chain.full), (HIGH_WATER - 1, False))
+        self.assertEqual((bench.pipeline.held, bench.full), (HIGH_WATER - 1, False))
         bench.say(b"x")
-        self.assertTrue(bench.chain.full)
+        self.assertTrue(bench.full)
 
     def test_empty(self) -> None:
         bench = Bench()
-        self.assertFalse(bench.chain)
         bench.say(b"a")
         bench.finish()
-        bench.chain.remove("nobody")
+        bench.remove("nobody")
         self.assertEqual(bench.came, [b"a", End.FINISH])
 
     def test_startedLater(self) -> None:
         """Links may wait for a handshake."""
         bench = Bench()
         bench.add("latency,latency=1")
-        self.assertTrue(bench.chain)
-        bench.chain.start()
+        bench.pipeline.start()
         bench.say(b"a")
         self.assertEqual(bench.came, [])

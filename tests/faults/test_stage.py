@@ -12,7 +12,7 @@ from tcplab.faults.stage import BufferingStage, End, Stage
 class Out(list[Any]):
     """Keeps what comes."""
 
-    take = end = list.append
+    feed = end = list.append
 
 
 class StageTests(SynchronousTestCase):
@@ -25,11 +25,11 @@ class StageTests(SynchronousTestCase):
         out: Any = Out()
         stage.out = out
         stage.begin()
-        stage.take(b"a", 0)
+        stage.feed(b"a", 0)
         stage.end(End.FINISH)
         stage.release()
         self.assertEqual(out, [b"a", End.FINISH])
-        self.assertEqual((stage.held, stage.blocked, stage.swallows), (0, False, False))
+        self.assertEqual((stage.held, stage.blocked, stage.discards), (0, False, False))
 
     def test_holding(self) -> None:
         """Bytes in their order, then the end, and the worst of several."""
@@ -37,10 +37,10 @@ class StageTests(SynchronousTestCase):
         stage = BufferingStage(nothing)
         out: Any = Out()
         stage.out = out
-        stage.take(b"abc", 0)
+        stage.feed(b"abc", 0)
         stage.end(End.FINISH)
         stage.end(End.RESET)
-        stage.pass_(2)
+        stage.releaseBytes(2)
         self.assertEqual((list(out), stage.held), ([b"ab"], 1))
         stage.release()
         stage.release()

@@ -29,7 +29,7 @@ class Bench:
         self.times: list[float] = []
         self.hits: list[tuple[str, int]] = []
         self.changes = 0
-        self.chain = Pipeline(self)
+        self.pipeline = Pipeline(self)
         self.seed = seed
         self.number = 0
         for text in texts:
@@ -40,12 +40,17 @@ class Bench:
         spec = parseFault(text)
         name = f"{spec.fault.kind}-{self.number}"
         dice = Dice(self.seed, name, 1)
-        self.chain.add(ActiveFault(name, spec, "downstream", dice, self), True)
+        fault = ActiveFault(name, spec, "downstream", dice, self)
+        self.pipeline.add(fault)
+        fault.start()
         return name
+
+    def remove(self, name: str) -> None:
+        self.pipeline.remove(name, None)
 
     # Where it comes out
 
-    def take(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         self.came.append(data)
         self.times.append(self.clock.seconds())
 
@@ -55,20 +60,20 @@ class Bench:
 
     # The line
 
-    def hit(self, link: ActiveFault, at: int) -> None:
-        self.hits.append((link.name.rpartition("-")[0], at))
+    def onHit(self, fault: ActiveFault, at: int) -> None:
+        self.hits.append((fault.name.rpartition("-")[0], at))
 
-    def changed(self) -> None:
+    def updateFlow(self) -> None:
         self.changes += 1
 
     # What the tests do and see
 
     def say(self, *pieces: bytes) -> None:
         for piece in pieces:
-            self.chain.take(piece)
+            self.pipeline.head.feed(piece)
 
     def finish(self) -> None:
-        self.chain.end(End.FINISH)
+        self.pipeline.head.end(End.FINISH)
 
     def run(self, seconds: float = 1000.0, steps: int = 1) -> None:
         for _ in range(steps):
@@ -78,6 +83,14 @@ class Bench:
         """Advance from timer to timer until there is none."""
         while calls := self.clock.getDelayedCalls():
             self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
+
+    @property
+    def full(self) -> bool:
+        return self.pipeline.pressure()[0]
+
+    @property
+    def discards(self) -> bool:
+        return self.pipeline.pressure()[1]
 
     @property
     def data(self) -> bytes:

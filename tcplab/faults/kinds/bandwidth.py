@@ -28,23 +28,23 @@ class Bandwidth(Fault):
         """At 0."""
         return not self.rate
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Bucket(hands, self.rate)
+        return _Bucket(context, self.rate)
 
 
 class _Bucket(BufferingStage):
-    def __init__(self, hands: StageContext, rate: int) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, rate: int) -> None:
+        super().__init__(context)
         self._rate = rate
         self._most = max(1.0, rate * BURST)
         self._tokens = self._most if rate else 0.0
-        self._since = hands.seconds()
+        self._since = context.seconds()
         self._waiting = False
 
-    def take(self, data: bytes, at: int) -> None:
-        self.hands.hit(at)
-        super().take(data, at)
+    def feed(self, data: bytes, at: int) -> None:
+        self.context.hit(at)
+        super().feed(data, at)
         self._pour()
 
     def end(self, how: End) -> None:
@@ -53,23 +53,23 @@ class _Bucket(BufferingStage):
 
     def _pour(self) -> None:
         if self._waiting or not self._rate:
-            if not self._held and not self._waiting:
-                self.pass_(0)
+            if not self._buffer and not self._waiting:
+                self.releaseBytes(0)
             return
-        now = self.hands.seconds()
+        now = self.context.seconds()
         # Times are sums of fractions: without a millionth more a whole byte might never be there.
         self._tokens = min(self._most, self._tokens + (now - self._since) * self._rate + 1e-6)
         self._since = now
-        size = min(int(self._tokens), len(self._held))
+        size = min(int(self._tokens), len(self._buffer))
         self._tokens -= size
-        self.pass_(size)
+        self.releaseBytes(size)
         self._wait()
 
     def _wait(self) -> None:
-        if self._held and not self._waiting:
+        if self._buffer and not self._waiting:
             self._waiting = True
-            wanted = min(self._most, len(self._held))
-            self.hands.later(max(0.0, wanted - self._tokens) / self._rate, self._again)
+            wanted = min(self._most, len(self._buffer))
+            self.context.later(max(0.0, wanted - self._tokens) / self._rate, self._again)
 
     def _again(self) -> None:
         self._waiting = False

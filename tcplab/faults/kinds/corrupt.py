@@ -29,9 +29,9 @@ class Corrupt(Fault):
         if not 1 <= self.bits <= 8:
             raise ValueError("bits is the number of bits of a byte: from 1 to 8")
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Corrupting(hands, self)
+        return _Corrupting(context, self)
 
     @property
     def rolls(self) -> bool:
@@ -40,19 +40,19 @@ class Corrupt(Fault):
 
 
 class _Corrupting(Stage):
-    def __init__(self, hands: StageContext, fault: Corrupt) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, fault: Corrupt) -> None:
+        super().__init__(context)
         self._fault = fault
 
-    def take(self, data: bytes, at: int) -> None:
-        every, dice = self._fault.every, self.hands.dice
+    def feed(self, data: bytes, at: int) -> None:
+        every, dice = self._fault.every, self.context.dice
         wrong = bytearray(data)
         for block in range(at // every, (at + len(data) - 1) // every + 1):
             place = block * every + dice.whole(every, block) - at
             if 0 <= place < len(data):
-                self.hands.hit(at + place)
+                self.context.hit(at + place)
                 wrong[place] ^= mask(dice, block, self._fault.bits)
-        self.out.take(bytes(wrong))
+        self.out.feed(bytes(wrong))
 
 
 def mask(dice: Dice, block: int, bits: int) -> int:

@@ -16,19 +16,19 @@ class HalfClose(Fault):
     kind: ClassVar[str] = "half_close"
     atOnce: ClassVar[bool] = True
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _HalfClosed(hands)
+        return _HalfClosed(context)
 
 
 class _HalfClosed(Stage):
-    swallows = True
+    discards = True
 
     def begin(self) -> None:
-        self.hands.hit()
+        self.context.hit()
         self.out.end(End.HALF)
 
-    def take(self, data: bytes, at: int) -> None:
+    def feed(self, data: bytes, at: int) -> None:
         pass
 
     def end(self, how: End) -> None:

@@ -26,9 +26,9 @@ class Latency(Fault):
     latency: float = timeField("ms")
     jitter: float = timeField("ms", 0.0)
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Late(hands, self)
+        return _Late(context, self)
 
     @property
     def rolls(self) -> bool:
@@ -37,42 +37,42 @@ class Latency(Fault):
 
 
 class _Late(Stage):
-    def __init__(self, hands: StageContext, fault: Latency) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, fault: Latency) -> None:
+        super().__init__(context)
         self._fault = fault
         self._queue: deque[tuple[float, bytes | End]] = deque()
         self._due = 0.0
         self._waiting = False
         self._at = 0
 
-    def take(self, data: bytes, at: int) -> None:
-        self.hands.hit(at)
+    def feed(self, data: bytes, at: int) -> None:
+        self.context.hit(at)
         self._at = at + len(data)
         self.held += max(len(data), _PIECE)
         self._put(data, at)
 
     def end(self, how: End) -> None:
-        self.hands.hit()
+        self.context.hit()
         self._put(how, self._at)
 
     def _put(self, what: bytes | End, at: int) -> None:
         fault = self._fault
         delay = fault.latency
         if fault.jitter:
-            delay += fault.jitter * (2 * self.hands.dice.fraction(at) - 1)
-        self._due = max(self._due, self.hands.seconds() + delay)
+            delay += fault.jitter * (2 * self.context.dice.fraction(at) - 1)
+        self._due = max(self._due, self.context.seconds() + delay)
         self._queue.append((self._due, what))
         self._wait()
 
     def _wait(self) -> None:
         if self._queue and not self._waiting:
             self._waiting = True
-            self.hands.later(max(0.0, self._queue[0][0] - self.hands.seconds()), self._leave)
+            self.context.later(max(0.0, self._queue[0][0] - self.context.seconds()), self._leave)
 
     def _leave(self) -> None:
         self._waiting = False
         # What is due within a tenth of a millisecond leaves now: clocks are not finer.
-        now = self.hands.seconds() + 1e-4
+        now = self.context.seconds() + 1e-4
         while self._queue and self._queue[0][0] <= now:
             self._pass()
         self._wait()
@@ -83,7 +83,7 @@ class _Late(Stage):
             self.out.end(what)
         else:
             self.held -= max(len(what), _PIECE)
-            self.out.take(what)
+            self.out.feed(what)
 
     def release(self) -> None:
         while self._queue:

@@ -22,23 +22,23 @@ class LimitData(Fault):
     bytes: int = sizeField("B")
     how: str = endField()
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _LimitedBytes(hands, self)
+        return _LimitedBytes(context, self)
 
 
 class _LimitedBytes(LimitingStage):
-    def __init__(self, hands: StageContext, fault: LimitData) -> None:
-        super().__init__(hands, fault.how)
+    def __init__(self, context: StageContext, fault: LimitData) -> None:
+        super().__init__(context, fault.how)
         self._left = fault.bytes
 
     def begin(self) -> None:
         if not self._left:
-            self.cut()
+            self.endConnection()
 
-    def take(self, data: bytes, at: int) -> None:
+    def feed(self, data: bytes, at: int) -> None:
         data = data[: self._left]
         self._left -= len(data)
-        super().take(data, at)
+        super().feed(data, at)
         if not self._left:
-            self.cut(at + len(data))
+            self.endConnection(at + len(data))

@@ -22,18 +22,18 @@ class LimitTime(Fault):
     time: float = timeField()
     how: str = endField()
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _LimitedTime(hands, self)
+        return _LimitedTime(context, self)
 
 
 class _LimitedTime(LimitingStage):
-    def __init__(self, hands: StageContext, fault: LimitTime) -> None:
-        super().__init__(hands, fault.how)
+    def __init__(self, context: StageContext, fault: LimitTime) -> None:
+        super().__init__(context, fault.how)
         self._time = fault.time
 
     def begin(self) -> None:
         if self._time:
-            self.hands.later(self._time, self.cut)
+            self.context.later(self._time, self.endConnection)
         else:
-            self.cut()
+            self.endConnection()

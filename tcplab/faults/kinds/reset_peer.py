@@ -25,31 +25,31 @@ class ResetPeer(Fault):
         """Without a timeout."""
         return not self.timeout
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Reset(hands, self.timeout)
+        return _Reset(context, self.timeout)
 
 
 class _Reset(Stage):
-    def __init__(self, hands: StageContext, timeout: float) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, timeout: float) -> None:
+        super().__init__(context)
         self._timeout = timeout
 
     def begin(self) -> None:
         if self._timeout:
-            self.hands.later(self._timeout, self._reset)
+            self.context.later(self._timeout, self._reset)
         else:
             self._reset()
 
     def _reset(self) -> None:
-        self.swallows = True
-        self.hands.hit()
+        self.discards = True
+        self.context.hit()
         self.out.end(End.RESET)
 
-    def take(self, data: bytes, at: int) -> None:
-        if not self.swallows:
-            self.out.take(data)
+    def feed(self, data: bytes, at: int) -> None:
+        if not self.discards:
+            self.out.feed(data)
 
     def end(self, how: End) -> None:
-        if not self.swallows:
+        if not self.discards:
             self.out.end(how)

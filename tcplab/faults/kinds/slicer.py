@@ -30,9 +30,9 @@ class Slicer(Fault):
         if self.size_variation >= self.average_size:
             raise ValueError("size_variation must be less than average_size")
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Slicing(hands, self)
+        return _Slicing(context, self)
 
     @property
     def rolls(self) -> bool:
@@ -41,39 +41,39 @@ class Slicer(Fault):
 
 
 class _Slicing(BufferingStage):
-    def __init__(self, hands: StageContext, fault: Slicer) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, fault: Slicer) -> None:
+        super().__init__(context)
         self._fault = fault
         self._at = 0
         self._waiting = False
 
-    def take(self, data: bytes, at: int) -> None:
-        self.hands.hit(at)
-        if not self._held:
+    def feed(self, data: bytes, at: int) -> None:
+        self.context.hit(at)
+        if not self._buffer:
             self._at = at
-        super().take(data, at)
+        super().feed(data, at)
         self._cut()
 
     def end(self, how: End) -> None:
         super().end(how)
-        if not self._held:
-            self.pass_(0)
+        if not self._buffer:
+            self.releaseBytes(0)
 
     def _cut(self) -> None:
-        if self._waiting or not self._held:
+        if self._waiting or not self._buffer:
             return
         size = self._size()
         self._waiting = True
         self._at += size
-        self.pass_(size)
+        self.releaseBytes(size)
         # One a turn of the reactor, even without a delay: in one turn they would leave as one.
-        self.hands.later(self._fault.delay, self._again)
+        self.context.later(self._fault.delay, self._again)
 
     def _size(self) -> int:
         fault = self._fault
         if not fault.size_variation:
             return fault.average_size
-        rolled = self.hands.dice.whole(2 * fault.size_variation + 1, self._at)
+        rolled = self.context.dice.whole(2 * fault.size_variation + 1, self._at)
         return fault.average_size - fault.size_variation + rolled
 
     def _again(self) -> None:

@@ -20,14 +20,14 @@ class SlowClose(Fault):
     kind: ClassVar[str] = "slow_close"
     delay: float = timeField("ms")
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _SlowlyClosing(hands, self.delay)
+        return _SlowlyClosing(context, self.delay)
 
 
 class _SlowlyClosing(Stage):
-    def __init__(self, hands: StageContext, delay: float) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, delay: float) -> None:
+        super().__init__(context)
         self._delay = delay
         self._ending: End | None = None
 
@@ -36,9 +36,9 @@ class _SlowlyClosing(Stage):
             self._ending = None
             self.out.end(how)
         elif self._ending is None:
-            self.hands.hit()
+            self.context.hit()
             self._ending = how
-            self.hands.later(self._delay, self.release)
+            self.context.later(self._delay, self.release)
         else:
             self._ending = how
 

@@ -26,16 +26,16 @@ class Stall(Fault):
         """It is."""
         return True
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Stalled(hands)
+        return _Stalled(context)
 
 
 class _Stalled(BufferingStage):
     blocked = True
 
     def begin(self) -> None:
-        self.hands.hit()
+        self.context.hit()
 
     def release(self) -> None:
         self.blocked = False

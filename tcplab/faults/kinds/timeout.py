@@ -28,31 +28,31 @@ class Timeout(Fault):
         """Without a timeout."""
         return not self.timeout
 
-    def stage(self, hands: StageContext) -> Stage:
+    def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Silence(hands, self.timeout)
+        return _Silence(context, self.timeout)
 
 
 class _Silence(Stage):
-    swallows = True
+    discards = True
 
-    def __init__(self, hands: StageContext, timeout: float) -> None:
-        super().__init__(hands)
+    def __init__(self, context: StageContext, timeout: float) -> None:
+        super().__init__(context)
         self._timeout = timeout
         self._dropped = False
         self._ending: End | None = None
 
     def begin(self) -> None:
-        self.hands.hit()
+        self.context.hit()
         if self._timeout:
-            self.hands.later(self._timeout, self._close)
+            self.context.later(self._timeout, self._close)
 
     def _close(self) -> None:
         self._dropped = False
         self._ending = None
         self.out.end(End.CLOSE)
 
-    def take(self, data: bytes, at: int) -> None:
+    def feed(self, data: bytes, at: int) -> None:
         self._dropped = True
 
     def end(self, how: End) -> None:

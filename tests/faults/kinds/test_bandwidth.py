@@ -51,16 +51,16 @@ class BandwidthTests(SynchronousTestCase):
         bench.say(b"abc")
         bench.finish()
         bench.run()
-        self.assertEqual((bench.came, bench.chain.held), ([], 3))
-        bench.chain.remove("bandwidth-1")
+        self.assertEqual((bench.came, bench.pipeline.held), ([], 3))
+        bench.remove("bandwidth-1")
         self.assertEqual(bench.came, [b"abc", End.FINISH])
 
     def test_full(self) -> None:
         bench = Bench("bandwidth,rate=0")
         bench.say(bytes(2**18 - 1))
-        self.assertFalse(bench.chain.full)
+        self.assertFalse(bench.full)
         bench.say(b"x")
-        self.assertTrue(bench.chain.full)
+        self.assertTrue(bench.full)
 
     def test_endAlone(self) -> None:
         """It waits for nothing if nothing waits."""

@@ -17,6 +17,6 @@ class HalfCloseTests(SynchronousTestCase):
         bench.say(b"a by", b"e and more", b"x")
         self.assertEqual(bench.came, [b"a by", b"e", End.HALF])
         bench.finish()
-        bench.chain.end(End.RESET)
+        bench.pipeline.head.end(End.RESET)
         self.assertEqual(bench.ends, [End.HALF, End.FINISH, End.RESET])
         self.assertEqual(bench.hits, [("half_close", 5)])

@@ -67,7 +67,7 @@ class LatencyTests(SynchronousTestCase):
         bench = Bench("latency,latency=100")
         bench.say(b"a", b"b")
         bench.finish()
-        bench.chain.remove("latency-1")
+        bench.remove("latency-1")
         bench.say(b"c")
         self.assertEqual(bench.came, [b"a", b"b", End.FINISH, b"c"])
         self.assertEqual(bench.clock.getDelayedCalls(), [])
@@ -76,11 +76,11 @@ class LatencyTests(SynchronousTestCase):
         """Much that waits pauses the source; many small pieces weigh more than their bytes."""
         bench = Bench("latency,latency=100")
         bench.say(b"x" * 2**18)
-        self.assertTrue(bench.chain.full)
+        self.assertTrue(bench.full)
         bench.clock.advance(0.1)
-        self.assertEqual((bench.chain.full, bench.chain.held), (False, 0))
+        self.assertEqual((bench.full, bench.pipeline.held), (False, 0))
         bench.say(*[b"x"] * 1024)
-        self.assertTrue(bench.chain.full)
+        self.assertTrue(bench.full)
 
     def test_told(self) -> None:
         bench = Bench("latency,latency=1")

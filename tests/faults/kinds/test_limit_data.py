@@ -34,9 +34,9 @@ class LimitDataTests(SynchronousTestCase):
 
     def test_swallows(self) -> None:
         bench = Bench("limit_data,bytes=2")
-        self.assertFalse(bench.chain.swallows)
+        self.assertFalse(bench.discards)
         bench.say(b"ab")
-        self.assertTrue(bench.chain.swallows)
+        self.assertTrue(bench.discards)
 
     def test_behindLatency(self) -> None:
         """The end comes behind the bytes, whatever else holds them."""

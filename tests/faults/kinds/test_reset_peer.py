@@ -17,7 +17,7 @@ class ResetPeerTests(SynchronousTestCase):
         bench.say(b"a")
         bench.finish()
         self.assertEqual((bench.came, bench.hits), ([End.RESET], [("reset_peer", 0)]))
-        self.assertTrue(bench.chain.swallows)
+        self.assertTrue(bench.discards)
 
     def test_later(self) -> None:
         """What passes until then passes."""

@@ -61,7 +61,7 @@ class SlicerTests(SynchronousTestCase):
     def test_over(self) -> None:
         bench = Bench("slicer,average_size=1,delay=1s")
         bench.say(b"abc")
-        bench.chain.remove("slicer-1")
+        bench.remove("slicer-1")
         bench.say(b"d")
         self.assertEqual(bench.data, b"abcd")
 

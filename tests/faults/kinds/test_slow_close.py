@@ -23,15 +23,15 @@ class SlowCloseTests(SynchronousTestCase):
         """A reset waits for nothing, and what it overtook comes no more."""
         bench = Bench("slow_close,delay=2s")
         bench.finish()
-        bench.chain.end(End.RESET)
+        bench.pipeline.head.end(End.RESET)
         bench.run()
         self.assertEqual(bench.came, [End.RESET])
 
     def test_over(self) -> None:
         bench = Bench("slow_close,delay=2s")
         bench.finish()
-        bench.chain.end(End.CLOSE)
-        bench.chain.remove("slow_close-1")
+        bench.pipeline.head.end(End.CLOSE)
+        bench.remove("slow_close-1")
         self.assertEqual(bench.came, [End.CLOSE])
         bench.run()
         self.assertEqual(bench.came, [End.CLOSE])

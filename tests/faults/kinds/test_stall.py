@@ -16,15 +16,15 @@ class StallTests(SynchronousTestCase):
         """The source pauses, whatever little is held; all of it goes on when it is over."""
         bench = Bench("stall,after=4B,for=2s")
         bench.say(b"abc")
-        self.assertFalse(bench.chain.full)
+        self.assertFalse(bench.full)
         bench.say(b"def")
         bench.finish()
-        self.assertTrue(bench.chain.full)
+        self.assertTrue(bench.full)
         self.assertEqual((bench.came, bench.hits), ([b"abc", b"d"], [("stall", 4)]))
         changes = bench.changes
         bench.clock.advance(2)
         self.assertEqual(bench.came, [b"abc", b"d", b"ef", End.FINISH])
-        self.assertFalse(bench.chain.full)
+        self.assertFalse(bench.full)
         self.assertGreater(bench.changes, changes)  # so that the source goes on
 
     def test_side(self) -> None:

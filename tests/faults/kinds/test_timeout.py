@@ -26,8 +26,8 @@ class TimeoutTests(SynchronousTestCase):
         bench.say(bytes(2**20))
         bench.finish()
         bench.run()
-        self.assertEqual((bench.came, bench.chain.held, bench.chain.full), ([], 0, False))
-        self.assertTrue(bench.chain.swallows)
+        self.assertEqual((bench.came, bench.pipeline.held, bench.full), ([], 0, False))
+        self.assertTrue(bench.discards)
 
     def test_halfAnAnswer(self) -> None:
         """``after=10B``: then silence."""
@@ -41,7 +41,7 @@ class TimeoutTests(SynchronousTestCase):
         """A stream has no holes: it is closed when the fault is taken away after bytes were."""
         bench = Bench("timeout")
         bench.say(b"a")
-        bench.chain.remove("timeout-1")
+        bench.remove("timeout-1")
         self.assertEqual(bench.came, [End.CLOSE])
 
     def test_nothingTaken(self) -> None:

@@ -56,7 +56,7 @@ def _run(words: list[str]) -> NoReturn:
 
 
 def _connect(arguments: list[str]) -> None:
-    """Hold one conversation and leave with its outcome."""
+    """Hold one conversation and exit with its outcome."""
     from tcplab.client.commandline import HelpRequested, UsageError, parseOptions
 
     try:
@@ -76,13 +76,13 @@ _COMMANDS: dict[str, Callable[[list[str]], None]] = {"connect": _connect}
 
 
 def _converse(reactor: Any, options: Any) -> Any:
-    """Make the conversation, and have signals end it."""
+    """Begin the conversation; a signal ends the process."""
     from twisted.internet.defer import Deferred
 
     from tcplab.client.connect import connect
 
-    def signalled(number: int, _frame: Any) -> None:
-        # Nothing has to be waited for, not even a resolver that is still looking for a name.
+    def signalled(number: int, _frame: object) -> None:
+        # No thread is waited for, such as a resolver that still looks up a name.
         _leaveAtOnce(128 + number)
 
     def handleSignals() -> None:
@@ -90,7 +90,7 @@ def _converse(reactor: Any, options: Any) -> Any:
             signal.signal(number, signalled)
 
     handleSignals()
-    reactor.callWhenRunning(handleSignals)  # the reactor has installed its own by then
+    reactor.callWhenRunning(handleSignals)  # after the reactor has installed its own
     encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
     conversation = Deferred.fromCoroutine(connect(reactor, options, encoding=encoding))
     return conversation.addCallbacks(_report, _notUnderstood, callbackArgs=(options,))
@@ -102,7 +102,7 @@ def _report(ending: Any, options: Any) -> NoReturn:
     _restoreFlags()
     _printError(ending.line(options.address.label, options.quiet))
     if ending.outcome is Outcome.TIMEOUT:
-        # The thread that still looks for a name would hold the exit up for many seconds.
+        # The thread that still looks up the name would delay the exit by many seconds.
         _leaveAtOnce(ending.outcome)
     raise SystemExit(int(ending.outcome))
 
@@ -118,15 +118,15 @@ def _notUnderstood(failure: Any) -> Any:
 
 
 def _usageError(problem: str, command: str) -> NoReturn:
-    """Say what is wrong with what was typed, and leave."""
+    """Print what is wrong with the command line, and exit."""
     _printError(f"usage: {problem} ({command} --help says more)")
     raise SystemExit(2)
 
 
 def _printError(line: str) -> None:
-    """Print a line on stderr, if there is one and somebody reads it."""
+    """Print a line on stderr; an empty line and a closed stderr are left out."""
     if line:
-        with suppress(OSError):  # the exit code says it too
+        with suppress(OSError):  # the exit status tells as much
             os.write(2, line.encode("utf-8", "surrogateescape") + b"\n")
 
 
@@ -144,7 +144,7 @@ _flags: dict[int, int] = {}
 
 
 def _openStandardDescriptors() -> None:
-    """Open what the caller has closed: else a socket would get its number, and be taken for it."""
+    """Open the standard descriptors that the caller has closed, before a socket gets one."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) in _STANDARD:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -156,7 +156,7 @@ def _rememberFlags() -> None:
 
 
 def _restoreFlags() -> None:
-    """Make terminals and pipes block again: the shell, and others in a pipeline, share the flag."""
+    """Make terminals and pipes block again: other processes share the flag."""
     for descriptor, flags in _flags.items():
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
 

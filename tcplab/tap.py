@@ -1,4 +1,4 @@
-"""twistd's words: the options of ``twistd tcplab``, and the service they ask for."""
+"""twistd's plugin: the options of ``twistd tcplab``, and the service that is made of them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def makeLab(
     settings: Settings, words: Mapping[str, Any], reactor: Any, observers: Observer
 ) -> LabService:
     """
-    Make it; nothing is bound yet.
+    Make the service of a lab; nothing is bound yet.
 
-    :param words: what the settings were made of.
+    :param words: the words that the settings were made of; workers are started with them.
     :raises SettingsError: it cannot be made.
     """
     listening = _adopting(settings, reactor)
@@ -49,7 +49,7 @@ def makeLab(
 
 
 def _adopting(settings: Settings, reactor: Any) -> Any:
-    # Sockets that listen already, in the order of the listeners; endpoints systemd: choose theirs.
+    # For inherited sockets, in the order of the listeners. Endpoints systemd: choose their own.
     descriptors = listenFDs()
     if not descriptors or any("systemd:" in each.endpoint for each in settings.listeners):
         return None
@@ -68,15 +68,15 @@ log = Logger("tcplab.tap")
 
 def exitWithError(problem: object) -> NoReturn:
     """
-    End with one line on stderr and status 1: no page of usage, no traceback.
+    Exit with one line on stderr and status 1, without usage and traceback.
 
-    Before anything is bound or forked, so that no pid file and no process is left behind.
+    It is called before anything is bound or forked: no pid file and no process is left behind.
     """
     raise SystemExit("tcplab: " + " ".join(str(problem).split("\n")))
 
 
 class Options(UsageOptions):
-    """What may be said after ``twistd tcplab``."""
+    """The options after ``twistd tcplab``, made of those of `tcplab.config.settings`."""
 
     synopsis = "[options]"
     longdesc = (
@@ -94,7 +94,7 @@ class Options(UsageOptions):
     ]
 
     settings: Settings
-    words: dict[str, Any]
+    optionValues: dict[str, Any]
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,9 +109,9 @@ class Options(UsageOptions):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
-        Read the words.
+        Read the command line.
 
-        :raises SystemExit: they are wrong; its text is one line.
+        :raises SystemExit: it is wrong; the text is one line.
         """
         try:
             super().parseOptions(
@@ -130,23 +130,23 @@ class Options(UsageOptions):
         return [name.removesuffix("=") for name in self.longOpt]
 
     def parseArgs(self, *words: str) -> None:
-        """Take no words but options."""
+        """Refuse words that belong to no option."""
         if words:
             raise UsageError(
                 f"{words[0]!r} belongs to no option: use -b or -s to say what to serve"
             )
 
     def postOptions(self) -> None:
-        """Choose the reactor, make the settings, leave out the pid file where nobody needs it."""
+        """Install the reactor, make the settings, and disable an unneeded pid file."""
         _chooseReactor()
-        self.words = {name: self[each.flag[2:]] for name, each in OPTIONS.items()}
-        self.settings = fromWords(**self.words)
+        self.optionValues = {name: self[each.flag[2:]] for name, each in OPTIONS.items()}
+        self.settings = fromWords(**self.optionValues)
         if self.parent is not None:
             disablePidFile(self.parent)
 
 
-def _takes(option: Option) -> Callable[[Options, str], None]:
-    # Twisted's parser keeps the last word of an option only, unless the option is a method.
+def _appender(option: Option) -> Callable[[Options, str], None]:
+    # Twisted's parser keeps only the last word of an option, unless a method takes each.
     def method(self: Options, word: str) -> None:
         self[option.flag[2:]].append(word)
 
@@ -156,14 +156,14 @@ def _takes(option: Option) -> Callable[[Options, str], None]:
 
 for _each in OPTIONS.values():
     if _each.repeatable:
-        _method = _takes(_each)
+        _method = _appender(_each)
         setattr(Options, "opt_" + _each.flag[2:].replace("-", "_"), _method)
         if _each.letter:
             setattr(Options, f"opt_{_each.letter}", _method)
 
 
 def _chooseReactor() -> None:
-    # twistd and twist have acted on --reactor by now: where there is none yet, it is ours.
+    # twistd and twist have acted on --reactor by now. If no reactor is installed yet, ours is.
     if "twisted.internet.reactor" not in sys.modules and hasattr(select, "epoll"):
         from tcplab.reactor import eager
 
@@ -174,14 +174,14 @@ def makeService(options: Options) -> IService:
     """
     Make the lab and bind its ports.
 
-    :raises SystemExit: it cannot; its text is one line.
+    :raises SystemExit: that is impossible; the text is one line.
     """
     from twisted.internet import reactor
 
     settings = options.settings
     restrictLogMode(options.parent or {})
     try:
-        service = makeLab(settings, options.words, reactor, Observers(LogObserver(reactor)))
+        service = makeLab(settings, options.optionValues, reactor, Observers(LogObserver(reactor)))
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
@@ -205,7 +205,7 @@ def makeService(options: Options) -> IService:
 
 
 def _makeLogNonBlocking(reactor: Any) -> None:
-    # twistd and twist begin to log when the service is made.
+    # twistd and twist begin to log once the service is made.
     lines = NonBlockingLog(globalLogBeginner)
     atexit.register(lines.finish)
     reactor.callWhenRunning(lines.begin)  # twistd has forked by then
@@ -215,7 +215,7 @@ async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
     await service.listen()
     await service.whenServing()
     if settings.portFile is not None:
-        # Whoever reads it may send a signal at once.
+        # The program that reads the file may send a signal at once.
         running: Deferred[None] = Deferred()
         reactor.callWhenRunning(running.callback, None)
         await running
@@ -228,7 +228,7 @@ def _tellStatus(service: LabService) -> None:
 
 
 def _later(_: object, failures: list[Failure], reactor: Any) -> None:
-    # After makeService: an endpoint that takes its time has failed, or the port file has.
+    # After makeService: an endpoint that binds later has failed, or the port file.
     for failure in failures:
         _fail(failure, reactor)
 

@@ -41,7 +41,7 @@ from tcplab import tap
 options = tap.Options()
 options.parseOptions(["--port", "0"])
 lab = tap.makeService(options)
-print(sorted(name for name in sys.modules if name.startswith("tcplab.server.")))
+print(sorted(name for name in sys.modules if name.startswith("tcplab.")))
 """
 
 
@@ -82,8 +82,8 @@ class Making(SynchronousTestCase):
         words = [sys.executable, "-c", _IMPORTED]
         imported = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         self.assertIn("tcplab.server.service", imported)
-        for name in ("adopting", "crew", "member", "scoreboard", "sharing", "supervisor", "worker"):
-            self.assertNotIn(f"tcplab.server.{name}'", imported)
+        for package in ("client", "testing", "workers"):
+            self.assertNotIn(f"'tcplab.{package}", imported)
 
 
 def parsed(*words: str) -> Settings:

@@ -1,4 +1,4 @@
-"""From the names that people type to the factories that serve them."""
+"""Behaviours: from a SPEC, or a class that is given in Python, to the factory that serves it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.wire.framing import FramingError
 from tcplab.wire.names import BEHAVIOURS
 
-# Settings that only make sense above zero: seconds to wait, bytes to hold.
+# Settings that make sense above zero only: seconds to wait, bytes to hold.
 _POSITIVE = frozenset({"lingerTimeout", "maxUnsent"})
 
 
 class Behaviour:
     """
-    What a SPEC names: a class, or a factory that is made already.
+    What a listener serves: a Protocol class, a factory, or a class of factories.
 
-    :ivar spec: the SPEC.
-    :raises SettingsError: there is nothing of that name, or it cannot be served.
+    :ivar spec: the SPEC that names it, or that it was given with.
+    :raises SettingsError: nothing has that name, or it cannot be served.
     """
 
     def __init__(self, spec: BehaviourSpec) -> None:
@@ -39,15 +39,15 @@ class Behaviour:
 
     @property
     def speaksFirst(self) -> bool:
-        """Whether a greeting for all applies to it: it says one, and its SPEC has no other."""
+        """Whether ``--greeting`` applies: it sends a greeting first, and its SPEC has no other."""
         greets = _isConversation(self._found) and bool(self._found.greeting)
         return greets and "greeting" not in dict(self.spec.arguments)
 
-    def factory(self, **defaults: Any) -> IProtocolFactory:
+    def factory(self, **defaults: object) -> IProtocolFactory:
         """
         Make the factory.
 
-        :param defaults: settings for conversations; what the SPEC says goes before them.
+        :param defaults: settings for conversations; those of the SPEC take precedence.
         :raises SettingsError: a key or a value of the SPEC is wrong, or the factory cannot be made.
         """
         if _isConversation(self._found):
@@ -65,7 +65,7 @@ class Behaviour:
         factory.noisy = False
         return factory
 
-    def _ofConversation(self, settings: dict[str, Any]) -> IProtocolFactory:
+    def _ofConversation(self, settings: dict[str, object]) -> IProtocolFactory:
         try:
             return ConversationFactory(self._found, **settings)
         except FramingError as e:
@@ -88,22 +88,25 @@ class Behaviour:
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             known = {key: None for key, _ in self.spec.arguments} | known
             if issubclass(self._found, ConversationFactory):
-                known |= settingsOf(Conversation)  # which it passes on
+                known |= settingsOf(Conversation)  # the factory passes them on
         arguments = self._values(known, hintsOf(self._found.__init__))
         missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
         if missing:
             wanted = ",".join(f"{name}=…" for name in missing)
             raise SettingsError(f"{self.spec.name} needs more: write {self.spec.name},{wanted}")
         try:
-            return self._found(**arguments)  # type: ignore[no-any-return]
+            factory: IProtocolFactory = self._found(**arguments)
         except Exception as e:
             raise SettingsError(
                 f"{self.spec} cannot be made: {describeImportError(e)}: mend it"
             ) from None
+        return factory
 
-    # The settings
+    # The settings of the SPEC
 
-    def _values(self, known: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(
+        self, known: Mapping[str, object], hints: Mapping[str, object]
+    ) -> dict[str, object]:
         values = {}
         for key, text in self.spec.arguments:
             if key not in known:
@@ -114,7 +117,7 @@ class Behaviour:
                 raise SettingsError(f"{self.spec.name},{key}={text}: {e}") from None
         return values
 
-    def _unknown(self, key: str, known: Mapping[str, Any]) -> str:
+    def _unknown(self, key: str, known: Mapping[str, object]) -> str:
         if not known:
             return f"{self.spec.name} has no settings: leave {key} out"
         return (
@@ -149,6 +152,7 @@ def _resolve(name: str) -> Any:
     )
 
 
+# An object that is given in Python. A coroutine function is the conversation of a Dialogue.
 def _given(served: object) -> object:
     if not inspect.iscoroutinefunction(served):
         return served

@@ -1,4 +1,4 @@
-"""What people type to say what is served where: ``NAME[,key=value…]`` and ``SPEC@ENDPOINT``."""
+"""What is served where, as it is typed: ``NAME[,key=value…]`` and ``SPEC@ENDPOINT``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tcplab.wire.keyvalue import (
 
 
 class SpecError(ValueError):
-    """What was typed is no SPEC; the text is one line that says what to type."""
+    """A text is no SPEC; the message is one line that says what to type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def parseSpec(text: str) -> BehaviourSpec:
     """
     Read ``NAME[,key=value…]``.
 
-    :raises SpecError: it is none, or there is an ``@`` that is not escaped.
+    :raises SpecError: the text is no SPEC, or has an ``@`` that is not escaped.
     """
     if split(text, "@")[1]:
         raise SpecError(

@@ -1,4 +1,4 @@
-"""The error of settings that make no sense, and the hint at what was meant."""
+"""The error of settings that make no sense, and the hint at a name that is spelt alike."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from difflib import get_close_matches
 
 def suggest(typed: str, known: Iterable[str]) -> str:
     """
-    Name what ``typed`` was probably meant to be.
+    Name the known word that is spelt most like the typed one.
 
-    Case, hyphens and underscores make no difference: ``linger-timeout`` is near ``lingerTimeout``.
+    Case, hyphens and underscores do not count: ``linger-timeout`` is near ``lingerTimeout``.
 
-    :return: ``" (did you mean echo?)"``, or the empty text when nothing is near.
+    :return: ``" (did you mean echo?)"``, or the empty text if no word is near.
     """
     plain = {_plain(name): name for name in known}
     found = get_close_matches(_plain(typed), plain, n=1)
@@ -24,4 +24,9 @@ def _plain(name: str) -> str:
 
 
 class SettingsError(ValueError):
-    """The lab cannot do what it was asked to; the text is one line that says what to do."""
+    """
+    The lab cannot be made or started as it is configured.
+
+    The text is one line that says what to do. A mistake in a single option, a SPEC or a fault is
+    found as a `ValueError` of its package; the settings raise it as this error.
+    """

@@ -1,4 +1,4 @@
-"""Import what a dotted name names, and say in one line what went wrong."""
+"""Import a dotted name, and describe in one line why that failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from tcplab.config.errors import SettingsError, suggest
 
-# Where what somebody else's module does wrong is found out, and not done.
+# Frames in this folder only report the mistake of a user's module.
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -18,8 +18,8 @@ def importName(name: str) -> object:
     """
     Import ``package.module.Name``, from the current directory too.
 
-    :raises SettingsError: there is no such module or no such name in it, or the module fails; then
-        the text has the file and the line of its innermost frame.
+    :raises SettingsError: there is no such module or no such name in it, or its import fails. Then
+        the text has the file and the line of the innermost frame.
     """
     here = os.getcwd()
     if here not in sys.path:
@@ -42,7 +42,7 @@ def importName(name: str) -> object:
 
 
 def _module(name: str, parts: list[str]) -> tuple[object, list[str]]:
-    # The longest beginning that is a module; what fails inside a module is told as such.
+    # The longest beginning that is a module. An error inside a module is reported as its own.
     module: object = None
     for length in range(1, len(parts) + 1):
         path = ".".join(parts[:length])
@@ -76,7 +76,7 @@ def _imported(path: str) -> object:
 
 
 def describeImportError(error: BaseException) -> str:
-    """Say in one line which exception it was, and the file and line where it was raised."""
+    """Describe an exception in one line: its type, its text, the file and line that raised it."""
     frames = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
@@ -84,8 +84,8 @@ def describeImportError(error: BaseException) -> str:
     ]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno))
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = ": ".join([type(error).__name__, *said.splitlines()[:1]])
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = ": ".join([type(error).__name__, *text.splitlines()[:1]])
     if not frames:
         return text
     file, line = frames[-1]

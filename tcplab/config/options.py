@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, Literal, NoReturn, TypeVar, overload
 
@@ -68,20 +68,26 @@ class Option:
     repeatable: bool = False
     logged: bool = False
 
-    def read(self, words: Any) -> Any:
+    def read(self, words: str | float | Sequence[str]) -> object:
         """
-        Make its value of what was typed: a word, or a list of words for a repeatable one.
+        Make its value of what was typed.
 
+        :param words: a word, or a number; a list of words for a repeatable option.
         :raises SettingsError: that makes no sense; the text names the flag.
+        :raises TypeError: it is no list.
         """
         try:
-            if self.repeatable:
-                return tuple(map(self.parser.read, words))
-            return self.parser.read(words)
+            if not self.repeatable:
+                return self.parser.read(str(words))
+            if not isinstance(words, list | tuple):
+                raise TypeError(
+                    f"{self.name} is {words!r}: give a list, as in {self.name}=[{words!r}]"
+                )
+            return tuple(map(self.parser.read, words))
         except ValueError as e:
             raise SettingsError(f"{self.flag} {e}") from None
 
-    def accept(self, value: Any, name: str = "") -> Any:
+    def accept(self, value: object, name: str = "") -> object:
         """
         Return its value for what was given in Python.
 

@@ -1,4 +1,4 @@
-"""What a lab is to do, as one frozen value: of words that were typed, or of values in Python."""
+"""What a lab is to do, as one frozen value: made of typed words, or of values in Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import InitVar, dataclass, replace
 from ipaddress import ip_address
-from typing import Any, NoReturn
+from typing import Any
 
 from tcplab.config.behaviourspec import BehaviourSpec, parseServe, parseSpec
 from tcplab.config.checks import Named, checkFaults, checkNames, checkPeers, checkProxies
@@ -25,6 +25,7 @@ from tcplab.config.options import (
     repeatable,
     seconds,
 )
+from tcplab.faults.parse import parseFault
 from tcplab.faults.spec import FaultSpec
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
@@ -108,8 +109,6 @@ def _proxy(word: str) -> str:
 
 
 def _fault(word: str) -> FaultSpec:
-    from tcplab.faults.parse import parseFault
-
     try:
         return parseFault(word)
     except ValueError as e:
@@ -135,7 +134,7 @@ def _flag(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
     """
-    The options that say what is served where; the listeners of `Settings` are made of them.
+    The options about what is served where; they become the listeners of `Settings`.
 
     :ivar port: the number of a TCP port; 0: the system chooses.
     :ivar interface: the address that the port has.
@@ -338,9 +337,9 @@ class Settings:
         given = {"behaviour": behaviour, "serve": listeners}
         for name in [each for each in values if each not in SETTINGS]:
             if name not in LISTENERS or name in given:
-                _unknown(name, {"listeners", *OPTIONS} - {"serve"}, "")
+                raise _unknown(name, {"listeners", *OPTIONS} - {"serve"})
             given[name] = values.pop(name)
-        own = {
+        own: dict[str, Any] = {
             name: LISTENERS[name].accept(value, _keyword(name))
             for name, value in given.items()
             if value is not LISTENERS[name].default
@@ -358,33 +357,28 @@ def fromWords(**words: str | float | Sequence[str] | None) -> Settings:
     """
     Make settings of the command line's words; ``None`` is an option that was not given.
 
-    Each is the option's, in camelCase: ``--port-file`` is ``portFile``. What may be given several
-    times is a list: ``serve``, ``proxyFrom`` and ``faults``. Numbers may be numbers.
+    Their names are the options', in camelCase: ``--port-file`` is ``portFile``. Those of an option
+    that may be repeated are a list: ``serve``, ``proxyFrom`` and ``faults``. A number may be typed
+    as one.
 
-    A worker of a lab that has been updated since is started with the words of before: their names
-    stay.
+    A lab that is updated while it runs starts new workers with the words it was started with.
+    Therefore a name stays as it is, or is understood beside the new one.
 
     :raises SettingsError: a word is wrong, or two contradict each other.
     :raises TypeError: there is no such option, or it has no such value.
     """
     values: dict[str, Any] = {}
-    for name, word in words.items():
+    for name, typed in words.items():
         if name not in OPTIONS:
-            _unknown(
-                name,
-                OPTIONS,
-                ": an option's name in camelCase is one, idleTimeout for --idle-timeout",
-            )
-        if OPTIONS[name].repeatable:
-            if isinstance(word, str | bytes):
-                raise TypeError(f"{name} is {word!r}: give a list, as in {name}=[{word!r}]")
-            if word:
-                values[name] = OPTIONS[name].read(word)
-        elif word is not None:
-            values[name] = OPTIONS[name].read(str(word))
+            raise _unknown(name, OPTIONS)
+        if typed is not None and typed != []:
+            values[name] = OPTIONS[name].read(typed)
     own = {name: values.pop(name) for name in LISTENERS if name in values}
     return Settings(ListenerOptions(**own).listeners(_flag), **values, named=_flag)
 
 
-def _unknown(name: str, known: Iterable[str], hint: str) -> NoReturn:
-    raise TypeError(f"there is no setting {name!r}{suggest(name, known)}{hint}")
+def _unknown(name: str, known: Iterable[str]) -> TypeError:
+    return TypeError(
+        f"there is no setting {name!r}{suggest(name, known)}: an option's name in camelCase is one,"
+        " idleTimeout for --idle-timeout"
+    )

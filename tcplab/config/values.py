@@ -1,4 +1,4 @@
-"""Make a setting's value of the text that was typed for it, by the type of the setting."""
+"""Values of a behaviour's settings: from the typed text, by the type of the setting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
 
 from tcplab.config.errors import suggest
 from tcplab.wire.escaping import unescape
@@ -16,22 +15,22 @@ _YES = frozenset({"yes", "true", "on", "1"})
 _NO = frozenset({"no", "false", "off", "0"})
 
 
-def valueOf(text: str, kind: type | None) -> Any:
+def valueOf(text: str, kind: type | None) -> object:
     """
-    Convert what was typed.
+    Convert a typed text.
 
-    :param text: what `tcplab.config.behaviourspec` left: a backslash is still doubled.
+    :param text: a value of `BehaviourSpec`, in which a backslash is still doubled.
     :param kind: ``bool``, ``int``, ``float``, ``bytes`` or ``str``.
-    :raises ValueError: the text is no such value; the error's text is one line.
+    :raises ValueError: the text is no such value; the message is one line.
     """
     return _CONVERSIONS[kind or str](text)
 
 
 def framingOf(text: str) -> type:
     """
-    Find a framing by the name it has on the command line.
+    Find a framing by its name on the command line.
 
-    :raises ValueError: there is no such framing; the error's text is one line.
+    :raises ValueError: there is no such framing; the message is one line.
     """
     if text not in FRAMINGS:
         raise ValueError(
@@ -42,11 +41,11 @@ def framingOf(text: str) -> type:
 
 def kindOf(annotation: object, default: object) -> type | None:
     """
-    Find the type that a setting wants, of what its author wrote: an annotation, or a default.
+    Find the type of a setting: that of its annotation, else that of its default.
 
     :param annotation: a type, or ``type | None``, or ``None`` for none.
     :param default: its default, or ``None`` for none.
-    :return: one of the types that can be typed; ``None`` if neither tells.
+    :return: a type that `valueOf` converts to; ``None`` if neither is one.
     """
     for each in _alternatives(annotation):
         if isinstance(each, type) and each in _CONVERSIONS:
@@ -54,15 +53,15 @@ def kindOf(annotation: object, default: object) -> type | None:
     return next((kind for kind in _CONVERSIONS if type(default) is kind), None)
 
 
-def hintsOf(owner: Any) -> dict[str, Any]:
-    """Return the annotations of a class or a function; none of them if one cannot be resolved."""
+def hintsOf(owner: object) -> dict[str, object]:
+    """Return the annotations of a class or a function; none at all if one cannot be resolved."""
     try:
         return typing.get_type_hints(owner)
     except Exception:
         return {}
 
 
-def _alternatives(annotation: object) -> tuple[Any, ...]:
+def _alternatives(annotation: object) -> tuple[object, ...]:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return typing.get_args(annotation)
     return (annotation,)
@@ -95,7 +94,7 @@ def _float(text: str) -> float:
     return value
 
 
-_CONVERSIONS: dict[type, Callable[[str], Any]] = {
+_CONVERSIONS: dict[type, Callable[[str], object]] = {
     bool: _bool,
     int: _int,
     float: _float,

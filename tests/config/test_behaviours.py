@@ -11,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import protocols
 from tcplab.config.behaviours import Behaviour
-from tcplab.config.behaviourspec import parseSpec
+from tcplab.config.behaviourspec import BehaviourSpec, parseSpec
 from tcplab.config.errors import SettingsError
-from tcplab.protocols import CRLF, Conversation, ConversationFactory, Echo, Lines
+from tcplab.protocols import CRLF, Conversation, ConversationFactory, Dialogue, Echo, Lines
+from tcplab.testing import connected
 from tcplab.wire.names import BEHAVIOURS
 
 _HERE = __name__
@@ -211,6 +212,36 @@ class Factories(Refusing):
     def test_factory_that_is_made_already_is_served_as_it_is(self) -> None:
         self.assertIs(factory(f"{_HERE}.made"), made)
         self.assertIn("made already", self.refused(f"{_HERE}.made,a=1"))
+
+
+class Given(SynchronousTestCase):
+    """What is served may be given in Python."""
+
+    def factory(self, served: object) -> Any:
+        return Behaviour(BehaviourSpec.of(served)).factory()
+
+    def test_classes_and_factories(self) -> None:
+        self.assertIs(self.factory(Talker).protocol, Talker)
+        self.assertIs(self.factory(made), made)
+        self.assertIsInstance(self.factory(Room), Room)
+        self.assertIs(self.factory("echo").protocol, Echo)
+
+    def test_coroutine_function(self) -> None:
+        """It is the conversation of a `Dialogue`."""
+
+        async def ask(dialogue: Dialogue) -> None:
+            dialogue.send(b"name?")
+            dialogue.send(await dialogue.receive())
+
+        spec = BehaviourSpec.of(ask)
+        self.assertEqual(str(spec), "ask")
+        peer = connected(Behaviour(spec).factory())
+        peer.write(b"Ada")
+        self.assertEqual(peer.value(), b"name?Ada")
+
+    def test_what_cannot_be_served(self) -> None:
+        problem = self.assertRaises(SettingsError, Behaviour, BehaviourSpec.of(function))
+        self.assertIn("function is a function: name a Protocol class", str(problem))
 
 
 class NotServable(Refusing):

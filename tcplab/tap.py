@@ -219,7 +219,7 @@ async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
         running: Deferred[None] = Deferred()
         reactor.callWhenRunning(running.callback, None)
         await running
-        portfile.write(settings.portFile, service.servings)
+        portfile.write(settings.portFile, service.listeners)
 
 
 def _tellStatus(service: LabService) -> None:

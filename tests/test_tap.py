@@ -57,14 +57,14 @@ class Making(SynchronousTestCase):
     def test_several(self) -> None:
         lab: Any = self.make(workers="2")
         self.assertIsInstance(lab, Supervisor)
-        self.assertEqual(lab._spawning._words, {"workers": "2"})
+        self.assertEqual(lab._spawner._words, {"workers": "2"})
 
     def test_what_was_handed_over_is_adopted(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as found:
             descriptor = os.dup(found.fileno())
             lab = self.make(descriptor, port="0")
             self.successResultOf(lab.listen())
-            port: Any = lab.servings[0].port
+            port: Any = lab.listeners[0].port
             self.assertEqual(port.fileno(), descriptor)
             self.assertEqual(self.reactor.tcpServers, [])
             port.connectionLost(None)
@@ -307,13 +307,13 @@ class MakeService(Logged, Refusing):
     def test_workers(self) -> None:
         service = self.make("-p", "7", "--workers", "2")
         self.assertIsInstance(service, Supervisor)
-        self.assertEqual(service._spawning._words["workers"], "2")  # type: ignore[attr-defined]
+        self.assertEqual(service._spawner._words["workers"], "2")  # type: ignore[attr-defined]
 
     def test_port_file_is_written_when_all_listen_and_the_reactor_runs(self) -> None:
         path = os.path.abspath(self.mktemp())
         listening = self.listenLater()
         service = self.make("--port-file", path)
-        service.servings = []
+        service.listeners = []
         self.reactor.start()
         self.assertFalse(os.path.exists(path))
         listening.callback(None)
@@ -324,7 +324,7 @@ class MakeService(Logged, Refusing):
         listening = self.listenLater()
         listening.callback(None)
         service = self.make("--port-file", path)
-        service.servings = []
+        service.listeners = []
         self.assertFalse(os.path.exists(path))
         self.reactor.start()
         self.assertTrue(os.path.exists(path))

@@ -32,7 +32,7 @@ class ClientTests(TestCase):
         service.startService()
         self.addCleanup(service.stopService)
         name = service.faults.add("reset_peer,after=10B")
-        port = service.servings[0].host.port
+        port = service.listeners[0].host.port
         endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
         client = await connectProtocol(endpoint, Client())
         self.assertEqual(await client.ended, "ConnectionLost")

@@ -20,7 +20,7 @@ from tcplab.wire.endpointstring import argument, split
 
 _KEY = b"PRIVATE KEY-----"
 #: A key and a chain of certificates are some KiB.
-_ENOUGH = 1 << 20
+_MAX_FILE = 1 << 20
 
 
 def worldReadableKeys(endpoint: str) -> list[str]:
@@ -29,7 +29,9 @@ def worldReadableKeys(endpoint: str) -> list[str]:
 
     :param endpoint: a string, ``ssl:`` or ``tls:`` perhaps behind ``limit:`` or another.
     """
-    return sorted(path for path in set(_files(endpoint)) if _open(path) and _hasKey(path))
+    return sorted(
+        path for path in set(_files(endpoint)) if _isWorldReadable(path) and _hasKey(path)
+    )
 
 
 def _files(endpoint: str) -> Iterator[str]:
@@ -44,7 +46,7 @@ def _files(endpoint: str) -> Iterator[str]:
         yield options.get("privateKey", "server.pem")  # Twisted's own default
 
 
-def _open(path: str) -> bool:
+def _isWorldReadable(path: str) -> bool:
     try:
         return bool(os.stat(path).st_mode & stat.S_IROTH)
     except OSError:
@@ -54,7 +56,7 @@ def _open(path: str) -> bool:
 def _hasKey(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            return _KEY in file.read(_ENOUGH)
+            return _KEY in file.read(_MAX_FILE)
     except OSError:
         return False
 
@@ -62,7 +64,7 @@ def _hasKey(path: str) -> bool:
 log = Logger("tcplab.server.certificates")
 
 #: Seconds for which a folder is believed to be as it was: no peer makes us look more often.
-_FRESH = 1.0
+_RECHECK = 1.0
 
 #: For TLS 1.2: forward secrecy, and authenticated encryption (Mozilla's "intermediate"). Twisted's
 #: own list has CBC with SHA-1 too, and RSA key exchange. Those of 1.3 are all good.
@@ -132,28 +134,28 @@ class CertificateDirectory:
         self._path = os.path.abspath(path)  # twistd may change its folder
         self._clock = clock
         self._clients = clients
-        self._files = self._seen()
+        self._files = self._scan()
         if not self._files:
             raise CertificatesError(
                 f"there is no .pem file in {self._path}: name a folder that has certificates and"
                 " their keys"
             )
-        self._looked = clock.seconds()
-        self._contexts = self._read()
+        self._checkedAt = clock.seconds()
+        self._contexts = self._loadContexts()
 
     def serverConnectionForTLS(self, protocol: Any) -> Connection:
         """Begin the server's side of a connection."""
-        if not 0 <= self._clock.seconds() - self._looked < _FRESH:
-            self._look()
+        if not 0 <= self._clock.seconds() - self._checkedAt < _RECHECK:
+            self._checkFiles()
         return Connection(self._contexts[min(self._contexts)])
 
-    def _named(self, name: bytes | None) -> Context | None:
+    def _contextFor(self, name: bytes | None) -> Context | None:
         name = (name or b"").lower()
         return self._contexts.get(name) or self._contexts.get(b"*." + name.partition(b".")[2])
 
     # The files
 
-    def _seen(self) -> dict[str, tuple[int, int, int]]:
+    def _scan(self) -> dict[str, tuple[int, int, int]]:
         paths = [
             os.path.join(each, name) for each, _, names in os.walk(self._path) for name in names
         ]
@@ -164,20 +166,20 @@ class CertificateDirectory:
                 seen[path] = (found.st_ino, found.st_size, found.st_mtime_ns)
         return seen
 
-    def _look(self) -> None:
-        self._looked = self._clock.seconds()
+    def _checkFiles(self) -> None:
+        self._checkedAt = self._clock.seconds()
         try:
-            seen = self._seen()
+            seen = self._scan()
             if seen == self._files:
                 return
             self._files = seen
-            self._contexts = self._read()
+            self._contexts = self._loadContexts()
         except (OSError, CertificatesError) as e:
             log.warn("the certificates stay as they were: {e}", log_system="tcplab", e=str(e))
         else:
             log.info("certificates read again: {path}", log_system="tcplab", path=self._path)
 
-    def _read(self) -> dict[bytes, Context]:
+    def _loadContexts(self) -> dict[bytes, Context]:
         try:
             found = PEMObjects.fromDirectory(FilePath(self._path)).inferDomainMapping()
             contexts = {
@@ -197,5 +199,5 @@ class CertificateDirectory:
 
     def _context(self, options: Any) -> Context:
         hardenTLS(options, self._clients)
-        options._contextForServerName = self._named
+        options._contextForServerName = self._contextFor
         return options.getContext()  # type: ignore[no-any-return]

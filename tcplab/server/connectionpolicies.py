@@ -40,18 +40,18 @@ class ConnectionPolicies:
         self._clock = clock
         self._admission: Admission | None = None
         self._deadlines: Deadlines | None = None
-        self._proxies = self._newProxies()
+        self._proxyProtocol = self._newProxyProtocol()
         self._cgroup = memoryCgroup()
         self._memory = MemoryPressure(self._cgroup, clock=clock)
-        self._tidying = HeapTrim(clock=clock)
+        self._heapTrim = HeapTrim(clock=clock)
 
-    def begin(self, listeners: Iterable[Listener]) -> None:
+    def attach(self, listeners: Iterable[Listener]) -> None:
         """
         Watch these from now on, with room for as many connections as they may have.
 
         :raises SettingsError: this process cannot have that many.
         """
-        room = self._room()
+        room = self._connectionLimit()
         if self._admission is None or self._deadlines is None:
             self._admission = self._newAdmission(room)
             self._deadlines = self._newDeadlines()
@@ -59,26 +59,32 @@ class ConnectionPolicies:
             self._admission.watch(listener)
             self._deadlines.watch(listener)
             self._memory.watch(listener)
-            self._tidying.watch(listener)
-            if self._proxies is not None:
-                self._proxies.watch(listener)
+            self._heapTrim.watch(listener)
+            if self._proxyProtocol is not None:
+                self._proxyProtocol.watch(listener)
 
-    def bound(self, ports: Iterable[Any]) -> None:
+    def portsBound(self, ports: Iterable[Any]) -> None:
         """Have the kernel notice dead peers on these, and hold little for each."""
         for port in ports:
             setListenOptions(port, write=self._settings.writeTimeout)
 
-    def end(self) -> None:
+    def detach(self) -> None:
         """Leave no timer behind."""
-        policies = (self._admission, self._deadlines, self._memory, self._tidying, self._proxies)
+        policies = (
+            self._admission,
+            self._deadlines,
+            self._memory,
+            self._heapTrim,
+            self._proxyProtocol,
+        )
         for policy in policies:
             if policy is not None:
                 policy.stop()
 
-    def _room(self) -> int:
+    def _connectionLimit(self) -> int:
         wanted = self._settings.maxConnections
         workers = self._settings.workers or 1
-        reserve = RESERVE if self._proxies is None else RESERVE + self._proxies.most
+        reserve = RESERVE if self._proxyProtocol is None else RESERVE + self._proxyProtocol.most
         try:
             if wanted is None or workers == 1:
                 return ensureDescriptorLimit(wanted, reserve=reserve)
@@ -89,7 +95,7 @@ class ConnectionPolicies:
             option = "" if wanted is None else f"{SETTINGS['maxConnections'].flag} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
 
-    def _newProxies(self) -> ProxyProtocol | None:
+    def _newProxyProtocol(self) -> ProxyProtocol | None:
         settings = self._settings
         if settings.proxyProtocol is None:
             return None
@@ -119,7 +125,7 @@ class ConnectionPolicies:
             clock=self._clock,
         )
 
-    def announce(self) -> None:
+    def log(self) -> None:
         """Say in the log what they are; they must have begun."""
         assert self._admission is not None
         values = {
@@ -129,7 +135,7 @@ class ConnectionPolicies:
             values["maxConnections"] = (self._admission.maxConnections or 0) * (
                 self._settings.workers or 1
             )
-        words = [f"{SETTINGS[name].flag[2:]}={_shown(value)}" for name, value in values.items()]
+        words = [f"{SETTINGS[name].flag[2:]}={_formatted(value)}" for name, value in values.items()]
         if not all(listener.option for listener in self._settings.listeners):  # there is --port
             words.append(f"backlog={_backlog()}")
         if self._cgroup is not None:
@@ -137,7 +143,7 @@ class ConnectionPolicies:
         log.info("limits: {words}", log_system="tcplab", words=" ".join(words))
 
 
-def _shown(value: float | None) -> str:
+def _formatted(value: float | None) -> str:
     return NONE if value is None else f"{value:.15g}"
 
 

@@ -15,7 +15,7 @@ log = Logger()
 
 #: Seconds for ports and aborted connections to be gone: the next turn of the reactor is enough,
 #: unless a user's connectionLost takes its time.
-_GONE = 1.0
+_CLOSE_TIMEOUT = 1.0
 
 #: Why a connection is reset that has not taken all that it was told.
 _LOSSES = frozenset({"unread", "write-timeout"})
@@ -43,32 +43,32 @@ class Drain:
     Whoever has connected before accepting ends is served, and what has arrived by then is read
     before the conversations are told; whoever comes later is refused.
 
-    :param servings: what is drained.
+    :param listeners: what is drained.
     :param clock: keeps the time.
     :param delay: seconds to go on accepting: for a load balancer to learn of it.
     :param timeout: seconds from the end of accepting until the rest is aborted; ``None`` for no
         limit.
-    :param letGo: ends what would keep connections for ever, before they are told.
+    :param beforeDrain: ends what would keep connections for ever, before they are told.
     """
 
     def __init__(
         self,
-        servings: Iterable[EndpointListener],
+        listeners: Iterable[EndpointListener],
         clock: Any,
         *,
         delay: float,
         timeout: float | None,
-        letGo: Callable[[], object] = lambda: None,
+        beforeDrain: Callable[[], object] = lambda: None,
     ) -> None:
-        self._servings = list(servings)
-        self._listeners = [serving.listener for serving in self._servings]
+        self._endpointListeners = list(listeners)
+        self._listeners = [each.listener for each in self._endpointListeners]
         self._clock = clock
         self._delay = delay
         self._timeout = timeout
-        self._letGo = letGo
-        self._hurried = False
+        self._beforeDrain = beforeDrain
+        self._aborting = False
         self._lost = 0
-        self._waitedFor: Deferred[Any] | None = None
+        self._awaited: Deferred[Any] | None = None
         self._running: Deferred[Drained] | None = None
 
     def run(self) -> Deferred[Drained]:
@@ -79,12 +79,12 @@ class Drain:
         self._running.addBoth(_tell, asked)
         return asked
 
-    def hurry(self) -> int:
+    def abortNow(self) -> int:
         """Stop waiting, and abort who is still there; say how many those are."""
         count = self._count()
-        self._hurried = True
-        if self._waitedFor is not None:
-            self._waitedFor.cancel()
+        self._aborting = True
+        if self._awaited is not None:
+            self._awaited.cancel()
         return count
 
     def connectionGone(self, transport: Any) -> None:
@@ -106,27 +106,27 @@ class Drain:
         closed = self._closed()
         found = self._count()
         if found:
-            self._announce(found)
+            self._logStart(found)
         if not all(listener.empty for listener in self._listeners):
-            await self._finish(closed, began)
+            await self._drainConnections(closed, began)
         aborted = self._lost + self._abort()
-        await self._atMost(_all([self._empty(), self._closed()]), _GONE)
-        return self._told(Drained(max(0, found - aborted), aborted), began)
+        await self._waitAtMost(_all([self._empty(), self._closed()]), _CLOSE_TIMEOUT)
+        return self._logged(Drained(max(0, found - aborted), aborted), began)
 
-    async def _finish(self, closed: Deferred[Any], began: float) -> None:
+    async def _drainConnections(self, closed: Deferred[Any], began: float) -> None:
         for listener in self._listeners:
             listener.guard(self)
         await self._wait(closed, self._timeout)
         await self._wait(Deferred(), 0)  # a turn of the reactor: what has arrived is read
-        if not self._hurried:
-            self._letGo()
+        if not self._aborting:
+            self._beforeDrain()
             for listener in self._listeners:
                 listener.drain()
-        await self._wait(self._empty(), self._left(began))
+        await self._wait(self._empty(), self._remaining(began))
         for listener in self._listeners:
             listener.guards.remove(self)
 
-    def _left(self, began: float) -> float | None:
+    def _remaining(self, began: float) -> float | None:
         passed: float = self._clock.seconds() - began
         return None if self._timeout is None else max(0.0, self._timeout - passed)
 
@@ -140,14 +140,14 @@ class Drain:
         return sum(len(listener.connections) for listener in self._listeners)
 
     def _closed(self) -> Deferred[Any]:
-        return _all(serving.stopListening() for serving in self._servings)
+        return _all(each.stopListening() for each in self._endpointListeners)
 
     def _empty(self) -> Deferred[None]:
         return Deferred.fromCoroutine(whenEmpty(self._listeners))
 
     # What is said
 
-    def _announce(self, found: int) -> None:
+    def _logStart(self, found: int) -> None:
         log.info(
             "draining: {found} connected, {limit}",
             log_system="tcplab",
@@ -155,7 +155,7 @@ class Drain:
             limit="no limit" if self._timeout is None else f"{self._timeout:g} s to finish",
         )
 
-    def _told(self, outcome: Drained, began: float) -> Drained:
+    def _logged(self, outcome: Drained, began: float) -> Drained:
         log.emit(
             LogLevel.warn if outcome.aborted else LogLevel.info,
             "drained={drained} aborted={aborted} seconds={seconds:.3f}",
@@ -169,15 +169,15 @@ class Drain:
 
     async def _wait(self, event: Deferred[Any], seconds: float | None) -> None:
         """Wait for it, that long at most; not at all when we are in a hurry."""
-        self._waitedFor = event
-        if self._hurried:
+        self._awaited = event
+        if self._aborting:
             event.cancel()
         try:
-            await self._atMost(event, seconds)
+            await self._waitAtMost(event, seconds)
         finally:
-            self._waitedFor = None
+            self._awaited = None
 
-    async def _atMost(self, event: Deferred[Any], seconds: float | None) -> None:
+    async def _waitAtMost(self, event: Deferred[Any], seconds: float | None) -> None:
         if seconds is not None:
             event.addTimeout(seconds, self._clock)
         event.addErrback(lambda failure: failure.trap(CancelledError, TimeoutError))

@@ -77,10 +77,10 @@ class EndpointListener:
         :return: fires when it listens; with a `SettingsError`, one line, if it cannot.
         """
         self._starting = maybeDeferred(self.endpoint.listen, self.factory)
-        self._starting.addErrback(self._onceMore)
+        self._starting.addErrback(self._retryWithoutStaleLock)
         return self._starting.addCallbacks(self._listening, self._failed)
 
-    def _onceMore(self, failure: Failure) -> Any:
+    def _retryWithoutStaleLock(self, failure: Failure) -> Any:
         return self.endpoint.listen(self.factory) if removeStaleLock(failure.value) else failure
 
     def _listening(self, port: Any) -> None:
@@ -139,7 +139,7 @@ class EndpointListener:
                 path=path,
             )
 
-    def takeOver(self) -> None:
+    def rewriteLock(self) -> None:
         """
         Own the lock of a Unix socket that was bound before this process was forked.
 
@@ -167,7 +167,7 @@ class EndpointListener:
             if isinstance(port, tcp.Port) and port.connected:
                 _acceptTheRest(port, self.listener)
                 _refuse(port)
-            self._closing = maybeDeferred(port.stopListening).addErrback(_leftBehind)
+            self._closing = maybeDeferred(port.stopListening).addErrback(_socketLeft)
         elif self._starting is not None:
             self._starting.cancel()
         asked: Deferred[None] = Deferred()
@@ -180,7 +180,7 @@ def _tell(result: object, asked: Deferred[None]) -> object:
     return result
 
 
-def _leftBehind(failure: Failure) -> None:
+def _socketLeft(failure: Failure) -> None:
     # A Unix socket, and we are not root any more. The next lab to be started there removes it.
     failure.trap(OSError)
     error: OSError = failure.value  # type: ignore[assignment]

@@ -61,7 +61,7 @@ def _path(host: UNIXAddress) -> str:
 
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
-_LONGEST_PATH = 107
+_MAX_PATH = 107
 
 _KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit", "fault")
 
@@ -76,17 +76,17 @@ def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoin
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        text, clients = _withoutCA(_absolute(settings.endpoint))
+        text, clients = _takeCA(_absolute(settings.endpoint))
         endpoint = serverFromString(withTLSClock(reactor), text)
-        _secure(endpoint, _folder(settings), clients, reactor)
+        _configureTLS(endpoint, _certificateFolder(settings), clients, reactor)
     except Exception as e:
-        raise SettingsError(_prefix(settings) + _misread(settings.endpoint, e)) from None
+        raise SettingsError(_prefix(settings) + _explained(settings.endpoint, e)) from None
     return endpoint  # type: ignore[no-any-return]
 
 
-def _withoutCA(endpoint: str) -> tuple[str, Any]:
+def _takeCA(endpoint: str) -> tuple[str, Any]:
     # An option that Twisted's endpoints do not have: who signs the certificates of clients.
-    inner = _unwrapped(endpoint)[1]
+    inner = _splitWrappers(endpoint)[1]
     found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
     if found is None or not inner.startswith(("ssl:", "tls:")):
         return endpoint, None
@@ -94,7 +94,7 @@ def _withoutCA(endpoint: str) -> tuple[str, Any]:
     return endpoint[: found.start()] + endpoint[found.end() :], loadClientCAs(path)
 
 
-def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
+def _configureTLS(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
     while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:, fault:
         endpoint = inner
     options = getattr(endpoint, "_sslContextFactory", None)
@@ -109,24 +109,24 @@ def _secure(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None
 
 def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards, and a Unix socket must be found to be removed.
-    wrappers, inner = _unwrapped(endpoint)
+    wrappers, inner = _splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
     if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
         return endpoint
     folder = os.getcwd()
-    if len(os.fsencode(folder + "/" + rest)) > _LONGEST_PATH:
+    if len(os.fsencode(folder + "/" + rest)) > _MAX_PATH:
         return endpoint
     return f"{wrappers}unix:{quoteStringArgument(folder)}/{rest}"
 
 
-def _unwrapped(endpoint: str) -> tuple[str, str]:
+def _splitWrappers(endpoint: str) -> tuple[str, str]:
     found = _WRAPPERS.match(endpoint)
     wrappers = found[0] if found else ""
     return wrappers, endpoint.removeprefix(wrappers)
 
 
-def _folder(settings: ListenerSettings) -> str | None:
-    kind, words, options = split(_unwrapped(settings.endpoint)[1])
+def _certificateFolder(settings: ListenerSettings) -> str | None:
+    kind, words, options = split(_splitWrappers(settings.endpoint)[1])
     return argument("path", words, options) if kind == "tls" else None
 
 
@@ -134,7 +134,7 @@ def _prefix(settings: ListenerSettings) -> str:
     return f"{settings.option}: " if settings.option else ""
 
 
-def _misread(endpoint: str, error: Exception) -> str:
+def _explained(endpoint: str, error: Exception) -> str:
     kind = split(endpoint)[0]
     text = ": ".join(str(error).splitlines()[:1])
     if isinstance(error, OSError):
@@ -171,7 +171,7 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
     host = getattr(error, "interface", None) or "every address"
     number = getattr(cause, "errno", None)
     if port is None or number is None:
-        return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_said(cause)}")
+        return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_errorText(cause)}")
     if number == errno.EADDRINUSE:
         other = "port 0" if settings.option else "--port 0"
         text = (
@@ -183,7 +183,7 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
     elif number == errno.EADDRNOTAVAIL:
         text = f"this machine has no address {host}: use one of its own, 127.0.0.1 or 0.0.0.0"
     else:
-        text = f"cannot listen on port {port} of {host}: {_said(cause)}"
+        text = f"cannot listen on port {port} of {host}: {_errorText(cause)}"
     return SettingsError(prefix + text)
 
 
@@ -193,8 +193,8 @@ def _unixInUse(path: str, cause: object) -> str:
         return f"another process serves on {path}: stop it, or use another path"
     if number == errno.EADDRINUSE:
         return f"there is a file {path} already: remove it, or use another path"
-    return f"cannot listen on {path}: {_said(cause)}: use another path"
+    return f"cannot listen on {path}: {_errorText(cause)}: use another path"
 
 
-def _said(cause: object) -> str:
+def _errorText(cause: object) -> str:
     return getattr(cause, "strerror", None) or ": ".join(str(cause).splitlines()[:1])

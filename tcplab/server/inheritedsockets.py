@@ -33,14 +33,14 @@ def listenFDs(environment: Mapping[str, str] | None = None, pid: int | None = No
         out of ``os.environ`` when its endpoints are imported, and wants names for all of them.
     :param pid: ``None`` for our own.
     """
-    found = _atTheStart() if environment is None else environment
+    found = _startEnvironment() if environment is None else environment
     if found.get("LISTEN_PID") != str(os.getpid() if pid is None else pid):
         return []
     count = found.get("LISTEN_FDS", "")
     return list(range(FIRST, FIRST + int(count))) if count.isdecimal() else []
 
 
-def _atTheStart() -> Mapping[str, str]:
+def _startEnvironment() -> Mapping[str, str]:
     try:
         with open(ENVIRONMENT, "rb") as file:
             words = os.fsdecode(file.read()).split("\0")
@@ -57,8 +57,8 @@ class InheritedSockets:
     """
 
     def __init__(self, descriptors: Iterator[int] | list[int]) -> None:
-        self._left = list(descriptors)
-        for each in self._left:
+        self._remaining = list(descriptors)
+        for each in self._remaining:
             os.set_inheritable(each, False)
 
     def next(self, *families: int, port: int = 0) -> socket.socket:
@@ -67,11 +67,11 @@ class InheritedSockets:
 
         :param families: it must be of one of these.
         :param port: it must listen there, if that is not 0.
-        :raises HandedOverError: there is none, or it is another than was expected.
+        :raises InheritedSocketError: there is none, or it is another than was expected.
         """
-        if not self._left:
+        if not self._remaining:
             raise InheritedSocketError("no socket that was handed over is left for it (LISTEN_FDS)")
-        descriptor = self._left.pop(0)
+        descriptor = self._remaining.pop(0)
         found = _listening(descriptor)
         problem = _mismatch(found, families, port)
         if problem:

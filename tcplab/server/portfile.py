@@ -30,7 +30,7 @@ def prepare(path: str) -> None:
         os.remove(path)
 
 
-def write(path: str, servings: Iterable[EndpointListener]) -> None:
+def write(path: str, listeners: Iterable[EndpointListener]) -> None:
     """
     Write a line for each listener, ``NAME HOST PORT`` or ``NAME unix PATH``, all at once.
 
@@ -39,7 +39,7 @@ def write(path: str, servings: Iterable[EndpointListener]) -> None:
     :raises SettingsError: it cannot be written.
     """
     text = "".join(
-        f"{each.settings.name} {' '.join(portFileFields(each.host))}\n" for each in servings
+        f"{each.settings.name} {' '.join(portFileFields(each.host))}\n" for each in listeners
     )
     beside = f"{path}.{os.getpid()}"
     try:

@@ -60,13 +60,13 @@ class LabService(Service):
         self._reactor = reactor
         self._listening: Deferred[None] | None = None
         self._draining: Drain | None = None
-        self._limits = ConnectionPolicies(settings, reactor)
+        self._policies = ConnectionPolicies(settings, reactor)
         self.faults = Faults(seed=settings.seed, clock=reactor)
         for fault in settings.faults:
             self.faults.add(fault)
-        self.servings = _servings(settings, listening or reactor, observers)
-        for serving in self.servings:
-            serving.quiet = quiet
+        self.listeners = _endpointListeners(settings, listening or reactor, observers)
+        for each in self.listeners:
+            each.quiet = quiet
 
     @cached_property
     def connections(self) -> Connections:
@@ -75,7 +75,7 @@ class LabService(Service):
 
         Endings are kept from the first time that this is asked for; until then it costs nothing.
         """
-        return Connections([each.listener for each in self.servings])
+        return Connections([each.listener for each in self.listeners])
 
     # The beginning
 
@@ -100,24 +100,24 @@ class LabService(Service):
 
     def _listen(self) -> Deferred[Any]:
         # A failure is passed on as a value, so that each who asks gets it and none is left over.
-        return Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._notAll)
+        return Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._listenFailed)
 
     async def _listenOnAll(self) -> None:
-        self._limits.begin(serving.listener for serving in self.servings)
-        for serving in self.servings:
-            self.faults.watch(serving.listener)
+        self._policies.attach(each.listener for each in self.listeners)
+        for each in self.listeners:
+            self.faults.watch(each.listener)
         try:
-            await gatherResults([each.listen() for each in self.servings], consumeErrors=True)
+            await gatherResults([each.listen() for each in self.listeners], consumeErrors=True)
         except FirstError as e:
             e.subFailure.raiseException()
-        self._limits.bound(serving.port for serving in self.servings)
+        self._policies.portsBound(each.port for each in self.listeners)
         if not self._quiet:
-            self._limits.announce()
+            self._policies.log()
 
-    def _notAll(self, failure: Failure) -> list[Failure]:
+    def _listenFailed(self, failure: Failure) -> list[Failure]:
         self.faults.stop()
-        for serving in self.servings:
-            serving.stopListening()
+        for each in self.listeners:
+            each.stopListening()
         return [failure]
 
     def privilegedStartService(self) -> None:
@@ -128,8 +128,8 @@ class LabService(Service):
         """
         super().privilegedStartService()
         self._start()
-        for serving in self.servings:
-            serving.takeOver()
+        for each in self.listeners:
+            each.rewriteLock()
 
     def startService(self) -> None:
         """Begin; also the start for those who do not call ``privilegedStartService``."""
@@ -143,7 +143,7 @@ class LabService(Service):
         starting = self.listen().addErrback(failures.append)
         if failures:
             failures[0].raiseException()
-        starting.addCallback(_later, failures)
+        starting.addCallback(_logFailures, failures)
 
     # To pause
 
@@ -153,8 +153,8 @@ class LabService(Service):
 
         Asked for before the lab listens, it holds from the beginning on.
         """
-        for serving in self.servings:
-            serving.listener.suspend(_SUSPENDED)
+        for each in self.listeners:
+            each.listener.suspend(_SUSPENDED)
 
     def resume(self) -> None:
         """
@@ -162,12 +162,12 @@ class LabService(Service):
 
         What else keeps it from accepting, a limit that is reached say, still does.
         """
-        for serving in self.servings:
-            serving.listener.resume(_SUSPENDED)
+        for each in self.listeners:
+            each.listener.resume(_SUSPENDED)
 
     def whenEmpty(self) -> Deferred[None]:
         """Fire as soon as no connection is open on any listener; at once if none is."""
-        return Deferred.fromCoroutine(whenEmpty([each.listener for each in self.servings]))
+        return Deferred.fromCoroutine(whenEmpty([each.listener for each in self.listeners]))
 
     # The end
 
@@ -188,23 +188,23 @@ class LabService(Service):
             if self._listening is None:
                 return succeed(self.drained or Drained(0, 0))
             draining = self._draining = self._newDrain()
-            draining.run().addCallback(self._over)
+            draining.run().addCallback(self._drainEnded)
         return draining.run()
 
     def _newDrain(self) -> Drain:
         settings = self.settings
         return Drain(
-            self.servings,
+            self.listeners,
             self._reactor,
             delay=settings.drainDelay,
             timeout=settings.drainTimeout,
-            letGo=self.faults.removeEndless,
+            beforeDrain=self.faults.removeEndless,
         )
 
-    def _over(self, drained: Drained) -> None:
+    def _drainEnded(self, drained: Drained) -> None:
         self.drained = drained
         self._listening = self._draining = None
-        self._limits.end()
+        self._policies.detach()
         self.faults.stop()
         self.resume()
 
@@ -224,8 +224,8 @@ class LabService(Service):
         It goes on listening if it was not draining.
         """
         if self._draining is not None:
-            return self._draining.hurry()
-        return sum(serving.listener.abort() for serving in self.servings)
+            return self._draining.abortNow()
+        return sum(each.listener.abort() for each in self.listeners)
 
 
 def _tell(result: list[Failure] | None, asked: Deferred[None]) -> list[Failure] | None:
@@ -236,13 +236,15 @@ def _tell(result: list[Failure] | None, asked: Deferred[None]) -> list[Failure] 
     return result
 
 
-def _later(_: object, failures: list[Failure]) -> None:
+def _logFailures(_: object, failures: list[Failure]) -> None:
     # The service has started already, so that nothing can be raised.
     for failure in failures:
         log.critical("{problem}", problem=str(failure.value), log_system="tcplab")
 
 
-def _servings(settings: Settings, reactor: Any, observers: Observer) -> list[EndpointListener]:
+def _endpointListeners(
+    settings: Settings, reactor: Any, observers: Observer
+) -> list[EndpointListener]:
     behaviours = [Behaviour(each.spec) for each in settings.listeners]
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):
         names = " and ".join(str(each.spec) for each in behaviours)

@@ -70,7 +70,7 @@ class StopSignals:
 
     def stop(self, name: str) -> None:
         """Do what the signal of this name asks for."""
-        if name == "SIGHUP" and self._restart is not None and not self._abandoned():
+        if name == "SIGHUP" and self._restart is not None and not self._terminalClosed():
             self._restart()
             return
         first, when = self._first
@@ -86,6 +86,6 @@ class StopSignals:
             self._first = name, now
             log.info("Received {name}, shutting down.", log_system="tcplab", name=name)
 
-    def _abandoned(self) -> bool:
+    def _terminalClosed(self) -> bool:
         # The signal was not sent by hand: our terminal has been closed.
         return self._onTerminal and not _onTerminal()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from twisted.internet.error import CannotListenError
 
 #: Seconds in which a lab that is starting may have its lock and not listen yet.
-_STARTING = 1.0
+_START_TIME = 1.0
 
 
 def removeStaleLock(error: BaseException | None) -> bool:
@@ -27,8 +27,8 @@ def removeStaleLock(error: BaseException | None) -> bool:
         return False
     lock = path + b".lock"
     with suppress(OSError):
-        old = time.time() - os.lstat(lock).st_mtime > _STARTING
-        if old and not _listening(path):
+        old = time.time() - os.lstat(lock).st_mtime > _START_TIME
+        if old and not _isListening(path):
             os.remove(lock)
             with suppress(FileNotFoundError):
                 os.remove(path)
@@ -36,7 +36,7 @@ def removeStaleLock(error: BaseException | None) -> bool:
     return False
 
 
-def _listening(path: bytes) -> bool:
+def _isListening(path: bytes) -> bool:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)
         try:

@@ -17,17 +17,17 @@ def main() -> int:
     if text is None:
         print("tcplab: workers are started by twistd tcplab --workers N", file=sys.stderr)
         return 2
-    orders = WorkerConfig.read(text)
+    config = WorkerConfig.read(text)
     # A terminal's signals go to all its processes; what they mean is said by the first.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _dropPrivileges()
     with suppress(OSError):  # that user may not; what lies there is then not found
-        os.chdir(orders.folder)
-    if orders.activated:
+        os.chdir(config.folder)
+    if config.activated:
         # For Twisted's endpoints: the numbers are of the first process, the sockets are not.
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(orders.activated))
-    import_module(orders.reactor).install()
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(config.activated))
+    import_module(config.reactor).install()
 
     from twisted.internet import reactor
 
@@ -35,7 +35,7 @@ def main() -> int:
     from tcplab.workers.worker import Worker
 
     relaxGC()
-    return Worker(orders, reactor).run()
+    return Worker(config, reactor).run()
 
 
 def _dropPrivileges() -> None:

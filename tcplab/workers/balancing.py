@@ -43,14 +43,14 @@ class AcceptBalancer:
         self._most = most
         self._clock = clock
         self._ahead = MAX_LEAD
-        self._servings: Sequence[EndpointListener] = ()
+        self._listeners: Sequence[EndpointListener] = ()
         self._held: Any = None
         self.ending = False
 
-    def begin(self, servings: Sequence[EndpointListener]) -> None:
+    def begin(self, listeners: Sequence[EndpointListener]) -> None:
         """Watch these; they listen."""
-        self._servings = servings
-        for serving in servings:
+        self._listeners = listeners
+        for serving in listeners:
             serving.listener.guard(self)
             port: Any = serving.port
             port.doRead = self._asked(port.doRead)
@@ -77,7 +77,7 @@ class AcceptBalancer:
         """Count one less."""
         self._row.connections -= 1
         if self._held is not None and not self._tooMany():
-            self.goOn()
+            self.resume()
 
     # To hold back
 
@@ -86,7 +86,7 @@ class AcceptBalancer:
             return True
         if self._held is None:
             self._held = self._clock.callLater(HOLD, self._again)
-            for serving in self._servings:
+            for serving in self._listeners:
                 serving.listener.suspend(_REASON)
         return False
 
@@ -97,30 +97,30 @@ class AcceptBalancer:
         return self._most is not None and self._board.total() >= self._most
 
     def _isAhead(self) -> bool:
-        least = None if self.ending else self._board.least(self._row)
-        if least is None or self._row.connections <= least + MAX_LEAD:
+        fewestOthers = None if self.ending else self._board.fewestOthers(self._row)
+        if fewestOthers is None or self._row.connections <= fewestOthers + MAX_LEAD:
             self._ahead = MAX_LEAD
             return False
-        ahead: int = self._row.connections - least
+        ahead: int = self._row.connections - fewestOthers
         return ahead > self._ahead
 
     def _again(self) -> None:
         self._held = None
         if self._waiting() and not self._full():
             self._ahead *= 2
-        self.goOn()
+        self.resume()
 
-    def goOn(self) -> None:
+    def resume(self) -> None:
         """Accept again: if that is still too many, it is seen when somebody connects."""
         if self._held is not None:
             self._held.cancel()
             self._held = None
-        for serving in self._servings:
+        for serving in self._listeners:
             serving.listener.resume(_REASON)
 
     def _waiting(self) -> bool:
         asked = select.poll()
-        for serving in self._servings:
+        for serving in self._listeners:
             if serving.port is not None:
                 asked.register(serving.port.fileno(), select.POLLIN)  # type: ignore[attr-defined]
         return bool(asked.poll(0))

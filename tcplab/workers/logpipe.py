@@ -80,7 +80,7 @@ class LogReceiver:
         self._lines: dict[int, bytes] = {}
         self.name = "worker"
 
-    def heard(self, descriptor: int, data: bytes, reported: bool) -> None:
+    def received(self, descriptor: int, data: bytes, reported: bool) -> None:
         """
         Take what a descriptor of the worker has brought.
 

@@ -58,7 +58,7 @@ class WorkerConfig:
     # The descriptors of a worker, after the standard three
 
     @property
-    def given(self) -> list[int]:
+    def placeholders(self) -> list[int]:
         """Those which Twisted's endpoints ``systemd:`` ask for, and close: there is nothing."""
         return list(range(FIRST, FIRST + self.activated))
 
@@ -90,22 +90,22 @@ class CommandReader(FileDescriptor):
 
     :param descriptor: the pipe's.
     :param reactor: runs it.
-    :param obey: called with each word.
-    :param orphaned: called when the other end is closed.
+    :param onCommand: called with each word.
+    :param onClosed: called when the other end is closed.
     """
 
     def __init__(
         self,
         descriptor: int,
         reactor: Any,
-        obey: Callable[[str], object],
-        orphaned: Callable[[], object],
+        onCommand: Callable[[str], object],
+        onClosed: Callable[[], object],
     ) -> None:
         super().__init__(reactor)
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
-        self._obey = obey
-        self._orphaned = orphaned
+        self._onCommand = onCommand
+        self._onClosed = onClosed
         self._begun = b""
         self.connected = 1
 
@@ -123,10 +123,10 @@ class CommandReader(FileDescriptor):
             return CONNECTION_DONE
         *lines, self._begun = (self._begun + data).split(b"\n")
         for line in lines:
-            self._obey(line.decode())
+            self._onCommand(line.decode())
         return None
 
     def connectionLost(self, reason: Any) -> None:
         """Tell that nobody tells us anything any more."""
         super().connectionLost(reason)
-        self._orphaned()
+        self._onClosed()

@@ -44,9 +44,9 @@ class Scoreboard:
     def take(self) -> int | None:
         """Take an empty row, the first process does; ``None`` if there is none."""
         for number, row in enumerate(self.rows):
-            if not row.taken:
+            if not row.inUse:
                 row.clear()
-                row.taken = True
+                row.inUse = True
                 self._cells[0] = max(self._cells[0], number + 1)
                 return number
         return None
@@ -54,8 +54,8 @@ class Scoreboard:
     def free(self, number: int) -> None:
         """Empty the row of a process that is gone."""
         self.rows[number].clear()
-        self.rows[number].taken = False
-        while self._cells[0] and not self.rows[self._cells[0] - 1].taken:
+        self.rows[number].inUse = False
+        while self._cells[0] and not self.rows[self._cells[0] - 1].inUse:
             self._cells[0] -= 1
 
     def _used(self) -> Iterator[WorkerRow]:
@@ -65,14 +65,16 @@ class Scoreboard:
         """Count the connections of all."""
         return sum(row.connections for row in self._used())
 
-    def least(self, besides: WorkerRow) -> int | None:
+    def fewestOthers(self, besides: WorkerRow) -> int | None:
         """Return the fewest connections of another that accepts and lives; ``None``: no such."""
         fresh = time.monotonic_ns() - int(STALE * 1e9)
-        least = None
+        fewestOthers = None
         for row in self._used():
             if row is not besides and row.accepting and row.heartbeat > fresh:
-                least = row.connections if least is None else min(least, row.connections)
-        return least
+                fewestOthers = (
+                    row.connections if fewestOthers is None else min(fewestOthers, row.connections)
+                )
+        return fewestOthers
 
 
 def _number(cell: int, what: str) -> property:
@@ -89,7 +91,7 @@ class WorkerRow:
     """
     What one worker tells.
 
-    :ivar taken: it belongs to a process; known to the first one only.
+    :ivar inUse: it belongs to a process; known to the first one only.
     """
 
     pid = _number(_PID, "Of its process; 0 until it runs.")
@@ -102,7 +104,7 @@ class WorkerRow:
 
     def __init__(self, cells: memoryview[int], number: int) -> None:
         self.cells = cells[number * _CELLS : (number + 1) * _CELLS]
-        self.taken = False
+        self.inUse = False
 
     def beat(self) -> None:
         """Show a sign of life."""

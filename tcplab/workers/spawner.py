@@ -37,7 +37,7 @@ class WorkerSpawner:
 
     :param words: what they are to do.
     :param reactor: starts them; theirs is of the same kind.
-    :param servings: what they serve.
+    :param listeners: what they serve.
     :param size: how many there are to be.
     """
 
@@ -45,12 +45,12 @@ class WorkerSpawner:
         self,
         words: Mapping[str, Any],
         reactor: Any,
-        servings: Sequence[EndpointListener],
+        listeners: Sequence[EndpointListener],
         size: int,
     ) -> None:
         self._words = words
         self._reactor = reactor
-        self._servings = servings
+        self._listeners = listeners
         self._size = size
         self._folder = os.getcwd()
         self._board: Scoreboard | None = None
@@ -66,13 +66,13 @@ class WorkerSpawner:
 
         :raises SettingsError: one of them cannot be shared.
         """
-        ports = [self._shared(each) for each in self._servings]
+        ports = [self._shared(each) for each in self._listeners]
         self._sockets = [port.fileno() for port in ports]
         self._memory = Scoreboard.create(_ROWS * (self._size + 1))
         self._nothing = os.open(os.devnull, os.O_RDWR)
         self._board = Scoreboard(self._memory)
-        systemd = any("systemd:" in each.settings.endpoint for each in self._servings)
-        self._orders = WorkerConfig(
+        systemd = any("systemd:" in each.settings.endpoint for each in self._listeners)
+        self._config = WorkerConfig(
             words=self._words,
             owned=tuple(bool(getattr(port, "_shouldShutdown", False)) for port in ports),
             row=0,
@@ -89,7 +89,7 @@ class WorkerSpawner:
             )
         return serving.port
 
-    def start(self, crew: WorkerPool, generation: int) -> WorkerProcess | None:
+    def start(self, pool: WorkerPool, generation: int) -> WorkerProcess | None:
         """Start one, if that can be done now."""
         assert self._board is not None
         number = self._board.take()
@@ -97,17 +97,17 @@ class WorkerSpawner:
             log.warn("no room for one more worker: too many drain", log_system="tcplab")
             return None
         row = self._board.rows[number]
-        member = WorkerProcess(
-            replace(self._orders, row=number),
+        process = WorkerProcess(
+            replace(self._config, row=number),
             row,
             generation,
             self._reactor,
-            crew.changed,
-            crew.closed,
+            pool.changed,
+            pool.closed,
             globalLogPublisher,
         )
         try:
-            self._spawn(member)
+            self._spawn(process)
         except OSError as e:
             log.warn(
                 "cannot start a worker, {program}: {problem}",
@@ -117,31 +117,31 @@ class WorkerSpawner:
             )
             self._board.free(number)
             return None
-        row.pid = member.pid
-        return member
+        row.pid = process.pid
+        return process
 
-    def _spawn(self, member: WorkerProcess) -> None:
-        orders = member.orders
+    def _spawn(self, process: WorkerProcess) -> None:
+        config = process.config
         descriptors = {
             **{0: self._nothing, 1: "r", 2: "r"},
-            **dict.fromkeys(orders.given, self._nothing),
-            **dict(zip(orders.sockets, self._sockets, strict=True)),
-            **{orders.board: self._memory, orders.commands: "w", orders.reports: "r"},
+            **dict.fromkeys(config.placeholders, self._nothing),
+            **dict(zip(config.sockets, self._sockets, strict=True)),
+            **{config.board: self._memory, config.commands: "w", config.reports: "r"},
         }
         # -P: of what lies in the current folder, only what is named by its dotted name is ours.
         words = [sys.executable, "-P", "-m", "tcplab.workers"]
         self._reactor.spawnProcess(
-            member, words[0], words, self._environment(orders), None, childFDs=descriptors
+            process, words[0], words, self._environment(config), None, childFDs=descriptors
         )
 
-    def _environment(self, orders: WorkerConfig) -> dict[str, str]:
-        environment = {**os.environ, VARIABLE: orders.write()}
+    def _environment(self, config: WorkerConfig) -> dict[str, str]:
+        environment = {**os.environ, VARIABLE: config.write()}
         if self._folder == _ROOT:  # it may be here, and nowhere else
             there = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{there}" if there else _ROOT
         return environment
 
-    def gone(self, member: WorkerProcess) -> None:
+    def gone(self, process: WorkerProcess) -> None:
         """Forget one."""
         assert self._board is not None
-        self._board.free(member.orders.row)
+        self._board.free(process.config.row)

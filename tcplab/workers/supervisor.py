@@ -46,11 +46,11 @@ class Supervisor(LabService):
         self.suspend()
         if self.faults.seed is not None:  # chosen once, for all of them
             words = {**words, "seed": str(self.faults.seed)}
-        self._spawning = WorkerSpawner(words, reactor, self.servings, settings.workers)
-        self._crew = WorkerPool(settings.workers, self._spawning, reactor)
+        self._spawner = WorkerSpawner(words, reactor, self.listeners, settings.workers)
+        self._pool = WorkerPool(settings.workers, self._spawner, reactor)
         self._outcome: Failure | bool = False
         self._asked: list[Deferred[None]] = []
-        self._crew.complete.addBoth(self._complete)
+        self._pool.allServing.addBoth(self._poolServing)
 
     def startService(self) -> None:
         """Start the workers, as soon as all ports listen."""
@@ -59,14 +59,14 @@ class Supervisor(LabService):
 
     def _begin(self, _: object) -> None:
         try:
-            self._spawning.prepare()
+            self._spawner.prepare()
         except SettingsError:
-            self._crew.complete.errback(Failure())
+            self._pool.allServing.errback(Failure())
         else:
             # By then signals are heard, and a worker's death too.
-            self._reactor.callWhenRunning(self._crew.begin)
+            self._reactor.callWhenRunning(self._pool.begin)
 
-    def _complete(self, outcome: Failure | None) -> None:
+    def _poolServing(self, outcome: Failure | None) -> None:
         self._outcome = outcome or True
         asked, self._asked = self._asked, []
         for each in asked:
@@ -84,21 +84,21 @@ class Supervisor(LabService):
 
     def restart(self) -> None:
         """Replace the workers one after the other; who connects meanwhile does not notice."""
-        self._crew.restart()
+        self._pool.restart()
 
     # The end
 
     def abort(self) -> int:
         """End every connection at once, and a drain with them; say how many those were."""
         if self._draining is not None:
-            return self._draining.hurry()
-        for each in self._crew.members:
+            return self._draining.abortNow()
+        for each in self._pool.processes:
             each.abort()
-        return self._spawning.connections
+        return self._spawner.connections
 
     def _newDrain(self) -> Any:
         delay = self.settings.drainDelay
-        return WorkersDrain(self._crew, self._spawning, self.servings, self._reactor, delay)
+        return WorkersDrain(self._pool, self._spawner, self.listeners, self._reactor, delay)
 
 
 class WorkersDrain:
@@ -114,15 +114,15 @@ class WorkersDrain:
 
     def __init__(
         self,
-        crew: WorkerPool,
-        spawning: WorkerSpawner,
-        servings: Iterable[EndpointListener],
+        pool: WorkerPool,
+        spawner: WorkerSpawner,
+        listeners: Iterable[EndpointListener],
         clock: Any,
         delay: float,
     ) -> None:
-        self._crew = crew
-        self._spawning = spawning
-        self._servings = servings
+        self._pool = pool
+        self._spawner = spawner
+        self._listeners = listeners
         self._clock = clock
         self._delay = delay
         self._running: Deferred[Drained] | None = None
@@ -135,16 +135,16 @@ class WorkersDrain:
         self._running.addBoth(_tell, asked)
         return asked
 
-    def hurry(self) -> int:
+    def abortNow(self) -> int:
         """Stop waiting; say how many are still connected."""
-        count = self._spawning.connections
-        self._crew.hurry()
+        count = self._spawner.connections
+        self._pool.abortNow()
         return count
 
     async def _run(self) -> Drained:
         began = self._clock.seconds()
         closing = self._clock.callLater(self._delay + _GRACE, self._close)
-        drained = await self._crew.stop()
+        drained = await self._pool.stop()
         if closing.active():
             closing.cancel()
         await self._close()
@@ -158,7 +158,7 @@ class WorkersDrain:
         return drained
 
     def _close(self) -> Deferred[Any]:
-        return DeferredList([each.stopListening() for each in self._servings])
+        return DeferredList([each.stopListening() for each in self._listeners])
 
 
 def _tell(result: Any, asked: Deferred[Any]) -> Any:

@@ -41,46 +41,46 @@ class Worker:
     """
     One worker, in its own process.
 
-    :param orders: what it was started with.
+    :param config: what it was started with.
     :param reactor: runs it.
     """
 
-    def __init__(self, orders: WorkerConfig, reactor: Any) -> None:
-        self._orders = orders
+    def __init__(self, config: WorkerConfig, reactor: Any) -> None:
+        self._config = config
         self._reactor = reactor
-        self._reporter = LogSender(orders.reports)
-        self._board = Scoreboard(orders.board)
-        self._row = self._board.rows[orders.row]
+        self._logSender = LogSender(config.reports)
+        self._board = Scoreboard(config.board)
+        self._row = self._board.rows[config.row]
         self._status = 0
         self._settings: Settings | None = None
         self._service: LabService | None = None
-        self._sharing: AcceptBalancer | None = None
+        self._balancer: AcceptBalancer | None = None
         self._stopping = False
 
     def run(self) -> int:
         """Do what we are told until that is over, and return the exit status."""
-        globalLogBeginner.beginLoggingTo([self._reporter])
-        for each in (self._orders.board, self._orders.commands, self._orders.reports):
+        globalLogBeginner.beginLoggingTo([self._logSender])
+        for each in (self._config.board, self._config.commands, self._config.reports):
             os.set_inheritable(each, False)
         try:
-            self._inherited = InheritedSockets(self._orders.sockets)
-            self._settings = _prepared(self._orders)
+            self._inherited = InheritedSockets(self._config.sockets)
+            self._settings = _prepared(self._config)
         except (SettingsError, OSError) as e:
             self._refuse(e)
         else:
             self._reactor.callWhenRunning(self._begin)
             self._reactor.addSystemEventTrigger("before", "shutdown", self._drain)
             self._reactor.run()
-        self._reporter.finish()
+        self._logSender.finish()
         return self._status
 
     def _begin(self) -> None:
         CommandReader(
-            self._orders.commands, self._reactor, self.obey, self._orphaned
+            self._config.commands, self._reactor, self.onCommand, self._supervisorGone
         ).startReading()
         StopSignals(self._reactor, self._abort).install()
         self._beat()
-        self._reporter.say(READY)
+        self._logSender.say(READY)
 
     def _beat(self) -> None:
         self._row.beat()
@@ -92,7 +92,7 @@ class Worker:
 
     # What we are told
 
-    def obey(self, word: str) -> None:
+    def onCommand(self, word: str) -> None:
         """Do what one word says."""
         {SERVE: self._serve, LEAVE: self._leave, STOP: self._stop, ABORT: self._abort}[word]()
 
@@ -116,11 +116,11 @@ class Worker:
         assert self._service is not None
         assert self._settings is not None
         most = self._settings.maxConnections
-        self._sharing = AcceptBalancer(self._board, self._row, most, self._reactor)
-        self._sharing.begin(self._service.servings)
+        self._balancer = AcceptBalancer(self._board, self._row, most, self._reactor)
+        self._balancer.begin(self._service.listeners)
         self._row.beat()
         self._row.accepting = 1
-        self._reporter.say(SERVES)
+        self._logSender.say(SERVES)
 
     def _cannot(self, failure: Failure) -> None:
         if failure.check(SettingsError):
@@ -133,23 +133,23 @@ class Worker:
     def _leave(self) -> None:
         """Drain, and leave those who wait to the others."""
         if self._service is not None:
-            for serving in self._service.servings:
+            for serving in self._service.listeners:
                 serving.listener.suspend(LEAVE)
             self._service.settings = replace(self._service.settings, drainDelay=0.0)
         self._end()
 
     def _stop(self) -> None:
         """Drain, and shut down the ports that are the lab's own: nobody serves them any more."""
-        if self._sharing is not None:
-            self._sharing.ending = True
-            self._sharing.goOn()
-        servings = self._service.servings if self._service is not None else ()
-        for serving, owned in zip(servings, self._orders.owned, strict=False):
+        if self._balancer is not None:
+            self._balancer.ending = True
+            self._balancer.resume()
+        listeners = self._service.listeners if self._service is not None else ()
+        for serving, owned in zip(listeners, self._config.owned, strict=False):
             if serving.port is not None:
                 serving.port._shouldShutdown = owned  # type: ignore[attr-defined]
         self._end()
 
-    def _orphaned(self) -> None:
+    def _supervisorGone(self) -> None:
         """The first process is gone: nobody replaces us, and nobody reads what we print."""
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in (1, 2):
@@ -174,15 +174,15 @@ class Worker:
 
     def _drained(self, _: object) -> None:
         assert self._service is not None
-        if self._sharing is not None:
-            self._sharing.stop()
+        if self._balancer is not None:
+            self._balancer.stop()
         if self._service.drained is not None:
             self._row.drained, self._row.aborted = self._service.drained
 
 
-def _prepared(orders: WorkerConfig) -> Settings:
+def _prepared(config: WorkerConfig) -> Settings:
     """Make the settings, and import what is to be served: so it is called in no time."""
-    settings = fromWords(**orders.words)
+    settings = fromWords(**config.words)
     for listener in settings.listeners:
         Behaviour(listener.spec)
     return settings

@@ -32,22 +32,22 @@ class WorkerState(Enum):
 
     STARTING = "starting"
     READY = "ready"
-    CALLED = "called"
+    ACTIVATING = "called"
     SERVING = "serving"
-    LEAVING = "leaving"
-    GONE = "gone"
+    DRAINING = "leaving"
+    EXITED = "gone"
 
 
 class WorkerProcess(ProcessProtocol):
     """
     One worker.
 
-    :ivar stage: how far it is.
+    :ivar state: how far it is.
     :ivar number: which of the workers it is; 0 until it is called to serve.
-    :ivar since: when it began to serve; ``None``: it has not.
-    :ivar before: the stage in which it ended.
-    :ivar status: what it ended with; ``None`` if it was killed by the signal ``killer``.
-    :param orders: what it is started with.
+    :ivar servingSince: when it began to serve; ``None``: it has not.
+    :ivar lastState: the stage in which it ended.
+    :ivar status: what it ended with; ``None`` if it was killed by the signal ``killedBy``.
+    :param config: what it is started with.
     :param row: of the scoreboard.
     :param generation: it was started after so many restarts.
     :param tell: called with us when we are in another stage; ``closed`` when all is heard.
@@ -55,7 +55,7 @@ class WorkerProcess(ProcessProtocol):
 
     def __init__(
         self,
-        orders: WorkerConfig,
+        config: WorkerConfig,
         row: WorkerRow,
         generation: int,
         clock: Any,
@@ -64,19 +64,19 @@ class WorkerProcess(ProcessProtocol):
         publish: Callable[[LogEvent], object],
     ) -> None:
         self.row = row
-        self.orders = orders
+        self.config = config
         self.generation = generation
-        self.stage = WorkerState.STARTING
+        self.state = WorkerState.STARTING
         self.number = 0
-        self.since: float | None = None
+        self.servingSince: float | None = None
         self.pid = 0
-        self.before = self.stage
+        self.lastState = self.state
         self.status: int | None = None
-        self.killer = ""
+        self.killedBy = ""
         self._clock = clock
         self._tell = tell
         self._closed: Callable[[WorkerProcess], object] | None = closed
-        self._hearing = LogReceiver(self._said, publish)
+        self._logReceiver = LogReceiver(self._said, publish)
         self._beats = 0, 0  # the last that was seen, and how often it was
 
     def __str__(self) -> str:
@@ -88,31 +88,31 @@ class WorkerProcess(ProcessProtocol):
     def serve(self, number: int) -> None:
         """Have it serve."""
         self.number = number
-        self._hearing.name = f"worker {number}"
-        self.stage = WorkerState.CALLED
+        self._logReceiver.name = f"worker {number}"
+        self.state = WorkerState.ACTIVATING
         self._say(SERVE)
 
     def leave(self) -> None:
         """Have it drain; the others go on."""
-        self.stage = WorkerState.LEAVING
+        self.state = WorkerState.DRAINING
         self._say(LEAVE)
 
     def stop(self) -> None:
         """Have it drain: all end."""
-        if self.stage in (WorkerState.STARTING, WorkerState.READY):
-            self.dismiss()
-        elif self.stage is not WorkerState.GONE:
-            self.stage = WorkerState.LEAVING
+        if self.state in (WorkerState.STARTING, WorkerState.READY):
+            self.discard()
+        elif self.state is not WorkerState.EXITED:
+            self.state = WorkerState.DRAINING
             self._say(STOP)
 
-    def dismiss(self) -> None:
+    def discard(self) -> None:
         """End it before it has served: nobody knows it."""
-        self.stage = WorkerState.LEAVING
+        self.state = WorkerState.DRAINING
         self.kill()
 
     def abort(self) -> None:
         """Have it end at once."""
-        if self.stage is not WorkerState.GONE:
+        if self.state is not WorkerState.EXITED:
             self._say(ABORT)
 
     def kill(self) -> None:
@@ -122,7 +122,7 @@ class WorkerProcess(ProcessProtocol):
 
     def _say(self, word: str) -> None:
         with suppress(KeyError):  # its pipe is closed already: it was killed, and we hear that next
-            self.transport.writeToChild(self.orders.commands, f"{word}\n".encode())  # type: ignore[union-attr]
+            self.transport.writeToChild(self.config.commands, f"{word}\n".encode())  # type: ignore[union-attr]
 
     # What it does
 
@@ -132,19 +132,19 @@ class WorkerProcess(ProcessProtocol):
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         """It says something."""
-        self._hearing.heard(childFD, data, childFD == self.orders.reports)
+        self._logReceiver.received(childFD, data, childFD == self.config.reports)
 
     def _said(self, word: str) -> None:
-        if word == READY and self.stage is WorkerState.STARTING:
-            self.stage = WorkerState.READY
-        elif word == SERVES and self.stage is WorkerState.CALLED:
-            self.stage = WorkerState.SERVING
-            self.since = self._clock.seconds()
+        if word == READY and self.state is WorkerState.STARTING:
+            self.state = WorkerState.READY
+        elif word == SERVES and self.state is WorkerState.ACTIVATING:
+            self.state = WorkerState.SERVING
+            self.servingSince = self._clock.seconds()
         else:
             return
         self._tell(self)
 
-    def silent(self) -> bool:
+    def heartbeatLost(self) -> bool:
         """
         Tell, once, that it has shown no sign of life for too long; to be asked every `BEAT`.
 
@@ -153,7 +153,7 @@ class WorkerProcess(ProcessProtocol):
         last, times = self._beats
         beat = self.row.heartbeat
         self._beats = (beat, times + 1) if beat == last else (beat, 0)
-        return self._beats[1] == (_SLOW if self.stage is WorkerState.STARTING else _SILENT)
+        return self._beats[1] == (_SLOW if self.state is WorkerState.STARTING else _SILENT)
 
     # Its end
 
@@ -161,9 +161,9 @@ class WorkerProcess(ProcessProtocol):
         """It has ended."""
         value: Any = reason.value
         self.status = value.exitCode
-        self.killer = signal.Signals(value.signal).name if value.signal else ""
-        self.before = self.stage
-        self.stage = WorkerState.GONE
+        self.killedBy = signal.Signals(value.signal).name if value.signal else ""
+        self.lastState = self.state
+        self.state = WorkerState.EXITED
         self._patience = self._clock.callLater(_LAST, self._allHeard)
         self._tell(self)
 

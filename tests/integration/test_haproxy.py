@@ -69,7 +69,7 @@ class Lab(Told):
         self.service = LabService(settings, reactor, Observers(self))
         self.policy = ProxyProtocol("any", ["127.0.0.1"])
         self.headers: list[ProxyHeader | None] = []
-        for serving in self.service.servings:
+        for serving in self.service.listeners:
             self.policy.watch(serving.listener)
             serving.listener.guard(self)
 

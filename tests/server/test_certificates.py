@@ -171,7 +171,7 @@ class Renewed(Folders):
         self.put("a.pem", pem("a.example"))
         served = self.folder()
         looks: list[None] = []
-        self.patch(served, "_look", lambda: looks.append(None))
+        self.patch(served, "_checkFiles", lambda: looks.append(None))
         for _ in range(100):
             served.serverConnectionForTLS(None)
         self.assertEqual(looks, [])

@@ -78,7 +78,7 @@ class WithPolicies(Logged):
     def begun(self, **words: Any) -> ConnectionPolicies:
         begun = ConnectionPolicies(fromWords(**words), self.clock)
         listeners: Any = (FakeListener("one"), FakeListener("two"))
-        begun.begin(listeners)
+        begun.attach(listeners)
         return begun
 
 
@@ -117,9 +117,9 @@ class Beginning(WithPolicies):
         self.cgroup = FakeCgroup()
         listener = FakeListener()
         begun = ConnectionPolicies(fromWords(), self.clock)
-        begun.begin([listener])  # type: ignore[list-item]
+        begun.attach([listener])  # type: ignore[list-item]
         self.assertEqual([type(each) for each in listener.guards], [MemoryPressure, HeapTrim])
-        begun.end()
+        begun.detach()
         self.assertEqual(listener.guards, [])
 
     def test_workers_share_the_connections_but_not_to_the_last_one(self) -> None:
@@ -151,7 +151,7 @@ class Beginning(WithPolicies):
         self.assertEqual(proxies.settings["deadline"], 7.0)
         self.assertEqual(proxies.watched, ["one", "two"])
         self.assertEqual((len(others), self.reserve), (2, RESERVE + Policy.most))
-        begun.end()
+        begun.detach()
         self.assertTrue(proxies.stopped)
 
     def test_all_listeners_are_watched_together(self) -> None:
@@ -160,16 +160,16 @@ class Beginning(WithPolicies):
 
     def test_policies_are_the_same_when_it_begins_again(self) -> None:
         begun = self.begun()
-        begun.end()
-        begun.begin([])
+        begun.detach()
+        begun.attach([])
         self.assertEqual(len(self.made), 2)
 
     def test_end_stops_them(self) -> None:
-        self.begun().end()
+        self.begun().detach()
         self.assertEqual([each.stopped for each in self.made], [1, 1])
 
     def test_end_of_what_never_began(self) -> None:
-        ConnectionPolicies(fromWords(), self.clock).end()
+        ConnectionPolicies(fromWords(), self.clock).detach()
 
 
 class Saying(WithPolicies):
@@ -178,7 +178,7 @@ class Saying(WithPolicies):
         with open(path, "w") as file:
             file.write(allowed)
         self.patch(connectionpolicies, "SOMAXCONN", path)
-        self.begun(**words).announce()
+        self.begun(**words).log()
         return self.lines()[-1]
 
     def test_one_line_by_the_names_of_the_options(self) -> None:
@@ -202,7 +202,7 @@ class Saying(WithPolicies):
     def test_where_the_kernel_does_not_tell(self) -> None:
         self.assertTrue(self.said("?").endswith(f" backlog={BACKLOG}"))
         self.patch(connectionpolicies, "SOMAXCONN", "/no/such/file")
-        self.begun().announce()
+        self.begun().log()
         self.assertTrue(self.lines()[-1].endswith(f" backlog={BACKLOG}"))
 
     def test_backlog_of_endpoints_is_their_own(self) -> None:

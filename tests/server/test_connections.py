@@ -83,7 +83,7 @@ class OfServiceTests(Logged, TestCase):
         service = LabService(settings, reactor, Observers())
         service.startService()
         self.addCleanup(service.stopService)
-        self.port = service.servings[0].host.port
+        self.port = service.listeners[0].host.port
         return service
 
     async def exchange(self, said: bytes) -> bytes:
@@ -127,7 +127,7 @@ class OfServiceTests(Logged, TestCase):
     async def test_nobodyIsWatchedUntilItIsAskedFor(self) -> None:
         """No observer, no list: nothing is done for a connection."""
         service = self.lab()
-        [serving] = service.servings
+        [serving] = service.listeners
         before = serving.listener.observers
         await self.exchange(b"hello")
         await service.whenEmpty()

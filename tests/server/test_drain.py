@@ -26,8 +26,8 @@ class Draining(Logged):
         timeout: float | None = 15,
         closed: bool = True,
     ) -> Deferred[Drained]:
-        self.servings = [FakeServing(listener) for listener in listeners]
-        servings: Any = self.servings
+        self.listeners = [FakeServing(listener) for listener in listeners]
+        servings: Any = self.listeners
         self.drain = Drain(servings, self.clock, delay=delay, timeout=timeout)
         done = self.drain.run()
         if closed:
@@ -35,7 +35,7 @@ class Draining(Logged):
         return done
 
     def close(self) -> None:
-        for serving in self.servings:
+        for serving in self.listeners:
             serving.close()
         self.clock.advance(0)
 
@@ -51,7 +51,7 @@ class InOrder(Draining):
     def test_tells_nobody_before_what_has_arrived_is_read(self) -> None:
         listener = FakeListener()
         done = self.begun(listener, closed=False)
-        self.servings[0].close()
+        self.listeners[0].close()
         self.assertEqual(listener.told, ["stop"])
         self.clock.advance(0)  # a turn of the reactor
         self.assertEqual(listener.told, ["stop", "drain", "abort"])
@@ -177,33 +177,33 @@ class Hurrying(Draining):
     def test_aborts_at_once(self) -> None:
         listener = FakeListener(polite=False)
         done = self.begun(listener)
-        self.assertEqual(self.drain.hurry(), 2)
+        self.assertEqual(self.drain.abortNow(), 2)
         self.assertEqual(self.successResultOf(done), (0, 2))
 
     def test_during_the_delay(self) -> None:
         listener = FakeListener()
         done = self.begun(listener, delay=60)
-        self.drain.hurry()
+        self.drain.abortNow()
         self.close()
         self.assertEqual(self.successResultOf(done), (0, 2))
         self.assertEqual(listener.told, ["stop", "abort"])
 
     def test_while_the_ports_close_lets_them_close(self) -> None:
         done = self.begun(FakeListener(), closed=False)
-        self.drain.hurry()
+        self.drain.abortNow()
         self.assertNoResult(done)
         self.close()
         self.assertEqual(self.successResultOf(done), (0, 2))
 
     def test_without_a_deadline(self) -> None:
         done = self.begun(FakeListener(polite=False), timeout=None)
-        self.drain.hurry()
+        self.drain.abortNow()
         self.assertEqual(self.successResultOf(done), (0, 2))
 
     def test_again_changes_nothing(self) -> None:
         done = self.begun(FakeListener(polite=False))
-        self.drain.hurry()
-        self.assertEqual(self.drain.hurry(), 0)
+        self.drain.abortNow()
+        self.assertEqual(self.drain.abortNow(), 0)
         self.assertEqual(self.successResultOf(done), (0, 2))
 
 

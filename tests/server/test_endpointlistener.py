@@ -212,19 +212,19 @@ class TakingOver(TestCase):
     async def test_lock_becomes_this_processs(self) -> None:
         os.remove(self.lock)
         os.symlink("1", self.lock)
-        self.bound.takeOver()
+        self.bound.rewriteLock()
         self.assertEqual(os.readlink(self.lock), str(os.getpid()))
         await self.bound.stopListening()
         self.assertEqual(os.listdir(os.path.dirname(self.lock)), [])
 
     async def test_lock_of_this_process_is_left_alone(self) -> None:
         before = os.lstat(self.lock).st_ino
-        self.bound.takeOver()
+        self.bound.rewriteLock()
         self.assertEqual(os.lstat(self.lock).st_ino, before)
         await self.bound.stopListening()
 
     async def test_what_has_no_lock_needs_nothing(self) -> None:
-        serving(succeed(ForeignPort())).takeOver()
+        serving(succeed(ForeignPort())).rewriteLock()
         await self.bound.stopListening()
 
 

@@ -45,11 +45,11 @@ class Environment(SynchronousTestCase):
         self.assertEqual(listenFDs(), [])
 
     def test_words_of_the_start_are_read(self) -> None:
-        self.assertEqual(inheritedsockets._atTheStart().get("PATH"), os.environ["PATH"])
+        self.assertEqual(inheritedsockets._startEnvironment().get("PATH"), os.environ["PATH"])
 
     def test_where_they_cannot_be_read(self) -> None:
         self.patch(inheritedsockets, "ENVIRONMENT", "/no/such/file")
-        self.assertIs(inheritedsockets._atTheStart(), os.environ)
+        self.assertIs(inheritedsockets._startEnvironment(), os.environ)
 
 
 class Taking(SynchronousTestCase):

@@ -44,7 +44,7 @@ def lab(reactor: Any, *serve: str, **words: Any) -> LabService:
 class Making(SynchronousTestCase):
     def factories(self, *serve: str, **words: Any) -> list[Any]:
         service = lab(MemoryReactorClock(), *serve, **words)
-        return [serving.factory.buildProtocol(None) for serving in service.servings]
+        return [serving.factory.buildProtocol(None) for serving in service.listeners]
 
     def test_one_serving_a_listener(self) -> None:
         kinds = [type(each).__name__ for each in self.factories("echo@tcp:1", "lab@tcp:2")]
@@ -79,7 +79,7 @@ class Starting(Logged, SynchronousTestCase):
 
     def late(self) -> tuple[LabService, Deferred[Any]]:
         service, result = lab(self.reactor, "echo@tcp:1", "lab@tcp:2"), Deferred[Any]()
-        service.servings[1].endpoint = FakeEndpoint(result)
+        service.listeners[1].endpoint = FakeEndpoint(result)
         return service, result
 
     def ports(self) -> list[int]:
@@ -124,7 +124,7 @@ class Starting(Logged, SynchronousTestCase):
         service, result = self.late()
         first, second = service.listen(), service.listen()
         self.assertNoResult(first)
-        result.callback(self.reactor.listenTCP(2, service.servings[1].factory))
+        result.callback(self.reactor.listenTCP(2, service.listeners[1].factory))
         self.successResultOf(first)
         self.successResultOf(second)
 
@@ -138,7 +138,7 @@ class Starting(Logged, SynchronousTestCase):
 
     def test_service_that_cannot_listen_does_not_start(self) -> None:
         service, _ = self.late()
-        service.servings[1].endpoint = FakeEndpoint(fail(ValueError("no")))
+        service.listeners[1].endpoint = FakeEndpoint(fail(ValueError("no")))
         self.assertRaises(SettingsError, service.startService)
 
     def test_service_that_cannot_listen_after_its_start_says_so(self) -> None:
@@ -162,17 +162,17 @@ class FakeLimits:
     def __init__(self, settings: object, clock: object) -> None:
         self.told = FakeLimits.told = []
 
-    def begin(self, listeners: Iterable[object]) -> None:
-        self.told.append("begin")
+    def attach(self, listeners: Iterable[object]) -> None:
+        self.told.append("attach")
 
-    def bound(self, ports: Any) -> None:
+    def portsBound(self, ports: Any) -> None:
         self.ports = list(ports)
 
-    def announce(self) -> None:
-        self.told.append("announce")
+    def log(self) -> None:
+        self.told.append("log")
 
-    def end(self) -> None:
-        self.told.append("end")
+    def detach(self) -> None:
+        self.told.append("detach")
 
 
 class Faked(Logged, SynchronousTestCase):
@@ -184,7 +184,7 @@ class Faked(Logged, SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         service = lab(self.reactor, *(["echo@tcp:1"] * len(polite)), **words)
         self.listeners = [FakeListener(each) for each in polite]
-        for serving, listener in zip(service.servings, self.listeners, strict=True):
+        for serving, listener in zip(service.listeners, self.listeners, strict=True):
             serving.listener = listener  # type: ignore[assignment]
         service.startService()
         return service
@@ -316,12 +316,12 @@ class Ending(Faked):
 
     def test_limits_hold_as_long_as_it_listens(self) -> None:
         service = self.started(False)
-        self.assertEqual(FakeLimits.told, ["begin", "announce"])
+        self.assertEqual(FakeLimits.told, ["attach", "log"])
         self.drained(service)
-        self.assertEqual(FakeLimits.told, ["begin", "announce"])
+        self.assertEqual(FakeLimits.told, ["attach", "log"])
         self.listeners[0].end()
         service.startService()
-        self.assertEqual(FakeLimits.told, ["begin", "announce", "end", "begin", "announce"])
+        self.assertEqual(FakeLimits.told, ["attach", "log", "detach", "attach", "log"])
 
 
 class Limited(Logged, SynchronousTestCase):
@@ -352,7 +352,7 @@ class RealSockets(Logged, TestCase):
     def lab(self, behaviour: str, **words: Any) -> LabService:
         """Serve on a port of the loopback interface."""
         service = self.started(f"{behaviour}@tcp:0:interface=127.0.0.1", **words)
-        self.port = service.servings[0].host.port
+        self.port = service.listeners[0].host.port
         return service
 
     def socketPath(self) -> str:
@@ -464,7 +464,7 @@ class RealSockets(Logged, TestCase):
         self.addCleanup(shutil.rmtree, folder)
         certificate = localhostFile(folder)
         service = self.started(f"lab@ssl:0:privateKey={certificate}:interface=127.0.0.1")
-        [serving] = service.servings
+        [serving] = service.listeners
         self.port = serving.host.port
         peer = self.connect()
         draining = service.drain()
@@ -501,8 +501,8 @@ class RealSockets(Logged, TestCase):
         service.suspend()
         service.startService()
         self.addCleanup(service.stopService)
-        self.port = service.servings[0].host.port
-        self.assertNotIn(service.servings[0].port, reactor.getReaders())
+        self.port = service.listeners[0].host.port
+        self.assertNotIn(service.listeners[0].port, reactor.getReaders())
         peer = self.connect()
         service.resume()
         self.assertEqual(await self.hear(peer, 18), b"You are connected!")
@@ -525,7 +525,7 @@ class RealSockets(Logged, TestCase):
         await empty
         await service.drain()
         await service.listen()
-        self.port = service.servings[0].host.port
+        self.port = service.listeners[0].host.port
         self.assertEqual(await self.hear(self.connect(), 18), b"You are connected!")
 
     # Limits
@@ -556,7 +556,7 @@ class RealSockets(Logged, TestCase):
         self.assertFalse(os.path.exists(path))
 
     async def test_when_one_cannot_listen_the_others_stop(self) -> None:
-        taken = self.started("echo@tcp:0:interface=127.0.0.1").servings[0].host
+        taken = self.started("echo@tcp:0:interface=127.0.0.1").listeners[0].host
         path = self.socketPath()
         service = lab(reactor, f"lab@unix:{path}", f"lab@tcp:{taken.port}:interface=127.0.0.1")
         problem = self.failureResultOf(service.listen(), SettingsError)

@@ -48,7 +48,7 @@ class FaultTests(Logged, TestCase):
         service = LabService(settings, reactor, Observers(self.told))
         service.startService()
         self.addCleanup(service.stopService)
-        self.port = service.servings[0].host.port
+        self.port = service.listeners[0].host.port
         return service
 
     def exchange(self, said: bytes) -> Deferred[bytes]:
@@ -82,7 +82,7 @@ class FaultTests(Logged, TestCase):
         self.assertEqual(await self.exchange(b"hello"), b"he")
         await service.stopService()
         service.startService()
-        self.port = service.servings[0].host.port
+        self.port = service.listeners[0].host.port
         self.assertEqual(await self.exchange(b"hello"), b"he")
 
     async def test_a_drain_ends_what_would_not_end(self) -> None:
@@ -107,4 +107,4 @@ class OwnUpstreamTests(Logged, TestCase):
             service = LabService(fromWords(serve=[words]), reactor, Observers())
             problem = str(self.assertRaises(SettingsError, service.startService))
             self.assertIn("where it listens itself", problem)
-            self.assertIsNone(service.servings[0].port)
+            self.assertIsNone(service.listeners[0].port)

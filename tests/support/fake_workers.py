@@ -53,29 +53,29 @@ class Recruits:
         self.board = Scoreboard(Scoreboard.create(60))
         self.started: list[WorkerProcess] = []
         self.freed: list[WorkerProcess] = []
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
 
-    def start(self, crew: Any, generation: int) -> WorkerProcess | None:
+    def start(self, pool: Any, generation: int) -> WorkerProcess | None:
         if len(self.started) >= self.most:
             return None
         number = self.board.take()
         assert number is not None
-        member = WorkerProcess(
+        process = WorkerProcess(
             ORDERS,
             self.board.rows[number],
             generation,
             self.clock,
-            crew.changed,
-            crew.closed,
-            self.heard.append,
+            pool.changed,
+            pool.closed,
+            self.received.append,
         )
-        self.started.append(member)
-        member.transport = FakeProcess(len(self.started) + 100)  # type: ignore[assignment]
-        member.connectionMade()
-        return member
+        self.started.append(process)
+        process.transport = FakeProcess(len(self.started) + 100)  # type: ignore[assignment]
+        process.connectionMade()
+        return process
 
-    def gone(self, member: WorkerProcess) -> None:
-        self.freed.append(member)
+    def gone(self, process: WorkerProcess) -> None:
+        self.freed.append(process)
 
 
 class Acting:
@@ -83,61 +83,61 @@ class Acting:
 
     clock: Clock
     recruits: Recruits
-    crew: WorkerPool
+    pool: WorkerPool
 
     def begin(self, size: int = 2) -> None:
         self.clock = Clock()
         self.recruits = Recruits(self.clock)
-        self.crew = WorkerPool(size, self.recruits, self.clock)
+        self.pool = WorkerPool(size, self.recruits, self.clock)
         self.outcomes: list[Any] = []
-        self.crew.complete.addBoth(self.outcomes.append)
-        self.crew.begin()
+        self.pool.allServing.addBoth(self.outcomes.append)
+        self.pool.begin()
 
-    def complete(self, size: int = 2) -> None:
+    def allServing(self, size: int = 2) -> None:
         """All of them serve, and one more is ready."""
         self.begin(size)
-        for member in self.recruits.started[:size]:
-            self.say(member, "ready")
-            self.say(member, "serves")
+        for process in self.recruits.started[:size]:
+            self.say(process, "ready")
+            self.say(process, "serves")
         self.clock.advance(1)
         self.say(self.recruits.started[-1], "ready")
 
-    def say(self, member: WorkerProcess, word: str) -> None:
-        member.childDataReceived(ORDERS.reports, f"{word}\n".encode())
+    def say(self, process: WorkerProcess, word: str) -> None:
+        process.childDataReceived(ORDERS.reports, f"{word}\n".encode())
 
-    def process(self, member: WorkerProcess) -> Any:
-        return member.transport
+    def transportOf(self, process: WorkerProcess) -> Any:
+        return process.transport
 
-    def words(self, member: WorkerProcess) -> list[str]:
-        return list(self.process(member).words)
+    def words(self, process: WorkerProcess) -> list[str]:
+        return list(self.transportOf(process).words)
 
-    def die(self, member: WorkerProcess, status: int | None = None, heard: bool = True) -> None:
+    def die(self, process: WorkerProcess, status: int | None = None, received: bool = True) -> None:
         """Have one end, killed unless there is a status."""
-        self.process(member).gone = True
+        self.transportOf(process).gone = True
         if status is None:
             why: Any = ProcessTerminated(None, signal.SIGKILL, signal.SIGKILL)
         else:
             why = ProcessTerminated(status, None, status << 8) if status else ProcessDone(0)
-        member.processExited(Failure(why))
-        if heard:
-            member.processEnded(Failure(why))
+        process.processExited(Failure(why))
+        if received:
+            process.processEnded(Failure(why))
 
     def stages(self) -> list[WorkerState]:
-        return [each.stage for each in self.crew.members]
+        return [each.state for each in self.pool.processes]
 
     def at(self, number: int) -> WorkerProcess:
         """Return who serves as this number."""
         [found] = [
             each
-            for each in self.crew.members
-            if each.number == number and each.stage is WorkerState.SERVING
+            for each in self.pool.processes
+            if each.number == number and each.state is WorkerState.SERVING
         ]
         return found
 
-    def beat(self, seconds: float, *silent: WorkerProcess) -> None:
+    def beat(self, seconds: float, *heartbeatLost: WorkerProcess) -> None:
         """Let time pass in which all but some show signs of life."""
         for _ in range(int(seconds / 0.25)):
-            for member in self.crew.members:
-                if member not in silent:
-                    member.row.heartbeat += 1
+            for process in self.pool.processes:
+                if process not in heartbeatLost:
+                    process.row.heartbeat += 1
             self.clock.advance(0.25)

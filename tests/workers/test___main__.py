@@ -36,8 +36,8 @@ class Program(SynchronousTestCase):
         self.patch(sys, "modules", {**sys.modules, "a_reactor": kind})
 
         class FakeWorker:
-            def __init__(self, orders: WorkerConfig, reactor: object) -> None:
-                done.append(orders)
+            def __init__(self, config: WorkerConfig, reactor: object) -> None:
+                done.append(config)
 
             def run(self) -> int:
                 return 7
@@ -46,15 +46,15 @@ class Program(SynchronousTestCase):
         self.patch(processsetup, "relaxGC", lambda: None)  # that would be for good
         folder = os.path.abspath(self.mktemp())
         os.mkdir(folder)
-        orders = WorkerConfig({}, (True,), 0, "a_reactor", folder, activated)
-        os.environ[VARIABLE] = orders.write()
+        config = WorkerConfig({}, (True,), 0, "a_reactor", folder, activated)
+        os.environ[VARIABLE] = config.write()
         self.assertEqual(program.main(), 7)
-        return orders, done
+        return config, done
 
     def test_as_it_was_told(self) -> None:
-        orders, done = self.started()
-        self.assertEqual(done, ["installed", orders])
-        self.assertEqual(os.getcwd(), orders.folder)
+        config, done = self.started()
+        self.assertEqual(done, ["installed", config])
+        self.assertEqual(os.getcwd(), config.folder)
         self.assertNotIn(VARIABLE, os.environ)
         self.assertNotIn("LISTEN_FDS", os.environ)
 

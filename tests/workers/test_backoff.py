@@ -11,17 +11,17 @@ from tcplab.workers.backoff import SPACING, RestartBackoff
 
 class Pauses(SynchronousTestCase):
     def setUp(self) -> None:
-        self.pace = RestartBackoff(0.0)
+        self.backoff = RestartBackoff(0.0)
         self.now = 0.0
 
     def die(self, served: float | None, killed: bool, after: float = 0.0) -> float:
         """Start one that dies after so long, and return the seconds to the next start."""
-        self.now += self.pace.left(self.now)
+        self.now += self.backoff.left(self.now)
         begun = self.now
-        self.pace.started(begun)
+        self.backoff.started(begun)
         self.now += after
-        self.pace.died(self.now, served, killed)
-        return round(self.pace.left(self.now) + after, 6)
+        self.backoff.died(self.now, served, killed)
+        return round(self.backoff.left(self.now) + after, 6)
 
     def test_who_has_served_for_long_is_replaced_at_once(self) -> None:
         for _ in range(5):
@@ -34,8 +34,8 @@ class Pauses(SynchronousTestCase):
     def test_deaths_of_others_put_nothing_off(self) -> None:
         self.die(0.1, True)
         for _ in range(50):
-            self.pace.died(0.2, None, True)
-        self.assertLessEqual(self.pace.left(0.2), 0.05 + 1e-9)
+            self.backoff.died(0.2, None, True)
+        self.assertLessEqual(self.backoff.left(0.2), 0.05 + 1e-9)
 
     def test_a_storm_is_over(self) -> None:
         for _ in range(50):
@@ -50,17 +50,17 @@ class Pauses(SynchronousTestCase):
     def test_one_that_serves_ends_that(self) -> None:
         for _ in range(5):
             self.die(None, False)
-        self.pace.served()
+        self.backoff.served()
         self.assertEqual(self.die(None, False), 0.1)
 
     @settings(deadline=None, derandomize=True)
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
     def test_never_more_than_20_starts_a_second(self, deaths: list[tuple[bool, bool]]) -> None:
-        pace, now, starts = RestartBackoff(0.0), 0.0, []
+        backoff, now, starts = RestartBackoff(0.0), 0.0, []
         for served, killed in deaths:
-            pace.died(now, 0.01 if served else None, killed)
-            now += pace.left(now)
+            backoff.died(now, 0.01 if served else None, killed)
+            now += backoff.left(now)
             starts.append(now)
-            pace.started(now)
+            backoff.started(now)
         for first, last in zip(starts, starts[20:], strict=False):
             self.assertGreaterEqual(last - first, 20 * SPACING - 1e-6)

@@ -68,16 +68,16 @@ class SharingCase(SynchronousTestCase):
 
     def share(self, most: int | None = None) -> None:
         self.serving = FakeServing(self)
-        self.sharing = AcceptBalancer(self.board, self.mine, most, self.clock)
-        self.sharing.begin([self.serving])  # type: ignore[list-item]
+        self.balancer = AcceptBalancer(self.board, self.mine, most, self.clock)
+        self.balancer.begin([self.serving])  # type: ignore[list-item]
 
     def come(self, number: int = 1) -> None:
         for _ in range(number):
-            self.sharing.connectionAccepted(None)
+            self.balancer.connectionAccepted(None)
 
     def go(self, number: int = 1) -> None:
         for _ in range(number):
-            self.sharing.connectionGone(None)
+            self.balancer.connectionGone(None)
 
     def somebodyWaits(self) -> None:
         peer = socket.create_connection(self.serving.port.socket.getsockname())
@@ -158,15 +158,15 @@ class Evenly(SharingCase):
 
     def test_in_the_end_all_who_wait_are_taken(self) -> None:
         self.come(9)
-        self.sharing.ending = True
-        self.sharing.goOn()
+        self.balancer.ending = True
+        self.balancer.resume()
         self.come(100)
         self.assertFalse(self.held)
 
     def test_stop_leaves_no_timer(self) -> None:
         self.come(9)
-        self.sharing.stop()
-        self.sharing.stop()
+        self.balancer.stop()
+        self.balancer.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_port_that_is_closed(self) -> None:
@@ -208,6 +208,6 @@ class InAll(SharingCase):
 
     def test_limit_holds_in_the_end_too(self) -> None:
         self.share(5)
-        self.sharing.ending = True
+        self.balancer.ending = True
         self.come(5)
         self.assertTrue(self.held)

@@ -26,16 +26,16 @@ class Reports(Logged):
         self.reader, self.writer = os.pipe()
         self.addCleanup(os.close, self.reader)
         self.addCleanup(lambda: self.writer and os.close(self.writer))
-        self.reporter = LogSender(self.writer)
+        self.sender = LogSender(self.writer)
         self.words: list[str] = []
-        self.heard: list[LogEvent] = []
-        self.hearing = LogReceiver(self.words.append, self.heard.append)
-        self.hearing.name = "worker 2"
-        self.log = Logger("a.name", observer=self.reporter)
+        self.received: list[LogEvent] = []
+        self.receiver = LogReceiver(self.words.append, self.received.append)
+        self.receiver.name = "worker 2"
+        self.log = Logger("a.name", observer=self.sender)
 
     def hear(self) -> list[LogEvent]:
-        self.hearing.heard(5, os.read(self.reader, 1 << 20), True)
-        return self.heard
+        self.receiver.received(5, os.read(self.reader, 1 << 20), True)
+        return self.received
 
     def text(self) -> str:
         return eventAsText(self.hear()[-1], includeTimestamp=False)
@@ -45,7 +45,7 @@ class Passing(Reports):
     def test_text_and_fields_and_the_number_of_the_worker(self) -> None:
         self.log.warn("took {seconds:.3f} s", seconds=1.23456, log_system="Ack,1,::1")
         self.assertEqual(self.text(), "[worker 2,Ack,1,::1] took 1.235 s")
-        event = self.heard[-1]
+        event = self.received[-1]
         self.assertEqual((event["seconds"], event["worker"]), (1.23456, "2"))
         self.assertEqual(event["log_format"], "took {seconds:.3f} s")
         self.assertIs(event["log_level"], LogLevel.warn)
@@ -78,13 +78,13 @@ class Passing(Reports):
         self.assertIn("an event that cannot be passed on: ZeroDivisionError", self.text())
 
     def test_words(self) -> None:
-        self.reporter.say("ready")
+        self.sender.say("ready")
         self.assertEqual(self.hear(), [])
         self.assertEqual(self.words, ["ready"])
 
     def test_the_reactors_last_words_are_left_out(self) -> None:
         self.log.info("Main loop terminated.")
-        self.reporter.say("x")
+        self.sender.say("x")
         self.assertEqual(self.hear(), [])
 
 
@@ -93,39 +93,39 @@ class Full(Reports):
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
         words = ["x" * 5000, "y"]
         for each in words:
-            self.reporter.say(each)
+            self.sender.say(each)
         with open(self.reader, closefd=False) as reader:
             self.assertEqual([reader.readline().strip() for _ in words], words)
 
     def test_nobody_is_there(self) -> None:
         os.close(self.reader)
-        self.reporter.say("x")
-        self.reporter.say("y")
-        self.reporter.finish()
+        self.sender.say("x")
+        self.sender.say("y")
+        self.sender.finish()
         self.reader = os.open(os.devnull, os.O_RDONLY)
         # Its thread goes on trying, and would write into what has the descriptor's number next.
-        self.reporter._writer._lines.clear()
+        self.sender._writer._lines.clear()
 
 
 class Hears(Reports):
     def test_pieces(self) -> None:
         for piece in (b"re", b"ady\nser", b"ves\n"):
-            self.hearing.heard(5, piece, True)
+            self.receiver.received(5, piece, True)
         self.assertEqual(self.words, ["ready", "serves"])
 
     def test_what_others_print_is_escaped(self) -> None:
-        self.hearing.heard(2, b"Fatal \x1b[31merror\n\nmore", False)
-        self.hearing.heard(1, b"out\n", False)
+        self.receiver.received(2, b"Fatal \x1b[31merror\n\nmore", False)
+        self.receiver.received(1, b"out\n", False)
         said = [each for each in self.events if each.get("log_system") == "worker 2"]
         self.assertEqual([formatEvent(each) for each in said], ["Fatal \\x1b[31merror", "out"])
 
     def test_line_without_end(self) -> None:
         self.patch(logpipe, "_LONGEST", 10)
-        self.hearing.heard(2, b"x" * 20, False)
+        self.receiver.received(2, b"x" * 20, False)
         self.assertEqual(formatEvent(self.events[-1]), "x" * 20)
 
     def test_nonsense_is_told_as_it_is(self) -> None:
         bad: Any = b'{"log_level": {"__class_uuid__": "no"}}\n{\n'
-        self.hearing.heard(5, bad, True)
+        self.receiver.received(5, bad, True)
         said = [each for each in self.events if each.get("log_system") == "worker 2"]
         self.assertEqual(len(said), 2)

@@ -13,16 +13,22 @@ from tcplab.workers.messages import CommandReader, WorkerConfig
 
 
 class Writing(SynchronousTestCase):
-    orders = WorkerConfig(
+    config = WorkerConfig(
         {"port": "0", "serve": ["a@b"]}, (True, False), 3, "a.reactor", "/here", 1
     )
 
     def test_what_is_written_is_read(self) -> None:
-        self.assertEqual(WorkerConfig.read(self.orders.write()), self.orders)
+        self.assertEqual(WorkerConfig.read(self.config.write()), self.config)
 
     def test_descriptors_are_all_different(self) -> None:
-        orders = self.orders
-        found = [*orders.given, *orders.sockets, orders.board, orders.commands, orders.reports]
+        config = self.config
+        found = [
+            *config.placeholders,
+            *config.sockets,
+            config.board,
+            config.commands,
+            config.reports,
+        ]
         self.assertEqual(found, [3, 4, 5, 6, 7, 8])
 
 

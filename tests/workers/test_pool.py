@@ -25,18 +25,18 @@ class Beginning(CrewCase):
     def test_as_many_as_were_asked_for_and_then_one_that_is_ready(self) -> None:
         self.begin(3)
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 3)
-        for member in self.started[:3]:
-            self.say(member, "ready")
+        for process in self.started[:3]:
+            self.say(process, "ready")
         self.clock.advance(1)
-        self.assertEqual([each.number for each in self.crew.members], [1, 2, 3, 0])
-        self.assertEqual(self.stages(), [WorkerState.CALLED] * 3 + [WorkerState.STARTING])
+        self.assertEqual([each.number for each in self.pool.processes], [1, 2, 3, 0])
+        self.assertEqual(self.stages(), [WorkerState.ACTIVATING] * 3 + [WorkerState.STARTING])
 
     def test_it_is_complete_when_all_serve(self) -> None:
         self.begin()
-        for member in self.started[:2]:
-            self.say(member, "ready")
+        for process in self.started[:2]:
+            self.say(process, "ready")
             self.assertEqual(self.outcomes, [])
-            self.say(member, "serves")
+            self.say(process, "serves")
         self.assertEqual(self.outcomes, [None])
         self.assertIn("worker 1 (pid 101) serves", self.lines())
 
@@ -61,24 +61,24 @@ class Beginning(CrewCase):
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
     def test_the_system_gives_no_process(self) -> None:
-        self.complete()
+        self.allServing()
         self.recruits.most = 0
         self.die(self.at(1))
         self.clock.advance(0.5)
-        self.assertEqual(len(self.crew.members), 2)
+        self.assertEqual(len(self.pool.processes), 2)
         self.recruits.most = 99
         self.clock.advance(2)
-        self.assertEqual(len(self.crew.members), 3)
+        self.assertEqual(len(self.pool.processes), 3)
 
 
 class Dying(CrewCase):
     def test_who_is_ready_takes_its_place_at_once(self) -> None:
-        self.complete()
+        self.allServing()
         ready = self.started[-1]
         lost = self.at(1)
         lost.row.connections = 7
         self.die(lost)
-        self.assertEqual((ready.stage, ready.number), (WorkerState.CALLED, 1))
+        self.assertEqual((ready.state, ready.number), (WorkerState.ACTIVATING, 1))
         [line] = self.lines(LogLevel.warn)
         self.assertEqual(
             line,
@@ -88,7 +88,7 @@ class Dying(CrewCase):
         self.assertEqual(self.recruits.freed, [lost])
 
     def test_then_another_gets_ready(self) -> None:
-        self.complete()
+        self.allServing()
         self.die(self.at(2))
         self.say(self.started[2], "serves")
         self.clock.advance(1)
@@ -97,42 +97,44 @@ class Dying(CrewCase):
         )
 
     def test_one_that_was_called_dies(self) -> None:
-        self.complete()
+        self.allServing()
         self.die(self.at(1))
         self.die(self.started[2])
         self.clock.advance(1)
         self.say(self.started[3], "ready")
-        self.assertEqual((self.started[3].stage, self.started[3].number), (WorkerState.CALLED, 1))
+        self.assertEqual(
+            (self.started[3].state, self.started[3].number), (WorkerState.ACTIVATING, 1)
+        )
 
     def test_one_dies_while_it_is_being_started(self) -> None:
-        self.complete()
+        self.allServing()
         start = self.recruits.start
 
         def stillborn(*words: Any) -> WorkerProcess | None:
-            member = start(*words)
-            assert member is not None
+            process = start(*words)
+            assert process is not None
             self.patch(self.recruits, "start", start)
-            self.die(member, heard=False)  # to start it is to ask whether it has ended
-            return member
+            self.die(process, received=False)  # to start it is to ask whether it has ended
+            return process
 
         self.patch(self.recruits, "start", stillborn)
         self.clock.advance(1)
         self.die(self.at(1))
         dead = self.started[3]
-        self.assertNotIn(dead, self.crew.members)
+        self.assertNotIn(dead, self.pool.processes)
         self.assertEqual(self.recruits.freed.count(dead), 1)
         warned = self.lines(LogLevel.warn)
         self.assertIn("a new worker (pid 104) was killed by SIGKILL before", warned[-1])
-        self.assertEqual(len(self.crew.members), 2)
+        self.assertEqual(len(self.pool.processes), 2)
         self.clock.advance(1)
-        self.assertEqual(len(self.crew.members), 3)
+        self.assertEqual(len(self.pool.processes), 3)
 
     def test_never_more_than_20_a_second_and_a_line_each(self) -> None:
-        self.complete()
+        self.allServing()
         before = len(self.started)
         for _ in range(1000):
-            for member in list(self.crew.members):
-                self.die(member)
+            for process in list(self.pool.processes):
+                self.die(process)
             self.clock.advance(0.001)
         count = len(self.started) - before
         self.assertLessEqual(count, 20)
@@ -143,23 +145,23 @@ class Dying(CrewCase):
         self.assertRegex(lines[-1], r"another in 0\.\d+ s$")
 
     def test_those_that_end_before_they_serve_are_waited_for_longer(self) -> None:
-        self.complete()
+        self.allServing()
         before = len(self.started)
         for _ in range(600):
-            for member in list(self.crew.members):
-                if member.since is None:
-                    self.die(member, 1)
+            for process in list(self.pool.processes):
+                if process.servingSince is None:
+                    self.die(process, 1)
             self.beat(0.25)
         self.assertLess(len(self.started) - before, 40)
         self.assertIn("ended: 1 before it served; another in 5 s", self.lines(LogLevel.warn)[-1])
 
     def test_one_that_does_not_answer_is_killed(self) -> None:
-        self.complete()
+        self.allServing()
         stuck = self.at(2)
         self.beat(5, stuck)
-        self.assertEqual(self.process(stuck).signals, [])
+        self.assertEqual(self.transportOf(stuck).signals, [])
         self.beat(5, stuck)
-        self.assertEqual(self.process(stuck).signals, ["KILL"])
+        self.assertEqual(self.transportOf(stuck).signals, ["KILL"])
         self.assertEqual(
             self.lines(LogLevel.warn), ["worker 2 (pid 102) does not answer any more: killed"]
         )
@@ -167,24 +169,24 @@ class Dying(CrewCase):
 
 class Restarting(CrewCase):
     def test_each_serves_before_the_one_it_replaces_leaves(self) -> None:
-        self.complete()
+        self.allServing()
         old = [self.at(1), self.at(2)]
         stale = self.started[-1]
-        self.crew.restart()
-        self.assertEqual(self.process(stale).signals, ["KILL"])
+        self.pool.restart()
+        self.assertEqual(self.transportOf(stale).signals, ["KILL"])
         self.die(stale)
         for number in (1, 2):
             self.clock.advance(1)
             new = self.started[-1]
             self.say(new, "ready")
-            self.assertEqual((new.stage, new.number), (WorkerState.CALLED, number))
+            self.assertEqual((new.state, new.number), (WorkerState.ACTIVATING, number))
             self.assertEqual(self.words(old[number - 1]), ["serve"])
             self.say(new, "serves")
             self.assertEqual(self.words(old[number - 1]), ["serve", "leave"])
         self.assertEqual(self.lines()[-1], "restarted: every worker is a new one")
         self.assertEqual(self.lines(LogLevel.warn), [])
-        for member in old:
-            self.die(member, 0)
+        for process in old:
+            self.die(process, 0)
         self.clock.advance(1)
         self.assertEqual(self.lines(LogLevel.warn), [])
         self.assertEqual(
@@ -192,29 +194,31 @@ class Restarting(CrewCase):
         )
 
     def test_new_one_fails(self) -> None:
-        self.complete()
-        self.crew.restart()
+        self.allServing()
+        self.pool.restart()
         self.clock.advance(1)
         self.die(self.started[-1], 78)
         self.assertEqual(self.lines(LogLevel.error), ["not restarted: the old workers go on"])
-        self.assertEqual(len(self.crew._at(WorkerState.SERVING)), 2)
+        self.assertEqual(len(self.pool._at(WorkerState.SERVING)), 2)
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
-        self.assertIs(self.started[-1].stage, WorkerState.READY)
+        self.assertIs(self.started[-1].state, WorkerState.READY)
 
     def test_new_one_is_killed(self) -> None:
-        self.complete()
-        self.crew.restart()
+        self.allServing()
+        self.pool.restart()
         self.clock.advance(1)
         self.die(self.started[-1])
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
-        self.assertEqual((self.started[-1].stage, self.started[-1].number), (WorkerState.CALLED, 1))
+        self.assertEqual(
+            (self.started[-1].state, self.started[-1].number), (WorkerState.ACTIVATING, 1)
+        )
 
     def test_once_more_in_the_middle(self) -> None:
-        self.complete()
-        self.crew.restart()
-        self.crew.restart()
+        self.allServing()
+        self.pool.restart()
+        self.pool.restart()
         for _ in range(2):
             self.clock.advance(1)
             self.say(self.started[-1], "ready")
@@ -222,10 +226,10 @@ class Restarting(CrewCase):
         self.assertEqual(self.lines()[-1], "restarted: every worker is a new one")
 
     def test_before_it_has_begun_and_after_its_end(self) -> None:
-        self.complete()
-        self.crew.stop()
+        self.allServing()
+        self.pool.stop()
         count = len(self.started)
-        self.crew.restart()
+        self.pool.restart()
         self.clock.advance(5)
         self.assertEqual(len(self.started), count)
 
@@ -233,64 +237,64 @@ class Restarting(CrewCase):
 class Ending(CrewCase):
     def stop(self) -> list[Any]:
         ended: list[Any] = []
-        self.crew.stop().addCallback(ended.append)
+        self.pool.stop().addCallback(ended.append)
         return ended
 
     def test_all_drain(self) -> None:
-        self.complete()
+        self.allServing()
         serving, ready = self.started[:2], self.started[2]
         ended = self.stop()
         self.assertEqual([self.words(each)[-1] for each in serving], ["stop", "stop"])
-        self.assertEqual(self.process(ready).signals, ["KILL"])
+        self.assertEqual(self.transportOf(ready).signals, ["KILL"])
         self.die(ready)
-        for number, member in enumerate(serving):
+        for number, process in enumerate(serving):
             self.assertEqual(ended, [])
-            member.row.drained, member.row.aborted = 3, number
-            self.die(member, 0)
+            process.row.drained, process.row.aborted = 3, number
+            self.die(process, 0)
         self.assertEqual(ended, [Drained(6, 1)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.lines(LogLevel.warn), [])
 
     def test_connections_of_one_that_is_killed_are_lost(self) -> None:
-        self.complete(1)
+        self.allServing(1)
         ended = self.stop()
-        for member in list(self.crew.members):
-            member.row.connections = 4
-            self.die(member)
+        for process in list(self.pool.processes):
+            process.row.connections = 4
+            self.die(process)
         self.assertEqual(ended, [Drained(0, 8)])
 
     def test_it_waits_until_all_is_heard(self) -> None:
-        self.complete(1)
+        self.allServing(1)
         ended = self.stop()
-        for member in list(self.crew.members):
-            self.die(member, 0, heard=False)
+        for process in list(self.pool.processes):
+            self.die(process, 0, received=False)
         self.assertEqual(ended, [])
         self.clock.advance(1)
         self.assertEqual(ended, [Drained(0, 0)])
 
     def test_nobody_is_replaced_any_more(self) -> None:
-        self.complete()
+        self.allServing()
         self.stop()
         self.die(self.started[0])
         self.clock.advance(5)
         self.assertEqual(len(self.started), 3)
 
     def test_one_that_is_stuck_is_killed(self) -> None:
-        self.complete(1)
+        self.allServing(1)
         self.stop()
         stuck = self.started[0]
         self.beat(10, stuck)
-        self.assertEqual(self.process(stuck).signals, ["KILL"])
+        self.assertEqual(self.transportOf(stuck).signals, ["KILL"])
 
     def test_in_a_hurry(self) -> None:
-        self.complete(1)
+        self.allServing(1)
         self.stop()
         serving = self.started[0]
-        self.crew.hurry()
+        self.pool.abortNow()
         self.assertEqual(self.words(serving)[-1], "abort")
-        self.assertEqual(self.process(serving).signals, [])
+        self.assertEqual(self.transportOf(serving).signals, [])
         self.clock.advance(1)
-        self.assertEqual(self.process(serving).signals, ["KILL"])
+        self.assertEqual(self.transportOf(serving).signals, ["KILL"])
 
     def test_before_all_serve(self) -> None:
         self.begin()
@@ -301,10 +305,10 @@ class Ending(CrewCase):
 
     def test_before_it_has_begun(self) -> None:
         self.begin()
-        crew = type(self.crew)(2, self.recruits, self.clock)
-        crew.complete.addErrback(lambda _: None)
+        pool = type(self.pool)(2, self.recruits, self.clock)
+        pool.allServing.addErrback(lambda _: None)
         ended: list[Any] = []
-        crew.stop().addCallback(ended.append)
-        crew.begin()
+        pool.stop().addCallback(ended.append)
+        pool.begin()
         self.assertEqual(ended, [Drained(0, 0)])
-        self.assertEqual(crew.members, [])
+        self.assertEqual(pool.processes, [])

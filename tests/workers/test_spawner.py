@@ -58,76 +58,78 @@ class SpawningCase(Logged):
         self.successResultOf(self.lab.listen())
         self.addCleanup(reactor.iterate)
         self.addCleanup(self.lab.drain)
-        self.spawning = WorkerSpawner(self.words, self.reactor, self.lab.servings, 2)
-        self.crew = WorkerPool(2, self.spawning, self.reactor)
+        self.spawner = WorkerSpawner(self.words, self.reactor, self.lab.listeners, 2)
+        self.pool = WorkerPool(2, self.spawner, self.reactor)
 
     def start(self) -> WorkerProcess:
-        if self.spawning._board is None:
-            self.spawning.prepare()
-        member = self.spawning.start(self.crew, 3)
-        assert member is not None
-        return member
+        if self.spawner._board is None:
+            self.spawner.prepare()
+        process = self.spawner.start(self.pool, 3)
+        assert process is not None
+        return process
 
     @property
-    def orders(self) -> WorkerConfig:
+    def config(self) -> WorkerConfig:
         return WorkerConfig.read(self.reactor.calls[-1][3][VARIABLE])
 
     def test_a_program_of_its_own(self) -> None:
-        member = self.start()
+        process = self.start()
         [(protocol, executable, words, _, folder)] = self.reactor.calls
-        self.assertIs(protocol, member)
+        self.assertIs(protocol, process)
         self.assertEqual((executable, folder), (sys.executable, None))
         self.assertEqual(words, [sys.executable, "-P", "-m", "tcplab.workers"])
-        self.assertEqual((member.generation, member.row.pid), (3, 77))
+        self.assertEqual((process.generation, process.row.pid), (3, 77))
 
     def test_it_is_told_all_that_it_needs(self) -> None:
         self.start()
-        orders = self.orders
-        self.assertEqual(orders.words, self.words)
-        self.assertEqual((orders.owned, orders.row), ((True, True), 0))
-        self.assertEqual(orders.folder, os.getcwd())
-        self.assertEqual(orders.reactor, FakeReactor.__module__)
+        config = self.config
+        self.assertEqual(config.words, self.words)
+        self.assertEqual((config.owned, config.row), ((True, True), 0))
+        self.assertEqual(config.folder, os.getcwd())
+        self.assertEqual(config.reactor, FakeReactor.__module__)
 
     def test_its_descriptors(self) -> None:
         self.start()
-        given, orders = self.reactor.descriptors, self.orders
-        ports = [serving.port.fileno() for serving in self.lab.servings]  # type: ignore[union-attr]
-        self.assertEqual([given[each] for each in orders.sockets], ports)
-        self.assertEqual((given[1], given[2], given[orders.reports]), ("r", "r", "r"))
-        self.assertEqual(given[orders.commands], "w")
-        self.assertEqual(sorted(given), list(range(len(given))))
+        descriptors, config = self.reactor.descriptors, self.config
+        ports = [serving.port.fileno() for serving in self.lab.listeners]  # type: ignore[union-attr]
+        self.assertEqual([descriptors[each] for each in config.sockets], ports)
+        self.assertEqual(
+            (descriptors[1], descriptors[2], descriptors[config.reports]), ("r", "r", "r")
+        )
+        self.assertEqual(descriptors[config.commands], "w")
+        self.assertEqual(sorted(descriptors), list(range(len(descriptors))))
 
     def test_each_has_a_row_of_its_own_until_it_is_gone(self) -> None:
         first, second = self.start(), self.start()
-        self.assertEqual([first.orders.row, second.orders.row], [0, 1])
+        self.assertEqual([first.config.row, second.config.row], [0, 1])
         first.row.connections, second.row.connections = 2, 3
-        self.assertEqual(self.spawning.connections, 5)
-        self.spawning.gone(first)
-        self.assertEqual(self.spawning.connections, 3)
-        self.assertEqual(self.start().orders.row, 0)
+        self.assertEqual(self.spawner.connections, 5)
+        self.spawner.gone(first)
+        self.assertEqual(self.spawner.connections, 3)
+        self.assertEqual(self.start().config.row, 0)
 
     def test_before_it_has_begun_there_are_no_connections(self) -> None:
-        self.assertEqual(self.spawning.connections, 0)
+        self.assertEqual(self.spawner.connections, 0)
 
     def test_the_system_gives_no_process(self) -> None:
-        self.spawning.prepare()
+        self.spawner.prepare()
         self.reactor.problem = OSError(11, "Resource temporarily unavailable")
-        self.assertIsNone(self.spawning.start(self.crew, 0))
+        self.assertIsNone(self.spawner.start(self.pool, 0))
         problem = f"cannot start a worker, {sys.executable}: Resource temporarily unavailable"
         self.assertEqual(self.lines(LogLevel.warn), [problem])
         self.reactor.problem = None
-        self.assertEqual(self.start().orders.row, 0)
+        self.assertEqual(self.start().config.row, 0)
 
     def test_too_many_drain(self) -> None:
         self.patch(spawner, "_ROWS", 0)
-        self.spawning.prepare()
-        self.assertIsNone(self.spawning.start(self.crew, 0))
+        self.spawner.prepare()
+        self.assertIsNone(self.spawner.start(self.pool, 0))
         self.assertIn("no room for one more", self.lines(LogLevel.warn)[-1])
 
     def test_port_that_cannot_be_shared(self) -> None:
-        self.lab.servings[0].port, port = Elsewhere(), self.lab.servings[0].port  # type: ignore[assignment]
-        problem = self.assertRaises(SettingsError, self.spawning.prepare)
-        self.lab.servings[0].port = port
+        self.lab.listeners[0].port, port = Elsewhere(), self.lab.listeners[0].port  # type: ignore[assignment]
+        problem = self.assertRaises(SettingsError, self.spawner.prepare)
+        self.lab.listeners[0].port = port
         self.assertIn("tcp:0:interface=127.0.0.1 cannot be shared", str(problem))
 
     def test_tcplab_is_found_where_it_lies(self) -> None:
@@ -136,7 +138,7 @@ class SpawningCase(Logged):
         self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], "/there")
         root = spawner._ROOT
         self.assertTrue(os.path.exists(os.path.join(root, "tcplab", "workers", "spawner.py")))
-        self.spawning._folder = root
+        self.spawner._folder = root
         self.start()
         self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], f"{root}:/there")
         del os.environ["PYTHONPATH"]
@@ -146,15 +148,15 @@ class SpawningCase(Logged):
     def test_what_systemd_gave_is_told_where_its_endpoints_need_it(self) -> None:
         self.patch(spawner, "listenFDs", lambda: [3, 4])
         self.start()
-        self.assertEqual(self.orders.activated, 0)
+        self.assertEqual(self.config.activated, 0)
         words = {"serve": ["echo@limit:max=1:systemd:domain=INET:index=0"]}
         settings = fromWords(**words)  # type: ignore[arg-type]
-        self.lab.servings[0].settings = settings.listeners[0]
-        self.spawning.prepare()
+        self.lab.listeners[0].settings = settings.listeners[0]
+        self.spawner.prepare()
         self.start()
         self.assertEqual(json.loads(self.reactor.calls[-1][3][VARIABLE])["activated"], 2)
         # Its endpoints close what they have adopted from, whatever that is.
-        self.assertEqual(self.orders.given, [3, 4])
-        given = self.reactor.descriptors
-        self.assertEqual({given[3], given[4]}, {self.spawning._nothing})
-        self.assertEqual(sorted(given), list(range(len(given))))
+        self.assertEqual(self.config.placeholders, [3, 4])
+        descriptors = self.reactor.descriptors
+        self.assertEqual({descriptors[3], descriptors[4]}, {self.spawner._nothing})
+        self.assertEqual(sorted(descriptors), list(range(len(descriptors))))

@@ -25,7 +25,7 @@ class FakeSpawning(Recruits):
     connections = 5
     problem: SettingsError | None = None
 
-    def __init__(self, words: Any, clock: Any, servings: Any, size: int) -> None:
+    def __init__(self, words: Any, clock: Any, listeners: Any, size: int) -> None:
         super().__init__(clock)
         self.made = words, size
 
@@ -55,29 +55,29 @@ class Supervising(Logged, Acting):
         words = {"serve": ["echo@tcp:0:interface=127.0.0.1"], "workers": "2"}
         settings = fromWords(**words)  # type: ignore[arg-type]
         self.lab = Supervisor(settings, WithClock(self.clock), Observers(), words=words)
-        self.recruits = self.lab._spawning  # type: ignore[assignment]
-        self.crew = self.lab._crew
+        self.recruits = self.lab._spawner  # type: ignore[assignment]
+        self.pool = self.lab._pool
         self.addCleanup(reactor.iterate)
         self.addCleanup(self.close)
 
     def close(self) -> None:
-        for serving in self.lab.servings:
+        for serving in self.lab.listeners:
             serving.stopListening()
 
     def serving(self) -> None:
         self.lab.startService()
-        for member in list(self.crew.members):
-            self.say(member, "ready")
-            self.say(member, "serves")
+        for process in list(self.pool.processes):
+            self.say(process, "ready")
+            self.say(process, "serves")
 
     def end(self) -> None:
-        for member in list(self.crew.members):
-            self.die(member, 0)
+        for process in list(self.pool.processes):
+            self.die(process, 0)
         reactor.iterate()
 
     def test_it_listens_and_accepts_nobody(self) -> None:
         self.serving()
-        [serving] = self.lab.servings
+        [serving] = self.lab.listeners
         self.assertTrue(serving.listener.suspended)
         self.assertNotIn(serving.port, reactor.getReaders())
         self.assertEqual(self.recruits.made[1], 2)  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ class Supervising(Logged, Acting):
     def test_workers_cannot_serve(self) -> None:
         asked = self.lab.whenServing()
         self.lab.startService()
-        self.die(self.crew.members[0], 78)
+        self.die(self.pool.processes[0], 78)
         self.failureResultOf(asked, SettingsError)
         self.failureResultOf(self.lab.whenServing(), SettingsError)
 
@@ -119,7 +119,7 @@ class Supervising(Logged, Acting):
         for seed in (None, "7"):
             words = {"workers": "2", "faults": ["stall,probability=0.5"], "seed": seed}
             lab = Supervisor(fromWords(**words), reactor, Observers(), words=words)  # type: ignore[arg-type]
-            chosen = lab._spawning.made[0]["seed"]  # type: ignore[attr-defined]
+            chosen = lab._spawner.made[0]["seed"]  # type: ignore[attr-defined]
             self.assertEqual(chosen, seed or str(lab.faults.seed))
             self.assertEqual(fromWords(**{**words, "seed": chosen}).seed, lab.faults.seed)  # type: ignore[arg-type]
         self.assertEqual(len([line for line in self.lines() if "roll dice" in line]), 1)
@@ -133,14 +133,14 @@ class Supervising(Logged, Acting):
         self.serving()
         ended = self.lab.drain()
         again = self.lab.drain()
-        self.assertIsNotNone(self.lab.servings[0].port)
-        for number, member in enumerate(self.crew.members):
-            member.row.drained, member.row.aborted = 4, number
+        self.assertIsNotNone(self.lab.listeners[0].port)
+        for number, process in enumerate(self.pool.processes):
+            process.row.drained, process.row.aborted = 4, number
         self.end()
         self.assertEqual(self.successResultOf(ended), Drained(8, 1))
         self.assertEqual(self.successResultOf(again), Drained(8, 1))
         self.assertEqual(self.lab.drained, Drained(8, 1))
-        self.assertIsNone(self.lab.servings[0].port)
+        self.assertIsNone(self.lab.listeners[0].port)
         self.assertEqual(
             self.lines(LogLevel.warn),
             ["drained=8 aborted=1 seconds=0.000, all workers together"],
@@ -150,9 +150,9 @@ class Supervising(Logged, Acting):
         self.serving()
         self.lab.drain()
         self.clock.advance(0.2)
-        self.assertIsNotNone(self.lab.servings[0].port)
+        self.assertIsNotNone(self.lab.listeners[0].port)
         self.clock.advance(0.1)
-        self.assertIsNone(self.lab.servings[0].port)
+        self.assertIsNone(self.lab.listeners[0].port)
         self.end()
         self.assertEqual(self.lab.drained, Drained(0, 0))
 
@@ -165,9 +165,9 @@ class Supervising(Logged, Acting):
     def test_abort(self) -> None:
         self.serving()
         self.assertEqual(self.lab.abort(), 5)
-        self.assertEqual([self.words(each)[-1] for each in self.crew.members[:2]], ["abort"] * 2)
+        self.assertEqual([self.words(each)[-1] for each in self.pool.processes[:2]], ["abort"] * 2)
         self.lab.drain()
         self.assertEqual(self.lab.abort(), 5)
         self.clock.advance(1)
-        self.assertEqual(self.process(self.crew.members[0]).signals, ["KILL"])
+        self.assertEqual(self.transportOf(self.pool.processes[0]).signals, ["KILL"])
         self.end()

@@ -93,7 +93,7 @@ class WorkerCase(Logged):
     def told(self, *words: str, then: Callable[[], object] = lambda: None) -> int:
         def script() -> None:
             for word in words:
-                self.worker.obey(word)
+                self.worker.onCommand(word)
             then()
             self.reactor.pump([0.01] * 3)
 
@@ -116,7 +116,7 @@ class Serving(WorkerCase):
         self.assertEqual(self.reports[:2], ["ready", "serves"])
 
     def serves(self) -> None:
-        [serving] = self.service.servings
+        [serving] = self.service.listeners
         self.assertEqual(serving.host.port, self.socket.getsockname()[1])
         self.assertIn(serving.port, self.reactor.getReaders())
         self.assertEqual(self.row.accepting, 1)
@@ -141,7 +141,7 @@ class Serving(WorkerCase):
         for serve in ("echo@tcp:1", "echo@tpc:0"):
             with socket.create_server(("127.0.0.1", 0)) as another:
                 self.patch(WorkerConfig, "sockets", [os.dup(another.fileno())])
-                script = lambda: self.worker.obey("serve")  # noqa: E731
+                script = lambda: self.worker.onCommand("serve")  # noqa: E731
                 self.assertEqual(self.run_(script, serve=[serve]), EX_CONFIG)
             self.assertIn(f"tcplab: --serve {serve}: ", self.lines(LogLevel.critical)[-1])
             self.assertTrue(self.reactor.stopping)
@@ -164,7 +164,7 @@ class Ending(WorkerCase):
 
         def script() -> None:
             for word in ("serve", *words):
-                self.worker.obey(word)
+                self.worker.onCommand(word)
             self.assertEqual(self.row.accepting, 0)
             self.reactor.pump([0.01] * 3)
 
@@ -196,8 +196,8 @@ class Ending(WorkerCase):
         self.addCleanup(restore)
 
         def script() -> None:
-            self.worker.obey("serve")
-            self.worker._orphaned()
+            self.worker.onCommand("serve")
+            self.worker._supervisorGone()
             self.reactor.pump([0.01] * 3)
             self.assertTrue(os.path.samestat(os.fstat(1), os.stat(os.devnull)))
 
@@ -216,10 +216,10 @@ class Ending(WorkerCase):
         aborted: list[None] = []
 
         def script() -> None:
-            self.worker.obey("abort")
-            self.worker.obey("serve")
+            self.worker.onCommand("abort")
+            self.worker.onCommand("serve")
             self.service.abort = lambda: aborted.append(None)
-            self.worker.obey("abort")
+            self.worker.onCommand("abort")
 
         self.run_(script)
         self.assertEqual(len(aborted), 1)

@@ -1,11 +1,11 @@
-"""Endpoint strings as text: their backslashes, and what is wrong with one in words for people."""
+"""Endpoint strings as text: split, joined, and errors of their parsers in words for people."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-# What Python says about a call that a string became, and what it means for who wrote the string.
+# A parser turns a string into a call: what Python says of the call, and what that means here.
 _EXPLANATIONS = {
     r"^[\w.<>]+\(\) ": "",
     r"missing 1 required positional argument: (.*)$": r"\1 is missing",
@@ -21,15 +21,15 @@ _EXPLANATIONS = {
 
 
 def unescaped(text: str) -> str:
-    """Take the backslashes away."""
+    """Return the text without its backslashes."""
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def split(text: str) -> tuple[str, list[str], dict[str, str]]:
     """
-    Split a string as Twisted does: its kind, its other words, and its options.
+    Split a string as Twisted does into its kind, its other words and its options.
 
-    A backslash at the end, which Twisted refuses, stays.
+    A backslash at the end, which Twisted refuses, is kept.
     """
     parts = re.findall(r"((?:\\.(?!\Z)|\\(?=:\Z)|[^:\\])*):", text + ":", re.DOTALL)
     pairs = [re.fullmatch(r"((?:\\.|[^=\\])*)=(.*)", part, re.DOTALL) for part in parts]
@@ -39,12 +39,12 @@ def split(text: str) -> tuple[str, list[str], dict[str, str]]:
 
 
 def argument(name: str, words: Sequence[str], options: Mapping[str, str]) -> str:
-    """Return the word that stands first, or is named instead; nothing if there is none."""
+    """Return an argument: the option of this name, else the first word, else an empty string."""
     return options.get(name) or "".join(words[:1])
 
 
 def joined(words: Iterable[str], options: Mapping[str, str]) -> str:
-    """Write again what Twisted has split: its parsers are given words and options."""
+    """Return the string that Twisted splits into these words and options."""
     named = (f"{_quoted(name)}={_quoted(value)}" for name, value in options.items())
     return ":".join([*map(_quoted, words), *named])
 
@@ -54,8 +54,8 @@ def _quoted(text: str) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Say in a few words what was wrong with a string, which Twisted or Python complains about."""
+    """Describe in a few words the error that Twisted or Python raised for a string."""
     said = " ".join(str(error).split()) or f"it cannot be used ({type(error).__name__})"
-    for theirs, meaning in _EXPLANATIONS.items():
-        said = re.sub(theirs, meaning, said)
+    for pattern, meaning in _EXPLANATIONS.items():
+        said = re.sub(pattern, meaning, said)
     return said

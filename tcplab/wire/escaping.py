@@ -1,4 +1,4 @@
-"""Escapes: bytes as one printable line and back, for logs and for what people type."""
+"""Escapes: bytes as one printable line and back, for logs and for typed text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TYPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
 
 def escape(data: bytes, limit: int = 200) -> str:
     r"""
-    Write ``data`` in printable ASCII (0x20 to 0x7e), to be safe in a log or on a terminal.
+    Return ``data`` in printable ASCII (0x20 to 0x7e), safe in a log and on a terminal.
 
     Newline, return and tab become ``\n``, ``\r`` and ``\t``, a backslash is doubled, any other byte
     is ``\xNN``; `unescape` gives the bytes back.
 
-    :param limit: how many bytes of ``data`` are shown; ``...`` stands for the rest. The default is
+    :param limit: the bytes of ``data`` that are shown; ``...`` stands for the rest. The default is
         about two lines of a terminal.
     """
     text = data[:limit].decode("latin-1").translate(_ESCAPED)
@@ -33,12 +33,12 @@ def escape(data: bytes, limit: int = 200) -> str:
 
 def unescape(text: str) -> bytes:
     r"""
-    Read what a person typed: ``\n``, ``\r``, ``\t``, ``\0``, ``\\`` and ``\xNN`` are understood.
+    Return the bytes of typed text: ``\n``, ``\r``, ``\t``, ``\0``, ``\\`` and ``\xNN`` are escapes.
 
-    All other text is UTF-8, and an argument of the command line that was not UTF-8 gives the very
-    bytes that were typed.
+    All other text is UTF-8. An argument of the command line that is not UTF-8 gives the bytes that
+    were typed.
 
-    :raises ValueError: an escape that is none of these; its text is one line to show to the person.
+    :raises ValueError: for any other escape; the text is one line for the user.
     """
     try:
         data = text.encode("utf-8", "surrogateescape")
@@ -48,7 +48,7 @@ def unescape(text: str) -> bytes:
 
 
 def _typed(found: re.Match[bytes]) -> bytes:
-    """Give the byte that an escape stands for."""
+    """Return the byte that an escape stands for."""
     code = found[1]
     if code in _TYPED:
         return _TYPED[code]

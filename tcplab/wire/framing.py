@@ -1,16 +1,14 @@
 r"""
-Framing: where in a stream of bytes each message begins and ends.
+Framings: where in a stream of bytes each message begins and ends.
 
-TCP keeps the order of bytes and nothing else. A framing is fed what arrives, in whatever pieces,
-and gives back whole messages, one at a time, so that a conversation can pause, end, or switch to
+TCP keeps the order of bytes and nothing else. A framing is fed with the bytes received, in any
+pieces, and returns whole messages, one at a time. A conversation can thus pause, end, or switch to
 another framing in the middle of a piece::
 
     lines = Lines()
     lines.feed(b"one\ntwo\nthr")
     lines.next(), lines.next(), lines.next()    # b"one", b"two", None
     lines.unread()                              # b"thr"
-
-`Framing` says what each method means.
 """
 
 from __future__ import annotations
@@ -18,11 +16,11 @@ from __future__ import annotations
 from typing import ClassVar, NoReturn
 
 DEFAULT_MAX_LENGTH = 65536
-"""Bytes in a message unless a subclass says otherwise: ample for what people and programs say."""
+"""Bytes in a message by default: ample for text that people and programs exchange."""
 
 
 class FramingError(ValueError):
-    """Bytes that are no message of a framing; the text is one line, and quotes no peer."""
+    """Bytes that are no message of a framing; the text is one line, without the peer's bytes."""
 
 
 class MessageTooLong(FramingError):
@@ -39,13 +37,13 @@ class IncompleteMessage(FramingError):
 
 class Framing:
     """
-    What every framing does; a subclass says in ``next`` where a message ends.
+    The base of all framings; a subclass finds the end of a message in ``next``.
 
-    The cost is linear in the bytes fed, however they are cut, and what is kept is bounded by the
-    longest message allowed and what was fed since ``next`` last returned ``None``.
+    The cost is linear in the bytes fed, in whatever pieces. The buffer is bounded by the longest
+    message allowed and the bytes fed since ``next`` last returned ``None``.
 
-    Once ``next`` or ``finish`` has raised a `FramingError` there is no telling where a message
-    begins: what is fed afterwards is dropped, and both go on raising the same error.
+    Once ``next`` or ``finish`` has raised a `FramingError`, the beginning of the next message is
+    unknown. Bytes fed afterwards are dropped, and both methods raise the same error again.
     """
 
     __slots__ = ("_buffer", "_error", "_start")  # every connection has one
@@ -56,13 +54,13 @@ class Framing:
         self._error: FramingError | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         pending = len(self._buffer) - self._start
         if self._error is not None:
             return
         if not pending:
             self._buffer, self._start = data, 0
-        elif pending <= len(data):  # joining costs no more than what came
+        elif pending <= len(data):  # joining costs no more than the new bytes
             self._buffer = b"".join((memoryview(self._buffer)[self._start :], data))
             self._start = 0
         else:
@@ -70,7 +68,7 @@ class Framing:
 
     def next(self) -> bytes | None:
         """
-        Take out the next whole message, without its delimiter; ``None``: more bytes are needed.
+        Return the next whole message, without its delimiter; ``None``: more bytes are needed.
 
         :raises FramingError: the bytes are no message of this framing.
         """
@@ -78,7 +76,7 @@ class Framing:
 
     def finish(self) -> bytes | None:
         """
-        Take out the next message, knowing that nothing more comes; ``None``: nothing is left.
+        Return the next message after the end of the stream; ``None``: nothing is left.
 
         :raises IncompleteMessage: the stream ended in the middle of a message.
         :raises FramingError: as ``next``.
@@ -90,11 +88,11 @@ class Framing:
 
     @property
     def hasPartialMessage(self) -> bool:
-        """Whether there are bytes that were not delivered: a message has begun."""
+        """Whether there are bytes of a message that is not whole yet, or not taken yet."""
         return self._start < len(self._buffer)
 
     def unread(self) -> bytes:
-        """Take out all bytes not delivered yet, for whoever reads the stream from here on."""
+        """Return and forget all bytes not delivered, for another reader of the stream."""
         return self._take(self._start, len(self._buffer), len(self._buffer))
 
     @classmethod
@@ -107,7 +105,7 @@ class Framing:
         return message
 
     def _append(self, data: bytes, pending: int) -> None:
-        """Lengthen the buffer in place: a long message that comes in small pieces."""
+        """Lengthen the buffer in place, for a long message in small pieces."""
         if not isinstance(self._buffer, bytearray):
             self._buffer = bytearray(memoryview(self._buffer)[self._start :])
             self._start = 0
@@ -117,33 +115,33 @@ class Framing:
         self._buffer += data
 
     def _take(self, begin: int, end: int, stop: int) -> bytes:
-        """Deliver what stands from ``begin`` to ``end`` of the buffer, and go on at ``stop``."""
+        """Return the buffer from ``begin`` to ``end``; the next message begins at ``stop``."""
         message = bytes(self._buffer[begin:end])
         if stop == len(self._buffer):
-            self._buffer, self._start = b"", 0  # keeps no memory while it is idle
+            self._buffer, self._start = b"", 0  # an idle framing keeps no memory
         else:
             self._start = stop
         return message
 
     def _fail(self, error: FramingError) -> NoReturn:
-        """Raise the error, now and whenever something is asked again."""
-        self._error = error  # a copy is raised: with a traceback it would keep this object alive
+        """Raise the error, now and at every later call."""
+        self._error = error  # a copy is raised: a traceback would keep this object alive
         raise type(error)(*error.args)
 
 
 class Stream(Framing):
-    """No framing: a message is whatever has come."""
+    """No framing: a message is all bytes received so far."""
 
     __slots__ = ()
 
     def next(self) -> bytes | None:
-        """Take out all there is; ``None`` when there is nothing."""
+        """Return all bytes; ``None``: there are none."""
         return self.unread() or None
 
 
 class FixedLength(Framing):
     """
-    Messages of ``size`` bytes, for reading; with 0 each is empty and needs no input.
+    Messages of ``size`` bytes, for reading; with 0 each is empty and needs no bytes.
 
     ``frame`` adds nothing.
     """
@@ -155,7 +153,7 @@ class FixedLength(Framing):
         self.size = size
 
     def next(self) -> bytes | None:
-        """Take out ``size`` bytes, once so many have come."""
+        """Return the next ``size`` bytes, once there are so many."""
         if self._error is not None:
             self._fail(self._error)
         stop = self._start + self.size
@@ -170,7 +168,7 @@ class Delimited(Framing):
     """
 
     delimiter: bytes
-    stripped: bytes = b""  # no part of the message when it stands right before the delimiter
+    stripped: bytes = b""  # removed where it is right before the delimiter
     maxLength: int
     _TooLong: ClassVar[type[MessageTooLong]] = MessageTooLong
 
@@ -180,10 +178,10 @@ class Delimited(Framing):
         super().__init__()
         self.delimiter = delimiter
         self.maxLength = limit
-        self._searched = 0  # so many of the bytes not delivered begin no delimiter
+        self._searched = 0  # of the bytes not delivered, these begin no delimiter
 
     def next(self) -> bytes | None:
-        """Take out the bytes before the next delimiter, and drop the delimiter."""
+        """Return the bytes before the next delimiter."""
         if self._error is not None:
             self._fail(self._error)
         start = self._start
@@ -200,13 +198,13 @@ class Delimited(Framing):
         return self._take(start, end, stop)
 
     def unread(self) -> bytes:
-        """Take out all bytes not delivered yet, and search anew."""
+        """Return and forget all bytes not delivered; the search begins anew."""
         self._searched = 0
         return super().unread()
 
     def _unfinished(self, pending: int) -> None:
-        """Remember what need not be searched again, unless there is too much of it already."""
-        begun = len(self.delimiter) - 1  # so many bytes at the end may be half a delimiter
+        """Note the bytes that need no second search; refuse too many."""
+        begun = len(self.delimiter) - 1  # the bytes at the end that may be half a delimiter
         if pending > self.maxLength + len(self.stripped) + begun:
             self._tooLong()
         self._searched = max(0, pending - begun)
@@ -219,12 +217,14 @@ class Lines(Delimited):
     r"""
     Lines that end with ``\n``; one ``\r`` before it is dropped, for telnet and ``nc -C``.
 
-    A last line without its newline is a message once the peer has finished. A message that ends
-    with ``\r`` is sent as it is: whoever takes ``\r\n`` for a line end reads it without the ``\r``.
+    A last line without a newline is a message once the peer has finished. A message that ends with
+    ``\r`` is sent unchanged.
+
+    **Limit:** a reader that takes ``\r\n`` for a line end drops that ``\r``.
 
     :cvar delimiter: ends a line; ``frame`` adds it.
-    :cvar stripped: dropped when it stands right before the delimiter.
-    :cvar maxLength: bytes a line may have, without what ends it.
+    :cvar stripped: dropped where it is right before the delimiter.
+    :cvar maxLength: the bytes of a line at most, without its end.
     """
 
     delimiter = b"\n"
@@ -236,7 +236,7 @@ class Lines(Delimited):
         super().__init__(self.delimiter, self.maxLength)
 
     def finish(self) -> bytes | None:
-        """Take out the next line; the last one may have no end, and is taken as it stands."""
+        """Return the next line; the last one may have no delimiter."""
         message = self.next()
         pending = len(self._buffer) - self._start
         if message is not None or not pending:
@@ -248,10 +248,10 @@ class Lines(Delimited):
     @classmethod
     def frame(cls, message: bytes) -> bytes:
         """
-        Add the delimiter.
+        Return the message with the delimiter.
 
         :raises LineTooLong: the message is longer than ``maxLength``.
-        :raises FramingError: the delimiter stands in the message: it would arrive as two.
+        :raises FramingError: the message contains the delimiter: it would arrive as two.
         """
         if cls.delimiter in message:
             raise FramingError("a line end within a line: it would arrive as two")

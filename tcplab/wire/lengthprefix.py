@@ -1,4 +1,4 @@
-"""Framings that say the length of a message before it."""
+"""Framings that send the length of a message before it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import struct
 
 from tcplab.wire.framing import DEFAULT_MAX_LENGTH, Framing, FramingError, MessageTooLong
 
+__all__ = ["Int32", "NetstringError", "Netstrings"]
+
+_NETSTRING_LENGTH = re.compile(rb"(0|[1-9][0-9]*)(:?)")
+
 
 class NetstringError(FramingError):
     """Bytes that are no netstring."""
-
-
-__all__ = ["Int32", "Netstrings"]
-
-_NETSTRING_LENGTH = re.compile(rb"(0|[1-9][0-9]*)(:?)")
 
 
 class Netstrings(Framing):
@@ -23,13 +22,14 @@ class Netstrings(Framing):
 
     See https://cr.yp.to/proto/netstrings.txt.
 
-    :cvar maxLength: bytes a message may have; a greater length is refused before they are read.
+    :cvar maxLength: the bytes of a message at most; a greater length is refused before they are
+        read.
     """
 
     maxLength: int = DEFAULT_MAX_LENGTH
 
     def next(self) -> bytes | None:
-        """Take out the next string, once its comma has come."""
+        """Return the next string, once its comma is there."""
         if self._error is not None:
             self._fail(self._error)
         begin, length = self._length()
@@ -41,8 +41,8 @@ class Netstrings(Framing):
         return self._take(begin, end, end + 1)
 
     def _length(self) -> tuple[int, int]:
-        """Return where the string begins, 0 when that is not known yet, and its length."""
-        # After so many digits comes the colon, or one digit too many: enough to tell.
+        """Return the position of the string, 0: not known yet, and its length."""
+        # The longest valid length, and the colon or a digit too many.
         stop = min(len(self._buffer), self._start + len(str(self.maxLength)) + 1)
         found = _NETSTRING_LENGTH.match(self._buffer, self._start, stop)
         digits, colon = found.groups() if found else (b"", b"")
@@ -57,7 +57,7 @@ class Netstrings(Framing):
     @classmethod
     def frame(cls, message: bytes) -> bytes:
         """
-        Put the length and a colon before, a comma after.
+        Return the message between its length with a colon and a comma.
 
         :raises MessageTooLong: the message is longer than ``maxLength``.
         """
@@ -69,15 +69,16 @@ class Int32(Framing):
     """
     Messages after their length in four bytes, big-endian, as Twisted's ``Int32StringReceiver``.
 
-    :cvar prefix: how the length is written; ``Struct("!H")`` makes it two bytes.
-    :cvar maxLength: bytes a message may have; a greater length is refused before they are read.
+    :cvar prefix: the format of the length; ``Struct("!H")`` makes it two bytes.
+    :cvar maxLength: the bytes of a message at most; a greater length is refused before they are
+        read.
     """
 
     prefix: struct.Struct = struct.Struct("!I")
     maxLength: int = DEFAULT_MAX_LENGTH
 
     def next(self) -> bytes | None:
-        """Take out the next message, once all of it has come."""
+        """Return the next message, once all of it is there."""
         if self._error is not None:
             self._fail(self._error)
         begin = self._start + self.prefix.size
@@ -92,7 +93,7 @@ class Int32(Framing):
     @classmethod
     def frame(cls, message: bytes) -> bytes:
         """
-        Put the length before.
+        Return the message after its length.
 
         :raises MessageTooLong: the message is longer than ``maxLength``.
         """
@@ -101,6 +102,6 @@ class Int32(Framing):
 
 
 def _checkLength(length: int, longest: int) -> None:
-    """Refuse to send what the other end would refuse to read."""
+    """Refuse to send a message that the other end refuses to read."""
     if length > longest:
         raise MessageTooLong(f"a message of {length} bytes, more than {longest}")

@@ -1,4 +1,4 @@
-"""The names that users type, and what each stands for."""
+"""The names that users type, and the class of each."""
 
 from __future__ import annotations
 

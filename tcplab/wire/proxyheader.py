@@ -1,7 +1,7 @@
 """
-What a proxy says of a connection before its first byte, as a value, and how that is written.
+A header of the PROXY protocol as a value, and its writer; `tcplab.wire.proxyreader` reads it.
 
-The specification is HAProxy's ``doc/proxy-protocol.txt``; `tcplab.wire.proxyreader` reads it.
+The specification is HAProxy's ``doc/proxy-protocol.txt``.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ __all__ = [
     "writeHeader",
 ]
 
-#: What version 2 begins with.
+#: The first bytes of version 2.
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
-#: Bytes of a whole header of version 2, at most; the specification has no number of its own. It has
-#: about 1,000 with the longest addresses, a unique ID, and the names of a host and a certificate.
-#: nginx takes as many.
+#: The bytes of a whole header of version 2 at most; the specification has no number of its own. The
+#: longest addresses, a unique ID and the names of a host and a certificate are about 1,000 bytes.
+#: nginx has the same limit.
 MAX_LENGTH = 4096
 
-#: The byte of version 2 for the family and the transport, and the bytes of both addresses.
-FAMILIES = {
+Family = Literal["TCP4", "UDP4", "TCP6", "UDP6", "UNIX", "UNIX-DGRAM", "UNKNOWN"]
+
+#: The byte of version 2 for the family and the transport, and the length of both addresses.
+FAMILIES: dict[Family, tuple[int, int]] = {
     "TCP4": (0x11, 12),
     "UDP4": (0x12, 12),
     "TCP6": (0x21, 36),
@@ -55,8 +57,6 @@ FAMILIES = {
 }
 
 _LONGEST_PATH = 108  # of a Unix socket, section 2.2
-
-Family = Literal["TCP4", "UDP4", "TCP6", "UDP6", "UNIX", "UNIX-DGRAM", "UNKNOWN"]
 
 
 class InetAddress(NamedTuple):
@@ -68,12 +68,13 @@ class InetAddress(NamedTuple):
     @classmethod
     def of(cls, host: str, port: int) -> InetAddress:
         """
-        Make it of an address as it is usually written.
+        Parse the text of an IP address.
 
-        :raises ValueError: it is none, or has a scope, which means nothing elsewhere.
+        :raises ValueError: the text is no address, or has a scope, which is valid on one host only.
         """
         address = ip_address(host)
-        if not 0 <= port <= 0xFFFF or getattr(address, "scope_id", None) is not None:
+        scope = address.scope_id if isinstance(address, IPv6Address) else None
+        if not 0 <= port <= 0xFFFF or scope is not None:
             raise ValueError(f"{host} and {port} cannot be announced")
         return cls(address, port)
 
@@ -81,17 +82,17 @@ class InetAddress(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
     """
-    What a proxy says.
+    What a proxy reports of the client's connection.
 
     :ivar version: of the protocol, 1 or 2.
-    :ivar command: ``PROXY``: it speaks for somebody else; ``LOCAL``: for itself, to see whether we
-        are well say: the addresses of the connection itself are the right ones then.
-    :ivar family: ``UNKNOWN`` where the proxy does not say whom it speaks for: again the
-        connection's own addresses are all there is.
-    :ivar source: who connected to the proxy; the path of a Unix socket is bytes, without a name
-        they are empty. ``None`` where the family is unknown.
-    :ivar destination: where that was.
-    :ivar tlvs: what else it said, in its order, without the checksum and padding.
+    :ivar command: ``PROXY``: the connection is a client's; ``LOCAL``: it is the proxy's own, as for
+        a health check, and the addresses of the connection itself are the right ones.
+    :ivar family: ``UNKNOWN`` where the proxy does not report the client: again the addresses of the
+        connection itself are all that is known.
+    :ivar source: the client's address; the path of a Unix socket is bytes, empty without a name.
+        ``None`` where the family is unknown.
+    :ivar destination: the address that the client connected to.
+    :ivar tlvs: further values in their order, without the checksum and padding.
     """
 
     version: Literal[1, 2]
@@ -107,17 +108,17 @@ class ProxyHeader:
 
     @property
     def alpn(self) -> bytes | None:
-        """The protocol that is spoken above, as in TLS."""
+        """The application protocol, as in TLS."""
         return self.tlv(ALPN)
 
     @property
     def authority(self) -> str | None:
-        """The host name that the client asked for, as in TLS's SNI."""
+        """The host name that the client requested, as in TLS's SNI."""
         return decodeText(self.tlv(AUTHORITY), "utf-8")
 
     @property
     def uniqueID(self) -> bytes | None:
-        """What the proxy calls the connection."""
+        """The proxy's identifier of the connection."""
         return self.tlv(UNIQUE_ID)
 
     @property
@@ -127,7 +128,7 @@ class ProxyHeader:
 
     @property
     def ssl(self) -> SSLInfo | None:
-        """How the client speaks TLS with the proxy."""
+        """The TLS between the client and the proxy."""
         value = self.tlv(SSL)
         return None if value is None else SSLInfo.of(value)
 
@@ -146,15 +147,15 @@ def writeHeader(
     checksum: bool = False,
 ) -> bytes:
     """
-    Write a header.
+    Return the bytes of a header.
 
     An IPv4 address beside one of IPv6 is mapped (RFC 4291, 2.5.5.2), as HAProxy does it. Version 1
-    has no words for Unix sockets and datagrams: it says ``UNKNOWN``, as for no addresses.
+    has no words for Unix sockets and datagrams: they are ``UNKNOWN``, as is no address.
 
-    :param local: the proxy speaks for itself; version 2 only, and without addresses.
-    :param datagrams: the client spoke UDP, or sent datagrams to a Unix socket.
+    :param local: the connection is the proxy's own; version 2 only, and without addresses.
+    :param datagrams: the client used UDP, or datagrams of a Unix socket.
     :param checksum: add one; version 2 only, with addresses.
-    :raises ValueError: that cannot be said.
+    :raises ValueError: the protocol has no way to write this.
     """
     source, destination = _sameFamily(source, destination)
     family = _family(source, datagrams)
@@ -166,7 +167,7 @@ def writeHeader(
     if version != 2:
         raise ValueError(f"there is no version {version}")
     if (local and source is not None) or (source is None and (tlvs or checksum)):
-        # What stands behind no addresses, or LOCAL, is to be ignored by who reads it.
+        # A reader ignores what follows LOCAL, or no addresses.
         raise ValueError("only a proxy that says for whom it speaks says more")
     command = 0x20 if local else 0x21
     code, _ = FAMILIES.get(family, (0, 0))
@@ -184,17 +185,19 @@ def _sameFamily(
     return source, destination
 
 
-def _mapped(place: InetAddress) -> InetAddress:
-    if isinstance(place.host, IPv6Address):
-        return place
-    return InetAddress(IPv6Address(bytes(10) + b"\xff\xff" + place.host.packed), place.port)
+def _mapped(address: InetAddress) -> InetAddress:
+    if isinstance(address.host, IPv6Address):
+        return address
+    return InetAddress(IPv6Address(bytes(10) + b"\xff\xff" + address.host.packed), address.port)
 
 
-def _family(source: InetAddress | bytes | None, datagrams: bool) -> str:
+def _family(source: InetAddress | bytes | None, datagrams: bool) -> Family:
     if source is None:
         return "UNKNOWN"
     if isinstance(source, InetAddress):
-        return f"{'UDP' if datagrams else 'TCP'}{source.host.version}"
+        if source.host.version == 4:
+            return "UDP4" if datagrams else "TCP4"
+        return "UDP6" if datagrams else "TCP6"
     return "UNIX-DGRAM" if datagrams else "UNIX"
 
 
@@ -210,7 +213,7 @@ def _line(
 
 
 def _text(host: IPv4Address | IPv6Address) -> str:
-    # Python writes mapped ones differently from 3.13 on; the specification knows no dots in IPv6.
+    # Python 3.13 writes mapped addresses with dots; the specification has none in IPv6.
     if isinstance(host, IPv6Address) and host.ipv4_mapped is not None:
         high, low = divmod(int(host.ipv4_mapped), 0x10000)
         return f"::ffff:{high:x}:{low:x}"
@@ -242,9 +245,9 @@ def _block(
 
 def unixPath(field: bytes) -> bytes:
     """
-    Take a path out of its field of 108 bytes.
+    Return the path in a field of 108 bytes.
 
-    An abstract name of Linux begins with a zero byte and may hold others; those at its end cannot
-    be told from what fills the field.
+    An abstract name of Linux begins with a zero byte and may contain others. **Limit:** zeroes at
+    its end are lost, since the field is padded with zeroes.
     """
     return field.rstrip(b"\0") if field.startswith(b"\0") else field.partition(b"\0")[0]

@@ -1,15 +1,14 @@
 """
-The PROXY protocol, versions 1 and 2: a strict reader that takes a header in any pieces.
+The PROXY protocol, versions 1 and 2: a strict reader that accepts a header in any pieces.
 
-It holds to the words of HAProxy's ``doc/proxy-protocol.txt``. Where those leave a choice:
+It follows HAProxy's ``doc/proxy-protocol.txt`` to the letter. Where that leaves a choice:
 
-- A block of ``LOCAL``, or of an unspecified family or transport, is skipped unread.
-- ``UNKNOWN`` in version 1 ends the line, or a space follows; what follows that is ignored up to the
-  first CR LF.
+- The body of ``LOCAL``, or of an unspecified family or transport, is skipped unread.
+- ``UNKNOWN`` in version 1 ends the line, or is followed by a space. The rest up to the first CR LF
+  is ignored.
 - The dots of IPv4 may end an IPv6 address (RFC 4291, 2.2): HAProxy writes ``::ffff:192.0.2.1`` for
-  a client that came by IPv4 to a socket for both. None is longer than the 39 characters there are
-  room for.
-- What is to be text has to be: a host name UTF-8, the name of a namespace ASCII.
+  an IPv4 client of a socket for both. No address is longer than 39 characters.
+- Text has to be valid: a host name UTF-8, the name of a namespace ASCII.
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from tcplab.wire.escaping import escape
 from tcplab.wire.proxyheader import (
     FAMILIES,
     MAX_LENGTH,
     SIGNATURE,
+    Family,
     InetAddress,
     ProxyHeader,
     unixPath,
@@ -39,10 +39,10 @@ _NAMES = {code: (name, size) for name, (code, size) in FAMILIES.items()}
 
 class HeaderReader:
     """
-    Read one header.
+    The reader of one header.
 
-    :param versions: those that are expected. No others are guessed at, nor whether there is one.
-    :ivar header: what was read, as soon as it is whole.
+    :param versions: those that are accepted. The reader never guesses whether there is a header.
+    :ivar header: the header, as soon as it is whole.
     """
 
     def __init__(self, versions: frozenset[int] = frozenset((1, 2))) -> None:
@@ -53,12 +53,11 @@ class HeaderReader:
 
     def feed(self, data: bytes) -> int:
         """
-        Take what belongs to the header.
+        Add the next bytes; those after the header are left alone.
 
-        :return: how many of these bytes that were: all of them, until it is whole.
-        :raises ProxyError: it can be no valid header any more, whatever else may come. That is
-            known with the first byte that is wrong; of what version 2 says behind its length, when
-            all of it has come.
+        :return: how many of these bytes belong to the header: all, until it is whole.
+        :raises ProxyError: no further bytes can make a valid header. That is known with the first
+            byte that is wrong; after the length in version 2, with the last byte of the header.
         """
         if self._problem is not None:
             raise ProxyError(self._problem)
@@ -78,9 +77,9 @@ class HeaderReader:
 
     def finish(self) -> None:
         """
-        Tell that nothing more comes.
+        Note the end of the stream.
 
-        :raises ProxyError: the header is not whole, and has begun.
+        :raises ProxyError: a header has begun, and is not whole.
         """
         if self.header is None and self._taken:
             raise ProxyError(f"a PROXY header that was cut short: {_shown(self._taken)}")
@@ -101,22 +100,36 @@ def _shown(data: bytes) -> str:
 
 # Version 1: a line
 
+_T = TypeVar("_T")
+_Host = IPv4Address | IPv6Address
 
-class _Field(NamedTuple):
+
+class _Field(NamedTuple, Generic[_T]):
     """
-    A kind of word.
+    A kind of word in a line.
 
-    :ivar name: what it is called in messages.
-    :ivar read: makes a value of it; raises ``ValueError``.
-    :ivar endings: of these one makes it whole if there is anything that does.
+    :ivar name: of the kind, for messages.
+    :ivar read: parses a word; raises ``ValueError``.
+    :ivar endings: one of these makes any beginning of a valid word a valid word.
     """
 
     name: str
-    read: Callable[[bytes], Any]
+    read: Callable[[bytes], _T]
     endings: tuple[bytes, ...]
 
+    def parse(self, word: bytes, line: bytes) -> _T:
+        """
+        Return the value of a word.
+
+        :raises ProxyError: the word is not valid; the text quotes the line.
+        """
+        try:
+            return self.read(word)
+        except ValueError:
+            raise ProxyError(f"no {self.name}, '{escape(word)}': {_shown(line)}") from None
+
     def begins(self, word: bytes) -> bool:
-        """Tell whether this is such a word or the beginning of one."""
+        """Tell whether a word is valid, or the beginning of a valid one."""
         return any(self._reads(word + ending) for ending in self.endings)
 
     def _reads(self, word: bytes) -> bool:
@@ -128,12 +141,12 @@ class _Field(NamedTuple):
 
 
 def _ipv4(word: bytes) -> IPv4Address:
-    # ASCII only, four numbers, no zeroes in front: as ipaddress has it since Python 3.9.5.
+    # ASCII only, four numbers, no leading zeroes: as ipaddress requires since Python 3.9.5.
     return IPv4Address(word.decode("ascii"))
 
 
 def _ipv6(word: bytes) -> IPv6Address:
-    if not re.fullmatch(rb"[0-9A-Fa-f:.]{2,39}", word):  # no scope: it means nothing here
+    if not re.fullmatch(rb"[0-9A-Fa-f:.]{2,39}", word):  # no scope: it is valid on one host only
         raise AddressValueError(word)
     return IPv6Address(word.decode("ascii"))
 
@@ -146,9 +159,9 @@ def _port(word: bytes) -> int:
 
 _DOTTED = (b"", b"0", b".0", b"0.0", b".0.0", b"0.0.0", b".0.0.0", b"0.0.0.0")
 _PORT = _Field("port", _port, (b"", b"0"))
-_KINDS = {
-    b"TCP4": (_Field("IPv4 address", _ipv4, _DOTTED),) * 2 + (_PORT,) * 2,
-    b"TCP6": (_Field("IPv6 address", _ipv6, (*_DOTTED, b":", b"::")),) * 2 + (_PORT,) * 2,
+_HOSTS: dict[bytes, tuple[Family, _Field[_Host]]] = {
+    b"TCP4": ("TCP4", _Field("IPv4 address", _ipv4, _DOTTED)),
+    b"TCP6": ("TCP6", _Field("IPv6 address", _ipv6, (*_DOTTED, b":", b"::"))),
 }
 
 
@@ -167,42 +180,36 @@ def _parseV1(data: bytes) -> tuple[ProxyHeader, int] | None:
 
 
 def _readV1(line: bytes) -> ProxyHeader:
-    words = line.split(b" ")[1:]
-    family = words[0] if words else b""
+    _, family, *words = line.split(b" ")
     if family == b"UNKNOWN":
         return ProxyHeader(1)
-    kinds = _KINDS.get(family)
-    if kinds is None or len(words) != 5:
+    if family not in _HOSTS or len(words) != 4:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
-    values = [_value(kind, word, line) for kind, word in zip(kinds, words[1:], strict=True)]
-    source, destination = InetAddress(values[0], values[2]), InetAddress(values[1], values[3])
-    return ProxyHeader(1, "PROXY", family.decode("ascii"), source, destination)  # type: ignore[arg-type]
+    name, field = _HOSTS[family]
+    hosts = [field.parse(word, line) for word in words[:2]]
+    ports = [_PORT.parse(word, line) for word in words[2:]]
+    source, destination = map(InetAddress, hosts, ports)
+    return ProxyHeader(1, "PROXY", name, source, destination)
 
 
 def _checkV1Prefix(line: bytes) -> None:
     words = line.split(b" ")[1:]
     if len(words) < 2:
-        if words and not any(each.startswith(words[0]) for each in (*_KINDS, b"UNKNOWN")):
+        if words and not any(each.startswith(words[0]) for each in (*_HOSTS, b"UNKNOWN")):
             raise ProxyError(f"no PROXY line: {_shown(line)}")
         return
     family, *words = words
     if family == b"UNKNOWN":
         return
-    kinds = _KINDS.get(family)
-    if kinds is None or len(words) > 4:
+    if family not in _HOSTS or len(words) > 4:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
-    for kind, word in zip(kinds, words[:-1], strict=False):
-        _value(kind, word, line)
-    last = kinds[len(words) - 1]
-    if not last.begins(words[-1]):
-        raise ProxyError(f"no {last.name}, '{escape(words[-1])}': {_shown(line)}")
-
-
-def _value(kind: _Field, word: bytes, line: bytes) -> Any:
-    try:
-        return kind.read(word)
-    except ValueError:
-        raise ProxyError(f"no {kind.name}, '{escape(word)}': {_shown(line)}") from None
+    _, host = _HOSTS[family]
+    fields: tuple[_Field[_Host] | _Field[int], ...] = (host, host, _PORT, _PORT)
+    *whole, (last, word) = zip(fields, words, strict=False)
+    for field, value in whole:
+        field.parse(value, line)
+    if not last.begins(word):
+        raise ProxyError(f"no {last.name}, '{escape(word)}': {_shown(line)}")
 
 
 # Version 2: a block
@@ -218,7 +225,7 @@ def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
     if len(data) > 13 and not local:
         if data[13] > 0x32 or data[13] & 0x0F > 2:
             raise ProxyError(f"a PROXY header of family and transport 0x{data[13]:02x}")
-        least = _NAMES.get(data[13], ("", 0))[1]
+        least = _NAMES[data[13]][1] if data[13] in _NAMES else 0
     if len(data) > 14:
         _checkLength(data[14:16], least)
     if len(data) < 16:
@@ -228,7 +235,7 @@ def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
 
 
 def _checkLength(field: bytes, least: int) -> None:
-    # With the first byte of it, a range of lengths is known.
+    # The first of its two bytes leaves a range of lengths.
     if int.from_bytes(field.ljust(2, b"\xff"), "big") < least:
         raise ProxyError(f"a PROXY header that is too short for its addresses of {least} bytes")
     if int.from_bytes(field.ljust(2, b"\0"), "big") > MAX_LENGTH - 16:
@@ -238,18 +245,18 @@ def _checkLength(field: bytes, least: int) -> None:
 def _readV2Body(header: bytes, local: bool) -> ProxyHeader:
     if local:
         return ProxyHeader(2, "LOCAL")
-    family, size = _NAMES.get(header[13], ("UNKNOWN", 0))
-    if not size:
+    if header[13] not in _NAMES:
         return ProxyHeader(2)
+    family, size = _NAMES[header[13]]
     source, destination = _addresses(family, header[16 : 16 + size])
     tlvs = readTLVs(header, 16 + size)
-    return ProxyHeader(2, "PROXY", family, source, destination, tlvs)  # type: ignore[arg-type]
+    return ProxyHeader(2, "PROXY", family, source, destination, tlvs)
 
 
 def _addresses(family: str, data: bytes) -> tuple[InetAddress | bytes, InetAddress | bytes]:
     if family.startswith("UNIX"):
         return unixPath(data[:108]), unixPath(data[108:])
-    kind: Any = IPv4Address if family.endswith("4") else IPv6Address
+    kind = IPv4Address if family.endswith("4") else IPv6Address
     size = (len(data) - 4) // 2
     hosts = kind(data[:size]), kind(data[size : 2 * size])
     ports = [int.from_bytes(data[at : at + 2], "big") for at in (2 * size, 2 * size + 2)]

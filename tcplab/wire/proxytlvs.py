@@ -1,4 +1,4 @@
-"""What may stand behind the addresses of a PROXY header, version 2: types, lengths, values."""
+"""The TLVs of a PROXY header of version 2 (types, lengths, values), and its checksum."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _LONGEST_UNIQUE_ID = 128  # section 2.2.5
 
 
 class ProxyError(ValueError):
-    """What came is no valid PROXY header; the text is one line, what was sent is escaped in it."""
+    """Bytes that are no valid PROXY header; the text is one line, the bytes in it are escaped."""
 
 
 class TLV(NamedTuple):
-    """One type, and the value that was given for it."""
+    """One type with its value."""
 
     type: int
     value: bytes
@@ -44,16 +44,16 @@ class TLV(NamedTuple):
 
 class SSLInfo(NamedTuple):
     """
-    How the client speaks to the proxy, if that is TLS.
+    The TLS between the client and the proxy.
 
-    :ivar client: bits: 1 it speaks TLS, 2 it gave a certificate in this connection, 4 in this TLS
-        session.
-    :ivar verified: it gave a certificate, and that was found good.
+    :ivar client: bits: 1 the client uses TLS, 2 it sent a certificate in this connection, 4 in this
+        TLS session.
+    :ivar verified: the client sent a certificate, and the proxy verified it.
     :ivar version: of TLS, as ``TLSv1.3``.
-    :ivar name: the common name in its certificate.
+    :ivar name: the common name in the client's certificate.
     :ivar cipher: as ``ECDHE-RSA-AES128-GCM-SHA256``.
-    :ivar signature: how the proxy's own certificate is signed, as ``RSA-SHA256``.
-    :ivar key: the key of the proxy's own certificate, as ``RSA2048``.
+    :ivar signature: the signature algorithm of the proxy's certificate, as ``RSA-SHA256``.
+    :ivar key: the key of the proxy's certificate, as ``RSA2048``.
     """
 
     client: int
@@ -67,9 +67,9 @@ class SSLInfo(NamedTuple):
     @classmethod
     def of(cls, value: bytes) -> SSLInfo:
         """
-        Read the value of the type `SSL`.
+        Parse the value of the type `SSL`.
 
-        :raises ProxyError: it is malformed.
+        :raises ProxyError: the value is malformed.
         """
         if len(value) < 5:
             raise ProxyError(f"an SSL value of {len(value)} bytes: it has 5 at least")
@@ -85,9 +85,9 @@ class SSLInfo(NamedTuple):
 
 def iterTLVs(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
     """
-    Go from one TLV to the next: yield the type, and where the value begins and ends.
+    Yield the type of each TLV, and the start and end of its value.
 
-    :raises ProxyError: the last one ends behind the end of ``data``.
+    :raises ProxyError: the last one ends after the end of ``data``.
     """
     while start < len(data):
         end = start + 3 + int.from_bytes(data[start + 1 : start + 3], "big")
@@ -99,10 +99,10 @@ def iterTLVs(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
 
 def readTLVs(header: bytes, start: int) -> tuple[TLV, ...]:
     """
-    Read the TLVs of a whole header, and verify its checksum if there is one.
+    Return the TLVs of a whole header, and verify its checksum if there is one.
 
-    :param start: where they begin.
-    :return: all but the checksum and what is there for padding only.
+    :param start: the position of the first.
+    :return: all but the checksum and the padding.
     :raises ProxyError: one is malformed, or the checksum is wrong.
     """
     tlvs, checksums = [], []
@@ -119,9 +119,9 @@ def readTLVs(header: bytes, start: int) -> tuple[TLV, ...]:
 
 def writeTLVs(tlvs: Iterable[TLV]) -> bytes:
     """
-    Write them one behind the other.
+    Return the bytes of TLVs, one after the other.
 
-    :raises ProxyError: a value is malformed, or longer than can be said.
+    :raises ProxyError: a value is malformed, or longer than 65535 bytes.
     """
     written = []
     for tlv in tlvs:
@@ -148,7 +148,7 @@ def decodeText(value: bytes | None, encoding: str) -> str | None:
     """
     Decode a value that has to be text.
 
-    :raises ProxyError: it is none.
+    :raises ProxyError: the value is not in this encoding.
     """
     try:
         return None if value is None else value.decode(encoding)
@@ -161,7 +161,7 @@ def decodeText(value: bytes | None, encoding: str) -> str | None:
 
 def _verify(header: bytes, checksums: list[tuple[int, int]]) -> None:
     (begin, end), *others = checksums
-    # Of two nobody could say whether the other counts as zeroes.
+    # With two, it is undefined whether the other one counts as zeroes.
     if others or end - begin != 4:
         raise ProxyError("a checksum is one TLV of 4 bytes")
     without = header[:begin] + bytes(4) + header[end:]
@@ -180,7 +180,7 @@ def _table() -> tuple[int, ...]:
 
 
 def crc32c(data: bytes) -> int:
-    """Compute the checksum of RFC 4960, Appendix B."""
+    """Return the checksum of RFC 4960, Appendix B."""
     table, value = _table(), 0xFFFFFFFF
     for byte in data:
         value = value >> 8 ^ table[(value ^ byte) & 0xFF]

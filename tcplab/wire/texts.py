@@ -1,7 +1,7 @@
 """
-What the lab says of its own accord: greeting and acknowledgement, and the texts of RFC 864 to 868.
+The fixed texts of the behaviours: greeting, acknowledgement, and the answers of RFC 864 to 868.
 
-Nothing here looks at a clock: the answers that tell the time are given the seconds.
+No function here reads a clock: the seconds are an argument.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = [
 ]
 
 ACK = b"You are connected!"
-"""What ``ack`` and ``lab`` say first: 18 bytes and no newline, as its clients expect."""
+"""What ``ack`` and ``lab`` send first: 18 bytes without a newline, as their clients expect."""
 
 GREETING = b"Hello from server!"
-"""What ``greeting`` says first, again without a newline."""
+"""What ``greeting`` sends first, without a newline."""
 
 QUOTE = (
     b"Be conservative in what you do, be liberal in what you accept from others.\r\n"
     b"    -- Jon Postel, RFC 793\r\n"
 )
-"""The quote of the day: less than 512 printing characters and line ends, as RFC 865 asks for."""
+"""The quote of the day: fewer than 512 printing characters and line ends, as RFC 865 asks."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _LINE = 72  # characters a line of RFC 864's popular pattern, without CR and LF
@@ -39,9 +39,9 @@ _LINE = 72  # characters a line of RFC 864's popular pattern, without CR and LF
 CHARGEN_PATTERN = b"".join(
     (_PRINTABLE * 2)[first : first + _LINE] + b"\r\n" for first in range(len(_PRINTABLE))
 )
-"""RFC 864's pattern until it begins again: 95 lines, each a character further on; 7,030 bytes."""
+"""One period of RFC 864's pattern: 95 lines, each a character further on; 7,030 bytes."""
 
-# Long enough for 64 KiB from any place in the ring: reading it is then one copy.
+# Long enough for 64 KiB from any position: an answer is then one copy.
 _REPEATED_PATTERN = CHARGEN_PATTERN * (65536 // len(CHARGEN_PATTERN) + 2)
 
 _EPOCH_1900 = 2_208_988_800  # RFC 868: seconds from 1 January 1900 to 1 January 1970, UTC
@@ -65,14 +65,14 @@ _MONTHS = (
 
 
 def withoutLineEnd(message: bytes) -> bytes:
-    """Drop one line end, CR LF or LF, from the end of ``message``; there may be none."""
+    """Return ``message`` without one CR LF or LF at its end, if there is one."""
     if message.endswith(b"\n"):
         return message[: -2 if message.endswith(b"\r\n") else -1]
     return message
 
 
 def chargen(position: int, size: int) -> bytes:
-    """Return ``size`` bytes of the endless `CHARGEN_PATTERN` (RFC 864), from a position on."""
+    """Return ``size`` bytes of the endless `CHARGEN_PATTERN` (RFC 864) from a position on."""
     first = position % len(CHARGEN_PATTERN)
     if first + size <= len(_REPEATED_PATTERN):
         return _REPEATED_PATTERN[first : first + size]
@@ -81,9 +81,9 @@ def chargen(position: int, size: int) -> bytes:
 
 def daytime(seconds: float) -> bytes:
     """
-    Say the time as one line (RFC 867): ``Tuesday, February 22, 1982 17:37:43-UTC`` and CR LF.
+    Return the time as one line (RFC 867): ``Tuesday, February 22, 1982 17:37:43-UTC`` and CR LF.
 
-    English whatever the locale, and UTC wherever the machine stands.
+    It is in English and in UTC, in any locale and time zone.
 
     :param seconds: Unix time.
     """
@@ -96,9 +96,9 @@ def daytime(seconds: float) -> bytes:
 
 def time(seconds: float) -> bytes:
     """
-    Say the time as RFC 868 does: seconds since 1900 in four bytes, unsigned, big-endian.
+    Return the time as in RFC 868: seconds since 1900 in four bytes, unsigned, big-endian.
 
-    The number begins again at zero on 7 February 2036, 06:28:16 UTC.
+    **Limit:** the number begins again at zero on 7 February 2036, 06:28:16 UTC.
 
     :param seconds: Unix time.
     """

@@ -23,7 +23,7 @@ from tcplab.protocols import Ack, ConversationFactory
 async def main(reactor, where="tcp:50544:interface=127.0.0.1"):
     startLogging(sys.stdout)
     port = await serverFromString(reactor, where).listen(ConversationFactory(Ack))
-    Listener("ack", Observers(LogObserver())).watch(port)
+    Listener("ack", Observers(LogObserver())).addPort(port)
     print("listening on port", port.getHost().port, flush=True)
     await Deferred()  # until it is interrupted
 

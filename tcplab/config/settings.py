@@ -297,9 +297,10 @@ class Settings:
         integer(10**18 - 1, "give a whole number from 0 up, of 18 digits at most"),
         None,
     )
-    named: InitVar[Named] = _keyword
+    named: InitVar[Named | None] = None
 
-    def __post_init__(self, named: Named) -> None:
+    def __post_init__(self, named: Named | None) -> None:
+        named = named or _keyword
         for name, each in SETTINGS.items():
             value = getattr(self, name)
             if value is not each.default:

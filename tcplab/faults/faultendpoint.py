@@ -72,7 +72,7 @@ class FaultedServerEndpoint:
         # Those of an endpoint within this one come after ours: nearer to the wire.
         within = getattr(port, "policies", ())
         port.policies = ()
-        if not listener.watch(port):
+        if not listener.addPort(port):
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise FaultError(f"fault: {port} is not one of Twisted's own stream ports")
         faults = Faults(seed=self._seed, clock=self._reactor)

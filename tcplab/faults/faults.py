@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -17,7 +18,7 @@ from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec
 from tcplab.listener.events import Connection as Told
-from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.stack import bottomTransport
 
@@ -105,7 +106,7 @@ class ActiveFaults:
         return self.dice(name, listener, number).fraction("hit") < selection.probability
 
 
-class Faults:
+class Faults(Policy):
     """
     Break the connections of some listeners on purpose.
 
@@ -114,7 +115,7 @@ class Faults:
     of a byte, and until the first is added nobody is told of a connection.
 
     :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
-    :param clock: keeps the time; ``None`` means the global reactor.
+    :param clock: keeps the time; ``None`` means the reactor of the first port.
     :param client: they are worn by whoever connects: what we read goes downstream then.
     :param observers: who is told of hits on connections of no listener.
     """
@@ -127,13 +128,10 @@ class Faults:
         client: bool = False,
         observers: object = None,
     ) -> None:
-        if clock is None:
-            from twisted.internet import reactor as clock
-        self._clock = clock
+        super().__init__(clock)
         self._observers = observers
         self._reading = "downstream" if client else "upstream"
         self._register = ActiveFaults(seed)
-        self._listeners: list[Listener] = []
         self._filters: dict[Any, FaultFilter] = {}
         self._doorkeeper = ListenerFaults(clock)
 
@@ -155,8 +153,8 @@ class Faults:
         spec = parseFault(fault) if isinstance(fault, str) else fault
         self._check(spec)
         name = self._register.add(spec)
-        for listener in self._listeners:
-            self._guard(listener)
+        for listener in self.listeners:
+            self._call(listener)
         if isinstance(spec.fault, ListenerFault):
             self._doorkeeper.add(name, spec)
         else:
@@ -183,7 +181,7 @@ class Faults:
         return tuple(self._register)
 
     def _check(self, spec: FaultSpec) -> None:
-        names = [listener.name for listener in self._listeners]
+        names = [listener.name for listener in self.listeners]
         if spec.listener is not None and names and spec.listener not in names:
             raise FaultError(
                 f"fault {spec.text!r}: there is no listener {spec.listener!r};"
@@ -192,11 +190,11 @@ class Faults:
 
     # Whom they hit
 
-    def watch(self, listener: Listener) -> None:
+    def watch(self, listener: PolicyListener) -> None:
         """Break the connections of this listener too, and its doors."""
-        self._listeners.append(listener)
+        self.listeners = (*self.listeners, listener)
         if self._register:
-            self._guard(listener)
+            self._call(listener)
         self._doorkeeper.watch(listener)
 
     def removeEndless(self) -> None:
@@ -205,21 +203,23 @@ class Faults:
             if spec.fault.endless and spec.trigger.duration is None:
                 self._heal(name)
 
-    def stop(self) -> None:
-        """Watch nobody any more: live connections are well from here on. The faults stay."""
-        listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            if self in listener.guards:
-                listener.guards.remove(self)
+    def stopped(self) -> None:
+        """Live connections are well from here on. The faults stay."""
+        for listener in self.listeners:
             self._doorkeeper.forget(listener)
         for name, _ in self._register:
             self._heal(name)
 
-    def _guard(self, listener: Listener) -> None:
-        if self not in listener.guards:
-            listener.guard(self)
+    def _call(self, listener: Any) -> None:
+        if self not in listener.policies:
+            listener.addPolicy(self)
 
-    def portWatched(self, listener: Listener) -> None:
+    def useClock(self, clock: IReactorTime) -> None:
+        """Keep the time by this clock, unless another was given."""
+        super().useClock(clock)
+        self._doorkeeper.clock = self.clock
+
+    def portAdded(self, listener: Any) -> None:
         """A listener has one port more."""
         self._doorkeeper.update(listener)
 
@@ -235,7 +235,7 @@ class Faults:
         if filter is not None:
             filter.start()
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         """Forget it."""
         self._filters.pop(transport, None)
 
@@ -250,7 +250,7 @@ class Faults:
         return self._put(names, transport, listener, number, True) if names else None
 
     def _hitLive(self, name: str, spec: FaultSpec) -> None:
-        watched = [each for each in self._listeners if spec.listener in (None, each.name)]
+        watched = [each for each in self.listeners if spec.listener in (None, each.name)]
         live = [transport for listener in watched for transport in listener.connections]
         reading = _readingTransports(live)
         for transport in live:
@@ -258,7 +258,7 @@ class Faults:
             if self._register.hits(name, None, listener, number):
                 filter = self._put([name], transport, listener, number, transport in reading)
                 self._filters[transport] = filter
-                if transport.opened:
+                if transport.established:
                     filter.start()
 
     def _put(
@@ -268,7 +268,7 @@ class Faults:
         filter = spliceOf(speaking)  # others may have put theirs there
         if not isinstance(filter, FaultFilter):
             tell = _hitReporter(transport, listener, number, self._observers)
-            filter = FaultFilter(speaking, self._clock, tell, reading)
+            filter = FaultFilter(speaking, self.clock, tell, reading)
         for name in names:
             spec = self._register[name]
             for direction in spec.directions(self._reading):

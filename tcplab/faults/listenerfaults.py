@@ -152,17 +152,17 @@ class ListenerFaults:
 
     Of several that act, ``refuse`` wins.
 
-    :param clock: keeps the time.
+    :param clock: keeps the time; may be set later, until there is a listener.
     """
 
     def __init__(self, clock: Any) -> None:
-        self._clock = clock
+        self.clock = clock
         self._doors: dict[Listener, dict[Any, Door]] = {}
         self._specs: dict[str, FaultSpec] = {}
         self._acting: dict[str, FaultSpec] = {}
         self._timers: dict[str, Any] = {}
 
-    def watch(self, listener: Listener) -> None:
+    def watch(self, listener: Any) -> None:
         """Keep the doors of this listener too; with the first the time of all faults begins."""
         first = not self._doors
         self._doors[listener] = {}
@@ -196,7 +196,7 @@ class ListenerFaults:
     def _await(self, name: str) -> None:
         after = self._specs[name].trigger.afterSeconds
         if after:
-            self._timers[name] = self._clock.callLater(after, self._begin, name)
+            self._timers[name] = self.clock.callLater(after, self._begin, name)
         else:
             self._begin(name)
 
@@ -208,7 +208,7 @@ class ListenerFaults:
             if spec.listener in (None, listener.name):
                 _tell(listener, name)
         if spec.trigger.duration is not None:
-            self._timers[name] = self._clock.callLater(spec.trigger.duration, self._end, name)
+            self._timers[name] = self.clock.callLater(spec.trigger.duration, self._end, name)
 
     def _end(self, name: str) -> None:
         timer = self._timers.pop(name, None)

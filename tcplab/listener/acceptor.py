@@ -49,16 +49,16 @@ class ListenerAcceptor(BatchAcceptor):
     def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
         earlier = getattr(port.doRead, "__self__", None)
         if isinstance(earlier, ListenerAcceptor):
-            earlier.leave()
+            earlier.detach()
         super().__init__(port)
         self.reactor = port.reactor
         self._listener = listener
         self._plain = plain
         self.batch = BATCH if plain else _TLS_BATCH
         self._pause = _FIRST_PAUSE
-        self._again: Any = None
-        self._told = -math.inf, 0.0
-        self._gone = 0
+        self._retry: Any = None
+        self._lastLogged = -math.inf, 0.0
+        self._clientErrors = 0
         port.connectionLost = self.connectionLost
         if listener.suspended:
             self.suspend()
@@ -75,9 +75,12 @@ class ListenerAcceptor(BatchAcceptor):
         """The port it accepts for."""
         return self._port
 
-    def paused(self) -> bool:
-        """Tell whether to accept nobody now."""
-        return self._again is not None or self._listener.suspended
+    def mayAccept(self) -> bool:
+        """Tell whether to accept one more connection now."""
+        listener = self._listener
+        if self._retry is not None or listener.suspended:
+            return False
+        return not listener.hooks.mayAccept or listener.mayAccept()
 
     def suspend(self) -> None:
         """Accept nobody until `resume`: they wait in the backlog."""
@@ -85,22 +88,22 @@ class ListenerAcceptor(BatchAcceptor):
 
     def resume(self) -> None:
         """Accept again, if nothing speaks against it."""
-        if not self.paused():
+        if self._retry is None and not self._listener.suspended:
             self._port.resumeProducing()
 
-    def failed(self, error: OSError) -> bool:
+    def acceptFailed(self, error: OSError) -> bool:
         """Wait a little, unless it was only somebody who waited that has gone."""
-        if error.errno in _CLIENT_ERRORS and self._gone < _MAX_CLIENT_ERRORS:
-            self._gone += 1
+        if error.errno in _CLIENT_ERRORS and self._clientErrors < _MAX_CLIENT_ERRORS:
+            self._clientErrors += 1
             return True
         if error.errno == errno.EINVAL:
             # It listens no more: shut down, perhaps by another process that has it too.
             self._port.stopReading()
             return False
         now = self._port.reactor.seconds()
-        if self._pause > self._told[1] or now - self._told[0] > 0.9:
+        if self._pause > self._lastLogged[1] or now - self._lastLogged[0] > 0.9:
             # A success now and then begins the pauses anew, but not the lines.
-            self._told = now, self._pause
+            self._lastLogged = now, self._pause
             _logger.warn(
                 "{listener}: cannot accept: {error}; trying again in {seconds:.3f} s",
                 listener=self._listener.name,
@@ -108,30 +111,30 @@ class ListenerAcceptor(BatchAcceptor):
                 seconds=self._pause,
             )
         self.suspend()
-        self._again = self._port.reactor.callLater(self._pause, self._tryAgain)
+        self._retry = self._port.reactor.callLater(self._pause, self._tryAgain)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return False
 
     def connectionLost(self, reason: Any) -> None:
         """Forget the port that closes."""
-        self.leave()
+        self.detach()
         self._port.connectionLost(reason)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Leave the port to itself, or to another listener."""
-        self._listener.forget(self)
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._listener.removeAcceptor(self)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         del self._port.connectionLost  # the class's own is called
 
     def _tryAgain(self) -> None:
-        self._again = None
+        self._retry = None
         self.resume()
 
     # Whom
 
-    def welcome(
+    def connect(
         self, client: socket.socket, address: Any, announced: ProxiedPeer | None = None
     ) -> None:
         """
@@ -140,12 +143,12 @@ class ListenerAcceptor(BatchAcceptor):
         :param announced: the peer, where a proxy holds the other end of the socket.
         """
         self._pause = _FIRST_PAUSE
-        self._gone = 0
+        self._clientErrors = 0
         port, listener = self._port, self._listener
         if port.addressFamily == socket.AF_INET6:
             address = _unmapped(address)
-        if listener.guards.admitting:
-            goodbye = listener.refusal(announced.address if announced else address)
+        if listener.hooks.admit:
+            goodbye = listener.admit(announced.address if announced else address)
             if goodbye is not None:
                 refuse(
                     client, goodbye if self._plain else goodbye and TLS_INTERNAL_ERROR, port.reactor
@@ -158,13 +161,13 @@ class ListenerAcceptor(BatchAcceptor):
                 client.close()
                 return
             kind = UnixServer if self._unix else Server
-            transport = kind(client, protocol, address, port, listener.next(), port.reactor)
+            transport = kind(client, protocol, address, port, listener.nextNumber(), port.reactor)
         except BaseException:
             client.close()  # nobody else would
             raise
         if announced:
             announced.of(transport)
-        listener.accepted(transport, self._host, self._plain, peer)
+        listener.connectionAccepted(transport, self._host, self._plain, peer)
         connectCorked(protocol, transport)
 
     def _peer(self, address: Any) -> Any:

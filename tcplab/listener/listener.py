@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from tcplab.listener.acceptor import ListenerAcceptor
 from tcplab.listener.events import Connection, Ending, Observer
-from tcplab.listener.policy import Guards, goodbye, tell
+from tcplab.listener.policy import Policy, PolicyHooks, allAccept, call, firstRefusal
 from tcplab.reactor.stack import topProtocol
 from tcplab.reactor.tls import enableHalfClose
 
@@ -48,23 +48,25 @@ class Listener:
     :ivar name: what the listener is called in the log and in the port file.
     :ivar observers: who is told.
     :ivar connections: the transports that are open now, those in a handshake too.
-    :ivar guards: who decides on those who connect, see `guard`.
-    :ivar anteroom: where they wait before that, if anywhere, see `receive`.
+    :ivar hooks: the hooks of its policies, see `addPolicy`.
+    :ivar suspended: whether no connection is accepted now, see `suspend`.
+    :ivar filter: runs on accepted sockets first, if there is one, see `setFilter`.
     """
 
     def __init__(self, name: str, observers: Observer) -> None:
         self.name = name
         self.observers = observers
         self.connections: set[Any] = set()
-        self.guards = Guards()
-        self.anteroom: ListenerFilter | None = None
+        self.hooks = PolicyHooks()
+        self.suspended = False
+        self.filter: ListenerFilter | None = None
         self._waiting: list[Deferred[None]] = []
         self._number = 0
         self._acceptors: list[ListenerAcceptor] = []
         self._reasons: set[str] = set()
         self._draining = False
 
-    def watch(self, port: IListeningPort) -> bool:
+    def addPort(self, port: IListeningPort) -> bool:
         """
         Have the transports of what this port accepts from now on counted and told.
 
@@ -78,12 +80,14 @@ class Listener:
         # Where there is TLS a peer is here once its handshake is through.
         acceptor = ListenerAcceptor(port, self, plain=not enableHalfClose(port.factory))
         self._acceptors.append(acceptor)
-        if self.anteroom is not None:
-            self.anteroom.open(acceptor)
+        if self.filter is not None:
+            self.filter.open(acceptor)
         for policy in getattr(port, "policies", ()):
             policy.stop()
             policy.watch(self)
-        tell(self.guards.hooks("portWatched"), self)
+        for policy in self.hooks.policies:
+            policy.useClock(acceptor.reactor)
+        call(self.hooks.portAdded, self)
         return True
 
     @property
@@ -93,49 +97,61 @@ class Listener:
 
     # Accepting
 
-    def receive(self, anteroom: ListenerFilter) -> None:
+    def setFilter(self, filter: ListenerFilter) -> None:
         """Have everyone who connects from now on wait there first."""
-        self.anteroom = anteroom
+        self.filter = filter
         for acceptor in self._acceptors:
-            anteroom.open(acceptor)
+            filter.open(acceptor)
 
     def suspend(self, reason: str) -> None:
         """Accept nobody, until no reason not to is left: who connects waits in the backlog."""
         self._reasons.add(reason)
+        self.suspended = True
         for acceptor in self._acceptors:
             acceptor.suspend()
 
     def resume(self, reason: str) -> None:
         """Take a reason not to accept away."""
         self._reasons.discard(reason)
-        if self.anteroom is not None:
-            self.anteroom.resume()
+        self.suspended = bool(self._reasons)
+        if self.filter is not None:
+            self.filter.resume()
         for acceptor in self._acceptors:
             acceptor.resume()
 
-    def forget(self, acceptor: ListenerAcceptor) -> None:
+    def removeAcceptor(self, acceptor: ListenerAcceptor) -> None:
         """Accept no more for a port that is closed."""
         self._acceptors.remove(acceptor)
 
     @property
-    def suspended(self) -> bool:
-        """Whether nobody is accepted now."""
-        return bool(self._reasons)
+    def policies(self) -> tuple[Policy, ...]:
+        """Its policies, in the order in which their hooks are called."""
+        return tuple(self.hooks.policies)
 
-    def guard(self, guard: object) -> None:
-        """Have this object asked for everyone who connects, and told what becomes of them."""
-        self.guards.append(guard)
+    def addPolicy(self, policy: Policy) -> None:
+        """Call the hooks of a policy from now on, after those of the others."""
+        self.hooks.add(policy)
+        if self._acceptors:
+            policy.useClock(self._acceptors[0].reactor)
 
-    def refusal(self, address: Any) -> bytes | None:
-        """Ask the guards: return the goodbye for whom one refuses, ``None`` for who may come in."""
-        return goodbye(self.guards.admitting, address)
+    def removePolicy(self, policy: Policy) -> None:
+        """Call the hooks of a policy no more; nothing happens if it is not there."""
+        self.hooks.remove(policy)
 
-    def next(self) -> int:
+    def mayAccept(self) -> bool:
+        """Tell whether a connection may be accepted: neither `suspend` nor a policy says no."""
+        return not self.suspended and allAccept(self.hooks.mayAccept)
+
+    def admit(self, address: Any) -> bytes | None:
+        """Ask the policies: return the bytes to refuse a peer with, ``None`` to admit it."""
+        return firstRefusal(self.hooks.admit, address)
+
+    def nextNumber(self) -> int:
         """Count one more connection."""
         self._number += 1
         return self._number
 
-    def accepted(self, transport: Any, host: Any, here: bool, peer: Any = None) -> None:
+    def connectionAccepted(self, transport: Any, host: Any, here: bool, peer: Any = None) -> None:
         """
         Take a new transport in.
 
@@ -153,27 +169,27 @@ class Listener:
             host or transport.getHost(),
         )
         self.connections.add(transport)
-        tell(self.guards.accepting, transport)
+        call(self.hooks.accepted, transport)
         if here:
             transport.connectionOpened()
 
-    def opened(self, transport: Any) -> None:
+    def connectionOpened(self, transport: Any) -> None:
         """Tell that a peer is here."""
         self.observers.connectionOpened(transport.connection)
-        tell(self.guards.opening, transport)
+        call(self.hooks.opened, transport)
         if self._draining:
             # The protocol has not been told of the handshake yet.
-            transport.reactor.callLater(0, self.drainOne, transport)
+            transport.reactor.callLater(0, self._drainConnection, transport)
 
-    def closed(self, transport: Any, ending: Ending) -> None:
+    def connectionClosed(self, transport: Any, ending: Ending) -> None:
         """Forget a transport and tell its end."""
         self.connections.discard(transport)
         self.observers.connectionClosed(transport.connection, ending)
-        tell(self.guards.leaving, transport)
+        call(self.hooks.closed, transport)
         if not self.connections:
-            self.emptied()
+            self.checkEmpty()
 
-    def emptied(self) -> None:
+    def checkEmpty(self) -> None:
         """Tell who waits for it that nobody is left, if that is so."""
         if self._waiting and self.empty:
             waiting, self._waiting = self._waiting, []
@@ -185,7 +201,7 @@ class Listener:
     @property
     def empty(self) -> bool:
         """Whether no connection is open, and none about to be."""
-        return not (self.connections or self.anteroom)
+        return not (self.connections or self.filter)
 
     def whenEmpty(self) -> Deferred[None]:
         """Fire as soon as no connection is open, and none about to be."""
@@ -204,13 +220,13 @@ class Listener:
         """
         self._draining = True
         for transport in list(self.connections):
-            self.drainOne(transport)
-        if self.anteroom is not None:
-            self.anteroom.drain()
+            self._drainConnection(transport)
+        if self.filter is not None:
+            self.filter.drain()
 
-    def drainOne(self, transport: Any) -> None:
+    def _drainConnection(self, transport: Any) -> None:
         """Ask one of them to finish, if it has begun."""
-        if transport.opened and transport in self.connections:
+        if transport.established and transport in self.connections:
             self._drain(transport)
 
     def _drain(self, transport: Any) -> None:
@@ -222,14 +238,14 @@ class Listener:
                 protocol.transport.loseConnection()
         except Exception:
             log.failure("connectionDraining failed", log_system=transport.logstr)
-            transport.why = "error"
+            transport.reason = "error"
             transport.abortConnection()
 
     def abort(self) -> int:
         """Reset what is still open, and say how many that were."""
-        if self.anteroom is not None:
-            self.anteroom.abort()
+        if self.filter is not None:
+            self.filter.abort()
         for transport in list(self.connections):
-            transport.because("drain-timeout")
+            transport.setReason("drain-timeout")
             transport.abortConnection()
         return len(self.connections)

@@ -1,89 +1,183 @@
-"""The policies of a listener: asked about each connection, and told what becomes of it."""
+"""What a policy is: how the connections of some listeners are treated. All hooks stand here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Protocol, TypeVar
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 log = Logger("tcplab.reactor.guards")
 
-_Hooks = list[tuple[object, Callable[[Any], Any]]]
+_Result = TypeVar("_Result")
+
+#: The policies that override one hook, each with its method.
+Hooks = list[tuple["Policy", Callable[..., _Result]]]
 
 
-class Guards(list[object]):
+class PolicyListener(Protocol):
+    """What a policy needs of a `tcplab.listener.listener.Listener` to watch it."""
+
+    @property
+    def connections(self) -> Collection[Any]: ...
+
+    def addPolicy(self, policy: Policy) -> None: ...
+
+    def removePolicy(self, policy: Policy) -> None: ...
+
+    def suspend(self, reason: str) -> None: ...
+
+    def resume(self, reason: str) -> None: ...
+
+
+class Policy:
     """
-    The guards of a listener, see `tcplab.listener.listener.Listener.guard`.
+    How the connections of some listeners are treated, whatever they carry.
 
-    What each wants to be told is looked up once a change, not for every connection.
+    Every method down to `stopped` is a hook: override what is needed. A listener calls only the
+    hooks that a class overrides, in the order in which its policies were added. No hook needs
+    ``super()``, and neither does ``__init__``. An exception in a hook is logged; it harms no
+    connection.
 
-    :ivar admitting: who is asked whether somebody may come in.
-    :ivar accepting: who is told of a transport, also of one that is in a handshake.
-    :ivar opening: who is told that a peer is here.
-    :ivar leaving: who is told that a transport is gone.
+    :param clock: keeps the time; ``None`` means the reactor of the first port that is watched.
+    :ivar listeners: the listeners that are watched.
+    """
+
+    clock: IReactorTime
+    listeners: tuple[Any, ...] = ()
+    _hasClock = False
+
+    def __init__(self, clock: IReactorTime | None = None) -> None:
+        if clock is not None:
+            self.clock = clock
+            self._hasClock = True
+
+    # Hooks
+
+    def admit(self, address: Any) -> bytes | None:
+        """
+        Return the bytes to refuse a peer with, which may be none; or ``None`` to admit it.
+
+        :param address: as ``accept()`` gives it; behind a proxy the peer's.
+        """
+        return None
+
+    def mayAccept(self) -> bool:
+        """Tell whether another connection may be accepted; asked before each ``accept()``."""
+        return True
+
+    def portAdded(self, listener: Any) -> None:
+        """A watched listener has one port more."""
+
+    def connectionAccepted(self, transport: Any) -> None:
+        """A connection was accepted; a TLS handshake may be ahead of it."""
+
+    def connectionOpened(self, transport: Any) -> None:
+        """The handshake of a connection is through, if there was one."""
+
+    def connectionClosed(self, transport: Any) -> None:
+        """A connection has ended, whether it was opened or not."""
+
+    def stopped(self) -> None:
+        """The policy watches no listener any more. Cancel timers; `watch` may begin anew."""
+
+    # Which listeners
+
+    def watch(self, listener: PolicyListener) -> None:
+        """Treat the connections of a listener from now on; the hooks are called for those open."""
+        if listener in self.listeners:
+            return
+        self.listeners = (*self.listeners, listener)
+        listener.addPolicy(self)
+        for transport in sorted(listener.connections, key=_acceptedAt):
+            self.connectionAccepted(transport)
+            if transport.established:
+                self.connectionOpened(transport)
+
+    def stop(self) -> None:
+        """Leave all listeners to themselves."""
+        for listener in self.listeners:
+            listener.removePolicy(self)
+        self.stopped()
+        self.listeners = ()
+
+    def useClock(self, clock: IReactorTime) -> None:
+        """Keep the time by this clock, unless another was given."""
+        if not self._hasClock:
+            self.clock = clock
+
+
+def _acceptedAt(transport: Any) -> float:
+    return float(transport.accepted)
+
+
+class PolicyHooks:
+    """
+    The policies of one listener, and by hook the methods that override it.
+
+    Overrides are looked up once a change, not for every connection.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.policies: list[Policy] = []
         self._lookUp()
 
-    def append(self, guard: object) -> None:
-        """Ask and tell this one too, from now on."""
-        super().append(guard)
+    def add(self, policy: Policy) -> None:
+        """Call this one too, after the others."""
+        self.policies.append(policy)
         self._lookUp()
 
-    def remove(self, guard: object) -> None:
-        """
-        Ask and tell this one no more.
-
-        :raises ValueError: it is none of them.
-        """
-        super().remove(guard)
+    def remove(self, policy: Policy) -> None:
+        """Call this one no more; nothing happens if it is not there."""
+        self.policies = [each for each in self.policies if each is not policy]
         self._lookUp()
 
     def _lookUp(self) -> None:
-        self.admitting = self.hooks("admit")
-        self.accepting = self.hooks("connectionAccepted")
-        self.opening = self.hooks("connectionOpened")
-        self.leaving = self.hooks("connectionGone")
+        self.admit: Hooks[bytes | None] = self._overriding("admit")
+        self.mayAccept: Hooks[bool] = self._overriding("mayAccept")
+        self.portAdded: Hooks[None] = self._overriding("portAdded")
+        self.accepted: Hooks[None] = self._overriding("connectionAccepted")
+        self.opened: Hooks[None] = self._overriding("connectionOpened")
+        self.closed: Hooks[None] = self._overriding("connectionClosed")
 
-    def hooks(self, name: str) -> _Hooks:
-        """Return the guards that have a method of this name, and the method of each."""
-        found = [(guard, getattr(guard, name, None)) for guard in self]
-        return [(guard, hook) for guard, hook in found if hook is not None]
+    def _overriding(self, name: str) -> Hooks[Any]:
+        default = getattr(Policy, name)
+        return [
+            (policy, getattr(policy, name))
+            for policy in self.policies
+            if getattr(type(policy), name) is not default
+        ]
 
 
-def tell(hooks: _Hooks, about: Any) -> None:
-    """Tell each guard; a bug of one, like an observer's, is nobody's fault who connects."""
-    for guard, hear in hooks:
+def call(hooks: Hooks[None], argument: Any) -> None:
+    """Call one hook of several policies; an exception is logged, and ends nothing else."""
+    for policy, hook in hooks:
         try:
-            hear(about)
+            hook(argument)
         except Exception:
-            log.failure("{guard} failed", guard=guard)
+            log.failure("{guard} failed", guard=policy)
 
 
-def goodbye(hooks: _Hooks, address: Any) -> bytes | None:
-    """Ask each guard; return the goodbye for whom one refuses, ``None`` for who may come in."""
-    for guard, admit in hooks:
+def firstRefusal(hooks: Hooks[bytes | None], address: Any) -> bytes | None:
+    """Return the refusal of the first policy that refuses a peer; ``None`` to admit it."""
+    for policy, admit in hooks:
         try:
-            words: bytes | None = admit(address)
+            refusal = admit(address)
         except Exception:
-            log.failure("{guard} failed", guard=guard)
+            log.failure("{guard} failed", guard=policy)
         else:
-            if words is not None:
-                return words
+            if refusal is not None:
+                return refusal
     return None
 
 
-class Timed:
-    """What keeps time, but must not choose the reactor when it is made."""
-
-    _clock: Any = None
-
-    def _time(self) -> Any:
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = reactor
-        return self._clock
+def allAccept(hooks: Hooks[bool]) -> bool:
+    """Tell whether every policy lets another connection be accepted."""
+    for policy, mayAccept in hooks:
+        try:
+            if not mayAccept():
+                return False
+        except Exception:
+            log.failure("{guard} failed", guard=policy)
+    return True

@@ -74,23 +74,23 @@ class ObservedTransport:
 
     :ivar listener: who accepted it, and is told.
     :ivar connection: the value that observers are told.
-    :ivar opened: the peer has been told of: at once, with TLS after the handshake.
-    :ivar why: our own cause for ending it.
+    :ivar established: the peer has been told of: at once, with TLS after the handshake.
+    :ivar reason: our own cause for ending it.
     """
 
     listener: Listener
     connection: Connection
-    opened = False
-    why: str | None = None
+    established = False
+    reason: str | None = None
     accepted = 0.0
     _endedBy: Literal["peer", "server"] | None = None
 
     def connectionOpened(self) -> None:
         """Tell that a peer is here, now that any handshake is through."""
-        if self.opened:
+        if self.established:
             return  # the handshake that is through now was STARTTLS's
-        self.opened = True
-        self.listener.opened(self)
+        self.established = True
+        self.listener.connectionOpened(self)
 
     def messageReported(self, message: bytes) -> None:
         """Tell a message that the behaviour found worth telling."""
@@ -98,12 +98,12 @@ class ObservedTransport:
 
     # Who ended first, and why
 
-    def because(self, why: str) -> None:
+    def setReason(self, reason: str) -> None:
         """Say why we are about to end this connection; the first cause given stays."""
-        if self.why is None:
-            self.why = why
+        if self.reason is None:
+            self.reason = reason
 
-    def endedBy(self, who: Literal["peer", "server"]) -> None:
+    def markEnded(self, who: Literal["peer", "server"]) -> None:
         """Note that this side has finished; whoever finished first stays noted."""
         if self._endedBy is None:
             # The peer's FIN may be here already, behind data that we have not read.
@@ -114,13 +114,13 @@ class ObservedTransport:
         return info[0] in _PEER_ENDED
 
     def _closeWriteConnection(self) -> None:
-        self.endedBy("server")
+        self.markEnded("server")
         super()._closeWriteConnection()  # type: ignore[misc]
 
     def abortConnection(self: Any) -> None:
         """Reset the connection; what was written and not sent is dropped."""
         if self.connected:
-            self.endedBy("server")
+            self.markEnded("server")
         super().abortConnection()  # type: ignore[misc]
 
     # How it ended
@@ -130,18 +130,18 @@ class ObservedTransport:
         if not hasattr(self, "socket"):
             return  # twice, see twisted.internet.tcp.Connection.connectionLost
         self._spill()
-        how = self._how(reason)
+        how = self._wireOutcome(reason)
         if self._endedBy is None:
             lost = self.errno or isinstance(reason.value, error.ConnectionLost)
-            self.endedBy("peer" if lost else "server")
+            self.markEnded("peer" if lost else "server")
         # Behind a FIN that was read close() says all that shutdown() would.
         self._shouldShutdown = self._endedBy != "peer"
         try:
             _close(self, reason)
         finally:
-            self.listener.closed(self, self._ending(reason, how))
+            self.listener.connectionClosed(self, self._ending(reason, how))
 
-    def _how(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
+    def _wireOutcome(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
         if self.errno is None and self.checkedAt != self.sent:
             waiting = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if waiting:
@@ -151,19 +151,19 @@ class ObservedTransport:
         if self.errno or isinstance(reason.value, error.ConnectionAborted):
             return "reset"
         # Behind a FIN that we have read there is nothing.
-        if self._endedBy != "peer" and self._unread():
+        if self._endedBy != "peer" and self._unreadBytes():
             return "reset"
         return "fin"
 
-    def _unread(self: Any) -> int:
+    def _unreadBytes(self: Any) -> int:
         # Linux answers a close() with unread bytes by a reset (RFC 2525, 2.17).
         buffer = fcntl.ioctl(self.socket, termios.FIONREAD, b"\0\0\0\0")
         return int(struct.unpack("i", buffer)[0])
 
     def _ending(self: Any, reason: Failure, how: Literal["fin", "reset", "timeout"]) -> Ending:
-        why = self.why
+        why = self.reason
         if why is None:
-            if not self.opened:
+            if not self.established:
                 why = "handshake"
             elif not isinstance(reason.value, error.ConnectionClosed):
                 why = "error"

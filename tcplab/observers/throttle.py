@@ -1,70 +1,100 @@
-"""Tell what happens often at most once a second, with a count: no silence, and no flood."""
+"""Log what happens often at most once a second, with a count: no silence, and no flood."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from tcplab.listener.policy import Timed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-#: Seconds between two lines: enough to see that it goes on, and nobody's disk fills.
+#: Seconds between two lines: enough to see that it goes on, and no disk fills.
 INTERVAL = 1.0
 
 
-class ThrottledLog(Timed):
-    """
-    Count what happens, and have it told: the first at once, what follows at most once a second.
+class Timed(Protocol):
+    """What knows its clock, at the latest when there is something to count."""
 
-    :param say: called with the number of times since it was called last, and with what the last
-        of them was.
-    :param clock: what the seconds are counted with; ``None`` means the global reactor.
+    clock: IReactorTime
+
+
+class SummaryTimer:
+    """
+    Call a function after some seconds, but before the reactor ends: no count is lost.
+
+    :param call: is called; it has cancelled the timer by then.
     """
 
-    def __init__(self, say: Callable[[int, Any], object], clock: Any = None) -> None:
-        self._say = say
-        self._clock = clock
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._delayed: IDelayedCall | None = None
+        self._trigger: Any = None
+        self._reactor: Any = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the function is about to be called."""
+        return self._delayed is not None
+
+    def start(self, clock: IReactorTime, seconds: float) -> None:
+        """Start; it must not run."""
+        self._delayed = clock.callLater(seconds, self._expired)
+        # When a server stops its timers never fire.
+        add = getattr(clock, "addSystemEventTrigger", None)
+        if add is not None:
+            self._reactor = clock
+            self._trigger = add("after", "shutdown", self._shutDown)
+
+    def cancel(self) -> None:
+        """Stop, if it runs."""
+        delayed, self._delayed = self._delayed, None
+        if delayed is not None and delayed.active():
+            delayed.cancel()
+        trigger, self._trigger = self._trigger, None
+        if trigger is not None:
+            self._reactor.removeSystemEventTrigger(trigger)
+
+    def _shutDown(self) -> None:
+        self._trigger = None  # it is gone by itself
+        self._expired()
+
+    def _expired(self) -> None:
+        self.cancel()
+        self._call()
+
+
+class ThrottledLog:
+    """
+    Count events, and log the first at once, those that follow at most once a second.
+
+    :param log: called with the number of events since its last call, and with the last of them.
+    :param owner: has the clock.
+    """
+
+    def __init__(self, log: Callable[[int, Any], object], owner: Timed) -> None:
+        self._log = log
+        self._owner = owner
         self._count = 0
         self._last: Any = None
-        self._told: float | None = None
-        self._waiting: Any = None
-        self._trigger: Any = None
+        self._logged: float | None = None
+        self._timer = SummaryTimer(self.flush)
 
-    def note(self, last: Any = None) -> None:
-        """Count one more."""
+    def count(self, last: Any = None) -> None:
+        """Count one more event."""
         self._count += 1
         self._last = last
-        if self._waiting is not None:
+        if self._timer.running:
             return
-        since = INTERVAL if self._told is None else self._time().seconds() - self._told
+        clock = self._owner.clock
+        since = INTERVAL if self._logged is None else clock.seconds() - self._logged
         if since >= INTERVAL or since < 0:  # or the clock was set back
-            self.tell()
+            self.flush()
         else:
-            self._wait(INTERVAL - since)
+            self._timer.start(clock, INTERVAL - since)
 
-    def tell(self) -> None:
-        """Tell at once what has not been told yet."""
-        self._wait(None)
+    def flush(self) -> None:
+        """Log at once what is not logged yet."""
+        self._timer.cancel()
         if self._count:
             count, self._count = self._count, 0
-            self._told = self._time().seconds()
-            self._say(count, self._last)
-
-    def _wait(self, seconds: float | None) -> None:
-        if self._waiting is not None and self._waiting.active():
-            self._waiting.cancel()
-        self._waiting = None if seconds is None else self._time().callLater(seconds, self.tell)
-        self._beforeTheEnd()
-
-    def _beforeTheEnd(self) -> None:
-        # When a server stops its timers never fire.
-        reactor = self._time()
-        if self._waiting is not None:
-            add = getattr(reactor, "addSystemEventTrigger", None)
-            self._trigger = add and add("after", "shutdown", self._atTheEnd)
-        elif self._trigger is not None:
-            trigger, self._trigger = self._trigger, None
-            reactor.removeSystemEventTrigger(trigger)
-
-    def _atTheEnd(self) -> None:
-        self._trigger = None
-        self.tell()
+            self._logged = self._owner.clock.seconds()
+            self._log(count, self._last)

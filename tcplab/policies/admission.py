@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tcplab.listener.listener import Listener
 from tcplab.listener.peeraddress import connectionPeerKey, peerKey
-from tcplab.listener.policy import Timed
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.observers.throttle import ThrottledLog
 
 
@@ -30,7 +30,7 @@ class Hall(Protocol):
     def left(self, peer: str | None) -> None: ...
 
 
-class Gate:
+class Gate(Policy):
     """
     What one listener asks and tells.
 
@@ -38,7 +38,8 @@ class Gate:
     :ivar slow: there are handshakes here. Where there are none, each is finished before the next.
     """
 
-    def __init__(self, hall: Hall, listener: Listener) -> None:
+    def __init__(self, hall: Hall, listener: PolicyListener) -> None:
+        super().__init__()
         self.unfinished: dict[Any, None] = {}
         self.slow = False
         self._hall = hall
@@ -57,9 +58,8 @@ class Gate:
             self._reasons.remove(reason)
             self._listener.resume(reason)
 
-    def leave(self) -> None:
+    def stopped(self) -> None:
         """Leave the listener to itself."""
-        self._listener.guards.remove(self)
         for reason in list(self._reasons):
             self.shut(reason, False)
 
@@ -68,7 +68,7 @@ class Gate:
         del self.unfinished[transport]
         self._dropped.add(transport)
         self._left(transport)
-        transport.because("handshake-timeout")
+        transport.setReason("handshake-timeout")
         transport.abortConnection()
 
     # What the listener asks and tells
@@ -78,7 +78,7 @@ class Gate:
         return self._hall.refusal(address, self)
 
     def connectionAccepted(self, transport: Any) -> None:
-        if not transport.opened:
+        if not transport.established:
             self.slow = self.slow or bool(self.unfinished)  # those who were here before us
             self.unfinished[transport] = None
         peer = None
@@ -94,7 +94,7 @@ class Gate:
             if self.slow:
                 self._hall.finished()
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         if transport in self._dropped:
             self._dropped.remove(transport)
         else:
@@ -122,7 +122,7 @@ HANDSHAKE_GRACE = 1.0
 _HANDSHAKES = 2000
 
 
-class Admission(Timed):
+class Admission(Policy):
     """
     Bound the connections of some listeners: the limits are totals over all that are watched.
 
@@ -149,7 +149,7 @@ class Admission(Timed):
     :param maxPerPeer: ``None`` for no limit.
     :param maxHandshakes: ``None`` for half of ``maxConnections``, so that there is room for those
         who need none; or for 2,000, if there is no such limit.
-    :param clock: keeps the time; ``None`` means the global reactor.
+    :param clock: keeps the time; ``None`` means the reactor of the first port.
     :ivar connections: how many are open.
     :raises ValueError: a limit is less than 1.
     """
@@ -160,43 +160,42 @@ class Admission(Timed):
         maxConnections: int | None = None,
         maxPerPeer: int | None = None,
         maxHandshakes: int | None = None,
-        clock: Any = None,
+        clock: IReactorTime | None = None,
     ) -> None:
+        super().__init__(clock)
         self.maxConnections = _limit("maxConnections", maxConnections)
         self.maxPerPeer = _limit("maxPerPeer", maxPerPeer)
         usual = _HANDSHAKES if maxConnections is None else max(1, maxConnections // 2)
         self.maxHandshakes = _limit("maxHandshakes", maxHandshakes) or usual
         self.connections = 0
-        self._clock = clock
-        self._gates: dict[Listener, Gate] = {}
+        self._gates: dict[PolicyListener, Gate] = {}
         self._peers: dict[str, int] = {}
         self._pauses: tuple[bool, bool] = False, False
         self._again: Any = None
         self._settled = 0
         # Of two that watch a listener each has its own.
         self._reasons = f"{FULL} {id(self):x}", f"{HANDSHAKES} {id(self):x}"
-        self._paused = ThrottledLog(self._sayPaused, clock)
-        self._refused = ThrottledLog(self._sayRefused, clock)
-        self._dropped = ThrottledLog(self._sayDropped, clock)
+        self._paused = ThrottledLog(self._sayPaused, self)
+        self._refused = ThrottledLog(self._sayRefused, self)
+        self._dropped = ThrottledLog(self._sayDropped, self)
 
-    def watch(self, listener: Listener) -> None:
+    def watch(self, listener: PolicyListener) -> None:
         """Bound the connections of this listener too, those included that it has."""
         if listener in self._gates:
             return
+        super().watch(listener)
         gate = self._gates[listener] = Gate(self, listener)
         gate.shut(self._reasons[0], self._pauses[0])
-        listener.guard(gate)
-        for transport in sorted(listener.connections, key=lambda each: float(each.accepted)):
-            gate.connectionAccepted(transport)
+        gate.watch(listener)
 
-    def stop(self) -> None:
-        """Bound no connections any more, and leave no timer behind; `watch` begins anew."""
+    def stopped(self) -> None:
+        """Leave no timer behind."""
         gates, self._gates, self._peers, self.connections = self._gates, {}, {}, 0
         self._settle()
         for gate in gates.values():
-            gate.leave()
+            gate.stop()
         for summary in (self._paused, self._refused, self._dropped):
-            summary.tell()
+            summary.flush()
 
     @property
     def handshakes(self) -> int:
@@ -210,7 +209,7 @@ class Admission(Timed):
         if self.maxPerPeer is not None:
             peer = peerKey(address)
             if peer is not None and self._peers.get(peer, 0) >= self.maxPerPeer:
-                self._refused.note(peer)
+                self._refused.count(peer)
                 return BUSY
         if self._full or (gate.slow and self._crowded):
             self._makeRoom()
@@ -255,7 +254,7 @@ class Admission(Timed):
         gate = self._oldest()
         if gate is not None and not self._spared(gate):
             transport = next(iter(gate.unfinished))
-            self._dropped.note(connectionPeerKey(transport))
+            self._dropped.count(connectionPeerKey(transport))
             gate.drop(transport)
 
     def _oldest(self) -> Gate | None:
@@ -265,7 +264,7 @@ class Admission(Timed):
 
     def _spared(self, gate: Gate) -> float:
         """Return for how many seconds yet the first of a gate cannot be put out."""
-        now: float = self._time().seconds()
+        now: float = self.clock.seconds()
         return max(0.0, _since(gate) + HANDSHAKE_GRACE - now)
 
     def _settle(self) -> None:
@@ -276,7 +275,7 @@ class Admission(Timed):
         pauses = full and left != 0, crowded and left != 0
         for before, now, why in zip(self._pauses, pauses, (FULL, HANDSHAKES), strict=True):
             if now and not before:
-                self._paused.note(why)
+                self._paused.count(why)
         self._pauses = pauses
         self._wait(left if any(pauses) else None)
         self._settled += 1
@@ -293,7 +292,7 @@ class Admission(Timed):
             self._again.cancel()
             self._again = None
         elif seconds is not None and self._again is None:
-            self._again = self._time().callLater(seconds, self._look)
+            self._again = self.clock.callLater(seconds, self._look)
 
     def _look(self) -> None:
         self._again = None

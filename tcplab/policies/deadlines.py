@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any, TypeVar
 
-from tcplab.listener.listener import Listener
-from tcplab.listener.policy import Timed
+from twisted.internet.interfaces import IReactorTime
+
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.policies.progress import Progress
 from tcplab.policies.socketoptions import growReceiveBuffer
 
@@ -29,7 +30,7 @@ _AT_ONCE = 50
 _What = TypeVar("_What")
 
 
-class Deadlines(Timed):
+class Deadlines(Policy):
     """
     End the connections of some listeners whose peers do not get on.
 
@@ -59,7 +60,7 @@ class Deadlines(Timed):
     :param idle: seconds; ``None``: for ever.
     :param write: seconds; ``None``: for ever. In 30 s TCP has tried again after 0.2, 0.4 … 12.8 s:
         a network that was gone for 20 s has healed.
-    :param clock: keeps the time; ``None`` means the global reactor.
+    :param clock: keeps the time; ``None`` means the reactor of the first port.
     :raises ValueError: a deadline is not more than 0.
     """
 
@@ -69,14 +70,13 @@ class Deadlines(Timed):
         handshake: float | None = 5.0,
         idle: float | None = None,
         write: float | None = 30.0,
-        clock: Any = None,
+        clock: IReactorTime | None = None,
     ) -> None:
+        super().__init__(clock)
         self._handshake = _seconds("handshake", handshake)
         self._idle = _seconds("idle", idle)
         self._write = _seconds("write", write)
         self._interval = _interval(self._handshake, self._idle, self._write)
-        self._clock = clock
-        self._listeners: list[Listener] = []
         self._call: Any = None
         self._now = self._passed = self._looked = 0.0
         self._forgetAll()
@@ -90,35 +90,29 @@ class Deadlines(Timed):
 
     # Whom to look at, and when
 
-    def watch(self, listener: Listener) -> None:
-        """Look after the connections of this listener too, those included that it has."""
-        if self._interval < inf and listener not in self._listeners:
-            self._listeners.append(listener)
-            listener.guard(self)
-            if listener.connections:
-                self.connectionAccepted()
+    def watch(self, listener: PolicyListener) -> None:
+        """Look after the connections of this listener too, if there is any deadline."""
+        if self._interval < inf:
+            super().watch(listener)
 
-    def stop(self) -> None:
-        """Look after none any more; `watch` begins anew."""
-        for listener in self._listeners:
-            listener.guards.remove(self)
-        self._listeners.clear()
+    def stopped(self) -> None:
+        """Leave no timer behind."""
         self._rest()
 
-    def connectionAccepted(self, transport: object = None) -> None:
+    def connectionAccepted(self, transport: object) -> None:
         """Begin to look, if there was nobody to look at."""
         if self._call is None:
-            self._looked = self._time().seconds()
+            self._looked = self.clock.seconds()
             self._lookAgain()
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         """Remember that there is somebody to forget; rest if it was the last."""
         self._someGone = True
         if not (transport.listener.connections or self._anybody()):
             self._rest()
 
     def _anybody(self) -> bool:
-        return any(listener.connections for listener in self._listeners)
+        return any(listener.connections for listener in self.listeners)
 
     def _rest(self) -> None:
         self._forgetAll()
@@ -133,28 +127,28 @@ class Deadlines(Timed):
         if self._accepted:
             due = min(self._accepted.values()) + self._handshake - self._now
             soon = min(soon, max(due, _SOON))
-        self._call = self._clock.callLater(soon, self._look)
+        self._call = self.clock.callLater(soon, self._look)
 
     def _look(self) -> None:
         try:
             self._letTimePass()
-            late = self._late([each for one in self._listeners for each in one.connections])
+            late = self._late([each for one in self.listeners for each in one.connections])
             self._accepted = {
                 each: since
                 for each, since in self._accepted.items()
-                if each.connected and not each.opened
+                if each.connected and not each.established
             }
         except BaseException:
             self._lookAgain()
             raise
         if late:
             # Once more when all that has come is read: it may have come while nobody was here.
-            self._call = self._clock.callLater(0, self._end, list(late))
+            self._call = self.clock.callLater(0, self._end, list(late))
         else:
             self._goOn()
 
     def _letTimePass(self) -> None:
-        seconds = self._clock.seconds()
+        seconds = self.clock.seconds()
         self._passed = min(max(seconds - self._looked, 0.0), 2 * self._interval)
         self._looked = seconds
         self._now += self._passed
@@ -163,11 +157,11 @@ class Deadlines(Timed):
         some, rest = late[:_AT_ONCE], late[_AT_ONCE:]
         try:
             for transport, why in self._late([each for each in some if each.connected]).items():
-                transport.because(why)
+                transport.setReason(why)
                 transport.abortConnection()
         finally:
-            if rest and self._listeners:
-                self._call = self._clock.callLater(0, self._end, rest)
+            if rest and self.listeners:
+                self._call = self.clock.callLater(0, self._end, rest)
             else:
                 self._goOn()
 
@@ -194,7 +188,7 @@ class Deadlines(Timed):
         if self._idle < inf:
             late.update(dict.fromkeys(self._still(connections), "idle-timeout"))
         for transport in self._progress.moving(connections):
-            if not transport.opened and self._dawdles(transport):
+            if not transport.established and self._dawdles(transport):
                 late[transport] = "handshake-timeout"
             elif self._mayStick(transport) and self._stuck(transport):
                 late[transport] = "write-timeout"
@@ -202,7 +196,7 @@ class Deadlines(Timed):
 
     def _mayStick(self, transport: Any) -> bool:
         # In a handshake its deadline comes first; to ask the kernel about 5,000 took 30 ms.
-        return bool(transport.opened or self._write < self._handshake)
+        return bool(transport.established or self._write < self._handshake)
 
     def _dawdles(self, transport: Any) -> bool:
         accepted = self._accepted.get(transport)

@@ -7,8 +7,9 @@ import gc
 from contextlib import suppress
 from typing import Any
 
-from tcplab.listener.listener import Listener
-from tcplab.listener.policy import Timed
+from twisted.internet.interfaces import IReactorTime
+
+from tcplab.listener.policy import Policy
 
 #: Seconds from a crowd to a look at what is left of it.
 _INTERVAL = 1.0
@@ -17,7 +18,7 @@ _INTERVAL = 1.0
 _CROWD = 16
 
 
-class HeapTrim(Timed):
+class HeapTrim(Policy):
     """
     Give memory back to the system, once most of a crowd have gone.
 
@@ -25,28 +26,16 @@ class HeapTrim(Timed):
     stay for the next crowd, which may never come. At most once a second all of that is given back,
     where the C library is glibc.
 
-    :param clock: keeps the time; ``None`` means the global reactor.
+    :param clock: keeps the time; ``None`` means the reactor of the first port.
     """
 
-    def __init__(self, *, clock: Any = None) -> None:
-        self._clock = clock
-        self._listeners: list[Listener] = []
+    def __init__(self, *, clock: IReactorTime | None = None) -> None:
+        super().__init__(clock)
         self._call: Any = None
         self._came = 0
 
-    def watch(self, listener: Listener) -> None:
-        """Tidy up after the connections of this listener too."""
-        if listener not in self._listeners:
-            self._listeners.append(listener)
-            listener.guard(self)
-            for transport in listener.connections:
-                self.connectionAccepted(transport)
-
-    def stop(self) -> None:
-        """Tidy up after none any more, and leave no timer behind; `watch` begins anew."""
-        for listener in self._listeners:
-            listener.guards.remove(self)
-        self._listeners.clear()
+    def stopped(self) -> None:
+        """Leave no timer behind."""
         self._came = 0
         if self._call is not None:
             self._call.cancel()
@@ -59,11 +48,11 @@ class HeapTrim(Timed):
             self._lookAgain()
 
     def _lookAgain(self) -> None:
-        self._call = self._time().callLater(_INTERVAL, self._look)
+        self._call = self.clock.callLater(_INTERVAL, self._look)
 
     def _look(self) -> None:
         self._call = None
-        here = sum(len(listener.connections) for listener in self._listeners)
+        here = sum(len(listener.connections) for listener in self.listeners)
         gone = self._came - here
         if gone >= max(here, _CROWD):
             self._came = here

@@ -65,7 +65,7 @@ class LimitedEndpoint:
         policies = self._policies(ensureDescriptorLimit(self._maxConnections))
         port: Any = await self._endpoint.listen(factory)
         listener = Listener("limit", Observers(FaultLog(self._reactor)))
-        if not listener.watch(port):
+        if not listener.addPort(port):
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
         for policy in policies:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tcplab.listener.listener import Listener
 from tcplab.listener.peeraddress import connectionPeerKey
-from tcplab.listener.policy import Timed
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.heaptrim import trim
@@ -43,7 +43,7 @@ _SMALL = 16 * 1024
 _STUCK, _HANDSHAKE = 256 * 1024, 48 * 1024
 
 
-class MemoryPressure(Timed):
+class MemoryPressure(Policy):
     """
     Keep a process from being killed for want of memory.
 
@@ -60,13 +60,12 @@ class MemoryPressure(Timed):
     connections that all begin at once to send, and read nothing; or by a hook.
 
     :param cgroup: which; ``None``: there is no limit.
-    :param clock: keeps the time; ``None`` means the global reactor.
+    :param clock: keeps the time; ``None`` means the reactor of the first port.
     """
 
-    def __init__(self, cgroup: Cgroup | None, *, clock: Any = None) -> None:
+    def __init__(self, cgroup: Cgroup | None, *, clock: IReactorTime | None = None) -> None:
+        super().__init__(clock)
         self._cgroup = cgroup
-        self._clock = clock
-        self._listeners: list[Listener] = []
         self._reason = f"{WHY} {id(self):x}"
         self._paused = False
         self._watchful = False
@@ -76,28 +75,22 @@ class MemoryPressure(Timed):
         self._searched = -inf
         self._progress = Progress()
         self._stuck: dict[Any, tuple[int, float]] = {}  # bytes taken, and since when no more
-        self._shed = ThrottledLog(self._sayShed, clock)
-        self._pauses = ThrottledLog(self._sayPaused, clock)
+        self._shed = ThrottledLog(self._sayShed, self)
+        self._pauses = ThrottledLog(self._sayPaused, self)
 
-    def watch(self, listener: Listener) -> None:
-        """Look after the connections of this listener too."""
-        if self._cgroup is not None and listener not in self._listeners:
-            self._listeners.append(listener)
-            listener.guard(self)
+    def watch(self, listener: PolicyListener) -> None:
+        """Look after the connections of this listener too, if there is a limit."""
+        if self._cgroup is not None:
+            super().watch(listener)
             if self._paused:
                 listener.suspend(self._reason)
-            if listener.connections:
-                self._begin()
 
-    def stop(self) -> None:
-        """Look after none any more, and leave no timer behind; `watch` begins anew."""
+    def stopped(self) -> None:
+        """Let all accept again, and leave no timer behind."""
         self._pause(False)
-        for listener in self._listeners:
-            listener.guards.remove(self)
-        self._listeners.clear()
         self._rest()
         for summary in (self._shed, self._pauses):
-            summary.tell()
+            summary.flush()
 
     # What the listeners tell
 
@@ -115,11 +108,11 @@ class MemoryPressure(Timed):
 
     def _begin(self) -> None:
         if self._call is None:
-            self._looked = self._time().seconds()
+            self._looked = self.clock.seconds()
             self._lookAgain()
 
     def _lookAgain(self) -> None:
-        self._call = self._time().callLater(_INTERVAL, self._look)
+        self._call = self.clock.callLater(_INTERVAL, self._look)
 
     def _rest(self) -> None:
         if self._call is not None and self._call.active():
@@ -149,7 +142,7 @@ class MemoryPressure(Timed):
 
     def _letTimePass(self) -> None:
         # Time in which we were stopped or starved is not theirs.
-        seconds = self._time().seconds()
+        seconds = self.clock.seconds()
         self._now += min(max(seconds - self._looked, 0.0), 2 * _INTERVAL)
         self._looked = seconds
 
@@ -163,13 +156,13 @@ class MemoryPressure(Timed):
         return share
 
     def _connections(self) -> list[Any]:
-        return [each for one in self._listeners for each in one.connections]
+        return [each for one in self.listeners for each in one.connections]
 
     def _pause(self, paused: bool) -> None:
         if paused and not self._paused:
-            self._pauses.note()
+            self._pauses.count()
         before, self._paused = self._paused, paused
-        for listener in self._listeners:
+        for listener in self.listeners:
             if paused and not before:
                 listener.suspend(self._reason)
             elif before and not self._paused:  # it may be again, by whom the first has let in
@@ -194,7 +187,7 @@ class MemoryPressure(Timed):
 
     def _taken(self, transport: Any) -> int | None:
         """Return how many bytes a peer has taken; ``None`` if nothing waits for it."""
-        if not transport.opened:
+        if not transport.established:
             return 0  # whatever it says: it does not get on until it is through
         taken, waiting = self._progress.of(transport)
         return taken if waiting else None
@@ -211,8 +204,8 @@ class MemoryPressure(Timed):
         for transport in sorted(late, key=lambda each: self._stuck[each][1])[:number]:
             taken, _ = self._stuck.pop(transport)
             if transport.connected and self._taken(transport) == taken:
-                self._shed.note(connectionPeerKey(transport))
-                transport.because("memory")
+                self._shed.count(connectionPeerKey(transport))
+                transport.setReason("memory")
                 transport.abortConnection()
 
     # The log

@@ -180,12 +180,12 @@ class ProxyHeaderFilter:
     def open(self, acceptor: ListenerAcceptor) -> None:
         """Take in whom this acceptor accepts from now on."""
         self._draining = False
-        welcome, reactor = acceptor.welcome, acceptor.reactor
+        welcome, reactor = acceptor.connect, acceptor.reactor
 
         def receive(client: socket.socket, address: Any) -> None:
             self._receive(PendingConnection(self, client, address, welcome, reactor))
 
-        acceptor.welcome = receive  # type: ignore[method-assign, assignment]
+        acceptor.connect = receive  # type: ignore[method-assign, assignment]
 
     def _receive(self, visitor: PendingConnection) -> None:
         if self.keeper.trusts(visitor.address):
@@ -214,11 +214,11 @@ class ProxyHeaderFilter:
         """Send somebody away, and say so."""
         self.keeper.refused(self._listener.name, visitor.address, why, problem)
         visitor.reset()
-        self._listener.emptied()
+        self._listener.checkEmpty()
 
     def gone(self) -> None:
         """Tell that somebody has left without a word."""
-        self._listener.emptied()
+        self._listener.checkEmpty()
 
     def announced(self, visitor: PendingConnection, header: ProxyHeader) -> None:
         """Let somebody in, as soon as the listener accepts."""
@@ -238,7 +238,7 @@ class ProxyHeaderFilter:
             visitor.welcome(visitor.socket, visitor.address, announced)
         except BaseException:
             log.err()  # as where it would have been accepted
-        self._listener.emptied()  # unless it has a connection now
+        self._listener.checkEmpty()  # unless it has a connection now
 
     def drain(self) -> None:
         """Let in who is ready; the others have a little time."""

@@ -42,7 +42,7 @@ class Progress:
         held = bufferedBytes(transport) or 0
         queued = 0 if local else unacknowledgedBytes(transport) - held
         waiting = queued + held or int(_closeNotifyPending(transport))
-        if transport.opened and not (waiting or local):  # a Unix socket may be full already
+        if transport.established and not (waiting or local):  # a Unix socket may be full already
             self._quiet[transport] = sent
         return sent - queued, waiting
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
@@ -23,7 +25,7 @@ MOST = 1000
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
-class ProxyProtocol:
+class ProxyProtocol(Policy):
     """
     Have those who connect to some listeners announced by their proxies, and by nobody else.
 
@@ -46,7 +48,7 @@ class ProxyProtocol:
     :param deadline: seconds for the header, from accept; ``None``: for ever. The specification asks
         for 3 at least, which is what TCP takes to send a lost segment again.
     :param most: who wait for their header at once: one more, and who has waited longest is reset.
-    :param clock: keeps the log to a line a second; ``None`` means the global reactor.
+    :param clock: keeps the log to a line a second; ``None`` means the reactor of the first port.
     :ivar waiting: who wait for their header.
     :raises ValueError: a value makes no sense, or nobody is trusted; the text is one line.
     """
@@ -58,8 +60,9 @@ class ProxyProtocol:
         *,
         deadline: float | None = 5.0,
         most: int = MOST,
-        clock: Any = None,
+        clock: IReactorTime | None = None,
     ) -> None:
+        super().__init__(clock)
         if version not in PROXY_VERSIONS:
             raise ValueError(f"{version}: there is {', '.join(PROXY_VERSIONS)}")
         if deadline is not None and not deadline > 0:
@@ -76,18 +79,19 @@ class ProxyProtocol:
         # The same few connect again and again.
         self._trustsHost = functools.lru_cache(1024)(self._trusted)
         self._refusals = {
-            why: ThrottledLog(self._say, clock) for why in ("header", "handshake-timeout")
+            why: ThrottledLog(self._say, self) for why in ("header", "handshake-timeout")
         }
 
-    def watch(self, listener: Listener) -> None:
+    def watch(self, listener: Listener) -> None:  # type: ignore[override]
         """Expect the header from everyone who connects to this listener from now on."""
-        if listener.anteroom is None:
-            listener.receive(ProxyHeaderFilter(self, listener))
+        super().watch(listener)
+        if listener.filter is None:
+            listener.setFilter(ProxyHeaderFilter(self, listener))
 
-    def stop(self) -> None:
-        """Tell at once what is not told yet, and leave no timer behind."""
+    def stopped(self) -> None:
+        """Log at once what is not logged yet, and leave no timer behind."""
         for summary in self._refusals.values():
-            summary.tell()
+            summary.flush()
 
     # What the anterooms ask and tell
 
@@ -104,7 +108,7 @@ class ProxyProtocol:
 
     def refused(self, listener: str, address: Any, why: str, problem: str) -> None:
         """Log that somebody was sent away."""
-        self._refusals[why].note((listener, address, why, problem))
+        self._refusals[why].count((listener, address, why, problem))
 
     def _say(self, count: int, last: tuple[str, Any, str, str]) -> None:
         listener, address, why, problem = last

@@ -31,31 +31,31 @@ class BatchAcceptor:
         """Accept who waits."""
         port = self._port
         for _ in range(self.batch):
-            if port.disconnecting or self.paused():
+            if port.disconnecting or not self.mayAccept():
                 return
             try:
                 client, address = _accept(port)
             except BlockingIOError:
                 return
             except OSError as error:
-                if not self.failed(error):
+                if not self.acceptFailed(error):
                     return
             else:
                 try:
-                    self.welcome(client, address)
+                    self.connect(client, address)
                 except BaseException:
                     log.err()
 
-    def paused(self) -> bool:
-        """Tell whether to accept nobody now."""
-        return False
+    def mayAccept(self) -> bool:
+        """Tell whether to accept one more connection now."""
+        return True
 
-    def failed(self, error: OSError) -> bool:
+    def acceptFailed(self, error: OSError) -> bool:
         """Deal with an accept() that failed, here as Twisted does; tell whether to go on."""
         tcp.Port.doRead(self._port)
         return False
 
-    def welcome(self, client: socket.socket, address: Any) -> None:
+    def connect(self, client: socket.socket, address: Any) -> None:
         """Make a connection of a socket."""
         port = self._port
         if port.addressFamily == socket.AF_INET6:

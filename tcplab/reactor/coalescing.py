@@ -120,7 +120,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
             if self.errno and self.errno != errno.EPIPE:
                 # A send has met the reset, which is told once. (EPIPE: a FIN had come before it.)
                 return main.CONNECTION_LOST
-            self.endedBy("peer")
+            self.markEnded("peer")
             return main.CONNECTION_DONE
         if length == self._readSize:
             data = self._readOn(data)
@@ -269,10 +269,10 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     def messageReported(self, message: bytes) -> None:
         """Report a message that the protocol received."""
 
-    def because(self, why: str) -> None:
+    def setReason(self, reason: str) -> None:
         """Record why this side is about to end the connection."""
 
-    def endedBy(self, who: Literal["peer", "server"]) -> None:
+    def markEnded(self, who: Literal["peer", "server"]) -> None:
         """Record which side has finished; the first one is the one that counts."""
 
 

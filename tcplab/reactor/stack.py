@@ -64,7 +64,7 @@ def setReason(transport: object, why: str) -> None:
     """Record why this side is about to end a connection, on a transport that reports it."""
     bottom = bottomTransport(transport)
     if isinstance(bottom, CoalescingTransport):
-        bottom.because(why)
+        bottom.setReason(why)
 
 
 def bufferedBytes(transport: object) -> int | None:

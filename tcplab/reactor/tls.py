@@ -69,7 +69,7 @@ class _HalfClosing(ReactorTLS):
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         if reason is not None and not self._handshakeDone:
-            self._tell("because", "handshake")
+            self._tell("setReason", "handshake")
         super()._tlsShutdownFinished(reason)
 
     def _tell(self, what: str, *args: object) -> None:
@@ -111,7 +111,7 @@ class _HalfClosing(ReactorTLS):
 
     def _closeNotifyReceived(self) -> None:
         self._peerFinished = True
-        self._tell("endedBy", "peer")
+        self._tell("markEnded", "peer")
         self._aggregator.flush()
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
         if self.disconnecting:
@@ -159,7 +159,7 @@ class _HalfClosing(ReactorTLS):
     def _finishWriting(self) -> None:
         if self._appSendBuffer or self._producer is not None:
             return
-        self._tell("endedBy", "server")
+        self._tell("markEnded", "server")
         with suppress(Error):  # as in TLSMemoryBIOProtocol._shutdownTLS
             self._tlsConnection.shutdown()
         self._flushSendBIO()
@@ -191,7 +191,7 @@ class _HalfClosing(ReactorTLS):
             super().abortConnection()
 
     def _shutdownTLS(self) -> None:
-        self._tell("endedBy", "server")
+        self._tell("markEnded", "server")
         super()._shutdownTLS()
         if self._peerFinished and self._tlsConnection is not None:
             # A FIN without close_notify: the answer to ours will never come.

@@ -24,7 +24,7 @@ class CoalescingUnixTransport(CoalescingTransport):
 
     def _dataReceived(self: Any, data: bytes | None) -> Any:
         if not data:
-            self.endedBy("peer")
+            self.markEnded("peer")
             return main.CONNECTION_DONE
         self.received += len(data)
         self.cork()  # as in doRead, where it stands to spare most bytes a call

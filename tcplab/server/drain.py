@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Timeo
 from twisted.logger import Logger, LogLevel
 
 from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
 from tcplab.server.endpointlistener import EndpointListener
 
 log = Logger()
@@ -36,7 +37,7 @@ class Drained(NamedTuple):
     aborted: int
 
 
-class Drain:
+class Drain(Policy):
     """
     One drain of several listeners.
 
@@ -60,9 +61,9 @@ class Drain:
         timeout: float | None,
         beforeDrain: Callable[[], object] = lambda: None,
     ) -> None:
+        super().__init__(clock)
         self._endpointListeners = list(listeners)
-        self._listeners = [each.listener for each in self._endpointListeners]
-        self._clock = clock
+        self._draining = [each.listener for each in self._endpointListeners]
         self._delay = delay
         self._timeout = timeout
         self._beforeDrain = beforeDrain
@@ -87,9 +88,9 @@ class Drain:
             self._awaited.cancel()
         return count
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         """Count who has ended without having read everything."""
-        if transport.why in _LOSSES:
+        if transport.reason in _LOSSES:
             self._lost += 1
 
     # One thing after the other
@@ -102,48 +103,47 @@ class Drain:
                 delay=self._delay,
             )
             await self._wait(Deferred(), self._delay)
-        began = self._clock.seconds()
+        began = self.clock.seconds()
         closed = self._closed()
         found = self._count()
         if found:
             self._logStart(found)
-        if not all(listener.empty for listener in self._listeners):
+        if not all(listener.empty for listener in self._draining):
             await self._drainConnections(closed, began)
         aborted = self._lost + self._abort()
         await self._waitAtMost(_all([self._empty(), self._closed()]), _CLOSE_TIMEOUT)
         return self._logged(Drained(max(0, found - aborted), aborted), began)
 
     async def _drainConnections(self, closed: Deferred[Any], began: float) -> None:
-        for listener in self._listeners:
-            listener.guard(self)
+        for listener in self._draining:
+            self.watch(listener)
         await self._wait(closed, self._timeout)
         await self._wait(Deferred(), 0)  # a turn of the reactor: what has arrived is read
         if not self._aborting:
             self._beforeDrain()
-            for listener in self._listeners:
+            for listener in self._draining:
                 listener.drain()
         await self._wait(self._empty(), self._remaining(began))
-        for listener in self._listeners:
-            listener.guards.remove(self)
+        self.stop()
 
     def _remaining(self, began: float) -> float | None:
-        passed: float = self._clock.seconds() - began
+        passed: float = self.clock.seconds() - began
         return None if self._timeout is None else max(0.0, self._timeout - passed)
 
     def _abort(self) -> int:
         count = self._count()
-        for listener in self._listeners:
+        for listener in self._draining:
             listener.abort()
         return count
 
     def _count(self) -> int:
-        return sum(len(listener.connections) for listener in self._listeners)
+        return sum(len(listener.connections) for listener in self._draining)
 
     def _closed(self) -> Deferred[Any]:
         return _all(each.stopListening() for each in self._endpointListeners)
 
     def _empty(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(whenEmpty(self._listeners))
+        return Deferred.fromCoroutine(whenEmpty(self._draining))
 
     # What is said
 
@@ -161,7 +161,7 @@ class Drain:
             "drained={drained} aborted={aborted} seconds={seconds:.3f}",
             log_system="tcplab",
             **outcome._asdict(),
-            seconds=self._clock.seconds() - began,
+            seconds=self.clock.seconds() - began,
         )
         return outcome
 
@@ -179,7 +179,7 @@ class Drain:
 
     async def _waitAtMost(self, event: Deferred[Any], seconds: float | None) -> None:
         if seconds is not None:
-            event.addTimeout(seconds, self._clock)
+            event.addTimeout(seconds, self.clock)
         event.addErrback(lambda failure: failure.trap(CancelledError, TimeoutError))
         await event
 

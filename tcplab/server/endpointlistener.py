@@ -91,7 +91,7 @@ class EndpointListener:
             )
         self.port = port
         self._checkListening(port.getHost())
-        watched = self.listener.watch(port)
+        watched = self.listener.addPort(port)
         if not self.quiet:
             self._announce(port)
         if not watched:

@@ -92,7 +92,7 @@ class MemoryTransport(Server):
     def _peerHasEnded(self) -> bool:
         return bool(self.socket.peerFinished or self.socket.error)
 
-    def _unread(self) -> int:
+    def _unreadBytes(self) -> int:
         return len(self.socket.coming)
 
     def _closeSocket(self, orderly: bool) -> None:

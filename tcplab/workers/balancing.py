@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from tcplab.server.endpointlistener import EndpointListener
+from tcplab.listener.policy import Policy
 from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 #: Connections that a worker may have more than another: few beside the hundreds that matter, and
@@ -20,7 +19,7 @@ HOLD = 0.01
 _REASON = "workers"
 
 
-class AcceptBalancer:
+class AcceptBalancer(Policy):
     """
     Keep a worker from accepting while others have fewer connections, or all together too many.
 
@@ -38,30 +37,13 @@ class AcceptBalancer:
     """
 
     def __init__(self, board: Scoreboard, row: WorkerRow, most: int | None, clock: Any) -> None:
+        super().__init__(clock)
         self._board = board
         self._row = row
         self._most = most
-        self._clock = clock
         self._ahead = MAX_LEAD
-        self._listeners: Sequence[EndpointListener] = ()
         self._held: Any = None
         self.ending = False
-
-    def begin(self, listeners: Sequence[EndpointListener]) -> None:
-        """Watch these; they listen."""
-        self._listeners = listeners
-        for serving in listeners:
-            serving.listener.guard(self)
-            port: Any = serving.port
-            port.doRead = self._asked(port.doRead)
-
-    def _asked(self, accept: Callable[[], object]) -> Callable[[], None]:
-        def doRead() -> None:
-            # Others may have accepted, or may have lost some, since we last looked.
-            if self._mayAccept():
-                accept()
-
-        return doRead
 
     # What the listeners tell
 
@@ -71,9 +53,8 @@ class AcceptBalancer:
         row.connections += 1
         row.accepted += 1
         row.beat()
-        self._mayAccept()
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         """Count one less."""
         self._row.connections -= 1
         if self._held is not None and not self._tooMany():
@@ -81,13 +62,14 @@ class AcceptBalancer:
 
     # To hold back
 
-    def _mayAccept(self) -> bool:
+    def mayAccept(self) -> bool:
+        """Hold back if others have fewer; they may have accepted, or lost some, meanwhile."""
         if not self._tooMany():
             return True
         if self._held is None:
-            self._held = self._clock.callLater(HOLD, self._again)
-            for serving in self._listeners:
-                serving.listener.suspend(_REASON)
+            self._held = self.clock.callLater(HOLD, self._again)
+            for listener in self.listeners:
+                listener.suspend(_REASON)
         return False
 
     def _tooMany(self) -> bool:
@@ -115,17 +97,17 @@ class AcceptBalancer:
         if self._held is not None:
             self._held.cancel()
             self._held = None
-        for serving in self._listeners:
-            serving.listener.resume(_REASON)
+        for listener in self.listeners:
+            listener.resume(_REASON)
 
     def _waiting(self) -> bool:
         asked = select.poll()
-        for serving in self._listeners:
-            if serving.port is not None:
-                asked.register(serving.port.fileno(), select.POLLIN)  # type: ignore[attr-defined]
+        for listener in self.listeners:
+            for port in listener.ports:
+                asked.register(port.fileno(), select.POLLIN)
         return bool(asked.poll(0))
 
-    def stop(self) -> None:
+    def stopped(self) -> None:
         """Leave no timer behind."""
         if self._held is not None:
             self._held.cancel()

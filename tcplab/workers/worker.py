@@ -117,7 +117,8 @@ class Worker:
         assert self._settings is not None
         most = self._settings.maxConnections
         self._balancer = AcceptBalancer(self._board, self._row, most, self._reactor)
-        self._balancer.begin(self._service.listeners)
+        for each in self._service.listeners:
+            self._balancer.watch(each.listener)
         self._row.beat()
         self._row.accepting = 1
         self._logSender.say(SERVES)

@@ -87,7 +87,7 @@ class ServerTests(Breaking):
         )
         told = Heard()
         listener = Listener("mine", Observers(told))
-        listener.watch(port)
+        listener.addPort(port)
         got = await self.talk(exchange, self.connect(), b"hello")
         self.assertEqual(got, (b"he", "fin"))
         self.assertEqual((await told.ending()).why, "fault")

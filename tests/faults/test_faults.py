@@ -244,13 +244,13 @@ class NoneTests(Breaking):
     async def test_nobodyIsTold(self) -> None:
         """A connection costs nothing either, until there is a fault; what was there counts too."""
         await self.serveBroken(ConversationFactory(Echo))
-        self.assertNotIn(self.faults, self.listener.guards)
+        self.assertNotIn(self.faults, self.listener.policies)
         sock = self.connect()
         self.addCleanup(sock.close)
         await self.heard(sock)
         self.faults.add("limit_data,bytes=1B")
         self.faults.add("stall,conn=100")
-        self.assertEqual(self.listener.guards.count(self.faults), 1)
+        self.assertEqual(self.listener.policies.count(self.faults), 1)
         self.assertEqual(await self.talk(exchange, sock, b"hi", False), (b"h", "fin"))
         self.assertEqual(await self.talk(exchange, self.connect(), b"hi", False), (b"h", "fin"))
         await self.listener.whenEmpty()

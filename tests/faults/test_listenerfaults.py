@@ -154,7 +154,7 @@ class DoorTests(Serving):
         self.set(door, "open")
         self.assertEqual(await self.talk(self.read, path), HELLO)
         await self.listener.whenEmpty()
-        self.assertEqual(self.listener.next(), 2)
+        self.assertEqual(self.listener.nextNumber(), 2)
 
     async def test_oneToAnother(self) -> None:
         door, address = await self.doorAt("tcp:0:interface=127.0.0.1")
@@ -307,6 +307,6 @@ class ServedTests(Breaking):
             ConversationFactory(Greeting)
         )
         self.addCleanup(port.stopListening)
-        self.listener.watch(port)
+        self.listener.addPort(port)
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port.getHost().port))

@@ -26,6 +26,7 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import TestCase
 
 from tcplab.config.settings import fromWords
+from tcplab.listener.policy import Policy
 from tcplab.observers import Observers
 from tcplab.policies import proxyprotocol
 from tcplab.policies.proxyprotocol import ProxyProtocol
@@ -53,6 +54,16 @@ defaults
 """
 
 
+class Headers(Policy):
+    """Keep the PROXY headers of connections."""
+
+    def __init__(self, headers: list[ProxyHeader | None]) -> None:
+        self._headers = headers
+
+    def connectionAccepted(self, transport: Any) -> None:
+        self._headers.append(getattr(transport, "announced", None))
+
+
 class Lab(Told):
     """One of the labs: a plain listener and one with TLS, and what was told of both."""
 
@@ -71,10 +82,7 @@ class Lab(Told):
         self.headers: list[ProxyHeader | None] = []
         for serving in self.service.listeners:
             self.policy.watch(serving.listener)
-            serving.listener.guard(self)
-
-    def connectionAccepted(self, transport: Any) -> None:
-        self.headers.append(getattr(transport, "announced", None))
+            serving.listener.addPolicy(Headers(self.headers))
 
 
 class Balanced(TestCase):

@@ -372,7 +372,7 @@ class DescriptorTests(Serving):
         return first
 
     def backingOff(self) -> bool:
-        return any(each._again is not None for each in self.listener._acceptors)
+        return any(each._retry is not None for each in self.listener._acceptors)
 
     async def test_exhausted(self) -> None:
         """Who connects waits; who is here is served; then those are served who waited."""
@@ -420,7 +420,7 @@ class DescriptorTests(Serving):
         finally:
             self.giveBack(taken)
         await self.port.stopListening()
-        left = [each._again for each in self.listener._acceptors if each._again is not None]
+        left = [each._retry for each in self.listener._acceptors if each._retry is not None]
         for again in left:
             again.cancel()  # or it fails another test
         self.assertEqual(left, [])

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
 from tcplab.listener.servertransport import Server
 from tcplab.observers import Observers
 from tcplab.protocols.conversation import Conversation
@@ -133,7 +134,7 @@ class WatchTests(SynchronousTestCase):
         listener = Listener("test", Observers())
         for port in (StrangePort(), MemoryReactorClock().listenTCP(0, Refusing())):
             before = dict(vars(port))
-            self.assertIs(listener.watch(port), False)
+            self.assertIs(listener.addPort(port), False)
             self.assertEqual(vars(port), before)
 
 
@@ -143,7 +144,7 @@ class RealPortTests(Serving):
     async def watched(self, listen: Any, *args: Any, **keywords: Any) -> bool:
         port = listen(*args, **keywords)
         self.addCleanup(port.stopListening)
-        return Listener("test", Observers()).watch(port)
+        return Listener("test", Observers()).addPort(port)
 
     async def test_streams(self) -> None:
         """TCP, TLS and Unix sockets."""
@@ -258,7 +259,7 @@ class ConnectionsTests(Serving):
         for endpoint in ("tcp:0:interface=127.0.0.1", f"unix:{path}"):
             port = await serverFromString(net, endpoint).listen(factory)
             self.addCleanup(port.stopListening)
-            self.assertTrue(self.listener.watch(port))
+            self.assertTrue(self.listener.addPort(port))
             if endpoint.startswith("tcp"):
                 other = port.getHost().port
         unix = socket.socket(socket.AF_UNIX)
@@ -278,7 +279,7 @@ class ConnectionsTests(Serving):
         told = await self.serve(factory := Meeting())
         port = await serverFromString(net, "tcp:0:interface=127.0.0.1").listen(factory)
         self.addCleanup(port.stopListening)
-        self.listener.watch(port)
+        self.listener.addPort(port)
         self.connect().close()
         await told.ending()
         socket.create_connection(("127.0.0.1", port.getHost().port)).close()
@@ -324,7 +325,7 @@ class SuspendTests(Serving):
         told = await self.serve(factory := Meeting())
         first, second = self.listener, Listener("second", Observers(told))
         self.port.policies = [policy := Policy()]
-        second.watch(self.port)
+        second.addPort(self.port)
         self.assertEqual((policy.stopped, policy.watched), (1, [second]))
         second.suspend("full")
         first.suspend("x")
@@ -405,7 +406,7 @@ class SuspendTests(Serving):
         path = self.unixPath()
         port = net.listenUNIX(path, factory)
         self.addCleanup(port.stopListening)
-        self.listener.watch(port)
+        self.listener.addPort(port)
         self.listener.suspend("full")
         self.client()
         with socket.socket(socket.AF_UNIX) as sock:
@@ -422,7 +423,7 @@ class SuspendTests(Serving):
         self.listener.suspend("full")
         port = net.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        self.listener.watch(port)
+        self.listener.addPort(port)
         self.assertNotIn(port, net.getReaders())
         with socket.create_connection(("127.0.0.1", port.getHost().port)):
             await self.turns()
@@ -448,7 +449,7 @@ class SuspendTests(Serving):
         self.assertRaises(ConnectionResetError, sock.recv, 1)
 
 
-class Guard:
+class Guard(Policy):
     """Refuse whom the test says, and write down what is asked and told."""
 
     def __init__(self, book: list[Any], goodbye: bytes | None = None) -> None:
@@ -460,12 +461,12 @@ class Guard:
         return self.goodbye
 
     def connectionAccepted(self, transport: Any) -> None:
-        self.book.append(("accepted", transport.opened))
+        self.book.append(("accepted", transport.established))
 
     def connectionOpened(self, transport: Any) -> None:
-        self.book.append(("opened", transport.opened))
+        self.book.append(("opened", transport.established))
 
-    def connectionGone(self, transport: Any) -> None:
+    def connectionClosed(self, transport: Any) -> None:
         gone = transport not in transport.listener.connections
         self.book.append(("gone", gone))
 
@@ -479,39 +480,39 @@ class GuardTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """Without a guard everyone may come in."""
-        self.assertIs(self.listener.refusal(("127.0.0.1", 1)), None)
+        self.assertIs(self.listener.admit(("127.0.0.1", 1)), None)
 
     def test_allMustAgree(self) -> None:
         """Each is asked in turn; the first refusal stands, and whoever is behind is not asked."""
         for goodbye in (None, b"busy", b"never"):
-            self.listener.guard(Guard(self.book, goodbye))
-        self.assertEqual(self.listener.refusal("who"), b"busy")
+            self.listener.addPolicy(Guard(self.book, goodbye))
+        self.assertEqual(self.listener.admit("who"), b"busy")
         self.assertEqual(self.book, [("admit", "who")] * 2)
 
     def test_silently(self) -> None:
         """An empty goodbye is a refusal too."""
-        self.listener.guard(Guard(self.book, b""))
-        self.assertEqual(self.listener.refusal("who"), b"")
+        self.listener.addPolicy(Guard(self.book, b""))
+        self.assertEqual(self.listener.admit("who"), b"")
 
     def test_allOptional(self) -> None:
         """A guard has what it needs, and no more."""
-        self.listener.guard(object())
-        self.assertIs(self.listener.refusal("who"), None)
+        self.listener.addPolicy(Policy())
+        self.assertIs(self.listener.admit("who"), None)
         peer = connected(Protocol())
-        self.listener.accepted(peer.transport, None, here=True)
-        self.listener.closed(peer.transport, Ending("peer", "fin", None, None, 0, 0, 0.0))
+        self.listener.connectionAccepted(peer.transport, None, here=True)
+        self.listener.connectionClosed(peer.transport, Ending("peer", "fin", None, None, 0, 0, 0.0))
 
     def test_counted(self) -> None:
         """Each connection has the next number."""
-        self.assertEqual([self.listener.next() for _ in range(3)], [1, 2, 3])
+        self.assertEqual([self.listener.nextNumber() for _ in range(3)], [1, 2, 3])
 
     def test_inAHandshake(self) -> None:
         """One who is in a handshake is accepted, and opened when that is through, once."""
         peer = connected(Protocol())
         transport = peer.transport
-        transport.opened = False
-        self.listener.guard(Guard(self.book))
-        self.listener.accepted(transport, None, here=False)
+        transport.established = False
+        self.listener.addPolicy(Guard(self.book))
+        self.listener.connectionAccepted(transport, None, here=False)
         self.assertEqual(self.book, [("accepted", False)])
         self.assertEqual(transport.accepted, peer.clock.seconds())
         transport.connectionOpened()
@@ -523,9 +524,9 @@ class GuardTests(SynchronousTestCase):
     def test_host(self) -> None:
         """Our address is asked for where it depends on the peer."""
         peer = connected(Protocol())
-        self.listener.accepted(peer.transport, None, here=True)
+        self.listener.connectionAccepted(peer.transport, None, here=True)
         self.assertEqual(peer.transport.connection.host, peer.transport.getHost())
-        self.listener.accepted(peer.transport, host := object(), here=True)
+        self.listener.connectionAccepted(peer.transport, host := object(), here=True)
         self.assertIs(peer.transport.connection.host, host)
 
 

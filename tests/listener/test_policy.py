@@ -4,98 +4,164 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.policy import Guards, Timed, goodbye, tell
+from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy, PolicyHooks, allAccept, call, firstRefusal
+from tcplab.observers import Observers
+from tcplab.testing import connected
 
 
-class Doorman:
-    """Refuse everybody with these words, and note whom."""
+class Admits(Policy):
+    """Answer all questions in the same way, and keep what was asked."""
 
-    def __init__(self, words: bytes | None) -> None:
-        self.words = words
+    def __init__(self, refusal: bytes | None, mayAccept: bool = True) -> None:
+        self.refusal = refusal  # without super(): no policy needs it
+        self.accepts = mayAccept
         self.asked: list[object] = []
 
     def admit(self, address: object) -> bytes | None:
         self.asked.append(address)
-        return self.words
+        return self.refusal
+
+    def mayAccept(self) -> bool:
+        self.asked.append("mayAccept")
+        return self.accepts
 
 
-class Counter:
-    """Note who is gone."""
+class Counts(Policy):
+    """Keep what is told."""
 
-    def __init__(self) -> None:
-        self.gone: list[object] = []
+    def __init__(self, clock: Any = None) -> None:
+        super().__init__(clock)
+        self.told: list[tuple[str, object]] = []
 
-    def connectionGone(self, transport: object) -> None:
-        self.gone.append(transport)
+    def connectionAccepted(self, transport: object) -> None:
+        self.told.append(("accepted", transport))
+
+    def connectionOpened(self, transport: object) -> None:
+        self.told.append(("opened", transport))
+
+    def connectionClosed(self, transport: object) -> None:
+        self.told.append(("closed", transport))
+
+    def portAdded(self, listener: object) -> None:
+        self.told.append(("port", listener))
+
+    def stopped(self) -> None:
+        self.told.append(("stopped", len(self.listeners)))
 
 
-class Broken:
-    """Fail whatever happens."""
+class Broken(Policy):
+    """Fail in every hook."""
 
-    def __getattr__(self, name: str) -> Any:
-        def fail(about: object) -> None:
-            raise RuntimeError(name)
+    def admit(self, address: object) -> bytes | None:
+        raise RuntimeError
 
-        return fail
+    def mayAccept(self) -> bool:
+        raise RuntimeError
+
+    def connectionClosed(self, transport: object) -> None:
+        raise RuntimeError
 
 
-class GuardsTests(SynchronousTestCase):
-    """Each is told what it wants to be told, as long as it is there."""
+class PolicyHooksTests(SynchronousTestCase):
+    """Only what a class overrides is called, in the order in which policies were added."""
 
-    def setUp(self) -> None:
-        self.guards = Guards()
+    def hooks(self, *policies: Policy) -> PolicyHooks:
+        hooks = PolicyHooks()
+        for each in policies:
+            hooks.add(each)
+        return hooks
 
-    def test_hooks(self) -> None:
-        """A guard has only the methods that it needs."""
-        doorman, counter = Doorman(None), Counter()
-        self.guards.append(doorman)
-        self.guards.append(counter)
-        self.assertEqual(self.guards.admitting, [(doorman, doorman.admit)])
-        self.assertEqual(self.guards.leaving, [(counter, counter.connectionGone)])
-        self.assertEqual((self.guards.accepting, self.guards.opening), ([], []))
+    def test_overridden(self) -> None:
+        """A method that is inherited from `Policy` costs a connection nothing."""
+        admits, counts = Admits(None), Counts()
+        hooks = self.hooks(Policy(), admits, counts)
+        self.assertEqual(hooks.admit, [(admits, admits.admit)])
+        self.assertEqual(hooks.mayAccept, [(admits, admits.mayAccept)])
+        for name in ("accepted", "opened", "closed", "portAdded"):
+            self.assertEqual([each for each, _ in getattr(hooks, name)], [counts])
 
     def test_removed(self) -> None:
-        """One that is removed is told nothing more; it is a list still."""
-        counter = Counter()
-        self.guards.append(counter)
-        self.guards.remove(counter)
-        tell(self.guards.leaving, "somebody")
-        self.assertEqual((counter.gone, self.guards), ([], []))
-        self.assertRaises(ValueError, self.guards.remove, counter)
+        """A policy that is removed is called no more; one that is not there does no harm."""
+        counts, other = Counts(), Counts()
+        hooks = self.hooks(counts, other)
+        for _ in range(2):
+            hooks.remove(counts)
+        call(hooks.closed, "transport")
+        self.assertEqual((counts.told, other.told), ([], [("closed", "transport")]))
+        self.assertEqual(hooks.policies, [other])
 
-    def test_refused(self) -> None:
-        """The first who refuses has the last word."""
-        first, second, third = Doorman(None), Doorman(b"busy"), Doorman(b"no")
-        for each in (first, second, third):
-            self.guards.append(each)
-        self.assertEqual(goodbye(self.guards.admitting, "address"), b"busy")
-        self.assertEqual((first.asked, third.asked), (["address"], []))
+    def test_refusal(self) -> None:
+        """The first refusal is the answer; an empty one is one too."""
+        for refusal in (b"busy", b""):
+            first, second, third = Admits(None), Admits(refusal), Admits(b"no")
+            self.assertEqual(firstRefusal(self.hooks(first, second, third).admit, "a"), refusal)
+            self.assertEqual((first.asked, third.asked), (["a"], []))
+        self.assertIs(firstRefusal(self.hooks(Admits(None)).admit, "a"), None)
 
-    def test_admitted(self) -> None:
-        """Nobody is refused whom no guard refuses."""
-        self.guards.append(Doorman(None))
-        self.assertIs(goodbye(self.guards.admitting, "address"), None)
+    def test_mayAccept(self) -> None:
+        """All policies must agree."""
+        for answers in ((), (True,), (True, True), (True, False), (False, True)):
+            hooks = self.hooks(*(Admits(None, each) for each in answers))
+            self.assertEqual(allAccept(hooks.mayAccept), all(answers))
 
     def test_broken(self) -> None:
-        """A guard's bug is logged, and nobody's fault: the others are asked and told."""
-        counter = Counter()
-        for each in (Broken(), Doorman(b"busy"), counter):
-            self.guards.append(each)
-        self.assertEqual(goodbye(self.guards.admitting, "address"), b"busy")
-        tell(self.guards.leaving, "somebody")
-        self.assertEqual(counter.gone, ["somebody"])
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
+        """An exception in one hook is logged; the other policies are called."""
+        counts = Counts()
+        hooks = self.hooks(Broken(), Admits(b"busy", False), counts)
+        self.assertEqual(firstRefusal(hooks.admit, "address"), b"busy")
+        self.assertFalse(allAccept(hooks.mayAccept))
+        call(hooks.closed, "transport")
+        self.assertEqual(counts.told, [("closed", "transport")])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 3)
 
 
-class TimedTests(SynchronousTestCase):
-    def test_itsOwnClock(self) -> None:
-        timed = Timed()
-        timed._clock = clock = Clock()
-        self.assertIs(timed._time(), clock)
+class PolicyTests(SynchronousTestCase):
+    """A policy watches listeners, and leaves them."""
 
-    def test_theGlobalReactor(self) -> None:
-        self.assertIs(Timed()._time(), reactor)
+    def test_defaults(self) -> None:
+        """A policy without hooks changes nothing."""
+        policy: Any = Policy()
+        self.assertEqual((policy.admit("address"), policy.mayAccept()), (None, True))
+        for hook in (policy.portAdded, policy.connectionAccepted, policy.connectionOpened):
+            self.assertIsNone(hook(None))
+        self.assertEqual((policy.connectionClosed(None), policy.stopped()), (None, None))
+
+    def test_watch(self) -> None:
+        """It is told of the connections that are there, oldest first, and of none twice."""
+        peer, counts = connected(Protocol()), Counts()
+        transport, listener = peer.transport, peer.listener
+        peer.clock.advance(1)
+        handshaking = connected(Protocol()).transport
+        handshaking.established = False
+        handshaking.accepted = -1.0
+        listener.connections.add(handshaking)
+        for _ in range(2):
+            counts.watch(listener)
+        there = [("accepted", handshaking), ("accepted", transport), ("opened", transport)]
+        self.assertEqual((counts.told, counts.listeners), (there, (listener,)))
+        self.assertEqual(listener.policies, (counts,))
+
+    def test_stop(self) -> None:
+        """It leaves all listeners, hears of it while it still knows them, and may begin anew."""
+        counts, listeners = Counts(), [Listener(name, Observers()) for name in "ab"]
+        for each in listeners:
+            counts.watch(each)
+        counts.stop()
+        self.assertEqual((counts.told, counts.listeners), ([("stopped", 2)], ()))
+        self.assertEqual([each.policies for each in listeners], [(), ()])
+        counts.watch(listeners[0])
+        self.assertEqual(listeners[0].policies, (counts,))
+
+    def test_clock(self) -> None:
+        """A clock that was given stays; else a port's is used."""
+        given, offered = Clock(), Clock()
+        own, other = Counts(given), Counts()
+        for each in (own, other):
+            each.useClock(offered)
+        self.assertIs(own.clock, given)
+        self.assertIs(other.clock, offered)

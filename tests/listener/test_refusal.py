@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener import refusal as refusalmodule
+from tcplab.listener.policy import Policy
 from tcplab.listener.refusal import LINGER, TLS_INTERNAL_ERROR, Refusal, refuse
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
@@ -139,7 +140,7 @@ class Never(Factory):
         return super().buildProtocol(address)
 
 
-class Guard:
+class Guard(Policy):
     """Refuse everyone, and write down who is told of."""
 
     def __init__(self, goodbye: bytes | None) -> None:
@@ -157,7 +158,7 @@ class Guard:
     def connectionOpened(self, transport: object) -> None:
         self.book.append("opened")
 
-    def connectionGone(self, transport: object) -> None:
+    def connectionClosed(self, transport: object) -> None:
         self.book.append("gone")
 
 
@@ -168,7 +169,7 @@ class ServedTests(Serving):
         self.factory = Never()
         told = await self.serve(self.factory, *endpoint)
         self.guard = Guard(b"busy\r\n")
-        self.listener.guard(self.guard)
+        self.listener.addPolicy(self.guard)
         self.open = descriptors()
         self.addCleanup(self.nothingLeft)
         return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -18,7 +19,7 @@ class Settable(Clock):
         self.rightNow = to
 
 
-class SummaryTests(SynchronousTestCase):
+class ThrottledLogTests(SynchronousTestCase):
     """Never a silent drop, never a flood."""
 
     def setUp(self) -> None:
@@ -28,18 +29,19 @@ class SummaryTests(SynchronousTestCase):
         self.summary = self.on(self.clock)
 
     def on(self, clock: Any) -> ThrottledLog:
-        return ThrottledLog(lambda count, last: self.told.append((count, last)), clock)
+        owner: Any = SimpleNamespace(clock=clock)
+        return ThrottledLog(lambda count, last: self.told.append((count, last)), owner)
 
     def test_theFirstIsToldAtOnce(self) -> None:
         """Alone, it leaves nothing to be told, and no timer."""
-        self.summary.note("a")
+        self.summary.count("a")
         self.assertEqual(self.told, [(1, "a")])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_whatFollowsIsCounted(self) -> None:
         """It is told at the end of the second, with the last of it."""
         for each in ("a", "b", "c"):
-            self.summary.note(each)
+            self.summary.count(each)
         self.clock.advance(INTERVAL * 0.99)
         self.assertEqual(self.told, [(1, "a")])
         self.clock.advance(INTERVAL * 0.01)
@@ -50,7 +52,7 @@ class SummaryTests(SynchronousTestCase):
         """A line a second, whatever comes; and all is counted."""
         for _ in range(100):
             for _ in range(100):
-                self.summary.note()
+                self.summary.count()
             self.clock.advance(0.1)
         self.assertLessEqual(len(self.told), 11)
         self.clock.advance(INTERVAL)
@@ -60,25 +62,25 @@ class SummaryTests(SynchronousTestCase):
     def test_nowAndThen(self) -> None:
         """What happens less often is told at once each time."""
         for each in range(3):
-            self.summary.note(each)
+            self.summary.count(each)
             self.clock.advance(INTERVAL)
         self.assertEqual(self.told, [(1, 0), (1, 1), (1, 2)])
 
-    def test_tell(self) -> None:
+    def test_flush(self) -> None:
         """What is not told yet can be told at once, and then no timer is left."""
-        self.summary.tell()
+        self.summary.flush()
         self.assertEqual(self.told, [])
-        self.summary.note("a")
-        self.summary.note("b")
-        self.summary.tell()
+        self.summary.count("a")
+        self.summary.count("b")
+        self.summary.flush()
         self.assertEqual(self.told, [(1, "a"), (1, "b")])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_clockSetBack(self) -> None:
         """A clock that is set back an hour does not silence it for one."""
-        self.summary.note("a")
+        self.summary.count("a")
         self.clock.set(10.0)
-        self.summary.note("b")
+        self.summary.count("b")
         self.assertEqual(self.told, [(1, "a"), (1, "b")])
 
     def test_theEnd(self) -> None:
@@ -86,7 +88,7 @@ class SummaryTests(SynchronousTestCase):
         reactor = MemoryReactorClock()
         summary = self.on(reactor)
         for each in ("a", "b", "c"):
-            summary.note(each)
+            summary.count(each)
         [told] = reactor.triggers["after"]["shutdown"]
         told[0]()
         self.assertEqual(self.told, [(1, "a"), (2, "c")])
@@ -108,7 +110,7 @@ class SummaryTests(SynchronousTestCase):
         reactor = Counting()
         summary = self.on(reactor)
         for _ in range(3):
-            summary.note()
+            summary.count()
         self.assertEqual(reactor.added, 1)
         reactor.advance(INTERVAL)
         self.assertEqual((reactor.added, self.told), (0, [(1, None), (2, None)]))

@@ -41,9 +41,17 @@ class FakeHall:
 class HandshakeListener:
     """Writes down why it is suspended."""
 
+    connections = ()
+
     def __init__(self) -> None:
-        self.guards: list[Any] = []
+        self.policies: list[Any] = []
         self.reasons: list[str] = []
+
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        self.policies.remove(policy)
 
     def suspend(self, reason: str) -> None:
         self.reasons.append(reason)
@@ -56,12 +64,12 @@ class HandshakeTransport:
     """A connection in a handshake."""
 
     def __init__(self, host: str = "192.0.2.1") -> None:
-        self.opened = False
+        self.established = False
         self.connection = self
         self.peer = IPv4Address("TCP", host, 1)
         self.ended: list[str] = []
 
-    def because(self, why: str) -> None:
+    def setReason(self, why: str) -> None:
         self.ended.append(why)
 
     def abortConnection(self) -> None:
@@ -72,7 +80,7 @@ class GateTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.hall, self.listener = FakeHall(), HandshakeListener()
         self.gate = Gate(self.hall, self.listener)  # type: ignore[arg-type]
-        self.listener.guards.append(self.gate)
+        self.gate.watch(self.listener)  # type: ignore[arg-type]
 
     def come(self, opened: bool = False) -> HandshakeTransport:
         transport = HandshakeTransport()
@@ -105,7 +113,7 @@ class GateTests(SynchronousTestCase):
         self.gate.drop(transport)
         self.assertEqual(self.hall.told[1:], [("left", "192.0.2.1")])
         self.assertEqual(transport.ended, ["handshake-timeout", "aborted"])
-        self.gate.connectionGone(transport)
+        self.gate.connectionClosed(transport)
         self.assertEqual((len(self.hall.told), self.gate.unfinished), (2, {}))
 
     def test_shut(self) -> None:
@@ -113,8 +121,8 @@ class GateTests(SynchronousTestCase):
         for reason, shut in (("a", True), ("a", True), ("b", True), ("c", False), ("a", False)):
             self.gate.shut(reason, shut)
         self.assertEqual(self.listener.reasons, ["b"])
-        self.gate.leave()
-        self.assertEqual((self.listener.reasons, self.listener.guards), ([], []))
+        self.gate.stop()
+        self.assertEqual((self.listener.reasons, self.listener.policies), ([], []))
 
 
 class FakeTransport:
@@ -122,7 +130,7 @@ class FakeTransport:
 
     def __init__(self, listener: FakeListener, address: Any) -> None:
         self.listener = listener
-        self.opened = False
+        self.established = False
         self.accepted = listener.clock.seconds()
         self.connection = self
         self.peer: Any = UNIXAddress(None)
@@ -130,14 +138,14 @@ class FakeTransport:
             kind = IPv6Address if ":" in address[0] else IPv4Address
             self.peer = kind("TCP", *address[:2])
 
-    def because(self, why: str) -> None:
+    def setReason(self, why: str) -> None:
         self.listener.why.append(why)
 
     def abortConnection(self) -> None:
         """End; the end is told later, as a real one's is."""
         self.listener.connections.remove(self)
         self.listener.ages.append(self.listener.clock.seconds() - self.accepted)
-        self.listener.clock.callLater(0, self.listener.tell, "connectionGone", self)
+        self.listener.clock.callLater(0, self.listener.tell, "connectionClosed", self)
 
 
 class FakeListener:
@@ -154,13 +162,16 @@ class FakeListener:
         self.why: list[str] = []
         self.ages: list[float] = []
         self.connections: set[FakeTransport] = set()
-        self.guards: list[Any] = []
+        self.policies: list[Any] = []
         self._reasons: list[str] = []
         self.backlog: list[Any] = []
         self.goodbyes: list[bytes] = []
 
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        self.policies.remove(policy)
 
     def suspend(self, reason: str) -> None:
         if reason not in self._reasons:
@@ -185,7 +196,7 @@ class FakeListener:
             self.welcome(self.backlog.pop(0))
 
     def welcome(self, address: Any) -> FakeTransport | None:
-        for guard in self.guards:
+        for guard in self.policies:
             goodbye = guard.admit(address)
             if goodbye is not None:
                 self.goodbyes.append(goodbye)
@@ -199,16 +210,16 @@ class FakeListener:
 
     def open(self, *transports: FakeTransport) -> None:
         for transport in transports:
-            transport.opened = True
+            transport.established = True
             self.tell("connectionOpened", transport)
 
     def close(self, *transports: FakeTransport) -> None:
         for transport in transports or list(self.connections):
             self.connections.remove(transport)
-            self.tell("connectionGone", transport)
+            self.tell("connectionClosed", transport)
 
     def tell(self, what: str, transport: FakeTransport) -> None:
-        for guard in self.guards:
+        for guard in self.policies:
             getattr(guard, what)(transport)
 
 
@@ -325,7 +336,7 @@ class MaxConnectionsTests(Admitting):
         first, second = self.watched(admission), self.watched(admission)
         first.connect(*peers(5))
         admission.stop()
-        self.assertEqual((first._reasons, second._reasons, first.guards), ([], [], []))
+        self.assertEqual((first._reasons, second._reasons, first.policies), ([], [], []))
         self.assertEqual((admission.connections, len(first.connections)), (0, 5))
         admission.watch(first)  # type: ignore[arg-type]
         self.assertEqual((admission.connections, first.reasons), (5, [FULL]))
@@ -415,7 +426,7 @@ class MaxPerPeerTests(Admitting):
             listener.connect(*peers(100, start), *peers(100, start), *peers(50, start))
             listener.close()
         self.assertEqual((admission.connections, admission._peers), (0, {}))
-        [gate] = listener.guards
+        _, gate = listener.policies
         self.assertEqual((gate._peers, gate.unfinished), ({}, {}))
 
     def test_announcedMeanwhile(self) -> None:
@@ -578,7 +589,7 @@ class HandshakeTests(Admitting):
         admission, listener = self.crowd(3, maxHandshakes=3)
         self.assertEqual(listener.reasons, [HANDSHAKES])
         admission.stop()
-        self.assertEqual((listener._reasons, listener.guards), ([], []))
+        self.assertEqual((listener._reasons, listener.policies), ([], []))
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [])
 
     def test_usualNumber(self) -> None:
@@ -635,7 +646,7 @@ class ModelTests(Admitting):
             elif what == "connect":
                 listener.connect((f"10.0.0.{number}", 1))
             elif chosen := [
-                each for each in listener.connections if each.opened != (what == "open")
+                each for each in listener.connections if each.established != (what == "open")
             ]:
                 (listener.open if what == "open" else listener.close)(chosen[number % len(chosen)])
             self.check(admission, listeners)
@@ -647,7 +658,7 @@ class ModelTests(Admitting):
 
     def check(self, admission: Admission, listeners: list[FakeListener]) -> None:
         there = [each for listener in listeners for each in listener.connections]
-        unfinished = [each for each in there if not each.opened]
+        unfinished = [each for each in there if not each.established]
         self.assertEqual(admission.connections, len(there))
         self.assertLessEqual(len(there), 6)
         self.assertEqual(admission.handshakes, len(unfinished))
@@ -656,7 +667,7 @@ class ModelTests(Admitting):
         self.assertEqual(admission._peers, {host: hosts.count(host) for host in hosts})
         self.assertLessEqual(max(admission._peers.values(), default=0), 3)
         # A listener that has not had two at once could be one without TLS.
-        counted = [each for each in unfinished if each.listener.guards[0].slow]
+        counted = [each for each in unfinished if each.listener.policies[1].slow]
         late = any(self.clock.seconds() - each.accepted >= HANDSHAKE_GRACE for each in counted)
         full = len(there) >= 6 and not late
         crowded = len(counted) >= 4 and not late

@@ -135,7 +135,7 @@ class BacklogTests(Admitting):
         factory, endpoint = self.port.factory, "tcp:0:interface=127.0.0.1"
         port = await serverFromString(net, endpoint).listen(factory)
         self.addCleanup(port.stopListening)
-        self.listener.watch(port)
+        self.listener.addPort(port)
         first = self.client()
         await self.queue.get()
         self.host = port.getHost()

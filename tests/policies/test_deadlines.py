@@ -23,10 +23,13 @@ class FakeListener:
 
     def __init__(self) -> None:
         self.connections: set[Any] = set()
-        self.guards: list[Any] = []
+        self.policies: list[Any] = []
 
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        self.policies.remove(policy)
 
 
 class Fake:
@@ -43,13 +46,13 @@ class Fake:
     def __init__(self, listener: FakeListener, clock: Clock, opened: bool) -> None:
         self.listener = listener
         self.clock = clock
-        self.opened = opened
+        self.established = opened
         self.accepted = clock.seconds()
         listener.connections.add(self)
-        for guard in listener.guards:
+        for guard in listener.policies:
             guard.connectionAccepted(self)
 
-    def because(self, why: str) -> None:
+    def setReason(self, why: str) -> None:
         self.why = why
 
     def abortConnection(self) -> None:
@@ -59,8 +62,8 @@ class Fake:
     def gone(self) -> None:
         self.connected = False
         self.listener.connections.discard(self)
-        for guard in self.listener.guards:
-            guard.connectionGone(self)
+        for guard in self.listener.policies:
+            guard.connectionClosed(self)
 
     def say(self, size: int, taken: int = 0) -> None:
         """Send so much; the peer takes a part."""
@@ -122,7 +125,7 @@ class HandshakeTests(DeadlinesTestCase):
         for number in range(20):
             crowd.append(self.accept(opened=False))
             self.wait(0.1)
-            crowd[-1].opened = number % 2 == 0
+            crowd[-1].established = number % 2 == 0
         self.wait(6)
         for each in crowd[::2]:
             self.assertIsNone(each.ended)
@@ -149,7 +152,7 @@ class HandshakeTests(DeadlinesTestCase):
         self.watch(handshake=5)
         fake = self.accept(opened=False)
         self.wait(4.9)
-        fake.opened = True
+        fake.established = True
         self.wait(10)
         self.assertIsNone(fake.ended)
 
@@ -506,7 +509,7 @@ class LookingTests(DeadlinesTestCase):
         self.watch(handshake=None, idle=None, write=None)
         self.accept(opened=False)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.listener.guards, [])
+        self.assertEqual(self.listener.policies, [])
 
     def test_whoIsThereAlready(self) -> None:
         """Those who are connected when it begins are looked after too."""
@@ -520,7 +523,7 @@ class LookingTests(DeadlinesTestCase):
         """To watch a listener again changes nothing."""
         deadlines = self.watch(idle=5)
         deadlines.watch(self.listener)  # type: ignore[arg-type]
-        self.assertEqual(self.listener.guards, [deadlines])
+        self.assertEqual(self.listener.policies, [deadlines])
 
     def test_forgetsGone(self) -> None:
         """Nothing is kept of who has gone."""
@@ -544,7 +547,7 @@ class LookingTests(DeadlinesTestCase):
         self.wait(3)
         deadlines.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.listener.guards, [])
+        self.assertEqual(self.listener.policies, [])
         self.wait(10)
         self.assertIsNone(fake.ended)
         deadlines.watch(self.listener)  # type: ignore[arg-type]

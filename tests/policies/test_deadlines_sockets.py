@@ -279,7 +279,7 @@ class TLSTests(Watched):
         told = await self.overTLS(Plain)
         await self.shaken(self.client())
         transport = bottomTransport((await self.queue.get()).transport)
-        await self.until(lambda: transport.opened and not unacknowledgedBytes(transport))
+        await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
         await self.wait(60)
         self.assertEqual(told.endings, [])
 
@@ -289,7 +289,7 @@ class TLSTests(Watched):
         await self.shaken(self.client())
         protocol = await self.queue.get()
         transport = bottomTransport(protocol.transport)
-        await self.until(lambda: transport.opened)
+        await self.until(lambda: transport.established)
         protocol.transport.loseConnection()
         await self.until(lambda: not unacknowledgedBytes(transport))
         await self.wait(29)

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.policies import heaptrim
 from tcplab.policies.heaptrim import HeapTrim
 from tests.policies.test_deadlines import FakeListener
+from tests.support.fake_listeners import FakeConnection
 
 
 class CrowdedListener(FakeListener):
@@ -18,9 +19,9 @@ class CrowdedListener(FakeListener):
 
     def come(self, number: int) -> None:
         for _ in range(number):
-            transport = object()
+            transport = FakeConnection()
             self.connections.add(transport)
-            for guard in self.guards:
+            for guard in self.policies:
                 guard.connectionAccepted(transport)
 
     def go(self, number: int) -> None:
@@ -116,7 +117,7 @@ class TidyingTests(SynchronousTestCase):
         other.come(20)
         for _ in range(2):
             self.tidying.watch(other)  # type: ignore[arg-type]
-        self.assertEqual(len(other.guards), 1)
+        self.assertEqual(len(other.policies), 1)
         other.go(20)
         self.wait(1)
         self.assertEqual(self.trimmed, 1)
@@ -126,7 +127,7 @@ class TidyingTests(SynchronousTestCase):
         self.listener.come(20)
         self.tidying.stop()
         self.tidying.stop()
-        self.assertEqual((self.listener.guards, self.clock.getDelayedCalls()), ([], []))
+        self.assertEqual((self.listener.policies, self.clock.getDelayedCalls()), ([], []))
         self.listener.go(20)
         self.tidying.watch(self.listener)  # type: ignore[arg-type]
         self.listener.come(15)

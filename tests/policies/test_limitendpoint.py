@@ -210,7 +210,7 @@ class PoliciesTests(Limiting):
         port = await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
         told = Told()
         other = Listener("other", Observers(told))
-        other.watch(port)
+        other.addPort(port)
         for policy in port.policies:
             policy.stop()
             policy.watch(other)

@@ -34,7 +34,7 @@ class FakeProgress:
     """Knows of each connection what it is told."""
 
     def moving(self, transports: Any) -> list[Any]:
-        return [each for each in transports if each.waiting or not each.opened]
+        return [each for each in transports if each.waiting or not each.established]
 
     def of(self, transport: FakeTransport) -> tuple[int, int]:
         return transport.taken, transport.waiting
@@ -47,7 +47,8 @@ class FakeTransport:
     """A connection for whom something may wait."""
 
     def __init__(self, listener: FakeListener, number: int) -> None:
-        self.connected = self.opened = True
+        self.connected = self.established = True
+        self.accepted = 0.0
         self.readLimit, self.bufferSize = 131072, 65536
         self.taken = self.waiting = 0
         self.why = ""
@@ -55,7 +56,7 @@ class FakeTransport:
         self.peer = IPv4Address("TCP", f"10.0.0.{number}", 1)
         self._listener = listener
 
-    def because(self, why: str) -> None:
+    def setReason(self, why: str) -> None:
         self.why = why
 
     def abortConnection(self) -> None:
@@ -68,13 +69,16 @@ class FakeListener:
 
     def __init__(self) -> None:
         self.connections: list[FakeTransport] = []
-        self.guards: list[Any] = []
+        self.policies: list[Any] = []
         self.reasons: set[str] = set()
         self.backlog = 0
         self.number = 0
 
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        self.policies.remove(policy)
 
     def suspend(self, reason: str) -> None:
         self.reasons.add(reason)
@@ -90,7 +94,7 @@ class FakeListener:
             self.number += 1
             transport = FakeTransport(self, self.number)
             self.connections.append(transport)
-            for guard in self.guards:
+            for guard in self.policies:
                 guard.connectionAccepted(transport)
 
 
@@ -192,7 +196,7 @@ class MemoryTests(SynchronousTestCase):
         """Who does not finish one is stuck, whatever it says and takes."""
         self.listener.connect(2)
         self.all = list(self.listener.connections)
-        self.all[1].opened = False
+        self.all[1].established = False
         self.cgroup.percent = 80
         for _ in range(15):
             self.wait(0.1)
@@ -274,7 +278,7 @@ class MemoryTests(SynchronousTestCase):
         self.cgroup.percent = 95
         self.listener.connect(20)
         self.memory.stop()
-        self.assertEqual((self.listener.guards, self.listener.reasons), ([], set()))
+        self.assertEqual((self.listener.policies, self.listener.reasons), ([], set()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_noLimit(self) -> None:
@@ -282,7 +286,7 @@ class MemoryTests(SynchronousTestCase):
         listener = FakeListener()
         memory = MemoryPressure(None, clock=self.clock)
         memory.watch(listener)  # type: ignore[arg-type]
-        self.assertEqual(listener.guards, [])
+        self.assertEqual(listener.policies, [])
         memory.stop()
 
     def test_log(self) -> None:

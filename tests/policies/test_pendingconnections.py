@@ -217,7 +217,7 @@ class DrainTests(Announcing):
         told = self.told
         listener, policy = self.listener, self.policy
         await self.announce(ConversationFactory(Echo))
-        listener.watch(self.port)  # as a service does that listens again
+        listener.addPort(self.port)  # as a service does that listens again
         client = self.client()
         client.sendall(BLOCK + b"hi")
         client.shutdown(socket.SHUT_WR)
@@ -237,7 +237,7 @@ class SuspendedTests(Announcing):
         await self.until(lambda: not self.policy.waiting)
         # It waits as in the backlog: the header has come, and there is no deadline any more.
         await self.talk(client.settimeout, 10)
-        self.assertEqual((len(self.listener.anteroom), self.told.opened), (1, []))  # type: ignore[arg-type]
+        self.assertEqual((len(self.listener.filter), self.told.opened), (1, []))  # type: ignore[arg-type]
         self.listener.resume("another")
         self.assertEqual(self.told.opened, [])
         self.listener.resume("test")

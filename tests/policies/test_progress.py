@@ -29,7 +29,7 @@ class Fake(FileDescriptor):
     """A transport on a kernel that does as the test says."""
 
     connected: Any = True
-    opened = True
+    established = True
     protocol = None
 
     def __init__(self, sent: int = 0, queued: int = 0) -> None:
@@ -73,7 +73,7 @@ class MemoryTests(SynchronousTestCase):
     def test_handshake(self) -> None:
         """Who is in a handshake is never quiet."""
         fake = Fake(sent=10)
-        fake.opened = False
+        fake.established = False
         self.progress.of(fake)
         self.assertEqual(self.progress.moving([fake]), [fake])
 
@@ -182,7 +182,7 @@ class TLSTests(Progressing):
         client.set_connect_state()
         await self.talk(client.do_handshake)
         protocol, transport = await self.accepted()
-        await self.until(lambda: transport.opened and not unacknowledgedBytes(transport))
+        await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
         return client, protocol, transport
 
     async def test_unanswered(self) -> None:

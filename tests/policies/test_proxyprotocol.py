@@ -363,7 +363,7 @@ class WatchTests(Announcing):
         client = self.connect()
         self.addCleanup(client.close)
         self.assertEqual(await self.talk(client.recv, 5), b"hello")
-        self.assertIsNone(self.listener.anteroom)
+        self.assertIsNone(self.listener.filter)
 
     async def test_twiceIsTheSameAsOnce(self) -> None:
         policy = await self.announce(ConversationFactory(Ack))

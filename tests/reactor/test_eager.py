@@ -220,7 +220,7 @@ class EndingTests(Running):
 
         factory = ConversationFactory(LastWords, **settings)
         port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
-        Listener("last", Observers(Closed())).watch(port)
+        Listener("last", Observers(Closed())).addPort(port)
 
         def client() -> None:
             with socket.create_connection(("127.0.0.1", port.getHost().port), 10) as sock:

@@ -94,9 +94,9 @@ class StackTests(SynchronousTestCase):
             self.assertIs(socketTransport(transport), self.bottom)
             self.assertIs(reactorOf(transport), self.peer.clock)
             self.assertEqual((canHalfClose(transport), isTLS(transport)), (halves, isSecure))
-            self.bottom.why = None
+            self.bottom.reason = None
             setReason(transport, str(number))
-            self.assertEqual(self.bottom.why, str(number))
+            self.assertEqual(self.bottom.reason, str(number))
             before = bufferedBytes(self.bottom)
             self.bottom.write(b"x" * 7)
             self.assertEqual(bufferedBytes(transport), (before or 0) + 7)

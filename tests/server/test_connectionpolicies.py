@@ -47,11 +47,14 @@ class FakeListener(str):
     """Has guards, and nobody else."""
 
     def __init__(self, name: str = "") -> None:
-        self.guards: list[object] = []
+        self.policies: list[object] = []
         self.connections: set[object] = set()
 
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        self.policies.remove(policy)
 
 
 class WithPolicies(Logged):
@@ -118,9 +121,9 @@ class Beginning(WithPolicies):
         listener = FakeListener()
         begun = ConnectionPolicies(fromWords(), self.clock)
         begun.attach([listener])  # type: ignore[list-item]
-        self.assertEqual([type(each) for each in listener.guards], [MemoryPressure, HeapTrim])
+        self.assertEqual([type(each) for each in listener.policies], [MemoryPressure, HeapTrim])
         begun.detach()
-        self.assertEqual(listener.guards, [])
+        self.assertEqual(listener.policies, [])
 
     def test_workers_share_the_connections_but_not_to_the_last_one(self) -> None:
         self.begun(maxConnections="7", workers="2")

@@ -70,9 +70,9 @@ class InOrder(Draining):
     def test_who_comes_and_goes_during_the_delay_is_not_counted(self) -> None:
         listener = FakeListener(count=0)
         done = self.begun(listener, delay=3)
-        listener.connections = {1, 2, 3}
+        listener.connections = FakeListener(count=3).connections
         self.clock.advance(1)
-        listener.connections = {3}
+        listener.connections = FakeListener(count=1).connections
         self.clock.advance(2)
         self.close()
         self.assertEqual(self.successResultOf(done), (1, 0))
@@ -154,7 +154,7 @@ class Losing(Draining):
         listener = FakeListener(polite=False)
         done = self.begun(listener)
         listener.end(why)
-        self.assertEqual(listener.guards, [])
+        self.assertEqual(listener.policies, [])
         return self.successResultOf(done)
 
     def test_who_is_reset_because_it_reads_nothing_is_aborted(self) -> None:

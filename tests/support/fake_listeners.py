@@ -8,6 +8,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 
+class FakeConnection:
+    """A connection of which only its place in the set matters."""
+
+    accepted = 0.0
+    established = True
+
+
 class FakeListener:
     """
     A listener with connections that end when they are told to, or only when aborted.
@@ -17,10 +24,10 @@ class FakeListener:
 
     def __init__(self, polite: bool = True, count: int = 2) -> None:
         self.polite = polite
-        self.connections: set[Any] = set(range(count))
+        self.connections: set[Any] = {FakeConnection() for _ in range(count)}
         self.told: list[str] = []
         self.reasons: set[str] = set()
-        self.guards: list[Any] = []
+        self.policies: list[Any] = []
         self.ports: list[Any] = []
         self.waiting: list[Deferred[None]] = []
 
@@ -28,11 +35,15 @@ class FakeListener:
     def empty(self) -> bool:
         return not self.connections
 
-    def watch(self, port: object) -> bool:
+    def addPort(self, port: object) -> bool:
         return True
 
-    def guard(self, guard: Any) -> None:
-        self.guards.append(guard)
+    def addPolicy(self, policy: Any) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: Any) -> None:
+        if policy in self.policies:
+            self.policies.remove(policy)
 
     @property
     def suspended(self) -> bool:
@@ -59,8 +70,8 @@ class FakeListener:
         """End all connections, for one cause."""
         gone, self.connections = self.connections, set()
         for _ in gone:
-            for guard in self.guards:
-                guard.connectionGone(SimpleNamespace(why=why))
+            for guard in self.policies:
+                guard.connectionClosed(SimpleNamespace(reason=why))
         waiting, self.waiting = self.waiting, []
         for deferred in waiting:
             deferred.callback(None)

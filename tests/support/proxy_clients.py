@@ -57,7 +57,7 @@ class Announcing(Serving):
 
     def _nothingLeft(self) -> None:
         self.policy.stop()
-        self.assertEqual((len(self.listener.anteroom or ()), self.policy.waiting), (0, {}))
+        self.assertEqual((len(self.listener.filter or ()), self.policy.waiting), (0, {}))
 
     @property
     def lines(self) -> list[str]:

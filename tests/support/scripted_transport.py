@@ -165,7 +165,7 @@ class StockTransport(tcp.Server):
     def connectionLost(self, reason: Any) -> None:
         if hasattr(self, "socket"):
             super().connectionLost(reason)
-            self.listener.closed(self, Ending("server", "fin", None, None, 0, 0, 0.0))
+            self.listener.connectionClosed(self, Ending("server", "fin", None, None, 0, 0, 0.0))
 
 
 class UnixTransport(UnixServer):
@@ -176,7 +176,7 @@ class UnixTransport(UnixServer):
 
     _closeSocket: Any = MemoryTransport._closeSocket
     _peerHasEnded: Any = MemoryTransport._peerHasEnded
-    _unread: Any = MemoryTransport._unread
+    _unreadBytes: Any = MemoryTransport._unreadBytes
     getHost: Any = MemoryTransport.getHost
 
 

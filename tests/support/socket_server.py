@@ -61,7 +61,7 @@ class Serving(TestCase):
         told = Told()
         self.listener = Listener("test", Observers(told))
         self.port = await serverFromString(reactor, endpoint).listen(factory)
-        self.assertTrue(self.listener.watch(self.port))
+        self.assertTrue(self.listener.addPort(self.port))
         self.addCleanup(self._stop, self.listener, self.port)
         self.host = self.port.getHost()
         return told

@@ -42,7 +42,7 @@ class CloserUnread(Protocol):
 
     def look(self) -> None:
         transport: Any = self.transport
-        if transport._unread():
+        if transport._unreadBytes():
             transport.loseConnection()
         else:
             transport.reactor.callLater(0.01, self.look)

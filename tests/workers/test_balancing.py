@@ -16,12 +16,18 @@ from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 class FakeListener:
     """Knows why it is suspended."""
 
-    def __init__(self) -> None:
-        self.reasons: set[str] = set()
-        self.guards: list[object] = []
+    connections = ()
 
-    def guard(self, guard: object) -> None:
-        self.guards.append(guard)
+    def __init__(self, port: Any) -> None:
+        self.ports = [port]
+        self.reasons: set[str] = set()
+        self.policies: list[object] = []
+
+    def addPolicy(self, policy: object) -> None:
+        self.policies.append(policy)
+
+    def removePolicy(self, policy: object) -> None:
+        self.policies.remove(policy)
 
     def suspend(self, reason: str) -> None:
         self.reasons.add(reason)
@@ -31,7 +37,9 @@ class FakeListener:
 
 
 class FakePort:
-    """Counts how often it accepts; on a real socket, at which somebody may wait."""
+    """Counts how often it accepts, if it may; on a real socket, which may have a backlog."""
+
+    balancer: AcceptBalancer
 
     def __init__(self, test: SynchronousTestCase) -> None:
         self.accepted = 0
@@ -40,15 +48,15 @@ class FakePort:
         self.fileno = self.socket.fileno
 
     def doRead(self) -> None:
-        self.accepted += 1
+        self.accepted += self.balancer.mayAccept()
 
 
 class FakeServing:
     """Both."""
 
     def __init__(self, test: SynchronousTestCase) -> None:
-        self.listener = FakeListener()
-        self.port: Any = FakePort(test)
+        self.port = FakePort(test)
+        self.listener = FakeListener(self.port)
 
 
 class SharingCase(SynchronousTestCase):
@@ -69,15 +77,17 @@ class SharingCase(SynchronousTestCase):
     def share(self, most: int | None = None) -> None:
         self.serving = FakeServing(self)
         self.balancer = AcceptBalancer(self.board, self.mine, most, self.clock)
-        self.balancer.begin([self.serving])  # type: ignore[list-item]
+        self.serving.port.balancer = self.balancer
+        self.balancer.watch(self.serving.listener)
 
     def come(self, number: int = 1) -> None:
         for _ in range(number):
             self.balancer.connectionAccepted(None)
+            self.balancer.mayAccept()  # as an acceptor asks, to go on
 
     def go(self, number: int = 1) -> None:
         for _ in range(number):
-            self.balancer.connectionGone(None)
+            self.balancer.connectionClosed(None)
 
     def somebodyWaits(self) -> None:
         peer = socket.create_connection(self.serving.port.socket.getsockname())
@@ -171,7 +181,7 @@ class Evenly(SharingCase):
 
     def test_port_that_is_closed(self) -> None:
         self.come(9)
-        self.serving.port = None
+        self.serving.listener.ports = []
         self.clock.advance(0.01)
         self.assertFalse(self.held)
 

@@ -147,7 +147,7 @@ class Serving(WorkerCase):
             self.assertTrue(self.reactor.stopping)
 
     def test_fault_of_our_own(self) -> None:
-        self.patch(worker.AcceptBalancer, "begin", lambda *_: 1 / 0)
+        self.patch(worker.AcceptBalancer, "watch", lambda *_: 1 / 0)
         self.assertEqual(self.told("serve"), 1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertTrue(self.reactor.stopping)

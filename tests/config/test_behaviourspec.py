@@ -1,4 +1,4 @@
-"""SPEC and SPEC@ENDPOINT, as people type them."""
+"""Tests for `tcplab.config.behaviourspec`."""
 
 from __future__ import annotations
 
@@ -8,81 +8,56 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.behaviourspec import BehaviourSpec, SpecError, parseServe, parseSpec
 
-_KEYS = st.from_regex(r"[a-zA-Z]{1,8}", fullmatch=True)
-# Without a backslash: what it means is up to the reader of the value.
-_VALUES = st.text(st.characters(exclude_characters="\\", exclude_categories=["Cs"]), max_size=20)
 
+class ParseTests(SynchronousTestCase):
+    def test_spec(self) -> None:
+        """Escaped separators are part of a value; other escapes are left to its reader."""
+        for text, arguments in (
+            ("my.Chat", {}),
+            ("my.Chat,room=a b, size=3", {"room": "a b", "size": "3"}),
+            (r"my.Chat,k=a\,b\@c\=d\n\:", {"k": r"a,b@c=d\n\:"}),
+            ("my.Chat,k=a\\\\,j=", {"k": "a\\\\", "j": ""}),
+        ):
+            spec = parseSpec(text)
+            self.assertEqual(spec, BehaviourSpec("my.Chat", tuple(arguments.items()), text))
+            self.assertEqual(str(spec), text)
 
-def _escaped(value: str) -> str:
-    for character in "@,=":
-        value = value.replace(character, "\\" + character)
-    return value
+    def test_specMistakes(self) -> None:
+        for text, problem in (
+            ("echo,framing", "'framing' should read framing=value (write \\, within a value)"),
+            ("echo,", "'' should read key=value"),
+            ("echo,a=1,a=2", "has a twice: give it once"),
+            ("echo,a=b\\", "a value ends in a backslash"),
+            ("echo@tcp:80", "to name an endpoint use --serve"),
+            *((text, "begins with no name") for text in ("", ",a=1", " ", "a b", "a=b")),
+        ):
+            raised = str(self.assertRaises(SpecError, parseSpec, text))
+            self.assertIn(problem, raised)
+            self.assertNotIn("\n", raised)
 
+    def test_serve(self) -> None:
+        """The first ``@`` that is not escaped divides; the endpoint keeps its own escapes."""
+        for text, arguments, endpoint in (
+            ("lab@unix:/a@b", {}, "unix:/a@b"),
+            (r"lab,greeting=a\@b@tcp:1", {"greeting": "a@b"}, "tcp:1"),
+            (r"lab@tcp6:1:interface=\:\:1", {}, r"tcp6:1:interface=\:\:1"),
+        ):
+            spec, found = parseServe(text)
+            self.assertEqual((spec.name, dict(spec.arguments)), ("lab", arguments))
+            self.assertEqual(found, endpoint)
 
-class ParseSpec(SynchronousTestCase):
-    def arguments(self, text: str) -> dict[str, str]:
-        return dict(parseSpec(text).arguments)
-
-    def refused(self, text: str) -> str:
-        problem = str(self.assertRaises(SpecError, parseSpec, text))
-        self.assertNotIn("\n", problem)
-        return problem
-
-    def test_name_alone(self) -> None:
-        self.assertEqual(parseSpec("lab"), BehaviourSpec("lab", (), "lab"))
-
-    def test_keys_and_values_in_the_order_typed(self) -> None:
-        spec = parseSpec("my.Chat,room=a b,size=3")
-        self.assertEqual(spec.name, "my.Chat")
-        self.assertEqual(spec.arguments, (("room", "a b"), ("size", "3")))
-
-    def test_escaped_separators_are_part_of_the_value(self) -> None:
-        self.assertEqual(self.arguments(r"x,k=a\,b\@c\=d"), {"k": "a,b@c=d"})
-
-    def test_other_escapes_are_left_to_the_reader_of_the_value(self) -> None:
-        self.assertEqual(self.arguments(r"x,k=a\nb\x00\:c"), {"k": r"a\nb\x00\:c"})
-
-    def test_comma_after_a_doubled_backslash_separates(self) -> None:
-        self.assertEqual(self.arguments("x,k=a\\\\,j=b"), {"k": "a\\\\", "j": "b"})
-
-    def test_value_may_contain_an_equals_sign(self) -> None:
-        self.assertEqual(self.arguments("x,to=tcp:h:timeout=3"), {"to": "tcp:h:timeout=3"})
-
-    def test_value_may_be_empty(self) -> None:
-        self.assertEqual(self.arguments("x,k="), {"k": ""})
-
-    def test_shown_as_it_was_typed(self) -> None:
-        self.assertEqual(str(parseSpec(r"x,k=a\,b")), r"x,k=a\,b")
-        self.assertEqual(str(BehaviourSpec("lab")), "lab")
-
-    def test_key_without_value_is_refused(self) -> None:
-        self.assertIn("framing=value", self.refused("echo,framing"))
-
-    def test_comma_with_nothing_after_it_is_refused(self) -> None:
-        self.assertIn("key=value", self.refused("echo,"))
-
-    def test_key_twice_is_refused(self) -> None:
-        self.assertIn("a twice", self.refused("echo,a=1,a=2"))
-
-    def test_no_name_is_refused(self) -> None:
-        for text in ("", ",a=1", " ", "a b", "a=b"):
-            self.assertIn("begins with no name", self.refused(text))
-
-    def test_backslash_at_the_end_is_refused(self) -> None:
-        self.assertIn("ends in a backslash", self.refused("echo,a=b\\"))
-
-    def test_endpoint_is_refused_and_serve_suggested(self) -> None:
-        self.assertIn("--serve", self.refused("echo@tcp:80"))
-
-    @settings(deadline=None, derandomize=True)
-    @given(st.dictionaries(_KEYS, _VALUES, max_size=4))
-    def test_any_value_can_be_typed(self, values: dict[str, str]) -> None:
-        text = "".join(f",{key}={_escaped(value)}" for key, value in values.items())
-        self.assertEqual(self.arguments("name" + text), values)
+    def test_serveMistakes(self) -> None:
+        for text, problem in (
+            ("tcp:8888", "as in echo@tcp:8888"),
+            ("lab@", "as in lab@tcp:8888"),
+            ("@tcp:8888", "begins with no name"),
+        ):
+            self.assertIn(problem, str(self.assertRaises(SpecError, parseServe, text)))
 
     @settings(deadline=None, derandomize=True)
     @given(st.text(st.sampled_from("ab,=@\\ "), max_size=12))
-    def test_anything_else_is_a_SpecError(self, text: str) -> None:
+    def test_anything(self, text: str) -> None:
+        """It is a SPEC and an endpoint, which make the text again, or a SpecError."""
         try:
             spec, endpoint = parseServe(text)
         except SpecError:
@@ -91,24 +66,13 @@ class ParseSpec(SynchronousTestCase):
         self.assertEqual(f"{spec}@{endpoint}", text)
 
 
-class ParseServe(SynchronousTestCase):
-    def test_split_at_the_first_at_sign(self) -> None:
-        spec, endpoint = parseServe("lab@unix:/a@b")
-        self.assertEqual((spec.name, endpoint), ("lab", "unix:/a@b"))
-
-    def test_escaped_at_sign_does_not_split(self) -> None:
-        spec, endpoint = parseServe(r"lab,greeting=a\@b@tcp:1")
-        self.assertEqual((dict(spec.arguments), endpoint), ({"greeting": "a@b"}, "tcp:1"))
-
-    def test_endpoint_keeps_its_own_escapes(self) -> None:
-        self.assertEqual(parseServe(r"lab@tcp6:1:interface=\:\:1")[1], r"tcp6:1:interface=\:\:1")
-
-    def test_no_at_sign_is_refused_with_an_example(self) -> None:
-        problem = str(self.assertRaises(SpecError, parseServe, "tcp:8888"))
-        self.assertIn("echo@tcp:8888", problem)
-
-    def test_no_endpoint_is_refused(self) -> None:
-        self.assertIn("lab@tcp", str(self.assertRaises(SpecError, parseServe, "lab@")))
-
-    def test_no_name_is_refused(self) -> None:
-        self.assertRaises(SpecError, parseServe, "@tcp:8888")
+class GivenTests(SynchronousTestCase):
+    def test_of(self) -> None:
+        """A text is parsed; a class and an object have the name of the class."""
+        spec = parseSpec("echo,a=b")
+        self.assertEqual(BehaviourSpec.of("echo,a=b"), spec)
+        self.assertIs(BehaviourSpec.of(spec), spec)
+        for served in (GivenTests, self):
+            given = BehaviourSpec.of(served)
+            self.assertEqual((str(given), given.served), ("GivenTests", served))
+        self.assertRaises(SpecError, BehaviourSpec.of, "a b")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorCore
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
@@ -19,12 +20,12 @@ from twisted.python.usage import UsageError
 from tcplab import __version__
 from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.options import Option
-from tcplab.config.settings import OPTIONS, Settings, fromWords
+from tcplab.config.settings import OPTIONS, Settings, Words, fromWords
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
 from tcplab.observers.nonblocking import NonBlockingLog
 from tcplab.server import portfile
-from tcplab.server.inheritedsockets import InheritedSockets, listenFDs
+from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
 from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restrictLogMode
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
@@ -32,7 +33,7 @@ from tcplab.wire.names import BEHAVIOURS
 
 
 def makeLab(
-    settings: Settings, words: Mapping[str, Any], reactor: Any, observers: Observer
+    settings: Settings, words: Mapping[str, Words], reactor: Any, observers: Observer
 ) -> LabService:
     """
     Make the service of a lab; nothing is bound yet.
@@ -48,7 +49,7 @@ def makeLab(
     return Supervisor(settings, reactor, observers, words=words, listening=listening)
 
 
-def _adopting(settings: Settings, reactor: Any) -> Any:
+def _adopting(settings: Settings, reactor: Any) -> AdoptingReactor | None:
     # For inherited sockets, in the order of the listeners. Endpoints systemd: choose their own.
     descriptors = listenFDs()
     if not descriptors or any("systemd:" in each.endpoint for each in settings.listeners):
@@ -58,8 +59,6 @@ def _adopting(settings: Settings, reactor: Any) -> Any:
             f"LISTEN_FDS={len(descriptors)}, and there are {len(settings.listeners)} listeners:"
             " hand over a socket for each, in their order"
         )
-    from tcplab.server.inheritedsockets import AdoptingReactor
-
     return AdoptingReactor(reactor, InheritedSockets(descriptors))
 
 
@@ -94,7 +93,7 @@ class Options(UsageOptions):
     ]
 
     settings: Settings
-    optionValues: dict[str, Any]
+    optionValues: dict[str, Words]
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,14 +203,14 @@ def makeService(options: Options) -> IService:
     return service
 
 
-def _makeLogNonBlocking(reactor: Any) -> None:
+def _makeLogNonBlocking(reactor: IReactorCore) -> None:
     # twistd and twist begin to log once the service is made.
     lines = NonBlockingLog(globalLogBeginner)
     atexit.register(lines.finish)
     reactor.callWhenRunning(lines.begin)  # twistd has forked by then
 
 
-async def _start(service: LabService, settings: Settings, reactor: Any) -> None:
+async def _start(service: LabService, settings: Settings, reactor: IReactorCore) -> None:
     await service.listen()
     await service.whenServing()
     if settings.portFile is not None:
@@ -227,13 +226,13 @@ def _tellStatus(service: LabService) -> None:
         exitWith(1)
 
 
-def _later(_: object, failures: list[Failure], reactor: Any) -> None:
+def _later(_: object, failures: list[Failure], reactor: IReactorCore) -> None:
     # After makeService: an endpoint that binds later has failed, or the port file.
     for failure in failures:
         _fail(failure, reactor)
 
 
-def _fail(failure: Failure, reactor: Any) -> None:
+def _fail(failure: Failure, reactor: IReactorCore) -> None:
     if failure.check(CancelledError):
         return  # stopped while it was starting
     if failure.check(SettingsError):

@@ -140,10 +140,11 @@ def _isConversation(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, Conversation)
 
 
-def _resolve(name: str) -> Any:
+def _resolve(name: str) -> object:
     if name in BEHAVIOURS:
         module, _, className = BEHAVIOURS[name].rpartition(".")
-        return getattr(import_module(module), className)
+        found: object = getattr(import_module(module), className)
+        return found
     if "." in name:
         return importName(name)
     raise SettingsError(
@@ -159,7 +160,7 @@ def _given(served: object) -> object:
     return type(served.__name__, (Dialogue,), {"converse": served, "__doc__": served.__doc__})
 
 
-def _checkServable(name: str, found: Any) -> None:
+def _checkServable(name: str, found: object) -> None:
     if IProtocolFactory.providedBy(found):
         return
     if not isinstance(found, type):

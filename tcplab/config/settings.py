@@ -354,7 +354,11 @@ SETTINGS = optionsOf(Settings)
 OPTIONS = {**LISTENERS, **SETTINGS}
 
 
-def fromWords(**words: str | float | Sequence[str] | None) -> Settings:
+#: What is typed for an option; ``None``: it is not given. A number may stand for its word.
+Words = str | float | Sequence[str] | None
+
+
+def fromWords(**words: Words) -> Settings:
     """
     Make settings of the command line's words; ``None`` is an option that was not given.
 

@@ -288,7 +288,6 @@ class TestsTests(SynchronousTestCase):
     #: Tested under another name.
     ELSEWHERE = {
         "tcplab/__main__.py": "tests/test_main.py",
-        "tcplab/faults/kinds/hang.py": "tests/faults/kinds/test_refuse.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",
         "tcplab/server/__main__.py": "tests/workers/test___main__.py",
     }

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bottomTransport, canHalfClose, setReason, unacknowledgedBytes
 
 #: Seconds in which a peer has to take some of what has passed, or to finish after us: as long as
@@ -17,7 +18,7 @@ LINGER = 2.0
 _SHORTEST, _LONGEST = 0.001, 0.05
 
 
-class RawTransport(Protocol):
+class RawTransport(StreamTransport, Protocol):
     """
     A transport beneath its faults: its own methods, without those that cover them.
 
@@ -25,20 +26,6 @@ class RawTransport(Protocol):
     """
 
     transport: Any
-
-    def write(self, data: bytes, /) -> object: ...
-
-    def loseConnection(self) -> object: ...
-
-    def loseWriteConnection(self) -> object: ...
-
-    def pauseProducing(self) -> object: ...
-
-    def resumeProducing(self) -> object: ...
-
-    def registerProducer(self, producer: Any, streaming: bool, /) -> object: ...
-
-    def unregisterProducer(self) -> object: ...
 
 
 class FaultClose:

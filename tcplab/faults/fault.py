@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from tcplab.faults.stage import Stage, StageContext
 
@@ -148,6 +149,39 @@ class Fault:
         return {each.name: each for each in fields(cls)}
 
 
+class StreamPort(Protocol):
+    """One of Twisted's own ports, `twisted.internet.tcp.Port` or its like, as a fault needs it."""
+
+    addressFamily: int
+    backlog: int
+    connected: bool
+    socket: socket.socket
+
+    def fileno(self) -> int: ...
+
+    def doRead(self) -> object: ...
+
+    def stopReading(self) -> object: ...
+
+
+class PortFault(Protocol):
+    """What a fault does to one port."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class ListenerFault(Fault):
-    """A fault that nobody comes in through."""
+    """
+    A fault of a listening port: it acts before there is a connection.
+
+    :cvar precedence: of several such faults only the one with the highest acts on a port.
+    """
+
+    precedence: ClassVar[int] = 0
+
+    def onPort(self, port: StreamPort) -> PortFault:
+        """Make what acts on one port; clients that have connected are accepted before."""
+        raise NotImplementedError

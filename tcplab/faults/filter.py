@@ -23,7 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IReactorTime,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -50,13 +55,16 @@ class Splice:
     :param filter: the object.
     """
 
-    write: Callable[[bytes], object]
-    loseConnection: Callable[[], object]
-    loseWriteConnection: Callable[[], object]
-    pauseProducing: Callable[[], object]
-    resumeProducing: Callable[[], object]
-    registerProducer: Callable[[Any, bool], object]
-    unregisterProducer: Callable[[], object]
+    write: Callable[[bytes], None]
+    loseConnection: Callable[[], None]
+    loseWriteConnection: Callable[[], None]
+    abortConnection: Callable[[], None]
+    pauseProducing: Callable[[], None]
+    resumeProducing: Callable[[], None]
+    registerProducer: Callable[[object, bool], None]
+    unregisterProducer: Callable[[], None]
+    getPeer: Callable[[], IAddress]
+    getHost: Callable[[], IAddress]
 
     def __init__(self, transport: Any, filter: Any) -> None:
         self.transport = transport

@@ -15,7 +15,7 @@ from tcplab.faults.closing import FaultClose
 from tcplab.faults.outbound import Outbound, ProducerTransport
 from tcplab.faults.pipeline import Pipeline, PipelineOwner
 from tcplab.faults.stage import End
-from tcplab.reactor.stack import bottomTransport, setReason
+from tcplab.reactor.stack import setReason, socketTransport
 
 log = Logger("tcplab.policies.faults.outlets")
 
@@ -158,10 +158,16 @@ class Inbound:
         except Exception:
             # As the reactor does when a protocol fails: this may be a timer's turn.
             log.failure("{protocol} failed", protocol=self._filter.wrappedProtocol)
-            bottom: Any = bottomTransport(self._raw.transport)  # its loss is told from below
-            bottom.connectionLost(Failure())
+            self._fail(Failure())
         finally:
             self._delivering = False
+
+    def _fail(self, reason: Failure) -> None:
+        bottom = socketTransport(self._raw.transport)
+        if bottom is None:
+            self._raw.abortConnection()
+        else:
+            bottom.connectionLost(reason)
 
     def _deliverOne(self, what: bytes | End) -> None:
         if what is End.RESET:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python import context, log
 from twisted.python.failure import Failure
 
-from tcplab.reactor.interfaces import Splice
+from tcplab.reactor.interfaces import ConnectionFilter
 from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, MAX_CHUNKS, SendBuffer
 
 # What one recv() may take at first, and after some messages that were small. With the smaller one
@@ -74,7 +74,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     :ivar received: bytes taken from the kernel so far.
     """
 
-    filter: Splice | None = None
+    filter: ConnectionFilter | None = None
     subclasses: set[type] = set()
     checkedAt: int | None = None
 
@@ -287,7 +287,7 @@ def _prefixOf(transport: Any) -> str:
 _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}
 
 
-def spliceOf(transport: object) -> Splice | None:
+def spliceOf(transport: object) -> ConnectionFilter | None:
     """Return what stands between a transport and its protocol, or ``None``."""
     if isinstance(transport, CoalescingTransport):
         return transport.filter

@@ -45,7 +45,7 @@ class StreamTransport(Protocol):
         """Return the local address."""
 
 
-class Splice(Protocol):
+class ConnectionFilter(Protocol):
     """What stands between a transport and its protocol, as a filter of faults does."""
 
     @property

@@ -1,15 +1,73 @@
-"""The fault ``hang``: a SYN is not answered."""
+"""The fault ``hang``: the SYN is not answered."""
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tcplab.faults.fault import ListenerFault
+from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
+
+# From <linux/in.h> and <linux/in6.h>: packets with a lower TTL are dropped, for protocols that
+# speak to neighbours only (RFC 5082). A TTL of 255 is rare in a SYN: Linux begins with 64, Windows
+# with 128. (A packet filter, SO_ATTACH_FILTER, takes rights that not every user has.)
+_IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
+_MAX_TTL = 255
+
+# A connect to a Unix socket waits while the listen queue is full; ``listen(0)`` holds one.
+_MAX_FILLERS = 8
 
 
 @dataclass(frozen=True)
 class Hang(ListenerFault):
-    """The connect itself times out: nobody answers the SYN."""
+    """The connect itself times out: the SYN is not answered."""
 
     kind: ClassVar[str] = "hang"
+
+    def onPort(self, port: StreamPort) -> PortFault:
+        """Make what acts on one port."""
+        return _HangingUnix(port) if port.addressFamily == socket.AF_UNIX else _HangingTCP(port)
+
+
+class _HangingTCP:
+    def __init__(self, port: StreamPort) -> None:
+        self._socket = port.socket
+
+    def begin(self) -> None:
+        self._dropBelow(_MAX_TTL)
+
+    def end(self) -> None:
+        self._dropBelow(0)
+
+    def _dropBelow(self, ttl: int) -> None:
+        if self._socket.family == socket.AF_INET6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, ttl)
+        self._socket.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, ttl)  # through :: too
+
+
+class _HangingUnix:
+    def __init__(self, port: StreamPort) -> None:
+        self._port = port
+        self._socket = port.socket
+        self._fillers: list[socket.socket] = []
+
+    def begin(self) -> None:
+        self._socket.listen(0)
+        for _ in range(_MAX_FILLERS):
+            filler = socket.socket(socket.AF_UNIX)
+            filler.setblocking(False)
+            try:
+                filler.connect(self._socket.getsockname())
+            except BlockingIOError:
+                filler.close()
+                return
+            self._fillers.append(filler)
+
+    def end(self) -> None:
+        fillers, self._fillers = self._fillers, []
+        for filler in fillers:
+            filler.close()
+            with suppress(OSError):
+                self._socket.accept()[0].close()
+        self._socket.listen(self._port.backlog or socket.SOMAXCONN)

@@ -1,0 +1,41 @@
+"""Tests for `tcplab.faults.kinds.hang`."""
+
+from __future__ import annotations
+
+from tcplab.faults import Hang
+from tests.support.fault_ports import HELLO, SYN_SENT, FaultyPortTests, connect, stateOf
+
+
+class HangTests(FaultyPortTests):
+    """A port whose kernel does not answer, and serves again."""
+
+    async def test_tcp(self) -> None:
+        """The SYN is not answered, over IPv6 and over IPv4; its repetition is, after the fault."""
+        for interface, host in (
+            ("127.0.0.1", "127.0.0.1"),
+            (r"\:\:1", "::1"),
+            (r"\:\:", "::1"),
+            (r"\:\:", "127.0.0.1"),
+        ):
+            await self.servePort(f"tcp{'6' * (':' in interface)}:0:interface={interface}")
+            self.address = (host, self.address[1])
+            self.set(Hang())
+            with connect(self.address) as sock:
+                for _ in range(100):
+                    self.assertEqual(stateOf(sock), SYN_SENT)
+                self.set(None)
+                sock.setblocking(True)
+                sock.settimeout(10)
+                self.assertEqual(await self.talk(sock.recv, 100), HELLO)
+            await self.assertServed()
+
+    async def test_unix(self) -> None:
+        """A connect waits until the fault is over; no observer is told of the fault's fillers."""
+        await self.servePort(f"unix:{self.unixPath()}")
+        self.set(Hang())
+        with self.assertRaises(BlockingIOError):
+            connect(self.address)
+        self.set(None)
+        await self.assertServed()
+        await self.listener.whenEmpty()
+        self.assertEqual(self.listener.nextNumber(), 2)

@@ -10,17 +10,18 @@ class Dice:
     """
     The rolls of one fault on one direction of one connection.
 
-    A roll depends on nothing but the seed, whose dice these are, and what is rolled for: not on how
-    many rolls there were before, nor on how the bytes came in pieces.
+    A roll depends on the seed, on whose dice these are, and on what is rolled for. It depends
+    neither on earlier rolls nor on the chunks in which bytes arrive.
 
     :param seed: repeats all rolls.
-    :param whose: the fault's name, the listener's, the connection's number, the direction.
+    :param whose: the name of the fault, the name of the listener, the number of the connection, the
+        direction.
     """
 
     def __init__(self, seed: int, *whose: object) -> None:
         self._hash = blake2b(repr((seed, *whose)).encode(), digest_size=8)
 
-    def whole(self, sides: int, *what: object) -> int:
+    def integer(self, sides: int, *what: object) -> int:
         """Roll a number from 0 to ``sides - 1``."""
         rolled = self._hash.copy()
         rolled.update(repr(what).encode())
@@ -29,9 +30,9 @@ class Dice:
 
     def fraction(self, *what: object) -> float:
         """Roll a number from 0 up to but not including 1."""
-        return self.whole(2**53, *what) / 2**53
+        return self.integer(2**53, *what) / 2**53
 
 
 def randomSeed() -> int:
-    """Choose a seed for somebody who gave none; short enough to be typed."""
+    """Choose a seed where none was given; it is short enough to be typed."""
     return secrets.randbelow(10**9)

@@ -1,4 +1,4 @@
-"""A fault: a value that says what goes wrong, with its fields and their units."""
+"""A fault as a value: its fields, their units, and how they are read."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def seconds(text: str, bare: str | None = None) -> float:
     """
     Read a time.
 
-    :param bare: the unit of a number without one; ``None``: it must have one.
-    :raises ValueError: it is none; the error's text says what to type.
+    :param bare: the unit of a number that has none; ``None``: a unit is required.
+    :raises ValueError: the text is no time; the error's text says what to type.
     """
     number, unit = _split(text, bare)
     if unit not in _TIMES:
@@ -44,8 +44,8 @@ def size(text: str, bare: str | None = None) -> int:
     """
     Read a number of bytes.
 
-    :param bare: the unit of a number without one; ``None``: it must have one.
-    :raises ValueError: it is none, or no whole number of bytes.
+    :param bare: the unit of a number that has none; ``None``: a unit is required.
+    :raises ValueError: the text is no whole number of bytes.
     """
     number, unit = _split(text, bare)
     amount = float(number or 0) * _SIZES.get(unit, 0)
@@ -55,7 +55,7 @@ def size(text: str, bare: str | None = None) -> int:
 
 
 def count(least: int, most: int) -> Callable[[str], int]:
-    """Make a reader of whole numbers that have no unit."""
+    """Return a reader of whole numbers from ``least`` to ``most``, without a unit."""
 
     def read(text: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
@@ -66,7 +66,7 @@ def count(least: int, most: int) -> Callable[[str], int]:
 
 
 def isTime(text: str) -> bool:
-    """Tell whether this is a time, with its unit."""
+    """Tell whether a text is a time with its unit."""
     return _split(text, None)[1] in _TIMES
 
 
@@ -83,7 +83,7 @@ def _advice(what: str, such: str, units: str, bare: str | None) -> str:
 
 
 def faultField(read: Callable[[str], Any], default: Any = MISSING) -> Any:
-    """Declare a field of a fault: how it is read from text, and its default, if it has one."""
+    """Declare a field of a fault, with its reader of text and perhaps a default."""
     return field(default=default, metadata={"read": read})
 
 
@@ -98,7 +98,7 @@ def sizeField(bare: str | None = None, default: Any = MISSING) -> Any:
 
 
 def integerField(least: int, most: int, default: Any = MISSING) -> Any:
-    """Declare a field of whole numbers that have no unit."""
+    """Declare a field of whole numbers from ``least`` to ``most``, without a unit."""
     return faultField(count(least, most), default)
 
 
@@ -109,29 +109,32 @@ def _ending(text: str) -> str:
 
 
 def endField() -> Any:
-    """Declare the field that says how a connection ends."""
+    """Declare the field that says how a connection ends: ``fin`` or ``reset``."""
     return faultField(_ending, "fin")
 
 
 @dataclass(frozen=True)
 class Fault:
     """
-    What all faults have in common.
+    What goes wrong, as a value; a kind of fault is a subclass with fields and a stage.
 
-    Times are seconds and amounts bytes here, whatever unit was typed.
+    Times are seconds and amounts bytes, whatever unit was typed.
 
-    :cvar kind: its name.
-    :cvar atOnce: it happens in a moment and can't be taken back: it can't last.
-    :cvar readingSide: unless said otherwise it acts on what we read, not on what goes downstream.
+    :cvar kind: the name that is typed.
+    :cvar readingSide: by default it acts on the direction that our side reads; else downstream.
     """
 
     kind: ClassVar[str]
-    atOnce: ClassVar[bool] = False
     readingSide: ClassVar[bool] = False
 
     def stage(self, context: StageContext) -> Stage:
         """Make what acts on one direction of one connection."""
         raise NotImplementedError
+
+    @property
+    def atOnce(self) -> bool:
+        """Whether it happens in a moment and cannot be taken back, so that it has no duration."""
+        return False
 
     @property
     def rolls(self) -> bool:
@@ -140,12 +143,12 @@ class Fault:
 
     @property
     def endless(self) -> bool:
-        """Whether it keeps a connection for ever, unless something ends it."""
+        """Whether it may keep a connection open for ever."""
         return False
 
     @classmethod
     def named(cls) -> dict[str, Field[Any]]:
-        """Return its fields."""
+        """Return its fields by name."""
         return {each.name: each for each in fields(cls)}
 
 

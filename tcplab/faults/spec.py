@@ -1,4 +1,4 @@
-"""A fault that is ordered: where it acts, when it begins, and which connections it hits."""
+"""What a fault is, where it acts, when it begins, and which connections it hits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Trigger:
     """
     When a fault begins, and how long it lasts.
 
-    :ivar afterBytes: bytes that pass in its direction before.
-    :ivar afterSeconds: time that passes before.
-    :ivar match: it begins behind these bytes, even if they come in pieces.
-    :ivar duration: seconds; ``None``: for good.
+    :ivar afterBytes: the number of bytes of its direction that pass before.
+    :ivar afterSeconds: the seconds that pass before.
+    :ivar match: the bytes behind which it begins, in however many chunks they arrive.
+    :ivar duration: its seconds; ``None``: for ever.
     """
 
     afterBytes: int | None = None
@@ -27,11 +27,11 @@ class Trigger:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """
-    Which connections a fault hits; each is counted from 1 since the fault was added.
+    Which connections a fault hits; they are counted from 1 since the fault was added.
 
-    :ivar first: of a range.
-    :ivar last: of a range; ``None``: it has no end.
-    :ivar every: each so-many-th; 0: not chosen so.
+    :ivar first: the first of a range.
+    :ivar last: the last of a range; ``None``: the range has no end.
+    :ivar every: one of so many, in place of a range; 0: a range.
     :ivar probability: from 0 to 1, rolled once for each connection.
     """
 
@@ -46,7 +46,7 @@ class Selection:
         return self.first > 1 or self.last is not None or self.every > 0
 
     def includes(self, number: int | None) -> bool:
-        """Tell whether this connection is meant; ``None`` was there before the fault was."""
+        """Tell whether a number is selected; ``None``: the connection is older than the fault."""
         if number is None:
             return not self.counts
         if self.every:
@@ -59,21 +59,21 @@ _ALL = Selection()
 
 
 class FaultError(ValueError):
-    """What was typed is no fault; the text is one line that says what to type."""
+    """A text is no fault; the error's text is one line that says what to type."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
     """
-    A fault, and where, when and for whom.
+    A fault, with where it acts, when, and on which connections.
 
     :ivar fault: what goes wrong.
-    :ivar direction: ``downstream`` (towards the client), ``upstream``, ``both``; ``None``: as the
-        fault has it.
+    :ivar direction: ``downstream`` (towards the client), ``upstream``, ``both``; ``None``: the
+        fault's own.
     :ivar trigger: when it begins, and for how long.
     :ivar selection: which connections it hits.
-    :ivar listener: the only listener whose connections it hits; ``None``: all.
-    :ivar text: the whole of it, as it was typed.
+    :ivar listener: the only listener on which it acts; ``None``: all.
+    :ivar text: the text that was typed.
     """
 
     fault: Fault
@@ -89,7 +89,7 @@ class FaultSpec:
         return self.fault.rolls or 0 < self.selection.probability < 1
 
     def directions(self, reading: str) -> tuple[str, ...]:
-        """Return the directions it acts on; ``reading`` is the one in which our side reads."""
+        """Return the directions on which it acts; ``reading`` is the one that our side reads."""
         chosen = self.direction
         if chosen is None:
             chosen = reading if self.fault.readingSide else "downstream"

@@ -12,25 +12,25 @@ class DiceTests(SynchronousTestCase):
 
     def test_repeat(self) -> None:
         """In whatever order they are rolled."""
-        forwards = [Dice(7, "latency", 1).whole(10**6, n) for n in range(50)]
+        forwards = [Dice(7, "latency", 1).integer(10**6, n) for n in range(50)]
         dice = Dice(7, "latency", 1)
-        self.assertEqual([dice.whole(10**6, n) for n in reversed(range(50))], forwards[::-1])
+        self.assertEqual([dice.integer(10**6, n) for n in reversed(range(50))], forwards[::-1])
 
     def test_known(self) -> None:
         """A seed that was noted down years ago still repeats."""
-        self.assertEqual([Dice(1, "x").whole(1000, n) for n in range(4)], [854, 816, 558, 216])
+        self.assertEqual([Dice(1, "x").integer(1000, n) for n in range(4)], [854, 816, 558, 216])
 
     def test_apart(self) -> None:
         """Another seed, fault, connection or direction rolls otherwise."""
         rolled = {
-            Dice(*whose).whole(2**40)
+            Dice(*whose).integer(2**40)
             for whose in ((1, "a", 1, "up"), (2, "a", 1, "up"), (1, "b", 1, "up"))
-        } | {Dice(1, "a", 2, "up").whole(2**40), Dice(1, "a", 1, "down").whole(2**40)}
+        } | {Dice(1, "a", 2, "up").integer(2**40), Dice(1, "a", 1, "down").integer(2**40)}
         self.assertEqual(len(rolled), 5)
 
     def test_fair(self) -> None:
         dice = Dice(3)
-        rolled = [dice.whole(6, n) for n in range(6000)]
+        rolled = [dice.integer(6, n) for n in range(6000)]
         self.assertEqual(set(rolled), set(range(6)))
         self.assertTrue(all(800 < rolled.count(side) < 1200 for side in range(6)))
         fractions = [dice.fraction(n) for n in range(1000)]
@@ -39,7 +39,7 @@ class DiceTests(SynchronousTestCase):
 
     def test_manySides(self) -> None:
         """As many as a long stream has bytes."""
-        self.assertTrue(any(Dice(n).whole(2**50) > 2**49 for n in range(20)))
+        self.assertTrue(any(Dice(n).integer(2**50) > 2**49 for n in range(20)))
 
     def test_chosen(self) -> None:
         self.assertGreater(len({randomSeed() for _ in range(10)}), 1)

@@ -1,4 +1,4 @@
-"""The fault ``bandwidth``: no more than so many bytes a second."""
+"""The fault ``bandwidth``: at most so many bytes a second."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ class Bandwidth(Fault):
 
     @property
     def endless(self) -> bool:
-        """At 0."""
+        """It is at a rate of 0."""
         return not self.rate
 
     def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Bucket(context, self.rate)
+        return _TokenBucket(context, self.rate)
 
 
-class _Bucket(BufferingStage):
+class _TokenBucket(BufferingStage):
     def __init__(self, context: StageContext, rate: int) -> None:
         super().__init__(context)
         self._rate = rate
-        self._most = max(1.0, rate * BURST)
-        self._tokens = self._most if rate else 0.0
+        self._capacity = max(1.0, rate * BURST)
+        self._tokens = self._capacity if rate else 0.0
         self._since = context.seconds()
         self._waiting = False
 
     def feed(self, data: bytes, at: int) -> None:
         self.context.hit(at)
         super().feed(data, at)
-        self._pour()
+        self._releaseAllowed()
 
     def end(self, how: End) -> None:
         super().end(how)
-        self._pour()
+        self._releaseAllowed()
 
-    def _pour(self) -> None:
+    def _releaseAllowed(self) -> None:
         if self._waiting or not self._rate:
             if not self._buffer and not self._waiting:
                 self.releaseBytes(0)
             return
         now = self.context.seconds()
         # Times are sums of fractions: without a millionth more a whole byte might never be there.
-        self._tokens = min(self._most, self._tokens + (now - self._since) * self._rate + 1e-6)
+        tokens = self._tokens + (now - self._since) * self._rate + 1e-6
+        self._tokens = min(self._capacity, tokens)
         self._since = now
         size = min(int(self._tokens), len(self._buffer))
         self._tokens -= size
@@ -68,9 +69,9 @@ class _Bucket(BufferingStage):
     def _wait(self) -> None:
         if self._buffer and not self._waiting:
             self._waiting = True
-            wanted = min(self._most, len(self._buffer))
-            self.context.later(max(0.0, wanted - self._tokens) / self._rate, self._again)
+            wanted = min(self._capacity, len(self._buffer))
+            self.context.later(max(0.0, wanted - self._tokens) / self._rate, self._continue)
 
-    def _again(self) -> None:
+    def _continue(self) -> None:
         self._waiting = False
-        self._pour()
+        self._releaseAllowed()

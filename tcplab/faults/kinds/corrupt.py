@@ -1,4 +1,4 @@
-"""The fault ``corrupt``: as many bytes, but some are others."""
+"""The fault ``corrupt``: some bytes are replaced by others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tcplab.faults.stage import Stage, StageContext
 @dataclass(frozen=True)
 class Corrupt(Fault):
     """
-    Of each so many bytes of the stream one is another; which, and how, is rolled from its place.
+    In each block of the stream one byte is replaced. The dice choose which byte, and by what.
 
-    :ivar every: bytes of which one is hit (typed: with a unit).
-    :ivar bits: how many bits of it are turned.
+    :ivar every: bytes of a block (typed: with a unit).
+    :ivar bits: how many bits of the byte are inverted.
     """
 
     kind: ClassVar[str] = "corrupt"
@@ -46,16 +46,16 @@ class _Corrupting(Stage):
 
     def feed(self, data: bytes, at: int) -> None:
         every, dice = self._fault.every, self.context.dice
-        wrong = bytearray(data)
+        corrupted = bytearray(data)
         for block in range(at // every, (at + len(data) - 1) // every + 1):
-            place = block * every + dice.whole(every, block) - at
+            place = block * every + dice.integer(every, block) - at
             if 0 <= place < len(data):
                 self.context.hit(at + place)
-                wrong[place] ^= mask(dice, block, self._fault.bits)
-        self.out.feed(bytes(wrong))
+                corrupted[place] ^= mask(dice, block, self._fault.bits)
+        self.out.feed(bytes(corrupted))
 
 
 def mask(dice: Dice, block: int, bits: int) -> int:
-    """Roll which bits of a byte are turned: so many different ones."""
+    """Roll which bits of a byte are inverted: so many different ones."""
     left = list(range(8))
-    return sum(1 << left.pop(dice.whole(len(left), block, nth)) for nth in range(bits))
+    return sum(1 << left.pop(dice.integer(len(left), block, nth)) for nth in range(bits))

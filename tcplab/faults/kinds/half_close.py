@@ -11,10 +11,14 @@ from tcplab.faults.stage import End, Stage, StageContext
 
 @dataclass(frozen=True)
 class HalfClose(Fault):
-    """FIN in one direction: what is still said in it goes nowhere. The other direction goes on."""
+    """FIN in one direction: later bytes of it are dropped. The other direction goes on."""
 
     kind: ClassVar[str] = "half_close"
-    atOnce: ClassVar[bool] = True
+
+    @property
+    def atOnce(self) -> bool:
+        """It does."""
+        return True
 
     def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
@@ -33,4 +37,4 @@ class _HalfClosed(Stage):
 
     def end(self, how: End) -> None:
         if how is not End.HALF:
-            self.out.end(how)  # it may be more than one direction's
+            self.out.end(how)  # it may be the end of both directions

@@ -9,8 +9,8 @@ from typing import ClassVar
 from tcplab.faults.fault import Fault, timeField
 from tcplab.faults.stage import End, Stage, StageContext
 
-# What a piece weighs at least: the object, its due time, its place in the queue.
-_PIECE = 256
+# Bytes of memory that the smallest chunk takes: the object, its due time, its place in the queue.
+_MIN_WEIGHT = 256
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Latency(Fault):
     Each byte leaves that much later, in the same order; so does the end.
 
     :ivar latency: seconds (typed: ms).
-    :ivar jitter: seconds more or less, rolled for each piece; none leaves before the one before it.
+    :ivar jitter: seconds more or less, rolled for each chunk; none leaves before the one before it.
     """
 
     kind: ClassVar[str] = "latency"
@@ -48,14 +48,14 @@ class _Late(Stage):
     def feed(self, data: bytes, at: int) -> None:
         self.context.hit(at)
         self._at = at + len(data)
-        self.held += max(len(data), _PIECE)
-        self._put(data, at)
+        self.held += max(len(data), _MIN_WEIGHT)
+        self._enqueue(data, at)
 
     def end(self, how: End) -> None:
         self.context.hit()
-        self._put(how, self._at)
+        self._enqueue(how, self._at)
 
-    def _put(self, what: bytes | End, at: int) -> None:
+    def _enqueue(self, what: bytes | End, at: int) -> None:
         fault = self._fault
         delay = fault.latency
         if fault.jitter:
@@ -67,24 +67,25 @@ class _Late(Stage):
     def _wait(self) -> None:
         if self._queue and not self._waiting:
             self._waiting = True
-            self.context.later(max(0.0, self._queue[0][0] - self.context.seconds()), self._leave)
+            delay = self._queue[0][0] - self.context.seconds()
+            self.context.later(max(0.0, delay), self._releaseDue)
 
-    def _leave(self) -> None:
+    def _releaseDue(self) -> None:
         self._waiting = False
         # What is due within a tenth of a millisecond leaves now: clocks are not finer.
         now = self.context.seconds() + 1e-4
         while self._queue and self._queue[0][0] <= now:
-            self._pass()
+            self._releaseFirst()
         self._wait()
 
-    def _pass(self) -> None:
+    def _releaseFirst(self) -> None:
         what = self._queue.popleft()[1]
         if isinstance(what, End):
             self.out.end(what)
         else:
-            self.held -= max(len(what), _PIECE)
+            self.held -= max(len(what), _MIN_WEIGHT)
             self.out.feed(what)
 
     def release(self) -> None:
         while self._queue:
-            self._pass()
+            self._releaseFirst()

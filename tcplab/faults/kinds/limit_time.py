@@ -12,7 +12,7 @@ from tcplab.faults.stage import LimitingStage, Stage, StageContext
 @dataclass(frozen=True)
 class LimitTime(Fault):
     """
-    What passes in that time passes, then the end.
+    Bytes pass for that long, then the connection ends.
 
     :ivar time: seconds (typed: with a unit).
     :ivar how: ``fin`` or ``reset``.

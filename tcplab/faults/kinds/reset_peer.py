@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import Fault, timeField
-from tcplab.faults.stage import End, Stage, StageContext
+from tcplab.faults.stage import LimitingStage, Stage, StageContext
 
 
 @dataclass(frozen=True)
@@ -21,35 +21,22 @@ class ResetPeer(Fault):
     timeout: float = timeField("ms", 0.0)
 
     @property
-    def atOnce(self) -> bool:  # type: ignore[override]
-        """Without a timeout."""
+    def atOnce(self) -> bool:
+        """It does without a timeout."""
         return not self.timeout
 
     def stage(self, context: StageContext) -> Stage:
         """Make the stage."""
-        return _Reset(context, self.timeout)
+        return _Resetting(context, self.timeout)
 
 
-class _Reset(Stage):
+class _Resetting(LimitingStage):
     def __init__(self, context: StageContext, timeout: float) -> None:
-        super().__init__(context)
+        super().__init__(context, "reset")
         self._timeout = timeout
 
     def begin(self) -> None:
         if self._timeout:
-            self.context.later(self._timeout, self._reset)
+            self.context.later(self._timeout, self.endConnection)
         else:
-            self._reset()
-
-    def _reset(self) -> None:
-        self.discards = True
-        self.context.hit()
-        self.out.end(End.RESET)
-
-    def feed(self, data: bytes, at: int) -> None:
-        if not self.discards:
-            self.out.feed(data)
-
-    def end(self, how: End) -> None:
-        if not self.discards:
-            self.out.end(how)
+            self.endConnection()

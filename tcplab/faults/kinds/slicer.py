@@ -12,11 +12,11 @@ from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 @dataclass(frozen=True)
 class Slicer(Fault):
     """
-    Cut what passes into pieces, each handed to the kernel by itself.
+    Bytes leave in slices, each of which is passed to the kernel alone.
 
-    :ivar average_size: bytes of a piece.
-    :ivar size_variation: bytes more or less, rolled for each piece.
-    :ivar delay: seconds between two pieces (typed: us).
+    :ivar average_size: bytes of a slice.
+    :ivar size_variation: bytes more or less, rolled for each slice.
+    :ivar delay: seconds between two slices (typed: us).
     """
 
     kind: ClassVar[str] = "slicer"
@@ -52,30 +52,30 @@ class _Slicing(BufferingStage):
         if not self._buffer:
             self._at = at
         super().feed(data, at)
-        self._cut()
+        self._releaseSlice()
 
     def end(self, how: End) -> None:
         super().end(how)
         if not self._buffer:
             self.releaseBytes(0)
 
-    def _cut(self) -> None:
+    def _releaseSlice(self) -> None:
         if self._waiting or not self._buffer:
             return
         size = self._size()
         self._waiting = True
         self._at += size
         self.releaseBytes(size)
-        # One a turn of the reactor, even without a delay: in one turn they would leave as one.
-        self.context.later(self._fault.delay, self._again)
+        # One in each turn of the reactor, even without a delay: two in a turn would leave as one.
+        self.context.later(self._fault.delay, self._continue)
 
     def _size(self) -> int:
         fault = self._fault
         if not fault.size_variation:
             return fault.average_size
-        rolled = self.context.dice.whole(2 * fault.size_variation + 1, self._at)
+        rolled = self.context.dice.integer(2 * fault.size_variation + 1, self._at)
         return fault.average_size - fault.size_variation + rolled
 
-    def _again(self) -> None:
+    def _continue(self) -> None:
         self._waiting = False
-        self._cut()
+        self._releaseSlice()

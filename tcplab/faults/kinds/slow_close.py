@@ -1,4 +1,4 @@
-"""The fault ``slow_close``: the end comes late."""
+"""The fault ``slow_close``: the end is late."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcplab.faults.stage import End, Stage, StageContext
 @dataclass(frozen=True)
 class SlowClose(Fault):
     """
-    The end comes late; a reset is no end that could.
+    The end of a direction is late; a reset is not delayed.
 
     :ivar delay: seconds (typed: ms).
     """

@@ -1,4 +1,4 @@
-"""The fault ``stall``: it stops reading, and the peer meets a window of zero."""
+"""The fault ``stall``: nothing is read, and the peer meets a window of zero."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class Stall(Fault):
     """
     Stop reading: the kernel's buffers fill, and its window closes.
 
-    Upstream unless said, or downstream on a client's endpoint: that is what we read. In the other
-    direction there is no window of ours: what our side says waits, and its producer is paused.
+    By default it acts on the direction that we read: upstream, or downstream for a client's
+    endpoint. The other direction has no window of ours: what is written waits, and its producer is
+    paused.
     """
 
     kind: ClassVar[str] = "stall"

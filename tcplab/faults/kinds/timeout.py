@@ -14,8 +14,8 @@ class Timeout(Fault):
     """
     Nothing passes; the connection is closed after that long.
 
-    If the fault is over before, and something was dropped, it is closed then: a TCP stream has no
-    holes.
+    If the fault ends before, and bytes were dropped, the connection is closed then: a TCP stream
+    has no holes.
 
     :ivar timeout: seconds (typed: ms); 0: never.
     """
@@ -25,7 +25,7 @@ class Timeout(Fault):
 
     @property
     def endless(self) -> bool:
-        """Without a timeout."""
+        """It is without a timeout."""
         return not self.timeout
 
     def stage(self, context: StageContext) -> Stage:

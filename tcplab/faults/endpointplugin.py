@@ -1,7 +1,7 @@
 """
 The endpoint string ``fault:`` for any Twisted server or client: ``fault:stall,for=2s:tcp:8080``.
 
-Every program that reads endpoint strings may load this module: it imports little.
+Every program that reads endpoint strings may load this module, so it imports little.
 """
 
 from __future__ import annotations
@@ -33,17 +33,19 @@ class FaultParser:
     Read ``fault:KIND,key=value,…:ENDPOINT``; the fault is written as for ``--fault``.
 
     ``seed=N`` among its keys repeats its dice. ``ENDPOINT`` is any endpoint string of stream
-    sockets, another ``fault:`` too: the first acts first. Twisted keeps one of two keywords that
-    are alike, and a fault's is all before its second ``=``: two that begin alike are refused.
+    sockets. It may be another ``fault:``; the first one acts first.
+
+    **Limit:** two faults that are alike up to the second ``=`` are refused. Twisted takes that part
+    for a keyword, and keeps one of two keywords that are alike.
     """
 
     prefix = "fault"
 
     def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
         """
-        Make the endpoint; nothing is bound yet.
+        Make the endpoint of a server; it does not listen yet.
 
-        :raises FaultError: the words make no sense.
+        :raises FaultError: the string is not a fault and an endpoint.
         """
         from tcplab.faults.faultendpoint import FaultedServerEndpoint
 
@@ -52,9 +54,9 @@ class FaultParser:
 
     def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
         """
-        Make the endpoint; nobody is called yet.
+        Make the endpoint of a client; it does not connect yet.
 
-        :raises FaultError: the words make no sense.
+        :raises FaultError: the string is not a fault and an endpoint.
         """
         from tcplab.faults.faultendpoint import FaultedClientEndpoint
         from tcplab.reactor.clientendpoint import clientFromText
@@ -89,7 +91,7 @@ def _read(
 def _taken(
     words: tuple[str, ...], options: dict[str, str]
 ) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """Take the fault out of what Twisted has split: a word, or a keyword with a comma in it."""
+    """Take the fault out of what Twisted has split: a word, or a keyword that has a comma."""
     from tcplab.faults import FaultError
     from tcplab.wire.names import FAULTS
 

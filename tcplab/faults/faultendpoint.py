@@ -1,4 +1,4 @@
-"""Endpoints around others: whatever is served or called through them meets faults."""
+"""Endpoints around others: connections of any Twisted server or client meet faults."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
+    IAddress,
     IListeningPort,
     IProtocol,
     IProtocolFactory,
+    IReactorTime,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
@@ -25,7 +27,7 @@ from tcplab.observers import FaultLog, Observers
 from tcplab.reactor.stack import removeEndpointWrapper
 
 
-def _anywhere(fault: str) -> FaultSpec:
+def _parse(fault: str) -> FaultSpec:
     spec = parseFault(fault)
     if spec.listener is not None:
         raise FaultError(
@@ -39,37 +41,42 @@ class FaultedServerEndpoint:
     """
     Listen where another endpoint does, with a fault.
 
-    The port that listens has `Faults` among its ``policies``: a `Listener` that is told to watch it
-    afterwards takes them over.
+    The port has `tcplab.faults.Faults` among its ``policies``. A `Listener` to which the port is
+    added later takes them over.
 
     :param reactor: keeps the time.
     :param endpoint: where to listen.
     :param fault: as text.
     :param seed: of the dice.
-    :raises FaultError: the text is no fault, or one of a listener.
+    :raises FaultError: the text is no fault, or names a listener.
     """
 
     def __init__(
-        self, reactor: Any, endpoint: IStreamServerEndpoint, fault: str, *, seed: int | None = None
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamServerEndpoint,
+        fault: str,
+        *,
+        seed: int | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._fault = _anywhere(fault)
+        self._fault = _parse(fault)
         self._seed = seed
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
         Listen.
 
-        :return: fires with the port of the other endpoint; with a `FaultError` if what it listens
-            with is none of Twisted's own stream ports, and then nothing listens.
+        :return: fires with the port of the other endpoint. It fails with a `FaultError` if that is
+            not one of Twisted's own stream ports, and then nothing listens.
         """
         return Deferred.fromCoroutine(self._listen(protocolFactory))
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         port: Any = await self._endpoint.listen(factory)
         listener = Listener("fault", Observers(FaultLog(self._reactor)))
-        # Those of an endpoint within this one come after ours: nearer to the wire.
+        # The policies of an endpoint within this one are added after ours: nearer to the socket.
         within = getattr(port, "policies", ())
         port.policies = ()
         if not listener.addPort(port):
@@ -81,7 +88,8 @@ class FaultedServerEndpoint:
         for policy in port.policies:
             policy.stop()
             policy.watch(listener)
-        return port  # type: ignore[no-any-return]
+        listening: IListeningPort = port
+        return listening
 
 
 @implementer(IStreamClientEndpoint)
@@ -93,18 +101,24 @@ class FaultedClientEndpoint:
     :param endpoint: where to connect.
     :param fault: as text; ``conn`` counts the connections that this endpoint makes.
     :param seed: of the dice.
-    :raises FaultError: the text is no fault, or none for who connects.
+    :raises FaultError: the text is no fault, or not one for a client.
     """
 
     def __init__(
-        self, reactor: Any, endpoint: IStreamClientEndpoint, fault: str, *, seed: int | None = None
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        fault: str,
+        *,
+        seed: int | None = None,
     ) -> None:
-        spec = _anywhere(fault)
+        spec = _parse(fault)
         if isinstance(spec.fault, ListenerFault):
             raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for who listens")
         self._endpoint = endpoint
         self._number = 0
-        self._faults = Faults(seed=seed, clock=reactor, client=True, observers=FaultLog(reactor))
+        observers = Observers(FaultLog(reactor))
+        self._faults = Faults(seed=seed, clock=reactor, client=True, observers=observers)
         self._faults.add(spec)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
@@ -113,19 +127,19 @@ class FaultedClientEndpoint:
 
         :return: fires with the protocol; fails as that of the other endpoint.
         """
-        factory = _Factory(protocolFactory, self)
+        factory = _InsertingFactory(protocolFactory, self)
         connecting: Deferred[Any] = self._endpoint.connect(factory)
         return connecting.addCallback(lambda _: factory.built)
 
-    def made(self, transport: Any) -> None:
-        """Put the fault in the way of a connection, if it hits."""
+    def connectionMade(self, transport: Any) -> None:
+        """Insert the fault into a connection, if it hits."""
         self._number += 1
         filter = self._faults.connect(transport, "client", self._number)
         if filter is not None and not isinstance(transport, TLSMemoryBIOProtocol):
-            filter.start()  # over TLS after the handshake
+            filter.start()  # over TLS it starts after the handshake
 
 
-class _Factory(Factory):
+class _InsertingFactory(Factory):
     """Build protocols that are connected through faults."""
 
     noisy = False
@@ -136,21 +150,21 @@ class _Factory(Factory):
         self._endpoint = endpoint
 
     def doStart(self) -> None:
-        """Start."""
+        """Start the factory."""
         self.wrappedFactory.doStart()
 
     def doStop(self) -> None:
-        """Stop."""
+        """Stop the factory."""
         self.wrappedFactory.doStop()
 
-    def buildProtocol(self, addr: Any) -> Any:
-        """Build one, and what puts it in its place."""
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Build a protocol, and a placeholder that inserts the fault."""
         protocol = self.built = self.wrappedFactory.buildProtocol(addr)
         return None if protocol is None else _InsertingProtocol(protocol, self._endpoint)
 
 
 class _InsertingProtocol(Protocol):
-    """Give its place to the protocol, with faults before it, as soon as there is a transport."""
+    """Hold the place of a protocol until there is a transport; then insert faults between them."""
 
     def __init__(self, protocol: Any, endpoint: FaultedClientEndpoint) -> None:
         self._protocol = protocol
@@ -161,9 +175,11 @@ class _InsertingProtocol(Protocol):
         return str(self._protocol.logPrefix())
 
     def makeConnection(self, transport: Any) -> None:
-        """Step aside."""
+        """Give the protocol its place, with faults before it."""
         removeEndpointWrapper(transport, self)
-        wrapper = isinstance(transport, TLSMemoryBIOProtocol)
-        setattr(transport, "wrappedProtocol" if wrapper else "protocol", self._protocol)
-        self._endpoint.made(transport)
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            transport.wrappedProtocol = self._protocol
+        else:
+            transport.protocol = self._protocol
+        self._endpoint.connectionMade(transport)
         self._protocol.makeConnection(transport)

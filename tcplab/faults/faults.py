@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.tcp import Connection
+from twisted.internet import tcp
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
@@ -17,26 +17,26 @@ from tcplab.faults.listenerfaults import ListenerFaults
 from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec
-from tcplab.listener.events import Connection as Told
+from tcplab.listener.events import Connection, Observer
 from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.reactor.coalescing import spliceOf
-from tcplab.reactor.stack import bottomTransport
+from tcplab.reactor.stack import bottomTransport, reactorOf
 
 log = Logger("tcplab.policies.faults.standing")
 
 
 class NamedFault(NamedTuple):
-    """A fault that stands: its name, and what was ordered."""
+    """A fault that was added: its name, and its specification."""
 
     name: str
     spec: FaultSpec
 
 
-class ActiveFaults:
+class FaultRegistry:
     """
-    Know the faults that stand, and whom they hit.
+    The faults that were added, and which connections they hit.
 
-    :ivar seed: of the dice; ``None``: one is chosen, and logged, as soon as it is needed.
+    :ivar seed: of the dice; ``None``: one is chosen and logged as soon as it is needed.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -55,13 +55,13 @@ class ActiveFaults:
         return self._specs[name]
 
     def add(self, spec: FaultSpec) -> str:
-        """Take a fault in, and name it."""
+        """Add a fault, and return its name."""
         if spec.rolls and self.seed is None:
             self.seed = randomSeed()
             log.info(
                 "faults roll dice: --seed {seed} repeats them", log_system="tcplab", seed=self.seed
             )
-        # A name is given once: who removes a fault twice removes nobody else's.
+        # A name is given once: to remove a fault twice removes no other.
         kind = spec.fault.kind
         number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
         name = kind if number == 1 else f"{kind}-{number}"
@@ -71,9 +71,9 @@ class ActiveFaults:
 
     def remove(self, name: str) -> None:
         """
-        Forget a fault.
+        Remove a fault.
 
-        :raises FaultError: there is none of this name.
+        :raises FaultError: no fault has this name.
         """
         if name not in self._specs:
             there = ", ".join(self._specs) or "none at all"
@@ -84,10 +84,10 @@ class ActiveFaults:
         """Return the dice of a fault, on a listener's connection, in a direction."""
         return Dice(self.seed or 0, *whose)
 
-    # Whom they hit
+    # Which connections they hit
 
-    def arriving(self, listener: str, number: int) -> list[str]:
-        """Count a new connection, and name the faults that hit it."""
+    def select(self, listener: str, number: int) -> list[str]:
+        """Count a new connection, and return the names of the faults that hit it."""
         hitting = []
         for name, spec in self._specs.items():
             if spec.listener in (None, listener) and not isinstance(spec.fault, ListenerFault):
@@ -97,7 +97,12 @@ class ActiveFaults:
         return hitting
 
     def hits(self, name: str, count: int | None, listener: str, number: int) -> bool:
-        """Tell whether a fault hits a connection; ``None``: that was there before."""
+        """
+        Tell whether a fault hits a connection.
+
+        :param count: of the connections since the fault was added; ``None``: it is an older one.
+        :param number: the connection's, on this listener.
+        """
         selection = self._specs[name].selection
         if not selection.includes(count):
             return False
@@ -110,37 +115,38 @@ class Faults(Policy):
     """
     Break the connections of some listeners on purpose.
 
-    A fault works from the moment it is added, on live connections too, unless it counts them; it
-    ends when it is removed, and what it holds goes on. Where none applies nothing stands in the way
-    of a byte, and until the first is added nobody is told of a connection.
+    A fault acts as soon as it is added, on open connections too unless it counts them. It ends
+    when it is removed, and what it holds goes on. A connection without a fault has no filter. Until
+    the first fault is added no hook of this policy is called.
 
     :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
-    :param clock: keeps the time; ``None`` means the reactor of the first port.
-    :param client: they are worn by whoever connects: what we read goes downstream then.
-    :param observers: who is told of hits on connections of no listener.
+    :param clock: keeps the time; ``None`` means the reactor of each connection.
+    :param client: the connections are those of a client: what is read goes downstream.
+    :param observers: is told of hits on connections of no listener.
     """
 
     def __init__(
         self,
         *,
         seed: int | None = None,
-        clock: Any = None,
+        clock: IReactorTime | None = None,
         client: bool = False,
-        observers: object = None,
+        observers: Observer | None = None,
     ) -> None:
         super().__init__(clock)
-        self._observers = observers
+        self._clock = clock
+        self._observers = observers or (Observer() if client else None)
         self._reading = "downstream" if client else "upstream"
-        self._register = ActiveFaults(seed)
+        self._registry = FaultRegistry(seed)
         self._filters: dict[Any, FaultFilter] = {}
-        self._doorkeeper = ListenerFaults(clock)
+        self._listenerFaults = ListenerFaults(clock)
 
-    # Which faults stand
+    # Which faults there are
 
     @property
     def seed(self) -> int | None:
         """The seed of the dice, given or chosen; ``None`` as long as none was needed."""
-        return self._register.seed
+        return self._registry.seed
 
     def add(self, fault: str | FaultSpec) -> str:
         """
@@ -148,39 +154,45 @@ class Faults(Policy):
 
         :param fault: as text, ``KIND[,key=value…][@LISTENER]``, or as a value.
         :return: its name, to remove it.
-        :raises FaultError: it makes no sense; the text is one line.
+        :raises FaultError: the text is no fault, or no listener has its name; in one line.
         """
         spec = parseFault(fault) if isinstance(fault, str) else fault
-        self._check(spec)
-        name = self._register.add(spec)
+        self._checkListener(spec)
+        name = self._registry.add(spec)
         for listener in self.listeners:
-            self._call(listener)
+            self._addTo(listener)
         if isinstance(spec.fault, ListenerFault):
-            self._doorkeeper.add(name, spec)
+            self._listenerFaults.add(name, spec)
         else:
-            self._hitLive(name, spec)
+            self._addToConnections(name, spec)
         return name
 
     def remove(self, name: str) -> None:
         """
         Remove a fault; what it holds goes on at once, in order.
 
-        :raises FaultError: there is none of this name.
+        :raises FaultError: no fault has this name.
         """
-        self._register.remove(name)
-        self._doorkeeper.remove(name)
-        self._heal(name)
+        self._registry.remove(name)
+        self._listenerFaults.remove(name)
+        self._removeFromConnections(name)
 
     def clear(self) -> None:
-        """Remove all."""
-        for name, _ in self._register:
+        """Remove all faults."""
+        for name, _ in self._registry:
             self.remove(name)
 
     def list(self) -> tuple[NamedFault, ...]:
-        """Return those that stand, in the order in which they were added."""
-        return tuple(self._register)
+        """Return all faults, in the order in which they were added."""
+        return tuple(self._registry)
 
-    def _check(self, spec: FaultSpec) -> None:
+    def removeEndless(self) -> None:
+        """End on open connections the faults that may keep them for ever: a drain begins."""
+        for name, spec in self._registry:
+            if spec.fault.endless and spec.trigger.duration is None:
+                self._removeFromConnections(name)
+
+    def _checkListener(self, spec: FaultSpec) -> None:
         names = [listener.name for listener in self.listeners]
         if spec.listener is not None and names and spec.listener not in names:
             raise FaultError(
@@ -188,104 +200,117 @@ class Faults(Policy):
                 f" there are {', '.join(names)}"
             )
 
-    # Whom they hit
+    # Their listeners
 
     def watch(self, listener: PolicyListener) -> None:
-        """Break the connections of this listener too, and its doors."""
+        """Break the connections of this listener too, and its ports."""
         self.listeners = (*self.listeners, listener)
-        if self._register:
-            self._call(listener)
-        self._doorkeeper.watch(listener)
+        if self._registry:
+            self._addTo(listener)
+        self._listenerFaults.watch(listener)
 
-    def removeEndless(self) -> None:
-        """End, on live connections, what would keep them for ever: who serves them wants to end."""
-        for name, spec in self._register:
-            if spec.fault.endless and spec.trigger.duration is None:
-                self._heal(name)
-
-    def stopped(self) -> None:
-        """Live connections are well from here on. The faults stay."""
-        for listener in self.listeners:
-            self._doorkeeper.forget(listener)
-        for name, _ in self._register:
-            self._heal(name)
-
-    def _call(self, listener: Any) -> None:
+    def _addTo(self, listener: Any) -> None:
         if self not in listener.policies:
             listener.addPolicy(self)
+
+    def stopped(self) -> None:
+        """End all faults on open connections and ports; `list` still has them."""
+        for listener in self.listeners:
+            self._listenerFaults.forget(listener)
+        for name, _ in self._registry:
+            self._removeFromConnections(name)
 
     def useClock(self, clock: IReactorTime) -> None:
         """Keep the time by this clock, unless another was given."""
         super().useClock(clock)
-        self._doorkeeper.clock = self.clock
+        self._listenerFaults.useClock(self.clock)
 
     def portAdded(self, listener: Any) -> None:
-        """A listener has one port more."""
-        self._doorkeeper.update(listener)
+        """Have the faults of ports act on a new one."""
+        self._listenerFaults.update(listener)
+
+    # Their connections
 
     def connectionAccepted(self, transport: Any) -> None:
-        """Count a new connection, and put the faults that hit it in its way."""
+        """Count a new connection, and insert the faults that hit it."""
         filter = self.connect(transport, *transport.connection[:2])
         if filter is not None:
             self._filters[transport] = filter
 
     def connectionOpened(self, transport: Any) -> None:
-        """Let its faults begin."""
+        """Let the faults of a connection begin."""
         filter = self._filters.get(transport)
         if filter is not None:
             filter.start()
 
     def connectionClosed(self, transport: Any) -> None:
-        """Forget it."""
+        """Forget a connection."""
         self._filters.pop(transport, None)
 
     def connect(self, transport: Any, listener: str, number: int) -> FaultFilter | None:
         """
-        Put faults in the way of a connection that is about to be made.
+        Insert the faults that hit a connection, before it is made.
 
-        :param transport: whose ``protocol`` is known.
-        :return: the filter, which is to be started, if there is any fault for it.
+        :param transport: its transport, which has its protocol already.
+        :return: their filter, which is to be started; ``None``: no fault hits it.
         """
-        names = self._register.arriving(listener, number)
-        return self._put(names, transport, listener, number, True) if names else None
+        names = self._registry.select(listener, number)
+        return self._insert(names, transport, listener, number, True) if names else None
 
-    def _hitLive(self, name: str, spec: FaultSpec) -> None:
+    def _addToConnections(self, name: str, spec: FaultSpec) -> None:
         watched = [each for each in self.listeners if spec.listener in (None, each.name)]
         live = [transport for listener in watched for transport in listener.connections]
         reading = _readingTransports(live)
         for transport in live:
             listener, number = transport.connection[:2]
-            if self._register.hits(name, None, listener, number):
-                filter = self._put([name], transport, listener, number, transport in reading)
+            if self._registry.hits(name, None, listener, number):
+                filter = self._insert([name], transport, listener, number, transport in reading)
                 self._filters[transport] = filter
                 if transport.established:
                     filter.start()
 
-    def _put(
+    def _insert(
         self, names: Sequence[str], transport: Any, listener: str, number: int, reading: bool
     ) -> FaultFilter:
-        speaking = _topTransport(transport)
-        filter = spliceOf(speaking)  # others may have put theirs there
+        top = _topTransport(transport)
+        filter = spliceOf(top)  # other `Faults` may have inserted one
         if not isinstance(filter, FaultFilter):
-            tell = _hitReporter(transport, listener, number, self._observers)
-            filter = FaultFilter(speaking, self.clock, tell, reading)
+            report = self._hitReporter(transport, listener, number)
+            filter = FaultFilter(top, self._clock or reactorOf(transport), report, reading)
         for name in names:
-            spec = self._register[name]
+            spec = self._registry[name]
             for direction in spec.directions(self._reading):
-                dice = self._register.dice(name, listener, number, direction)
-                link = ActiveFault(name, spec, direction, dice, filter, self)
-                filter.add(link, direction == self._reading)
+                dice = self._registry.dice(name, listener, number, direction)
+                fault = ActiveFault(name, spec, direction, dice, filter, self)
+                filter.add(fault, direction == self._reading)
         return filter
 
-    def _heal(self, name: str) -> None:
+    def _removeFromConnections(self, name: str) -> None:
         for transport, filter in list(self._filters.items()):
             filter.remove(name, self)
             if filter.detached:
                 self._filters.pop(transport, None)
 
+    def _hitReporter(
+        self, transport: Any, listener: str, number: int
+    ) -> Callable[[ActiveFault, int], None]:
+        observers = self._observers
+
+        def report(fault: ActiveFault, at: int) -> None:
+            where = "" if fault.direction == "downstream" else f" direction={fault.direction}"
+            text = f"{fault.name} at={at}{where}"
+            if observers is None:
+                transport.listener.observers.faultHit(transport.connection, text)
+            else:
+                bottom: Any = bottomTransport(transport)
+                peer, host = bottom.getPeer(), bottom.getHost()
+                observers.faultHit(Connection(listener, number, bottom.logstr, peer, host), text)
+
+        return report
+
 
 def _topTransport(transport: Any) -> Any:
-    """Return what the protocol speaks through: the transport, or TLS upon it."""
+    """Return the transport that the protocol uses: this one, or TLS upon it."""
     above = getattr(transport, "protocol", None)
     while isinstance(above, TLSMemoryBIOProtocol):
         transport, above = above, above.wrappedProtocol
@@ -293,26 +318,9 @@ def _topTransport(transport: Any) -> Any:
 
 
 def _readingTransports(live: Sequence[Any]) -> set[Any]:
-    """Return the transports that read now; all at once, as to ask for each would cost more."""
+    """Return the transports that read now; all at once, since to ask for each would cost more."""
     reactors = {transport.reactor for transport in live}
-    if not all(hasattr(reactor, "getReaders") for reactor in reactors):
+    if not all(IReactorFDSet.providedBy(reactor) for reactor in reactors):
         return set(live)
     found = [each for reactor in reactors for each in reactor.getReaders()]
-    return {each for each in found if isinstance(each, Connection)}
-
-
-def _hitReporter(transport: Any, listener: str, number: int, observers: object) -> Any:
-    """Make what tells the observers of a connection, or others if it has none, about hits."""
-    bottom: Any = bottomTransport(transport)
-
-    def hear(link: ActiveFault, at: int) -> None:
-        where = "" if link.direction == "downstream" else f" direction={link.direction}"
-        tell = getattr(getattr(bottom, "listener", None), "observers", observers)
-        hook = getattr(tell, "faultHit", None)
-        if hook is not None:
-            connection = getattr(bottom, "connection", None) or Told(
-                listener, number, bottom.logstr, bottom.getPeer(), bottom.getHost()
-            )
-            hook(connection, f"{link.name} at={at}{where}")
-
-    return hear
+    return {each for each in found if isinstance(each, tcp.Connection)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 from tcplab.faults.spec import FaultSpec
@@ -64,11 +64,11 @@ class ListenerFaults:
     """
     The faults ``refuse`` and ``hang`` on the ports of some listeners.
 
-    :param clock: keeps the time; may be set later, until there is a listener.
+    :param clock: keeps the time; ``None``: it begins with `useClock`.
     """
 
-    def __init__(self, clock: Any) -> None:
-        self.clock = clock
+    def __init__(self, clock: IReactorTime | None) -> None:
+        self._clock = clock
         self._ports: dict[Any, dict[StreamPort, FaultyPort]] = {}
         self._specs: dict[str, FaultSpec] = {}
         self._acting: dict[str, FaultSpec] = {}
@@ -80,8 +80,14 @@ class ListenerFaults:
         self._ports[listener] = {}
         self.update(listener)
         if first:
-            for name in self._specs:
-                self._schedule(name)
+            self._scheduleAll()
+
+    def useClock(self, clock: IReactorTime) -> None:
+        """Keep the time by this clock, unless there is one: the first port has been added."""
+        if self._clock is None:
+            self._clock = clock
+            if self._ports:
+                self._scheduleAll()
 
     def forget(self, listener: Any) -> None:
         """End all faults on a listener, and act on it no more."""
@@ -95,8 +101,8 @@ class ListenerFaults:
     def add(self, name: str, spec: FaultSpec) -> None:
         """Add a fault, which begins when its time has come."""
         self._specs[name] = spec
-        if self._ports:
-            self._schedule(name)
+        if self._ports and self._clock is not None:
+            self._schedule(name, self._clock)
 
     def remove(self, name: str) -> None:
         """Remove a fault, if it is there."""
@@ -105,14 +111,19 @@ class ListenerFaults:
 
     # From a fault's beginning to its end
 
-    def _schedule(self, name: str) -> None:
+    def _scheduleAll(self) -> None:
+        if self._clock is not None:
+            for name in self._specs:
+                self._schedule(name, self._clock)
+
+    def _schedule(self, name: str, clock: IReactorTime) -> None:
         after = self._specs[name].trigger.afterSeconds
         if after:
-            self._timers[name] = self.clock.callLater(after, self._begin, name)
+            self._timers[name] = clock.callLater(after, self._begin, name, clock)
         else:
-            self._begin(name)
+            self._begin(name, clock)
 
-    def _begin(self, name: str) -> None:
+    def _begin(self, name: str, clock: IReactorTime) -> None:
         self._timers.pop(name, None)
         spec = self._acting[name] = self._specs[name]
         self._updateAll()
@@ -120,7 +131,7 @@ class ListenerFaults:
             if spec.listener in (None, listener.name):
                 listener.observers.faultHit(None, f"{name} listener={listener.name}")
         if spec.trigger.duration is not None:
-            self._timers[name] = self.clock.callLater(spec.trigger.duration, self._end, name)
+            self._timers[name] = clock.callLater(spec.trigger.duration, self._end, name)
 
     def _end(self, name: str) -> None:
         timer = self._timers.pop(name, None)

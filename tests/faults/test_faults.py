@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, Faults
-from tcplab.faults.faults import ActiveFaults
+from tcplab.faults.faults import FaultRegistry
 from tcplab.faults.parse import parseFault
 from tcplab.listener.events import Connection
 from tcplab.listener.listener import Listener
@@ -25,8 +25,8 @@ from tests.support.find_program import needed
 from tests.support.socket_server import Told
 
 
-def register(*texts: str, seed: int | None = 1) -> ActiveFaults:
-    made = ActiveFaults(seed)
+def register(*texts: str, seed: int | None = 1) -> FaultRegistry:
+    made = FaultRegistry(seed)
     for text in texts:
         made.add(parseFault(text))
     return made
@@ -38,21 +38,21 @@ class RegisterTests(SynchronousTestCase):
     def test_counts(self) -> None:
         """Each fault counts the connections of its own listeners, and from when it was added."""
         made = register("stall,conn=2", "stall@a")
-        self.assertEqual(made.arriving("a", 1), ["stall-2"])
+        self.assertEqual(made.select("a", 1), ["stall-2"])
         self.assertEqual(made.add(parseFault("stall,conn=1@b")), "stall-3")
-        self.assertEqual(made.arriving("b", 1), ["stall", "stall-3"])
-        self.assertEqual(made.arriving("a", 2), ["stall-2"])
+        self.assertEqual(made.select("b", 1), ["stall", "stall-3"])
+        self.assertEqual(made.select("a", 2), ["stall-2"])
 
     def test_doors(self) -> None:
         """Those of a listener hit no connection."""
-        self.assertEqual(register("refuse", "hang").arriving("a", 1), [])
+        self.assertEqual(register("refuse", "hang").select("a", 1), [])
 
     def test_dice(self) -> None:
         """Whom a fault hits does not hang on what else stands, nor on who came before."""
         text = "reset_peer,probability=0.5"
-        alone = [bool(register(text).arriving("a", number)) for number in range(30)]
+        alone = [bool(register(text).select("a", number)) for number in range(30)]
         among = register("stall", text, "corrupt,every=1B")
-        together = ["reset_peer" in among.arriving("a", number) for number in reversed(range(30))]
+        together = ["reset_peer" in among.select("a", number) for number in reversed(range(30))]
         self.assertEqual(alone, together[::-1])
         self.assertEqual(set(alone), {True, False})
 

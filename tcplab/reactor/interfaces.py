@@ -1,10 +1,21 @@
-"""The interfaces between transports and what is above them, for the type checker."""
+"""The interfaces of transports and reactors, for the type checker."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import (
+    IAddress,
+    IReactorCore,
+    IReactorFDSet,
+    IReactorFromThreads,
+    IReactorProcess,
+    IReactorSocket,
+    IReactorSSL,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUNIX,
+)
 
 
 class StreamTransport(Protocol):
@@ -55,3 +66,21 @@ class ConnectionFilter(Protocol):
     @property
     def held(self) -> int:
         """The bytes that it holds on their way to the transport."""
+
+
+class IReactor(
+    IReactorCore,
+    IReactorTime,
+    IReactorFDSet,
+    IReactorFromThreads,
+    IReactorProcess,
+    IReactorSocket,
+    IReactorSSL,
+    IReactorTCP,
+    IReactorUNIX,
+):
+    """
+    All that Twisted's reactors provide on Unix.
+
+    **Limit:** no reactor declares it, so ``providedBy`` is always false.
+    """

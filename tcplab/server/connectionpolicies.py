@@ -1,11 +1,11 @@
-"""The limits of a lab: its settings as policies on its listeners, and as a line of the log."""
+"""The settings of a lab as policies of its listeners, and as a line of the log."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
+from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
@@ -23,96 +23,89 @@ from tcplab.policies.socketoptions import setListenOptions
 
 log = Logger("tcplab.server.limits")
 
-#: Where Linux says how many connections may wait on one socket, whatever was asked for.
+#: Linux cuts the listen queue of every socket to this number.
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
+
+
+_Policies = tuple[Admission | Deadlines | MemoryPressure | HeapTrim | ProxyProtocol, ...]
 
 
 class ConnectionPolicies:
     """
-    How the connections of a lab are treated, whatever they say.
+    How the connections of a lab are treated, whatever they carry.
 
     :param settings: what the lab is to do.
     :param clock: keeps the time.
     """
 
-    def __init__(self, settings: Settings, clock: Any) -> None:
+    def __init__(self, settings: Settings, clock: IReactorTime) -> None:
         self._settings = settings
         self._clock = clock
-        self._admission: Admission | None = None
-        self._deadlines: Deadlines | None = None
-        self._proxyProtocol = self._newProxyProtocol()
         self._cgroup = memoryCgroup()
-        self._memory = MemoryPressure(self._cgroup, clock=clock)
-        self._heapTrim = HeapTrim(clock=clock)
+        self._policies: _Policies = ()
+        self._maxConnections = 0
 
     def attach(self, listeners: Iterable[Listener]) -> None:
         """
-        Watch these from now on, with room for as many connections as they may have.
+        Treat the connections of these listeners so, with descriptors for as many as they may have.
 
         :raises SettingsError: this process cannot have that many.
         """
-        room = self._connectionLimit()
-        if self._admission is None or self._deadlines is None:
-            self._admission = self._newAdmission(room)
-            self._deadlines = self._newDeadlines()
+        self._policies = self._policies or self._newPolicies()
         for listener in listeners:
-            self._admission.watch(listener)
-            self._deadlines.watch(listener)
-            self._memory.watch(listener)
-            self._heapTrim.watch(listener)
-            if self._proxyProtocol is not None:
-                self._proxyProtocol.watch(listener)
+            for policy in self._policies:
+                policy.watch(listener)
 
-    def portsBound(self, ports: Iterable[Any]) -> None:
-        """Have the kernel notice dead peers on these, and hold little for each."""
+    def portsBound(self, ports: Iterable[IListeningPort | None]) -> None:
+        """Set on these ports what their connections inherit: keep-alive, and small buffers."""
         for port in ports:
             setListenOptions(port, write=self._settings.writeTimeout)
 
     def detach(self) -> None:
-        """Leave no timer behind."""
-        policies = (
-            self._admission,
-            self._deadlines,
-            self._memory,
-            self._heapTrim,
-            self._proxyProtocol,
-        )
-        for policy in policies:
-            if policy is not None:
-                policy.stop()
+        """Leave the listeners, and cancel every timer."""
+        for policy in self._policies:
+            policy.stop()
 
-    def _connectionLimit(self) -> int:
+    def _newPolicies(self) -> _Policies:
+        proxies = () if self._settings.proxyProtocol is None else (self._newProxyProtocol(),)
+        self._maxConnections = self._connectionLimit(RESERVE + sum(each.most for each in proxies))
+        return (
+            self._newAdmission(),
+            self._newDeadlines(),
+            MemoryPressure(self._cgroup, clock=self._clock),
+            HeapTrim(clock=self._clock),
+            *proxies,
+        )
+
+    def _connectionLimit(self, reserve: int) -> int:
         wanted = self._settings.maxConnections
         workers = self._settings.workers or 1
-        reserve = RESERVE if self._proxyProtocol is None else RESERVE + self._proxyProtocol.most
         try:
             if wanted is None or workers == 1:
                 return ensureDescriptorLimit(wanted, reserve=reserve)
-            # They share them evenly, but one may have more than another. The total they count.
+            # Workers share them evenly, but one may have more than another. They count the total.
             ensureDescriptorLimit(math.ceil(wanted / workers), reserve=reserve)
             return min(wanted, ensureDescriptorLimit(None, reserve=reserve))
         except DescriptorsError as e:
             option = "" if wanted is None else f"{SETTINGS['maxConnections'].flag} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
 
-    def _newProxyProtocol(self) -> ProxyProtocol | None:
+    def _newProxyProtocol(self) -> ProxyProtocol:
         settings = self._settings
-        if settings.proxyProtocol is None:
-            return None
         return ProxyProtocol(
-            settings.proxyProtocol,
+            settings.proxyProtocol or "any",
             settings.proxyFrom,
             deadline=settings.handshakeTimeout,
             clock=self._clock,
         )
 
-    def _newAdmission(self, room: int) -> Admission:
-        # Workers share what there is, and count their handshakes each for itself.
-        most = min(room // 2, handshakeLimit(self._cgroup)) // (self._settings.workers or 1)
+    def _newAdmission(self) -> Admission:
+        # Workers share the memory, and each counts its own handshakes.
+        most = min(self._maxConnections // 2, handshakeLimit(self._cgroup))
         return Admission(
-            maxConnections=room,
+            maxConnections=self._maxConnections,
             maxPerPeer=self._settings.maxPerPeer,
-            maxHandshakes=max(1, int(most)),
+            maxHandshakes=max(1, int(most // (self._settings.workers or 1))),
             clock=self._clock,
         )
 
@@ -126,15 +119,12 @@ class ConnectionPolicies:
         )
 
     def log(self) -> None:
-        """Say in the log what they are; they must have begun."""
-        assert self._admission is not None
+        """Write them to the log, in one line; after `attach`."""
         values = {
             name: getattr(self._settings, name) for name, each in SETTINGS.items() if each.logged
         }
         if self._settings.maxConnections is None:  # as many as each process can have
-            values["maxConnections"] = (self._admission.maxConnections or 0) * (
-                self._settings.workers or 1
-            )
+            values["maxConnections"] = self._maxConnections * (self._settings.workers or 1)
         words = [f"{SETTINGS[name].flag[2:]}={_formatted(value)}" for name, value in values.items()]
         if not all(listener.option for listener in self._settings.listeners):  # there is --port
             words.append(f"backlog={_backlog()}")

@@ -1,61 +1,103 @@
-"""The polite end of a lab: accept nobody any more, let everyone finish, abort who does not."""
+"""Drain listeners: stop accepting, let conversations finish, abort the rest at a deadline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
+from tcplab.listener.servertransport import ObservedTransport
+from tcplab.reactor.oneshot import OneShot
 from tcplab.server.endpointlistener import EndpointListener
 
 log = Logger()
 
-#: Seconds for ports and aborted connections to be gone: the next turn of the reactor is enough,
-#: unless a user's connectionLost takes its time.
+#: Seconds for ports and aborted connections to close. The next turn of the reactor is enough,
+#: unless a user's connectionLost computes.
 _CLOSE_TIMEOUT = 1.0
 
-#: Why a connection is reset that has not taken all that it was told.
+#: Reasons of a reset that discards what the peer has not read.
 _LOSSES = frozenset({"unread", "write-timeout"})
-
-_Any = TypeVar("_Any")
 
 
 class Drained(NamedTuple):
     """
-    How a drain ended.
+    The outcome of a drain.
 
-    :ivar drained: connections that were open when accepting ended, and have ended in time; if it
-        was we who ended them, their peers had taken everything.
-    :ivar aborted: those that were reset at the deadline, or before it because they read nothing.
+    :ivar drained: connections that were open when accepting ended, and ended in time. If the lab
+        ended them, their peers had taken everything.
+    :ivar aborted: connections that were reset at the deadline, or before it because the peer read
+        nothing.
     """
 
     drained: int
     aborted: int
 
 
-class Drain(Policy):
+class Drain:
     """
-    One drain of several listeners.
+    A drain: it runs once, whoever calls `run`. Subclasses say what is drained.
 
-    Whoever has connected before accepting ends is served, and what has arrived by then is read
-    before the conversations are told; whoever comes later is refused.
+    :param clock: keeps the time.
+    """
+
+    #: Ends the line in the log.
+    scope = ""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._outcome: OneShot[Drained] | None = None
+
+    def run(self) -> Deferred[Drained]:
+        """Drain, once; return a new Deferred that fires with the outcome."""
+        if self._outcome is None:
+            self._outcome = OneShot()
+            Deferred.fromCoroutine(self._run()).addBoth(self._outcome.fire)
+        return self._outcome.wait()
+
+    def abortNow(self) -> int:
+        """Stop waiting, abort what is still open, and return how many connections that is."""
+        raise NotImplementedError
+
+    async def _run(self) -> Drained:
+        raise NotImplementedError
+
+    def _logged(self, outcome: Drained, began: float) -> Drained:
+        log.emit(
+            LogLevel.warn if outcome.aborted else LogLevel.info,
+            "drained={drained} aborted={aborted} seconds={seconds:.3f}" + self.scope,
+            log_system="tcplab",
+            **outcome._asdict(),
+            seconds=self._clock.seconds() - began,
+        )
+        return outcome
+
+
+class ListenersDrain(Drain):
+    """
+    The drain of several listeners.
+
+    Connections that were made before accepting ends are served, and what has arrived by then is
+    read before conversations are asked to finish. Later connections are refused.
 
     :param listeners: what is drained.
     :param clock: keeps the time.
-    :param delay: seconds to go on accepting: for a load balancer to learn of it.
+    :param delay: seconds to go on accepting, until a load balancer has noticed.
     :param timeout: seconds from the end of accepting until the rest is aborted; ``None`` for no
         limit.
-    :param beforeDrain: ends what would keep connections for ever, before they are told.
+    :param beforeDrain: called before conversations are asked to finish; it releases connections
+        that would never end.
     """
 
     def __init__(
         self,
         listeners: Iterable[EndpointListener],
-        clock: Any,
+        clock: IReactorTime,
         *,
         delay: float,
         timeout: float | None,
@@ -63,37 +105,23 @@ class Drain(Policy):
     ) -> None:
         super().__init__(clock)
         self._endpointListeners = list(listeners)
-        self._draining = [each.listener for each in self._endpointListeners]
+        self._listeners = [each.listener for each in self._endpointListeners]
         self._delay = delay
         self._timeout = timeout
         self._beforeDrain = beforeDrain
         self._aborting = False
-        self._lost = 0
-        self._awaited: Deferred[Any] | None = None
-        self._running: Deferred[Drained] | None = None
-
-    def run(self) -> Deferred[Drained]:
-        """Do it, once; fires when it is done, for each who asks."""
-        if self._running is None:
-            self._running = Deferred.fromCoroutine(self._run())
-        asked: Deferred[Drained] = Deferred()
-        self._running.addBoth(_tell, asked)
-        return asked
+        self._losses = _Losses()
+        self._awaited: Deferred[None] | None = None
 
     def abortNow(self) -> int:
-        """Stop waiting, and abort who is still there; say how many those are."""
+        """Stop waiting, abort what is still open, and return how many connections that is."""
         count = self._count()
         self._aborting = True
         if self._awaited is not None:
             self._awaited.cancel()
         return count
 
-    def connectionClosed(self, transport: Any) -> None:
-        """Count who has ended without having read everything."""
-        if transport.reason in _LOSSES:
-            self._lost += 1
-
-    # One thing after the other
+    # The steps
 
     async def _run(self) -> Drained:
         if self._delay:
@@ -103,49 +131,47 @@ class Drain(Policy):
                 delay=self._delay,
             )
             await self._wait(Deferred(), self._delay)
-        began = self.clock.seconds()
+        began = self._clock.seconds()
         closed = self._closed()
         found = self._count()
         if found:
             self._logStart(found)
-        if not all(listener.empty for listener in self._draining):
+        if not all(listener.empty for listener in self._listeners):
             await self._drainConnections(closed, began)
-        aborted = self._lost + self._abort()
+        aborted = self._losses.count + self._abort()
         await self._waitAtMost(_all([self._empty(), self._closed()]), _CLOSE_TIMEOUT)
         return self._logged(Drained(max(0, found - aborted), aborted), began)
 
-    async def _drainConnections(self, closed: Deferred[Any], began: float) -> None:
-        for listener in self._draining:
-            self.watch(listener)
+    async def _drainConnections(self, closed: Deferred[None], began: float) -> None:
+        for listener in self._listeners:
+            self._losses.watch(listener)
         await self._wait(closed, self._timeout)
         await self._wait(Deferred(), 0)  # a turn of the reactor: what has arrived is read
         if not self._aborting:
             self._beforeDrain()
-            for listener in self._draining:
+            for listener in self._listeners:
                 listener.drain()
         await self._wait(self._empty(), self._remaining(began))
-        self.stop()
+        self._losses.stop()
 
     def _remaining(self, began: float) -> float | None:
-        passed: float = self.clock.seconds() - began
+        passed = self._clock.seconds() - began
         return None if self._timeout is None else max(0.0, self._timeout - passed)
 
     def _abort(self) -> int:
         count = self._count()
-        for listener in self._draining:
+        for listener in self._listeners:
             listener.abort()
         return count
 
     def _count(self) -> int:
-        return sum(len(listener.connections) for listener in self._draining)
+        return sum(len(listener.connections) for listener in self._listeners)
 
-    def _closed(self) -> Deferred[Any]:
+    def _closed(self) -> Deferred[None]:
         return _all(each.stopListening() for each in self._endpointListeners)
 
     def _empty(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(whenEmpty(self._draining))
-
-    # What is said
+        return Deferred.fromCoroutine(whenEmpty(self._listeners))
 
     def _logStart(self, found: int) -> None:
         log.info(
@@ -155,20 +181,10 @@ class Drain(Policy):
             limit="no limit" if self._timeout is None else f"{self._timeout:g} s to finish",
         )
 
-    def _logged(self, outcome: Drained, began: float) -> Drained:
-        log.emit(
-            LogLevel.warn if outcome.aborted else LogLevel.info,
-            "drained={drained} aborted={aborted} seconds={seconds:.3f}",
-            log_system="tcplab",
-            **outcome._asdict(),
-            seconds=self.clock.seconds() - began,
-        )
-        return outcome
-
     # Waiting
 
-    async def _wait(self, event: Deferred[Any], seconds: float | None) -> None:
-        """Wait for it, that long at most; not at all when we are in a hurry."""
+    async def _wait(self, event: Deferred[None], seconds: float | None) -> None:
+        """Wait for an event, at most so many seconds; not at all after `abortNow`."""
         self._awaited = event
         if self._aborting:
             event.cancel()
@@ -177,23 +193,32 @@ class Drain(Policy):
         finally:
             self._awaited = None
 
-    async def _waitAtMost(self, event: Deferred[Any], seconds: float | None) -> None:
+    async def _waitAtMost(self, event: Deferred[None], seconds: float | None) -> None:
         if seconds is not None:
-            event.addTimeout(seconds, self.clock)
+            event.addTimeout(seconds, self._clock)
         event.addErrback(lambda failure: failure.trap(CancelledError, TimeoutError))
         await event
 
 
+class _Losses(Policy):
+    """
+    Count the connections that were reset before their peers had read everything.
+
+    :ivar count: how many those are.
+    """
+
+    count = 0
+
+    def connectionClosed(self, transport: ObservedTransport) -> None:
+        if transport.reason in _LOSSES:
+            self.count += 1
+
+
 async def whenEmpty(listeners: Collection[Listener]) -> None:
-    """Wait until none of them has a connection, all at the same time."""
+    """Wait until no listener has a connection, all at the same time."""
     while busy := [listener for listener in listeners if not listener.empty]:
         await busy[0].whenEmpty()
 
 
-def _all(events: Iterable[Deferred[Any]]) -> Deferred[Any]:
-    return DeferredList(list(events), consumeErrors=True)
-
-
-def _tell(result: _Any, asked: Deferred[Any]) -> _Any:
-    asked.callback(result)
-    return result
+def _all(events: Iterable[Deferred[None]]) -> Deferred[None]:
+    return DeferredList(list(events), consumeErrors=True).addCallback(lambda _: None)

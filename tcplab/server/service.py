@@ -1,4 +1,4 @@
-"""The lab as a Twisted service: listens, and ends politely."""
+"""The lab as a Twisted service: it listens, serves and drains."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.settings import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
+from tcplab.reactor.interfaces import IReactor
+from tcplab.reactor.oneshot import OneShot
 from tcplab.server.connectionpolicies import ConnectionPolicies
 from tcplab.server.connections import Connections
-from tcplab.server.drain import Drain, Drained, whenEmpty
+from tcplab.server.drain import Drain, Drained, ListenersDrain, whenEmpty
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
+from tcplab.server.inheritedsockets import AdoptingReactor
 
 log = Logger()
 
-#: Why a listener that was suspended by hand accepts nobody.
+#: The reason of a listener for not accepting, after `LabService.suspend`.
 _SUSPENDED = "suspend"
 
 
@@ -31,16 +34,17 @@ class LabService(Service):
     """
     Serve what the settings say.
 
-    Ports may be bound before the service is started, by `listen`: twistd has written no pid file
-    and has not gone to the background then, so that a port in use is the end of it.
+    Ports may be bound before the service is started, by `listen`. twistd has not written its pid
+    file and not gone to the background then, and a port in use ends it at once.
 
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
-    :param observers: who is told of connections; see `tcplab.observers.Observers`.
+    :param observers: what is told of connections; see `tcplab.observers.Observers`.
     :param listening: what the endpoints listen with, if that is not the reactor.
-    :param quiet: do not say what is served, and where: another process has.
+    :param quiet: do not log what is served, and where: another process does.
+    :ivar listeners: the endpoints that are served.
     :ivar faults: what goes wrong on purpose; more may be added, and removed, at any time.
-    :ivar drained: how the last drain ended; ``None`` before the first.
+    :ivar drained: the outcome of the last drain; ``None`` before the first.
     :raises SettingsError: there is no such behaviour, setting or endpoint.
     """
 
@@ -49,16 +53,16 @@ class LabService(Service):
     def __init__(
         self,
         settings: Settings,
-        reactor: Any,
+        reactor: IReactor,
         observers: Observer,
         *,
-        listening: Any = None,
+        listening: IReactor | AdoptingReactor | None = None,
         quiet: bool = False,
     ) -> None:
         self.settings = settings
         self._quiet = quiet
         self._reactor = reactor
-        self._listening: Deferred[None] | None = None
+        self._listening: OneShot[None] | None = None
         self._draining: Drain | None = None
         self._policies = ConnectionPolicies(settings, reactor)
         self.faults = Faults(seed=settings.seed, clock=reactor)
@@ -71,17 +75,17 @@ class LabService(Service):
     @cached_property
     def connections(self) -> Connections:
         """
-        The connections that are open, and the last 1,000 that ended, with how each did.
+        The connections that are open, and the last 1,000 that ended, with their endings.
 
-        Endings are kept from the first time that this is asked for; until then it costs nothing.
+        Endings are kept from the first use of this property on; until then it costs nothing.
         """
         return Connections([each.listener for each in self.listeners])
 
-    # The beginning
+    # Start
 
     def listen(self) -> Deferred[None]:
         """
-        Listen on every endpoint; to ask again is the same as once. After a drain that goes on.
+        Listen on every endpoint; further calls change nothing. A drain that runs is awaited first.
 
         :return: fires when all listen, at once for TCP, TLS and Unix sockets; or with the first
             `SettingsError`, and then nothing is left listening.
@@ -89,18 +93,14 @@ class LabService(Service):
         if self._draining is not None:
             return self.drain().addCallback(lambda _: self.listen())
         if self._listening is None:
-            self._listening = self._listen()
-        asked: Deferred[None] = Deferred()
-        self._listening.addBoth(_tell, asked)
-        return asked
+            self._listening = OneShot()
+            listening = Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._listenFailed)
+            listening.addBoth(self._listening.fire)
+        return self._listening.wait()
 
     def whenServing(self) -> Deferred[None]:
-        """Fire when who connects is served: as soon as it listens."""
+        """Fire when new connections are served: as soon as the lab listens."""
         return self.listen()
-
-    def _listen(self) -> Deferred[Any]:
-        # A failure is passed on as a value, so that each who asks gets it and none is left over.
-        return Deferred.fromCoroutine(self._listenOnAll()).addErrback(self._listenFailed)
 
     async def _listenOnAll(self) -> None:
         self._policies.attach(each.listener for each in self.listeners)
@@ -114,17 +114,17 @@ class LabService(Service):
         if not self._quiet:
             self._policies.log()
 
-    def _listenFailed(self, failure: Failure) -> list[Failure]:
+    def _listenFailed(self, failure: Failure) -> Failure:
         self.faults.stop()
         for each in self.listeners:
             each.stopListening()
-        return [failure]
+        return failure
 
     def privilegedStartService(self) -> None:
         """
-        Listen, if nobody has asked for it yet, and own what was bound before twistd forked.
+        Listen, if `listen` has not been called, and own what was bound before twistd forked.
 
-        :raises SettingsError: it cannot.
+        :raises SettingsError: an endpoint cannot listen.
         """
         super().privilegedStartService()
         self._start()
@@ -132,7 +132,11 @@ class LabService(Service):
             each.rewriteLock()
 
     def startService(self) -> None:
-        """Begin; also the start for those who do not call ``privilegedStartService``."""
+        """
+        Listen, if nothing has done so yet.
+
+        :raises SettingsError: an endpoint cannot listen.
+        """
         super().startService()
         self._start()
 
@@ -145,43 +149,42 @@ class LabService(Service):
             failures[0].raiseException()
         starting.addCallback(_logFailures, failures)
 
-    # To pause
+    # Pause
 
     def suspend(self) -> None:
         """
-        Accept nobody until `resume`: who connects waits in the backlog; who is connected stays.
+        Stop accepting until `resume`: new clients wait in the listen queue, connections go on.
 
-        Asked for before the lab listens, it holds from the beginning on.
+        Called before the lab listens, it holds from the start on.
         """
         for each in self.listeners:
             each.listener.suspend(_SUSPENDED)
 
     def resume(self) -> None:
         """
-        Accept again after `suspend`, those first who have waited.
+        Accept again after `suspend`, first the clients in the listen queue.
 
-        What else keeps it from accepting, a limit that is reached say, still does.
+        Other reasons for not accepting stay, such as a limit that is reached.
         """
         for each in self.listeners:
             each.listener.resume(_SUSPENDED)
 
     def whenEmpty(self) -> Deferred[None]:
-        """Fire as soon as no connection is open on any listener; at once if none is."""
+        """Fire as soon as no connection is open on any listener, at once if there is none."""
         return Deferred.fromCoroutine(whenEmpty([each.listener for each in self.listeners]))
 
-    # The end
+    # End
 
     def drain(self) -> Deferred[Drained]:
         """
-        End politely.
+        Drain: stop accepting, and let connections end.
 
-        Go on accepting for ``drainDelay`` seconds; then refuse who connects, ask every conversation
-        to finish, and abort those that have not ``drainTimeout`` seconds later. `abort` ends it at
-        once. To ask again is the same as once. Afterwards nobody listens, until the service is
-        started again or told to `listen`; a `suspend` is over then.
+        Accepting goes on for ``drainDelay`` seconds. Then new connections are refused and every
+        conversation is asked to finish. Those that have not ended ``drainTimeout`` seconds later
+        are aborted; `abort` does so at once. Further calls change nothing. Afterwards the lab does
+        not listen until it is started again or told to `listen`; a `suspend` is over then.
 
-        :return: fires when everybody has gone, with the numbers of those who have gone in time and
-            of those who were aborted.
+        :return: fires when every connection has ended, with the outcome.
         """
         draining = self._draining
         if draining is None:
@@ -193,7 +196,7 @@ class LabService(Service):
 
     def _newDrain(self) -> Drain:
         settings = self.settings
-        return Drain(
+        return ListenersDrain(
             self.listeners,
             self._reactor,
             delay=settings.drainDelay,
@@ -210,30 +213,22 @@ class LabService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        End politely: `drain`.
+        Stop: `drain`.
 
-        :return: fires when everybody has gone.
+        :return: fires when every connection has ended.
         """
         super().stopService()
         return self.drain().addCallback(lambda _: None)
 
     def abort(self) -> int:
         """
-        End every connection at once, and a drain with them; say how many those were.
+        Abort every connection, and end a drain with them; return how many those were.
 
-        It goes on listening if it was not draining.
+        The lab goes on listening if it was not draining.
         """
         if self._draining is not None:
             return self._draining.abortNow()
         return sum(each.listener.abort() for each in self.listeners)
-
-
-def _tell(result: list[Failure] | None, asked: Deferred[None]) -> list[Failure] | None:
-    if result:
-        asked.errback(result[0])
-    else:
-        asked.callback(None)
-    return result
 
 
 def _logFailures(_: object, failures: list[Failure]) -> None:
@@ -243,7 +238,7 @@ def _logFailures(_: object, failures: list[Failure]) -> None:
 
 
 def _endpointListeners(
-    settings: Settings, reactor: Any, observers: Observer
+    settings: Settings, reactor: IReactor | AdoptingReactor, observers: Observer
 ) -> list[EndpointListener]:
     behaviours = [Behaviour(each.spec) for each in settings.listeners]
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):

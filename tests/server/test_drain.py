@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
-from tcplab.server.drain import Drain, Drained, whenEmpty
+from tcplab.server.drain import Drained, ListenersDrain, whenEmpty
 from tests.support.fake_listeners import FakeListener, FakeServing
 from tests.support.log_capture import Logged
 
@@ -28,7 +28,7 @@ class Draining(Logged):
     ) -> Deferred[Drained]:
         self.listeners = [FakeServing(listener) for listener in listeners]
         servings: Any = self.listeners
-        self.drain = Drain(servings, self.clock, delay=delay, timeout=timeout)
+        self.drain = ListenersDrain(servings, self.clock, delay=delay, timeout=timeout)
         done = self.drain.run()
         if closed:
             self.close()

@@ -7,7 +7,7 @@ import re
 import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
@@ -24,6 +24,7 @@ from tcplab.config.settings import OPTIONS, Settings, Words, fromWords
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
 from tcplab.observers.nonblocking import NonBlockingLog
+from tcplab.reactor.interfaces import IReactor
 from tcplab.server import portfile
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
 from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restrictLogMode
@@ -33,7 +34,7 @@ from tcplab.wire.names import BEHAVIOURS
 
 
 def makeLab(
-    settings: Settings, words: Mapping[str, Words], reactor: Any, observers: Observer
+    settings: Settings, words: Mapping[str, Words], reactor: IReactor, observers: Observer
 ) -> LabService:
     """
     Make the service of a lab; nothing is bound yet.
@@ -49,7 +50,7 @@ def makeLab(
     return Supervisor(settings, reactor, observers, words=words, listening=listening)
 
 
-def _adopting(settings: Settings, reactor: Any) -> AdoptingReactor | None:
+def _adopting(settings: Settings, reactor: IReactor) -> AdoptingReactor | None:
     # For inherited sockets, in the order of the listeners. Endpoints systemd: choose their own.
     descriptors = listenFDs()
     if not descriptors or any("systemd:" in each.endpoint for each in settings.listeners):
@@ -175,7 +176,9 @@ def makeService(options: Options) -> IService:
 
     :raises SystemExit: that is impossible; the text is one line.
     """
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
+
+    reactor = cast("IReactor", installed)
 
     settings = options.settings
     restrictLogMode(options.parent or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import Protocol
 
 from twisted.internet.interfaces import (
@@ -84,3 +85,9 @@ class IReactor(
 
     **Limit:** no reactor declares it, so ``providedBy`` is always false.
     """
+
+    def sigInt(number: int, frame: FrameType | None = None) -> None:
+        """Stop upon SIGINT; its handler unless another was set."""
+
+    def sigTerm(number: int, frame: FrameType | None = None) -> None:
+        """Stop upon SIGTERM; its handler unless another was set."""

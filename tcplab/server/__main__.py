@@ -1,5 +1,5 @@
 """
-The program of a worker, where a lab of version 0.1 before the packages were renamed looks for it.
+The program of a worker, at the place where a lab of the old layout looks for it.
 
 Limit: a running lab of the old layout is replaced by one of the new once, by SIGHUP.
 """

@@ -1,4 +1,4 @@
-"""The connections of a service: those that are open, and how the last ones ended."""
+"""The connections of a service: the open ones, and how the last ones ended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 
-#: So many endings are kept, of some 700 bytes each: a test suite's, not a day's.
+#: Endings that are kept, of some 700 bytes each: enough for a test suite.
 MAX_RECORDS = 1000
 
 
 class ConnectionRecord(NamedTuple):
     """
-    A connection that is known.
+    A connection and its ending.
 
-    :ivar ending: how it ended; ``None``: it is open.
+    :ivar ending: how it ended; ``None`` while it is open.
     """
 
     connection: Connection
@@ -27,13 +27,13 @@ class ConnectionRecord(NamedTuple):
 
 class Connections:
     """
-    What is known of the connections of some listeners; iterated over, those that ended come first.
+    The connections of some listeners; iteration yields those that ended first.
 
-    Those that are open the listeners know anyway. Endings are kept from the moment that this is
-    made, as one more observer: before that nothing is done for anybody's connection.
+    The listeners know their open connections anyway. Endings are kept from the creation of this
+    object on, by one more observer; before that a connection costs nothing.
 
-    :param listeners: whose connections.
-    :param most: so many endings are kept, the last ones.
+    :param listeners: they accept the connections.
+    :param most: how many endings are kept, the last ones.
     """
 
     def __init__(self, listeners: Sequence[Listener], most: int = MAX_RECORDS) -> None:
@@ -47,7 +47,7 @@ class Connections:
         self._ended.append(ConnectionRecord(connection, ending))
 
     def live(self) -> tuple[ConnectionRecord, ...]:
-        """Return those that are open, in a handshake too, by listener and number."""
+        """Return the open connections, handshakes included, by listener and number."""
         return tuple(
             ConnectionRecord(connection, None)
             for listener in self._listeners
@@ -55,7 +55,7 @@ class Connections:
         )
 
     def ended(self) -> tuple[ConnectionRecord, ...]:
-        """Return the last ones that ended, in the order in which they did."""
+        """Return the last connections that ended, in the order of their ends."""
         return tuple(self._ended)
 
     def __iter__(self) -> Iterator[ConnectionRecord]:

@@ -13,7 +13,7 @@ from tcplab.server.endpoints import portFileFields
 
 def prepare(path: str) -> None:
     """
-    Remove what an earlier run has left, so that the file's being there means that all ports listen.
+    Remove the file of an earlier run: that it exists shall mean that all ports listen.
 
     :raises SettingsError: the file could not be written later.
     """
@@ -32,9 +32,9 @@ def prepare(path: str) -> None:
 
 def write(path: str, listeners: Iterable[EndpointListener]) -> None:
     """
-    Write a line for each listener, ``NAME HOST PORT`` or ``NAME unix PATH``, all at once.
+    Write a line for each listener, ``NAME HOST PORT`` or ``NAME unix PATH``.
 
-    Whoever waits for the file never sees a part of it: it is written beside its place and moved.
+    The file is written beside its place and renamed, so that no reader finds a part of it.
 
     :raises SettingsError: it cannot be written.
     """

@@ -6,16 +6,20 @@ import atexit
 import gc
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping
+
+from twisted.python.usage import Options
 
 
 def exitWith(status: int) -> None:
     """
-    Have this process end with ``status``, once its main program is through.
+    End this process with ``status`` once its main program returns.
 
-    twistd and twist end with 0 whenever the reactor was stopped. All that others have asked for
-    with ``atexit`` is done before. To be called late, when the reactor has stopped: what is
-    registered after it would be done twice.
+    twistd and twist end with 0 whenever the reactor was stopped. All functions that were registered
+    with ``atexit`` run before.
+
+    Limit: functions that are registered after this call run twice; call it when the reactor has
+    stopped.
     """
 
     def end() -> None:
@@ -29,34 +33,34 @@ def exitWith(status: int) -> None:
     atexit.register(end)
 
 
-# New objects before it looks for garbage, instead of 700, and how often before it looks at older
-# ones too. With 700 it looked through all that live, 90 ms for 5,000 connections, at every quarter
-# more of them. What a connection leaves goes when it is over, without being looked for. Only what
-# faults leave does not: it is found when 300,000 are new, which is 30 MB of it at most.
+# New objects before a collection, instead of 700, and collections before one of older objects.
+# With 700 each quarter more connections cost a full collection, 90 ms for 5,000 of them. The
+# objects of a connection are freed at its end, without a collection. Only those of faults are
+# cycles: they are collected when 300,000 objects are new, which is 30 MB at most.
 _THRESHOLDS = 10_000, 10, 3
 
 
 def relaxGC() -> None:
-    """Look for garbage less often, and not at all among what is there now: it stays."""
+    """Collect garbage less often, and never among the objects of now: they stay."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
 
 
-#: twistd's own umask in the background, unless --umask was said.
+#: twistd's own umask in the background, without --umask.
 _BACKGROUND = 0o077
 
 
-def _foreground(twistd: Any) -> bool:
+def _foreground(twistd: Mapping[str, object]) -> bool:
     return bool(twistd.get("nodaemon") or twistd.get("debug"))
 
 
-def disablePidFile(twistd: Any) -> None:
+def disablePidFile(twistd: Options) -> None:
     """
-    Leave the pid file out in the foreground, unless it was asked for.
+    Write no pid file in the foreground, unless it was asked for.
 
-    There nobody looks for it, and it would forbid a second lab in the same folder. If it is the
-    very object that is the default; a file that the user has named stays.
+    Nothing reads it there, and it would forbid a second lab in the same folder. A file that was
+    named on the command line stays: it is another object than the default.
 
     :param twistd: its options.
     """
@@ -64,11 +68,13 @@ def disablePidFile(twistd: Any) -> None:
         twistd["pidfile"] = ""
 
 
-def restrictLogMode(twistd: Any) -> None:
+def restrictLogMode(twistd: Mapping[str, object]) -> None:
     """
-    Have the log written in the background be for its owner only: what peers say is in it.
+    Set umask 077 for twistd's log file in the background: it contains data of peers.
 
-    twistd opens it with the umask of whoever starts it, and sets its own only afterwards.
+    twistd opens it with the umask that it was started with, and sets its own only afterwards.
+
+    :param twistd: its options; ``{}`` under twist.
     """
     if not _foreground(twistd) and twistd.get("umask", 0) is None:
         os.umask(_BACKGROUND)

@@ -1,19 +1,21 @@
-"""SIGTERM and SIGINT: the first ends the lab politely, the next at once. SIGHUP restarts it."""
+"""SIGTERM and SIGINT: the first drains the lab, the next aborts it. SIGHUP restarts workers."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
 
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
+from tcplab.reactor.interfaces import IReactor
+
 log = Logger()
 
-# Seconds in which the same signal counts once: timeout(1), and others that end a whole group of
-# processes, send it to the process and to its group.
+# Seconds in which the same signal counts once. Programs that end a group of processes, timeout(1)
+# say, send it to the process and then to its group.
 _DEBOUNCE = 0.1
 
 
@@ -30,17 +32,17 @@ class StopSignals:
     """
     Stop the reactor upon a signal.
 
-    Twisted's own handlers would end the process by that very signal again, after all has been
-    closed in good order: exit status 143, which looks like a crash to whoever started it.
+    Twisted's own handlers end the process by that signal again, after an orderly shutdown. Its exit
+    status would be 143, which looks like a crash.
 
     :param reactor: is stopped, and waits for its services.
-    :param abort: called for every further signal: what is still open should end now.
+    :param abort: called for every further signal: aborts what is still open.
     :param restart: called for SIGHUP; without it that signal is left as it is.
     """
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactor,
         abort: Callable[[], object],
         restart: Callable[[], object] | None = None,
     ) -> None:
@@ -52,9 +54,9 @@ class StopSignals:
 
     def install(self) -> None:
         """
-        Take the place of the reactor's handlers; to be called when it runs.
+        Replace the reactor's handlers; to be called when it runs.
 
-        Handlers of others stay, and so does a signal that was ignored when the process started.
+        Other handlers stay, and so does a signal that was ignored when the process started.
         """
         own = {signal.SIGTERM: self._reactor.sigTerm, signal.SIGINT: self._reactor.sigInt}
         for number, handler in own.items():
@@ -64,12 +66,12 @@ class StopSignals:
             self._onTerminal = _onTerminal()
             signal.signal(signal.SIGHUP, self._received)
 
-    def _received(self, number: int, frame: object) -> None:
-        # Between any two bytecodes of the main thread: do nothing here but wake the reactor.
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        # This runs between any two bytecodes of the main thread: only wake the reactor.
         self._reactor.callFromThread(self.stop, signal.Signals(number).name)
 
     def stop(self, name: str) -> None:
-        """Do what the signal of this name asks for."""
+        """Act on the signal of this name."""
         if name == "SIGHUP" and self._restart is not None and not self._terminalClosed():
             self._restart()
             return
@@ -87,5 +89,5 @@ class StopSignals:
             log.info("Received {name}, shutting down.", log_system="tcplab", name=name)
 
     def _terminalClosed(self) -> bool:
-        # The signal was not sent by hand: our terminal has been closed.
+        # Then the kernel has sent the signal, and not a person.
         return self._onTerminal and not _onTerminal()

@@ -1,4 +1,4 @@
-"""What a lab that was killed has left of a Unix socket: its path, and the lock beside it."""
+"""The stale lock of a Unix socket, which a lab leaves that was killed."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextlib import suppress
 
 from twisted.internet.error import CannotListenError
 
-#: Seconds in which a lab that is starting may have its lock and not listen yet.
+#: Seconds in which a lab that starts may hold its lock and not listen yet.
 _START_TIME = 1.0
 
 
 def removeStaleLock(error: BaseException | None) -> bool:
     """
-    Remove a lock that nobody holds, which kept us from listening; tell whether there was one.
+    Remove the lock that kept a socket from listening, with its path, if no process listens there.
 
-    The lock has the number of its process, and that number may be another process's by now: in a
-    container every lab has the same. Whether somebody listens is asked of the socket.
+    The lock names a process, whose number may have been used again: in a container every lab has
+    the same. So the socket is tried instead.
 
-    :param error: what came of listening.
+    :param error: why the socket could not listen.
+    :return: whether a lock was removed.
     """
-    path = getattr(error, "port", None)
-    if not isinstance(error, CannotListenError) or not isinstance(path, bytes):
+    if not isinstance(error, CannotListenError) or not isinstance(error.port, bytes):
         return False
-    lock = path + b".lock"
+    path, lock = error.port, error.port + b".lock"
     with suppress(OSError):
         old = time.time() - os.lstat(lock).st_mtime > _START_TIME
         if old and not _isListening(path):
@@ -43,6 +43,6 @@ def _isListening(path: bytes) -> bool:
             sock.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except OSError:  # so many wait there, or we may not ask
+        except OSError:  # its listen queue is full, or there is no right to connect
             return True
     return True

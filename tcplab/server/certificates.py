@@ -1,4 +1,4 @@
-"""Certificates: chosen by server name, required of clients; private keys that others may read."""
+"""Certificates: chosen by server name, required of clients; keys that all users can read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from OpenSSL.SSL import Connection, Context
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.interfaces import (
+    IOpenSSLServerConnectionCreator,
+    IReactorTime,
+)
+from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.protocols._sni import PEMObjects
 from twisted.python.filepath import FilePath
@@ -19,15 +22,15 @@ from zope.interface import implementer
 from tcplab.wire.endpointstring import argument, split
 
 _KEY = b"PRIVATE KEY-----"
-#: A key and a chain of certificates are some KiB.
+#: Bytes to search for a key; a key and a chain of certificates have some KiB.
 _MAX_FILE = 1 << 20
 
 
 def worldReadableKeys(endpoint: str) -> list[str]:
     """
-    Name the files of an endpoint of ours that have a private key, and that others may read.
+    Return the files of an endpoint that hold a private key and that every user may read.
 
-    :param endpoint: a string, ``ssl:`` or ``tls:`` perhaps behind ``limit:`` or another.
+    :param endpoint: its string; ``limit:`` and the like may stand before ``ssl:`` and ``tls:``.
     """
     return sorted(
         path for path in set(_files(endpoint)) if _isWorldReadable(path) and _hasKey(path)
@@ -63,27 +66,27 @@ def _hasKey(path: str) -> bool:
 
 log = Logger("tcplab.server.certificates")
 
-#: Seconds for which a folder is believed to be as it was: no peer makes us look more often.
+#: Seconds from one check of a folder to the next, however many clients connect.
 _RECHECK = 1.0
 
 #: For TLS 1.2: forward secrecy, and authenticated encryption (Mozilla's "intermediate"). Twisted's
-#: own list has CBC with SHA-1 too, and RSA key exchange. Those of 1.3 are all good.
+#: own list adds CBC with SHA-1, and RSA key exchange. All ciphers of TLS 1.3 are good.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
 
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class CertificatesError(ValueError):
-    """They cannot be used; the text is one line."""
+    """Certificates cannot be used; the text is one line."""
 
 
-def loadClientCAs(path: str) -> Any:
+def loadClientCAs(path: str) -> object:
     """
-    Read who may have signed the certificates of clients.
+    Read the authorities that sign the certificates of clients.
 
     :param path: a PEM file.
     :raises OSError: it cannot be read.
-    :raises CertificatesError: there is none in it.
+    :raises CertificatesError: it has no certificate.
     """
     with open(path, "rb") as file:
         found = _PEM.findall(file.read())
@@ -98,13 +101,12 @@ def loadClientCAs(path: str) -> Any:
     return trustRootFromCertificates(certificates)
 
 
-def hardenTLS(options: Any, clients: Any = None) -> None:
+def hardenTLS(options: CertificateOptions, clients: Any = None) -> None:
     """
-    Let pass less than Twisted does.
+    Allow fewer ciphers than Twisted does, and require certificates of clients.
 
-    :param options: a ``CertificateOptions`` that has not made its context.
-    :param clients: the authorities that sign certificates of clients (`loadClientCAs`); ``None``:
-        clients need no certificate.
+    :param options: they have not made their context yet.
+    :param clients: the authorities that sign them (`loadClientCAs`); ``None`` requires none.
     """
     options._cipherString = CIPHERS
     if clients is not None:
@@ -115,22 +117,23 @@ def hardenTLS(options: Any, clients: Any = None) -> None:
 @implementer(IOpenSSLServerConnectionCreator)
 class CertificateDirectory:
     """
-    The certificates of a folder, and below: files whose names end in ``.pem``, with their keys.
+    The certificates and keys in the ``.pem`` files of a folder, and below it.
 
-    The name that a client asks for (SNI) chooses one; ``*.example.org`` is for any name before the
-    first dot; who asks for another, or for none, gets the first by alphabet. When files change, the
-    next connection gets what they say then. If that cannot be read, the old ones stay.
+    The server name of a client (SNI) selects one; ``*.example.org`` stands for any name before the
+    first dot. Without a name, or with an unknown one, it is the first by alphabet. When files
+    change, the next connection gets the new certificates. If they cannot be read, the old ones
+    stay.
 
-    Twisted's own creator for ``tls:`` reads the folder for each name that it does not know, and not
-    again for those that it knows.
+    Twisted's own creator for ``tls:`` reads the folder for each unknown name, and never again for
+    the known ones.
 
-    :param path: the folder's; or a file's.
-    :param clock: says the seconds.
-    :param clients: who must have signed the certificates of clients; ``None`` asks for none.
+    :param path: the folder's, or a file's.
+    :param clock: keeps the time.
+    :param clients: the authorities that sign the certificates of clients; ``None`` requires none.
     :raises CertificatesError: there is no certificate with names and its key.
     """
 
-    def __init__(self, path: str, clock: Any, clients: Any = None) -> None:
+    def __init__(self, path: str, clock: IReactorTime, clients: object | None = None) -> None:
         self._path = os.path.abspath(path)  # twistd may change its folder
         self._clock = clock
         self._clients = clients
@@ -143,8 +146,8 @@ class CertificateDirectory:
         self._checkedAt = clock.seconds()
         self._contexts = self._loadContexts()
 
-    def serverConnectionForTLS(self, protocol: Any) -> Connection:
-        """Begin the server's side of a connection."""
+    def serverConnectionForTLS(self, protocol: object) -> Connection:
+        """Return the server's side of a new TLS connection."""
         if not 0 <= self._clock.seconds() - self._checkedAt < _RECHECK:
             self._checkFiles()
         return Connection(self._contexts[min(self._contexts)])
@@ -197,7 +200,8 @@ class CertificateDirectory:
             )
         return contexts
 
-    def _context(self, options: Any) -> Context:
+    def _context(self, options: CertificateOptions) -> Context:
         hardenTLS(options, self._clients)
         options._contextForServerName = self._contextFor
-        return options.getContext()  # type: ignore[no-any-return]
+        context: Context = options.getContext()
+        return context

@@ -1,4 +1,4 @@
-"""Endpoint strings become endpoints, or one line that says why not; addresses in words."""
+"""Endpoints from endpoint strings, errors as one line, addresses as text."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import errno
 import os
 import re
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
-from twisted.internet.address import UNIXAddress
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.endpoints import (
+    SSL4ServerEndpoint,
+    quoteStringArgument,
+    serverFromString,
+)
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.protocols._sni import TLSServerEndpoint
 
 from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.settings import ListenerSettings
+from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.server.certificates import (
     CertificateDirectory,
@@ -22,18 +32,21 @@ from tcplab.server.certificates import (
     hardenTLS,
     loadClientCAs,
 )
+from tcplab.server.inheritedsockets import AdoptingReactor
 from tcplab.wire.endpointstring import argument, explained, split, unescaped
 
 
 def portFileFields(host: IAddress) -> tuple[str, str]:
-    """Give a listening address as the port file has it: host and port, or ``unix`` and the path."""
+    """Return a listening address as in the port file: host and port, or ``unix`` and the path."""
     if isinstance(host, UNIXAddress):
         return "unix", _path(host)
-    return str(getattr(host, "host", host)), str(getattr(host, "port", "-"))
+    if isinstance(host, IPv4Address | IPv6Address):
+        return host.host, str(host.port)
+    return str(host), "-"
 
 
 def formatAddress(host: IAddress) -> str:
-    """Write a listening address for people: ``127.0.0.1:80``, ``[::1]:80``, a path."""
+    """Return a listening address as text: ``127.0.0.1:80``, ``[::1]:80``, a path."""
     first, second = portFileFields(host)
     if isinstance(host, UNIXAddress):
         return second
@@ -41,13 +54,12 @@ def formatAddress(host: IAddress) -> str:
 
 
 def reachability(host: IAddress) -> str:
-    """Say who can reach a listening address."""
+    """Say from where a listening address can be reached."""
     if isinstance(host, UNIXAddress):
         return "reachable by local users who may open it"
-    try:
-        address = ip_address(str(getattr(host, "host", "")))
-    except ValueError:
+    if not isinstance(host, IPv4Address | IPv6Address):
         return "reachable by whoever the endpoint lets in"
+    address = ip_address(host.host)
     if address.is_loopback:
         return "reachable from this machine only"
     if address.is_unspecified:
@@ -69,23 +81,29 @@ _KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit", "fault")
 _WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:|fault:(?:\\.|[^:\\])*:)*")
 
 
-def endpointOf(reactor: Any, settings: ListenerSettings) -> IStreamServerEndpoint:
+def endpointOf(
+    reactor: IReactor | AdoptingReactor, settings: ListenerSettings
+) -> IStreamServerEndpoint:
     """
-    Make the endpoint that a listener's string describes; nothing is bound yet.
+    Return the endpoint that a listener's string describes; nothing is bound yet.
+
+    :param reactor: listens.
+    :param settings: have the string.
 
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
         text, clients = _takeCA(_absolute(settings.endpoint))
-        endpoint = serverFromString(withTLSClock(reactor), text)
-        _configureTLS(endpoint, _certificateFolder(settings), clients, reactor)
+        endpoint: IStreamServerEndpoint = serverFromString(withTLSClock(reactor), text)
+        clock = cast("IReactorTime", reactor)  # an AdoptingReactor passes on what it lacks
+        _configureTLS(endpoint, _certificateFolder(settings), clients, clock)
     except Exception as e:
         raise SettingsError(_prefix(settings) + _explained(settings.endpoint, e)) from None
-    return endpoint  # type: ignore[no-any-return]
+    return endpoint
 
 
-def _takeCA(endpoint: str) -> tuple[str, Any]:
-    # An option that Twisted's endpoints do not have: who signs the certificates of clients.
+def _takeCA(endpoint: str) -> tuple[str, object | None]:
+    # An option that Twisted's endpoints do not have: the CAs of clients' certificates.
     inner = _splitWrappers(endpoint)[1]
     found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
     if found is None or not inner.startswith(("ssl:", "tls:")):
@@ -94,21 +112,22 @@ def _takeCA(endpoint: str) -> tuple[str, Any]:
     return endpoint[: found.start()] + endpoint[found.end() :], loadClientCAs(path)
 
 
-def _configureTLS(endpoint: Any, folder: str | None, clients: Any, clock: Any) -> None:
+def _configureTLS(
+    endpoint: Any, folder: str | None, clients: object | None, clock: IReactorTime
+) -> None:
     while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:, fault:
         endpoint = inner
-    options = getattr(endpoint, "_sslContextFactory", None)
-    if hasattr(endpoint, "connectionCreator"):
-        if folder is None:  # a wrapper that we do not know: Twisted's own TLS would serve
+    if isinstance(endpoint, TLSServerEndpoint):
+        if folder is None:  # an unknown wrapper: Twisted's own TLS would serve
             raise CertificatesError("it cannot be told where the certificates of this tls: are")
         endpoint.clock = clock
         endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
-    elif options is not None:
-        hardenTLS(options, clients)
+    elif isinstance(endpoint, SSL4ServerEndpoint):
+        hardenTLS(endpoint._sslContextFactory, clients)
 
 
 def _absolute(endpoint: str) -> str:
-    # twistd may change its folder afterwards, and a Unix socket must be found to be removed.
+    # twistd may change its folder afterwards; the path of a Unix socket is removed at the end.
     wrappers, inner = _splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
     if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
@@ -141,7 +160,7 @@ def _explained(endpoint: str, error: Exception) -> str:
         file = os.fsdecode(error.filename) if error.filename else endpoint
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
     if type(error).__module__.startswith("tcplab."):
-        return text  # written for people
+        return text  # one line already
     if "Unknown endpoint type" in text or not kind:
         near = suggest(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
@@ -164,14 +183,15 @@ def _explained(endpoint: str, error: Exception) -> str:
 def cannotListen(settings: ListenerSettings, error: BaseException | None) -> SettingsError:
     """Say in one line why an endpoint could not listen, and what to do about it."""
     prefix = _prefix(settings)
-    cause = error.socketError if isinstance(error, CannotListenError) else error
-    port = getattr(error, "port", None)
+    if not isinstance(error, CannotListenError):
+        return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_errorText(error)}")
+    port, cause = error.port, error.socketError
     if isinstance(port, bytes):
         return SettingsError(prefix + _unixInUse(os.fsdecode(port), cause))
-    host = getattr(error, "interface", None) or "every address"
-    number = getattr(cause, "errno", None)
+    number = cause.errno if isinstance(cause, OSError) else None
     if port is None or number is None:
         return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_errorText(cause)}")
+    host = error.interface or "every address"
     if number == errno.EADDRINUSE:
         other = "port 0" if settings.option else "--port 0"
         text = (
@@ -188,13 +208,13 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
 
 
 def _unixInUse(path: str, cause: object) -> str:
-    number = getattr(cause, "errno", None)
     if cause == "Cannot acquire lock":
         return f"another process serves on {path}: stop it, or use another path"
-    if number == errno.EADDRINUSE:
+    if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
         return f"there is a file {path} already: remove it, or use another path"
     return f"cannot listen on {path}: {_errorText(cause)}: use another path"
 
 
 def _errorText(cause: object) -> str:
-    return getattr(cause, "strerror", None) or ": ".join(str(cause).splitlines()[:1])
+    strerror = cause.strerror if isinstance(cause, OSError) else None
+    return strerror or ": ".join(str(cause).splitlines()[:1])

@@ -8,30 +8,37 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twisted.internet import tcp, unix
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+)
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
-#: The first of them; the others follow it. See sd_listen_fds(3).
+from tcplab.reactor.interfaces import IReactor
+
+#: The first descriptor; the others follow it. See sd_listen_fds(3).
 FIRST = 3
 
-#: The environment that this process was started with.
+#: The environment with which this process was started.
 ENVIRONMENT = "/proc/self/environ"
 
 
 class InheritedSocketError(ValueError):
-    """What was handed over cannot be listened on; the text is one line that says why."""
+    """An inherited socket cannot be listened on; the text is one line that says why."""
 
 
 def listenFDs(environment: Mapping[str, str] | None = None, pid: int | None = None) -> list[int]:
     """
-    Return the descriptors that were handed over to this very process, in order.
+    Return the descriptors that were handed over to this process, in order.
 
-    ``LISTEN_FDS`` is their number, ``LISTEN_PID`` the process that is meant; ``LISTEN_FDNAMES`` is
+    ``LISTEN_FDS`` is their number, ``LISTEN_PID`` the process they are for. ``LISTEN_FDNAMES`` is
     not needed.
 
-    :param environment: ``None`` for what this process was started with: Twisted takes the words
-        out of ``os.environ`` when its endpoints are imported, and wants names for all of them.
-    :param pid: ``None`` for our own.
+    :param environment: ``None`` for the one with which this process was started. Twisted removes
+        the variables from ``os.environ`` when its endpoints are imported, and requires all names.
+    :param pid: ``None`` for this process.
     """
     found = _startEnvironment() if environment is None else environment
     if found.get("LISTEN_PID") != str(os.getpid() if pid is None else pid):
@@ -51,9 +58,9 @@ def _startEnvironment() -> Mapping[str, str]:
 
 class InheritedSockets:
     """
-    Sockets that are adopted one after the other.
+    Inherited sockets, which are taken one after the other.
 
-    :param descriptors: they belong to us from now on, and not to the programs that we start.
+    :param descriptors: the sockets'; programs that this process starts do not inherit them.
     """
 
     def __init__(self, descriptors: Iterator[int] | list[int]) -> None:
@@ -63,11 +70,11 @@ class InheritedSockets:
 
     def next(self, *families: int, port: int = 0) -> socket.socket:
         """
-        Take the next.
+        Take the next socket, non-blocking.
 
-        :param families: it must be of one of these.
-        :param port: it must listen there, if that is not 0.
-        :raises InheritedSocketError: there is none, or it is another than was expected.
+        :param families: the families that fit.
+        :param port: the TCP port that fits; 0 for any.
+        :raises InheritedSocketError: there is none, or it does not fit.
         """
         if not self._remaining:
             raise InheritedSocketError("no socket that was handed over is left for it (LISTEN_FDS)")
@@ -106,17 +113,17 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 class AdoptingReactor:
     """
-    A reactor whose ``listen...`` methods adopt the next inherited socket, whatever is asked for.
+    A reactor whose ``listen...`` methods adopt the next inherited socket, at any address.
 
-    So any endpoint string can be listened on, in the order in which they listen. All else is the
-    reactor's own. (Twisted's ``adoptStreamPort`` leaves the socket blocking, opens a Unix socket to
-    everybody, and removes its path in the end.)
+    So every endpoint string can listen; the sockets are taken in the order of those calls. All
+    else is passed on to the reactor. Twisted's ``adoptStreamPort`` does not fit: it leaves the
+    socket blocking, makes a Unix socket writable for all users, and removes its path in the end.
 
     :param reactor: runs the ports.
     :param inherited: the sockets.
     """
 
-    def __init__(self, reactor: Any, inherited: InheritedSockets) -> None:
+    def __init__(self, reactor: IReactor, inherited: InheritedSockets) -> None:
         self._reactor = reactor
         self._inherited = inherited
 
@@ -126,20 +133,20 @@ class AdoptingReactor:
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        """Adopt a TCP socket: it has its own address and its own backlog."""
+        """Adopt a TCP socket; it keeps its address and its backlog."""
         return self._adopt(AdoptedPort, self._inherited.next(*_INTERNET, port=port), factory)
 
     def listenSSL(
         self,
         port: int,
         factory: IProtocolFactory,
-        contextFactory: Any,
+        contextFactory: IOpenSSLServerConnectionCreator,
         backlog: int = 50,
         interface: str = "",
     ) -> IListeningPort:
         """Adopt a TCP socket, and speak TLS."""
-        secured: Any = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
-        return self.listenTCP(port, secured, backlog, interface)
+        tls = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
+        return self.listenTCP(port, tls, backlog, interface)
 
     def listenUNIX(
         self,
@@ -149,63 +156,57 @@ class AdoptingReactor:
         mode: int = 0o666,
         wantPID: int = 0,
     ) -> IListeningPort:
-        """Adopt a Unix socket: its path, its mode and its lock are the business of who bound it."""
+        """Adopt a Unix socket; its path, mode and lock are left to the process that bound it."""
         return self._adopt(AdoptedUnixPort, self._inherited.next(socket.AF_UNIX), factory)
 
     def adoptStreamPort(
         self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
     ) -> IListeningPort:
-        """Adopt the next one here too: our descriptors have other numbers than the first's."""
+        """Adopt the next socket, not that descriptor: its number is the first process's."""
         kind = AdoptedUnixPort if addressFamily == socket.AF_UNIX else AdoptedPort
         return self._adopt(kind, self._inherited.next(addressFamily), factory)
 
-    def _adopt(self, kind: Any, found: socket.socket, factory: IProtocolFactory) -> IListeningPort:
-        port: IListeningPort = kind(found, factory, self._reactor)
+    def _adopt(
+        self, kind: type[AdoptedPort], found: socket.socket, factory: IProtocolFactory
+    ) -> IListeningPort:
+        port = kind(found, factory, self._reactor)
         port.startListening()
         return port
 
 
-class _Adopted:
-    """
-    What both kinds have in common.
+class AdoptedPort(tcp.Port):
+    """A TCP port on an inherited socket. Closing it leaves the socket to the other processes."""
 
-    Others have the socket too: to stop listening is to close our descriptor, not to shut it down.
-    """
+    def __init__(self, found: socket.socket, factory: IProtocolFactory, reactor: IReactor) -> None:
+        # The address says whether it is IPv6.
+        tcp.Port.__init__(self, 0, factory, interface=found.getsockname()[0], reactor=reactor)
+        self._preexistingSocket = found
 
-    _preexistingSocket: Any
-    _closeSocket: Any
-
-    def startListening(self: Any) -> None:
-        """Accept from now on."""
-        self.socket = found = self._preexistingSocket
-        self._preexistingSocket = None
+    def startListening(self) -> None:
+        """Accept from now on; as in Twisted's, but without its line in the log."""
+        found, self._preexistingSocket = self._preexistingSocket, None
+        assert found is not None
+        assert self.factory is not None
+        self.socket = found
         self._shouldShutdown = False
         self._realPortNumber = found.getsockname()[1]
-        self.fileno = found.fileno
-        self.connected = 1
-        self.numberAccepts = 100  # as Twisted's begin
+        self.fileno = found.fileno  # type: ignore[method-assign]  # as in Twisted's
+        self.connected = True
+        self.numberAccepts = 100
         self.factory.doStart()
         self.startReading()
 
     def _logConnectionLostMsg(self) -> None:
-        """Say nothing: it goes on listening, elsewhere."""
+        """Log nothing: other processes go on listening."""
 
 
-class AdoptedPort(_Adopted, tcp.Port):
-    """A TCP port on a socket of others."""
+class AdoptedUnixPort(AdoptedPort, unix.Port):
+    """A port on an inherited Unix socket."""
 
-    def __init__(self, found: socket.socket, factory: Any, reactor: Any) -> None:
-        tcp.Port.__init__(self, None, factory, 0, found.getsockname()[0], reactor)  # type: ignore[arg-type]
-        self._preexistingSocket = found
-
-
-class AdoptedUnixPort(_Adopted, unix.Port):
-    """A Unix port on a socket of others."""
-
-    def __init__(self, found: socket.socket, factory: Any, reactor: Any) -> None:
+    def __init__(self, found: socket.socket, factory: IProtocolFactory, reactor: IReactor) -> None:
         unix.Port.__init__(self, found.getsockname(), factory, reactor=reactor)
         self._preexistingSocket = found
 
-    def connectionLost(self, reason: Any) -> None:
-        """Leave the path where it is."""
+    def connectionLost(self, reason: Failure) -> None:
+        """Close, without removing the path."""
         tcp.Port.connectionLost(self, reason)

@@ -1,11 +1,12 @@
 """
-The eager reactor: epoll with the shortest way from the kernel to a protocol and back.
+The eager reactor: epoll with the shortest path from the kernel to a protocol and back.
 
 ``twistd --reactor eager``, ``trial --reactor eager``. It differs from Twisted's epoll reactor in
-three things, none of which a program can see: transports write what was said when the protocol
-returns (`tcplab.reactor.coalescing`), a read is dispatched without a detour, and a turn of the loop
-in which nothing but sockets has anything to do does nothing else. Its TLS keeps its own time, also
-where it is not the global reactor.
+three things that no program can see. Transports send what was written when the protocol returns
+(`tcplab.reactor.coalescing`). A read is dispatched by one call. A turn of the loop looks at timers,
+threads and signals only if there are any.
+
+Its TLS takes the time from it, also where it is not the global reactor.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tcplab.reactor.twistedinternals import missing
 
 _log = Logger()
 
-# That are handled before timers and signals are looked at again: a few milliseconds' worth.
+# Events handled before timers and signals are looked at again: a few milliseconds.
 _EVENTS = 256
 
 _COALESCING = CoalescingTransport.subclasses
@@ -38,9 +39,14 @@ _NO_CONTEXT: dict[object, Any] = {}
 
 
 class EagerReactor(TLSMethods, EPollReactor):
-    """An epoll reactor that writes at once."""
+    """
+    An epoll reactor that writes at once.
 
-    _polls = False  # whether there was ever a descriptor that epoll cannot watch
+    A new descriptor is registered, and an ended one removed, with as few system calls as possible:
+    Twisted's own asks epoll several times over.
+    """
+
+    _hasPolled = False  # whether there was ever a descriptor that epoll cannot watch
 
     # The loop
 
@@ -48,10 +54,10 @@ class EagerReactor(TLSMethods, EPollReactor):
         """Run until stopped."""
         while self._started:
             with _topHandler:
-                self._turns()
+                self._loop()
         _log.info("Main loop terminated.")
 
-    def _turns(self) -> None:
+    def _loop(self) -> None:
         while self._started:
             if (
                 self._pendingTimedCalls
@@ -67,7 +73,7 @@ class EagerReactor(TLSMethods, EPollReactor):
                 self.doIteration(None)
 
     def doPoll(self, timeout: float | None) -> None:
-        """Wait for events, that long at most, and handle them."""
+        """Wait for events, ``timeout`` seconds at most, and handle them."""
         selectables = self._selectables
         events = self._poller.poll(-1 if timeout is None else timeout, _EVENTS)
         contexts = context.theContextTracker.currentContext().contexts
@@ -76,7 +82,7 @@ class EagerReactor(TLSMethods, EPollReactor):
             for fd, event in events:
                 selectable: Any = selectables.get(fd)
                 if event == EPOLLIN and type(selectable) in _COALESCING:
-                    contexts[-1] = selectable  # it stands for itself in the log's context
+                    contexts[-1] = selectable  # a transport is its own log context
                     try:
                         try:
                             why = selectable.doRead()
@@ -87,7 +93,7 @@ class EagerReactor(TLSMethods, EPollReactor):
                             self._finished(selectable, why)
                     except BaseException:
                         log.err()
-                elif selectable is not None:  # not gone, by the hand of an earlier event
+                elif selectable is not None:  # not removed by an earlier event
                     log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
         finally:
             contexts.pop()
@@ -97,17 +103,14 @@ class EagerReactor(TLSMethods, EPollReactor):
     def _finished(self, selectable: Any, why: Any) -> None:
         if why is CONNECTION_DONE:
             self.removeReader(selectable)
-            selectable.checkedAt = selectable.sent  # else there had been another event
-            selectable.readConnectionLost(DONE)  # ours all have it
+            selectable.checkedAt = selectable.sent  # a reset would have been another event
+            selectable.readConnectionLost(DONE)  # all coalescing transports have it
             selectable.checkedAt = None
         else:
             self._disconnectSelectable(selectable, why, True)
 
-    # A descriptor that begins is told of nothing yet, and one that ends asks several times over
-    # not to be told any more.
-
     def addReader(self, reader: Any) -> None:
-        """Tell a descriptor when it may read."""
+        """Watch a descriptor for input."""
         fd = reader.fileno()
         if fd in self._selectables:
             super().addReader(reader)
@@ -115,14 +118,14 @@ class EagerReactor(TLSMethods, EPollReactor):
         try:
             self._poller.register(fd, EPOLLIN)
         except OSError:
-            super().addReader(reader)  # knows how to poll a file, or fails as ever
-            self._polls = True
+            super().addReader(reader)  # polls a file, or fails
+            self._hasPolled = True
         else:
             self._reads.add(fd)
             self._selectables[fd] = reader
 
     def removeReader(self, reader: Any) -> None:
-        """Stop telling a descriptor that it may read, if it is told."""
+        """Stop watching a descriptor for input."""
         fd = reader.fileno()
         if fd in self._reads:
             if fd in self._writes:
@@ -131,19 +134,19 @@ class EagerReactor(TLSMethods, EPollReactor):
                 self._reads.remove(fd)
                 del self._selectables[fd]
                 self._poller.unregister(fd)
-        elif fd == -1 or self._polls:
+        elif fd == -1 or self._hasPolled:
             super().removeReader(reader)
 
     def addWriter(self, writer: Any) -> None:
-        """Tell a descriptor when it may write."""
+        """Watch a descriptor for room to write."""
         super().addWriter(writer)
         if writer.fileno() not in self._writes:
-            self._polls = True
+            self._hasPolled = True
 
     def removeWriter(self, writer: Any) -> None:
-        """Stop telling a descriptor that it may write, if it is told."""
+        """Stop watching a descriptor for room to write."""
         fd = writer.fileno()
-        if fd in self._writes or fd == -1 or self._polls:
+        if fd in self._writes or fd == -1 or self._hasPolled:
             super().removeWriter(writer)
 
     # The transports
@@ -151,7 +154,7 @@ class EagerReactor(TLSMethods, EPollReactor):
     def listenTCP(
         self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        """Listen as ever, with transports that write at once."""
+        """Listen as Twisted does, with transports that write at once."""
         listening = EagerPort(port, factory, backlog, interface, self)
         BatchAcceptor(listening)
         listening.startListening()
@@ -160,7 +163,7 @@ class EagerReactor(TLSMethods, EPollReactor):
     def listenUNIX(
         self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
     ) -> IListeningPort:
-        """Listen as ever, with transports that write at once."""
+        """Listen as Twisted does, with transports that write at once."""
         listening = EagerUnixPort(address, factory, backlog, mode, self, wantPID)
         BatchAcceptor(listening)
         listening.startListening()
@@ -174,7 +177,7 @@ class EagerReactor(TLSMethods, EPollReactor):
         timeout: float = 30,
         bindAddress: Any = None,
     ) -> IConnector:
-        """Connect as ever, with a transport that writes at once."""
+        """Connect as Twisted does, with a transport that writes at once."""
         connector = TCPConnector(host, port, factory, timeout, bindAddress, self)
         connector.connect()
         return connector
@@ -182,26 +185,26 @@ class EagerReactor(TLSMethods, EPollReactor):
     def connectUNIX(
         self, address: Any, factory: Any, timeout: float = 30, checkPID: int = 0
     ) -> IConnector:
-        """Connect as ever, with a transport that writes at once."""
+        """Connect as Twisted does, with a transport that writes at once."""
         connector = UnixConnector(address, factory, timeout, self, checkPID)
         connector.connect()
         return connector
 
 
 class EagerPort(tcp.Port):
-    """A TCP port."""
+    """A TCP port whose connections write at once."""
 
     transport: Any = TCPServer
 
 
 class EagerUnixPort(unix.Port):
-    """A Unix port."""
+    """A Unix port whose connections write at once."""
 
     transport: Any = UnixServer
 
 
 def install() -> None:
-    """Install it as the global reactor; on a Twisted that it does not know, the epoll reactor."""
+    """Install it as the global reactor; Twisted's own, if that lacks a part that it needs."""
     unknown = missing()
     if unknown:
         _log.warn("this Twisted has no {names}: using its epoll reactor", names=", ".join(unknown))

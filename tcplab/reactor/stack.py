@@ -60,10 +60,16 @@ def removeEndpointWrapper(transport: object, protocol: object) -> None:
         cast(Connection, transport).protocol = protocol
 
 
+def reportingTransport(transport: object) -> CoalescingTransport | None:
+    """Return the transport below all wrappers if it keeps an account of its connection."""
+    bottom = bottomTransport(transport)
+    return bottom if isinstance(bottom, CoalescingTransport) else None
+
+
 def setReason(transport: object, why: str) -> None:
     """Record why this side is about to end a connection, on a transport that reports it."""
-    bottom = bottomTransport(transport)
-    if isinstance(bottom, CoalescingTransport):
+    bottom = reportingTransport(transport)
+    if bottom is not None:
         bottom.setReason(why)
 
 

@@ -2,19 +2,23 @@
 TLS that can half-close: close_notify ends one direction, as FIN does for plain TCP.
 
 RFC 8446, 6.1: close_notify "notifies the recipient that the sender will not send any more
-messages"; the other direction goes on. Twisted's own TLS ends both at once and drops what was
-written in the same turn. This module relies on the private parts of ``TLSMemoryBIOProtocol``
-that ``tests.reactor.test_tls`` names one by one.
+messages"; the other direction goes on. Twisted's own TLS ends both at once, and drops what was
+written in the same turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from OpenSSL.SSL import SENT_SHUTDOWN, Error, WantReadError, ZeroReturnError
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    ILoggingContext,
+    IProtocol,
+)
 from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -22,12 +26,22 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.coalescing import spliceOf
+from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
 from tcplab.reactor.tlsclock import ReactorTLS
 
 
 @implementer(IHalfCloseableProtocol)
-class _HalfClosing(ReactorTLS):
-    """What `HalfClosingTLS` does."""
+class HalfClosingTLS(ReactorTLS):
+    """
+    TLS between a transport and a protocol, with half-close in both directions.
+
+    The peer's close_notify is ``readConnectionLost`` of a protocol that provides
+    ``IHalfCloseableProtocol``. The connection of any other protocol is closed, once all that it
+    wrote has been sent.
+
+    :ivar truncated: the peer's FIN came without a close_notify: the bytes received may have been
+        cut short on the way.
+    """
 
     truncated = False
     transport: Any
@@ -38,13 +52,15 @@ class _HalfClosing(ReactorTLS):
 
     def makeConnection(self, transport: Any) -> None:
         """Begin the handshake on a transport."""
-        # While it is decrypted and encrypted again every byte is held several times over.
+        # Each byte is in memory several times while it is decrypted and encrypted again.
         transport.readLimit = 16384
         super().makeConnection(transport)
 
     def logPrefix(self) -> str:
-        """Log under the name of what is served: TLS is not a conversation of its own."""
-        return str(_prefixOf(self.wrappedProtocol))
+        """Return the name of the wrapped protocol: TLS has no name of its own in the log."""
+        protocol = self.wrappedProtocol
+        named = ILoggingContext.providedBy(protocol)
+        return str(protocol.logPrefix() if named else type(protocol).__name__)
 
     # The handshake
 
@@ -59,9 +75,11 @@ class _HalfClosing(ReactorTLS):
             self._tlsShutdownFinished(Failure())
         else:
             if self._aborted:
-                return  # by whoever looked at the certificate meanwhile
+                return  # by a callback that verified the certificate
             self._handshakeDone = True
-            self._tell("connectionOpened")
+            reporting = reportingTransport(self.transport)
+            if reporting is not None:
+                reporting.connectionOpened()
             if IHandshakeListener.providedBy(self.wrappedProtocol):
                 self.wrappedProtocol.handshakeCompleted()
             if self._writeFinished:
@@ -69,26 +87,20 @@ class _HalfClosing(ReactorTLS):
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         if reason is not None and not self._handshakeDone:
-            self._tell("setReason", "handshake")
+            setReason(self.transport, "handshake")
         super()._tlsShutdownFinished(reason)
 
-    def _tell(self, what: str, *args: object) -> None:
-        # The transport below may be any: only those of a Listener have ears.
-        tell = getattr(self.transport, what, None)
-        if tell is not None:
-            tell(*args)
+    def _notify(self, ended: Literal["peer", "server"]) -> None:
+        reporting = reportingTransport(self.transport)
+        if reporting is not None:
+            reporting.markEnded(ended)
 
     def dataReceived(self, data: bytes) -> None:
-        """Decrypt what came; read no more while our own answers to the protocol of TLS pile up."""
+        """Decrypt bytes; stop reading while answers of TLS itself pile up unsent."""
         super().dataReceived(data)
         # KeyUpdate (RFC 8446, 4.6.3) is answered without a message that flow control could stop.
-        if self._producer is not None and self._unsent() > 2**17:
-            self.transport.pauseProducing()  # until all has left: its producer resumes it
-
-    def _unsent(self) -> int:
-        return len(getattr(self.transport, "dataBuffer", b"")) + getattr(
-            self.transport, "_tempDataLen", 0
-        )
+        if self._producer is not None and (bufferedBytes(self.transport) or 0) > 2**17:
+            self.transport.pauseProducing()  # the producer resumes it once all has been sent
 
     # The peer finishes
 
@@ -111,29 +123,29 @@ class _HalfClosing(ReactorTLS):
 
     def _closeNotifyReceived(self) -> None:
         self._peerFinished = True
-        self._tell("markEnded", "peer")
+        self._notify("peer")
         self._aggregator.flush()
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
         if self.disconnecting:
-            self._answered()
+            self._closeNotifyAnswered()
         elif halves is not None:
             halves.readConnectionLost()
         else:
             self._shutdownTLS()
             self._tlsShutdownFinished(None)
 
-    def _answered(self) -> None:
-        # Both directions were ended by loseConnection(); if it has sent all, this was waited for.
+    def _closeNotifyAnswered(self) -> None:
+        # loseConnection() ended both directions; if it has sent all, only this was missing.
         if self._tlsConnection.get_shutdown() & SENT_SHUTDOWN:
             self._tlsShutdownFinished(None)
 
     def readConnectionLost(self) -> None:
-        """The socket's FIN: nothing new after a close_notify, a truncation without one."""
+        """Handle the FIN of the socket: a truncation, unless a close_notify came before."""
         if self._peerFinished:
             return
         self._peerFinished = True
         if not self._writeFinished:
-            # After our own close_notify many peers just close: nothing is lost by that.
+            # After our own close_notify many peers just close, and nothing is lost.
             self.truncated = True
             self._reason = Failure(CONNECTION_LOST)
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
@@ -145,21 +157,19 @@ class _HalfClosing(ReactorTLS):
     # We finish
 
     def loseWriteConnection(self) -> None:
-        """Send what was written, then close_notify and FIN; go on reading."""
+        """Send all bytes written, then close_notify and FIN; reading goes on."""
         if self._writeFinished or self.disconnecting or self._lostTLSConnection:
             return
         self._aggregator.flush()
         self._writeFinished = True
-        self.write = (
-            _discard  # OpenSSL would take a write after close_notify for a broken connection
-        )
+        self.write = _discard  # OpenSSL takes a write after close_notify for a broken connection
         if self._handshakeDone:
             self._finishWriting()
 
     def _finishWriting(self) -> None:
         if self._appSendBuffer or self._producer is not None:
             return
-        self._tell("markEnded", "server")
+        self._notify("server")
         with suppress(Error):  # as in TLSMemoryBIOProtocol._shutdownTLS
             self._tlsConnection.shutdown()
         self._flushSendBIO()
@@ -176,13 +186,13 @@ class _HalfClosing(ReactorTLS):
             self._finishWriting()
 
     def writeConnectionLost(self) -> None:
-        """Our FIN has been sent."""
+        """Pass on that our FIN has been sent."""
         halves = IHalfCloseableProtocol(self.wrappedProtocol, None)
         if halves is not None:
             halves.writeConnectionLost()
 
     def writeSequence(self, sequence: Iterable[bytes]) -> None:
-        """Write many pieces as one."""
+        """Write several pieces as one."""
         self.write(b"".join(sequence))
 
     def abortConnection(self) -> None:
@@ -191,55 +201,39 @@ class _HalfClosing(ReactorTLS):
             super().abortConnection()
 
     def _shutdownTLS(self) -> None:
-        self._tell("markEnded", "server")
+        self._notify("server")
         super()._shutdownTLS()
         if self._peerFinished and self._tlsConnection is not None:
-            # A FIN without close_notify: the answer to ours will never come.
+            # The peer sent FIN without close_notify: it will not answer ours.
             self.transport.loseConnection()
 
 
-def _prefixOf(protocol: Any) -> str:
-    given = getattr(protocol, "logPrefix", None)
-    return type(protocol).__name__ if given is None else given()
-
-
 def _discard(data: bytes) -> None:
-    """Take the place of ``write`` after our end, as a closed transport drops what it is given."""
-
-
-class HalfClosingTLS(_HalfClosing):
-    """
-    TLS between a transport and a protocol, with half-close in both directions.
-
-    The peer's close_notify is told as ``readConnectionLost`` to a protocol that provides
-    ``IHalfCloseableProtocol``; any other protocol is ended, after what it wrote has left.
-
-    :ivar truncated: the peer's FIN came without a close_notify: what was received may have been
-        cut short by someone on the way.
-    """
+    """Replace ``write`` after the end: a closed transport drops bytes."""
 
 
 class TLSFactory(TLSMemoryBIOFactory):
-    """Put `HalfClosingTLS` around the protocols of a factory, on either side of a connection."""
+    """Wrap the protocols of a factory in `HalfClosingTLS`, on either side of a connection."""
 
     protocol = HalfClosingTLS
 
 
-def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingTLS:
+def startTLS(transport: Any, protocol: IProtocol, contextFactory: Any) -> HalfClosingTLS:
     """
-    Put TLS between a transport and the protocol that speaks through it.
+    Insert TLS between a transport and its protocol.
 
-    The handshake begins with ``makeConnection(transport)`` of what is returned.
+    The handshake begins with ``makeConnection(transport)`` of the object returned.
 
-    :raises RuntimeError: something stands between the two already.
+    :raises RuntimeError: there is something else between the two already.
     """
-    above: Any = getattr(transport, "protocol", None)
-    if spliceOf(transport) is above is not None:
-        above = above.wrappedProtocol  # it stays where it is: beneath TLS
+    above: object = getattr(transport, "protocol", None)
+    splice = spliceOf(transport)
+    if splice is not None and splice is above:
+        above = splice.wrappedProtocol  # the splice stays below TLS
     if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
-    # Whoever connected is the client, as in ITLSTransport.startTLS.
-    nothing: Any = None  # to be wrapped: the protocol is there already
+    # The side that connected is the client, as in ITLSTransport.startTLS.
+    nothing: Any = None  # no factory is wrapped: the protocol exists already
     factory = TLSFactory(contextFactory, transport._tlsClientDefault, nothing, transport.reactor)
     tls = HalfClosingTLS(factory, protocol, _connectWrapped=False)
     transport.protocol = tls
@@ -248,7 +242,7 @@ def startTLS(transport: Any, protocol: Any, contextFactory: Any) -> HalfClosingT
 
 def enableHalfClose(factory: Any) -> bool:
     """
-    Have every TLS layer that a port's factory builds half-close.
+    Make every TLS layer that a port's factory builds able to half-close.
 
     :return: whether there is one.
     """

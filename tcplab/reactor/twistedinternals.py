@@ -35,10 +35,16 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet.unix.Server": "_sendmsgQueue",
     },
     "tcplab.reactor": {
-        "twisted.internet.endpoints": "_WrappingProtocol",
+        "twisted.internet._newtls": "_BypassTLS",
+        "twisted.internet._producer_helpers._PullToPush": "_coopTask _pull",
+        "twisted.internet.endpoints": (
+            "_WrappingProtocol _parseTrustRootPath _privateCertFromPaths"
+        ),
         "twisted.internet.endpoints._WrappingFactory": "_onConnection",
         "twisted.internet.endpoints._WrappingProtocol": "_wrappedProtocol",
+        "twisted.internet.tcp.Port": "_type",
         "twisted.internet.tcp.Server": "_tlsClientDefault",
+        "twisted.protocols.tls._AggregateSmallWrites": "_clock",
         "twisted.protocols.tls.BufferingTLSTransport": (
             "_aborted _aggregator _appSendBuffer _checkHandshakeStatus _flushReceiveBIO"
             " _flushSendBIO _handshakeDone _lostTLSConnection _producer _reason _shutdownTLS"

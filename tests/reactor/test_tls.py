@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.protocols.wire import Echo as StockEcho
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -296,27 +296,7 @@ class HandshakeTests(TLSServing):
         self.assertEqual(told.opened, [])
 
 
-class ReliesOnTests(SynchronousTestCase):
-    """What of Twisted's private parts we rely on; a Twisted that changes them is told here."""
-
-    def test_names(self) -> None:
-        """Each private name that the module uses is there."""
-        for name in (
-            "_aborted",
-            "_handshakeDone",
-            "_lostTLSConnection",
-            "_producer",
-            "_reason",
-            "_checkHandshakeStatus",
-            "_flushReceiveBIO",
-            "_flushSendBIO",
-            "_shutdownTLS",
-            "_tlsShutdownFinished",
-            "_unbufferPendingWrites",
-        ):
-            self.assertTrue(hasattr(TLSMemoryBIOProtocol, name), name)
-        self.assertTrue(issubclass(BufferingTLSTransport, TLSMemoryBIOProtocol))
-
+class FactoryTests(SynchronousTestCase):
     def test_halfClosing(self) -> None:
         """Every TLS layer of a factory is found, also below others, and only those."""
         plain = Factory()

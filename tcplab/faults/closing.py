@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bottomTransport, canHalfClose, setReason, unacknowledgedBytes
+from tcplab.wire.reasons import Reason
 
 #: Seconds in which a peer has to take some of what has passed, or to finish after us: as long as
 #: a conversation lingers.
@@ -89,7 +90,7 @@ class FaultClose:
         begun, self.begun = self.begun, True
         if not begun:
             self._onBegin()
-        setReason(self._transport, "fault")
+        setReason(self._transport, Reason.FAULT)
         return not begun
 
     def _later(self, delay: float, call: Callable[[], object]) -> None:

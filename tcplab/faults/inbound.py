@@ -16,6 +16,7 @@ from tcplab.faults.outbound import Outbound, ProducerTransport
 from tcplab.faults.pipeline import Pipeline, PipelineOwner
 from tcplab.faults.stage import End
 from tcplab.reactor.stack import setReason, socketTransport
+from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.policies.faults.outlets")
 
@@ -185,7 +186,7 @@ class Inbound:
         self._finished = True
         transport = self._raw.transport
         if how is End.HALF:
-            setReason(transport, "fault")
+            setReason(transport, Reason.FAULT)
         halfCloseable = IHalfCloseableProtocol(self._filter.wrappedProtocol, None)
         if halfCloseable is not None:
             halfCloseable.readConnectionLost()

@@ -12,6 +12,7 @@ from tcplab.faults.closing import FaultClose, RawTransport
 from tcplab.faults.pipeline import Pipeline, PipelineOwner
 from tcplab.faults.stage import End
 from tcplab.reactor.stack import canHalfClose, setReason
+from tcplab.wire.reasons import Reason
 
 _Producer = IPushProducer | IPullProducer
 
@@ -284,7 +285,7 @@ class Outbound:
         transport = self._raw.transport
         if how is End.HALF:
             self.halfClosed = True
-            setReason(transport, "fault")
+            setReason(transport, Reason.FAULT)
             self.producers.detach()
         if self.closing or not canHalfClose(transport):
             self._raw.loseConnection()

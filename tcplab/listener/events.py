@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from twisted.internet.interfaces import IAddress
 
+from tcplab.wire.reasons import Reason
+
 
 class Connection(NamedTuple):
     """
@@ -49,7 +51,7 @@ class Ending(NamedTuple):
 
     by: Literal["peer", "server"]
     how: Literal["fin", "reset", "timeout"]
-    why: str | None
+    why: Reason | None
     errno: int | None
     received: int
     sent: int
@@ -80,5 +82,5 @@ class Observer:
         """
         A connection is over.
 
-        It was never opened if its handshake failed: ``ending.why`` is then ``"handshake"``.
+        It was never opened if its handshake failed: ``ending.why`` is then `Reason.HANDSHAKE`.
         """

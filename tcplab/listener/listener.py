@@ -14,6 +14,7 @@ from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.listener.policy import Policy, PolicyHooks, allAccept, call, firstRefusal
 from tcplab.reactor.stack import topProtocol
 from tcplab.reactor.tls import enableHalfClose
+from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.reactor.port")
 
@@ -238,7 +239,7 @@ class Listener:
                 protocol.transport.loseConnection()
         except Exception:
             log.failure("connectionDraining failed", log_system=transport.logstr)
-            transport.reason = "error"
+            transport.reason = Reason.ERROR
             transport.abortConnection()
 
     def abort(self) -> int:
@@ -246,6 +247,6 @@ class Listener:
         if self.filter is not None:
             self.filter.abort()
         for transport in list(self.connections):
-            transport.setReason("drain-timeout")
+            transport.setReason(Reason.DRAIN_TIMEOUT)
             transport.abortConnection()
         return len(self.connections)

@@ -20,6 +20,7 @@ from tcplab.listener.events import Connection, Ending
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.transports import CoalescingUnixTransport
 from tcplab.wire.escaping import escape
+from tcplab.wire.reasons import Reason
 
 if TYPE_CHECKING:
     from tcplab.listener.listener import Listener
@@ -81,7 +82,7 @@ class ObservedTransport:
     listener: Listener
     connection: Connection
     established = False
-    reason: str | None = None
+    reason: Reason | None = None
     accepted = 0.0
     _endedBy: Literal["peer", "server"] | None = None
 
@@ -98,7 +99,7 @@ class ObservedTransport:
 
     # Who ended first, and why
 
-    def setReason(self, reason: str) -> None:
+    def setReason(self, reason: Reason) -> None:
         """Say why we are about to end this connection; the first cause given stays."""
         if self.reason is None:
             self.reason = reason
@@ -164,9 +165,9 @@ class ObservedTransport:
         why = self.reason
         if why is None:
             if not self.established:
-                why = "handshake"
+                why = Reason.HANDSHAKE
             elif not isinstance(reason.value, error.ConnectionClosed):
-                why = "error"
+                why = Reason.ERROR
         seconds = max(0.0, self.reactor.seconds() - self.accepted)
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 

@@ -1,7 +1,16 @@
-"""What is told of a connection, and the log."""
+"""What is reported of connections, and the log."""
 
-from tcplab.listener.events import Observer
+from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.observers.log import FaultLog, LogObserver
 from tcplab.observers.observer import Observers
+from tcplab.wire.reasons import Reason
 
-__all__ = ["FaultLog", "LogObserver", "Observer", "Observers"]
+__all__ = [
+    "Connection",
+    "Ending",
+    "FaultLog",
+    "LogObserver",
+    "Observer",
+    "Observers",
+    "Reason",
+]

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from tcplab.listener.peeraddress import connectionPeerKey, peerKey
 from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.observers.throttle import ThrottledLog
+from tcplab.wire.reasons import Reason
 
 
 class Hall(Protocol):
@@ -68,7 +69,7 @@ class Gate(Policy):
         del self.unfinished[transport]
         self._dropped.add(transport)
         self._left(transport)
-        transport.setReason("handshake-timeout")
+        transport.setReason(Reason.HANDSHAKE_TIMEOUT)
         transport.abortConnection()
 
     # What the listener asks and tells

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.policies.progress import Progress
 from tcplab.policies.socketoptions import growReceiveBuffer
+from tcplab.wire.reasons import Reason
 
 # Bytes that a peer has to take, or all that waits for it, to be given another deadline. An honest
 # kernel opens its window by a segment or by half of its buffer (RFC 9293, 3.8.6.2.2), and takes
@@ -182,16 +183,16 @@ class Deadlines(Policy):
 
     # Who is late
 
-    def _late(self, connections: list[Any]) -> dict[Any, str]:
+    def _late(self, connections: list[Any]) -> dict[Any, Reason]:
         """Choose those whose time is over, and say why."""
         late = {}
         if self._idle < inf:
-            late.update(dict.fromkeys(self._still(connections), "idle-timeout"))
+            late.update(dict.fromkeys(self._still(connections), Reason.IDLE_TIMEOUT))
         for transport in self._progress.moving(connections):
             if not transport.established and self._dawdles(transport):
-                late[transport] = "handshake-timeout"
+                late[transport] = Reason.HANDSHAKE_TIMEOUT
             elif self._mayStick(transport) and self._stuck(transport):
-                late[transport] = "write-timeout"
+                late[transport] = Reason.WRITE_TIMEOUT
         return late
 
     def _mayStick(self, transport: Any) -> bool:

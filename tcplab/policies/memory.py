@@ -14,11 +14,12 @@ from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.heaptrim import trim
 from tcplab.policies.progress import Progress
+from tcplab.wire.reasons import Reason
 
 log = Logger()
 
 #: Why accepting pauses; the cause of an end is the same word.
-WHY = "memory"
+WHY = Reason.MEMORY
 
 #: Shares of the limit. From the first on buffers are smaller, and it is seen who is stuck, so that
 #: this is known at the second, where it begins to be tight; at the third nobody is let in any more.
@@ -205,7 +206,7 @@ class MemoryPressure(Policy):
             taken, _ = self._stuck.pop(transport)
             if transport.connected and self._taken(transport) == taken:
                 self._shed.count(connectionPeerKey(transport))
-                transport.setReason("memory")
+                transport.setReason(Reason.MEMORY)
                 transport.abortConnection()
 
     # The log

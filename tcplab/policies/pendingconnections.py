@@ -19,6 +19,7 @@ from tcplab.listener.listener import Listener
 from tcplab.listener.servertransport import ProxiedPeer
 from tcplab.wire.proxyheader import MAX_LENGTH, InetAddress
 from tcplab.wire.proxyreader import HeaderReader, ProxyError, ProxyHeader
+from tcplab.wire.reasons import Reason
 
 #: Has close() reset a connection.
 _RESET = struct.pack("ii", 1, 0)
@@ -66,7 +67,7 @@ class PendingConnection(FileDescriptor):
         self._deadline = self._clock.callLater(seconds, self._late, seconds)
 
     def _late(self, seconds: float) -> None:
-        self.refuse("handshake-timeout", f"no whole PROXY header came in {seconds:g} s")
+        self.refuse(Reason.HANDSHAKE_TIMEOUT, f"no whole PROXY header came in {seconds:g} s")
 
     def hurry(self, seconds: float) -> None:
         """Leave no more time than that."""
@@ -90,7 +91,7 @@ class PendingConnection(FileDescriptor):
             else:
                 self._ended()
         except ProxyError as problem:
-            self.refuse("header", str(problem))
+            self.refuse(Reason.HEADER, str(problem))
             return
         header = self._reader.header
         if header is not None:
@@ -109,7 +110,7 @@ class PendingConnection(FileDescriptor):
         self.socket.close()
         self._room.gone()
 
-    def refuse(self, why: str, problem: str) -> None:
+    def refuse(self, why: Reason, problem: str) -> None:
         """Send them away, and say why."""
         self._room.refuse(self, why, problem)
 
@@ -156,7 +157,7 @@ class ProxyRules(Protocol):
 
     def trusts(self, address: Any) -> bool: ...
 
-    def refused(self, listener: str, address: Any, why: str, problem: str) -> None: ...
+    def refused(self, listener: str, address: Any, why: Reason, problem: str) -> None: ...
 
 
 class ProxyHeaderFilter:
@@ -191,7 +192,7 @@ class ProxyHeaderFilter:
         if self.keeper.trusts(visitor.address):
             visitor.come()
         else:
-            self.refuse(visitor, "header", "it is not one of the proxies that are listed")
+            self.refuse(visitor, Reason.HEADER, "it is not one of the proxies that are listed")
 
     # What visitors tell
 
@@ -202,7 +203,7 @@ class ProxyHeaderFilter:
         waiting[visitor] = None
         if len(waiting) > self.keeper.most:
             oldest = next(iter(waiting))
-            oldest.refuse("header", f"{self.keeper.most} who came later wait for theirs")
+            oldest.refuse(Reason.HEADER, f"{self.keeper.most} who came later wait for theirs")
 
     def leave(self, visitor: PendingConnection) -> None:
         """Forget somebody."""
@@ -210,7 +211,7 @@ class ProxyHeaderFilter:
             self._visitors.remove(visitor)
             del self.keeper.waiting[visitor]
 
-    def refuse(self, visitor: PendingConnection, why: str, problem: str) -> None:
+    def refuse(self, visitor: PendingConnection, why: Reason, problem: str) -> None:
         """Send somebody away, and say so."""
         self.keeper.refused(self._listener.name, visitor.address, why, problem)
         visitor.reset()

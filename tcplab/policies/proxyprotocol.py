@@ -15,6 +15,7 @@ from tcplab.listener.policy import Policy
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
+from tcplab.wire.reasons import Reason
 
 log = Logger()
 
@@ -79,7 +80,7 @@ class ProxyProtocol(Policy):
         # The same few connect again and again.
         self._trustsHost = functools.lru_cache(1024)(self._trusted)
         self._refusals = {
-            why: ThrottledLog(self._say, self) for why in ("header", "handshake-timeout")
+            why: ThrottledLog(self._say, self) for why in (Reason.HEADER, Reason.HANDSHAKE_TIMEOUT)
         }
 
     def watch(self, listener: Listener) -> None:  # type: ignore[override]
@@ -106,11 +107,11 @@ class ProxyProtocol(Policy):
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
 
-    def refused(self, listener: str, address: Any, why: str, problem: str) -> None:
+    def refused(self, listener: str, address: Any, why: Reason, problem: str) -> None:
         """Log that somebody was sent away."""
         self._refusals[why].count((listener, address, why, problem))
 
-    def _say(self, count: int, last: tuple[str, Any, str, str]) -> None:
+    def _say(self, count: int, last: tuple[str, Any, Reason, str]) -> None:
         listener, address, why, problem = last
         log.info(
             "refused={count} why={why} listener={listener} last={peer}: {problem}",

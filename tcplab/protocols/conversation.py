@@ -25,6 +25,7 @@ from tcplab.protocols.lingering import LingeringClose, closeNow
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.stack import bottomTransport, isTLS, removeEndpointWrapper, setReason
 from tcplab.wire.framing import FramingError, Stream
+from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.protocols.machinery")
 
@@ -61,7 +62,7 @@ class Machinery(Protocol):
         def send(self, message: bytes) -> None: ...
         def write(self, data: bytes) -> None: ...
         def hangUp(self) -> None: ...
-        def abort(self, why: str | None = None) -> None: ...
+        def abort(self, why: Reason | None = None) -> None: ...
 
     transport: Any
     raw: Any
@@ -141,7 +142,7 @@ class Machinery(Protocol):
     def _failed(self, failure: Failure | None = None) -> None:
         name = type(self).__name__
         log.failure("{name} failed", failure, name=name, log_system=self._logPrefix())
-        self.abort("error")
+        self.abort(Reason.ERROR)
 
     def _logPrefix(self) -> str:
         return str(getattr(bottomTransport(self.transport), "logstr", type(self).__name__))
@@ -207,7 +208,7 @@ class Machinery(Protocol):
 
     def _misunderstood(self, error: FramingError) -> None:
         log.warn("{error}", error=str(error), log_system=self._logPrefix())
-        setReason(self.transport, "error")
+        setReason(self.transport, Reason.ERROR)
         self.hangUp()
 
     def _peerFinishes(self) -> None:
@@ -354,7 +355,7 @@ class Conversation(Machinery):
 
     def _say(self, data: bytes) -> None:
         if self.flow.counting and self.flow.overfull(len(data), self.maxUnsent):
-            self.abort("unread")
+            self.abort(Reason.UNREAD)
         else:
             self.raw.write(data)
 
@@ -373,7 +374,7 @@ class Conversation(Machinery):
         else:
             self._end.hangUp()
 
-    def abort(self, why: str | None = None) -> None:
+    def abort(self, why: Reason | None = None) -> None:
         """Reset the connection; what was not sent is dropped. ``why`` stands in the log."""
         if why is not None:
             setReason(self.transport, why)

@@ -15,6 +15,7 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.reactor.stack import reactorOf
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import Delimited, FixedLength, FramingError, IncompleteMessage
+from tcplab.wire.reasons import Reason
 
 
 class DialogueOver(Exception):
@@ -111,7 +112,7 @@ class Dialogue(Conversation):
         try:
             await self._within(self._shaken, timeout)
         except PeerSilent:
-            self.abort("handshake-timeout")  # there is no polite end before the handshake's
+            self.abort(Reason.HANDSHAKE_TIMEOUT)  # there is no polite end before the handshake's
             raise
 
     # The end

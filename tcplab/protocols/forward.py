@@ -14,6 +14,7 @@ from tcplab.protocols.upstream import Downstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
 from tcplab.reactor.stack import setReason
 from tcplab.wire.proxyheader import InetAddress, writeHeader
+from tcplab.wire.reasons import Reason
 
 log = Logger()
 
@@ -118,15 +119,15 @@ class Forward(Downstream):
 
     def _unreached(self, why: str) -> None:
         log.warn("{to} {why}", to=self.to or "the server", why=why, log_system=self._logPrefix())
-        self.abort("upstream")
+        self.abort(Reason.UPSTREAM)
 
     def _goesRound(self) -> None:
         log.warn("{to} leads back to here", to=self.to, log_system=self._logPrefix())
-        self.abort("loop")
+        self.abort(Reason.LOOP)
 
-    def _widowed(self, reason: Failure, why: str | None) -> None:
+    def _widowed(self, reason: Failure, why: Reason | None) -> None:
         if not reason.check(ConnectionDone):
-            setReason(self.transport, why or "upstream")
+            setReason(self.transport, why or Reason.UPSTREAM)
         super()._widowed(reason, why)
 
     # The drain

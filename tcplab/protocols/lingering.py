@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tcplab.reactor.stack import canHalfClose, isTLS, reactorOf, setReason, unacknowledgedBytes
+from tcplab.wire.reasons import Reason
 
 if TYPE_CHECKING:
     from tcplab.protocols.conversation import Machinery
@@ -142,7 +143,7 @@ class LingeringClose:
             self._startTimer(self._lingered)
         else:
             # What was said and not taken is lost; a peer that has all of it only does not finish.
-            setReason(transport, "unread" if left else "linger-timeout")
+            setReason(transport, Reason.UNREAD if left else Reason.LINGER_TIMEOUT)
             transport.abortConnection()
 
     def over(self) -> None:

@@ -21,6 +21,7 @@ from tcplab.reactor.stack import (
     unacknowledgedBytes,
 )
 from tcplab.wire.framing import Stream
+from tcplab.wire.reasons import Reason
 
 # So much may wait to be sent before the other side reads no more, and so much is read at once: in
 # both directions together no more than 256 KiB are held. A framing holds an unfinished message of
@@ -105,10 +106,10 @@ class PairedConversation(Conversation):
     _other: Any = None
     _gate: Any = None  # the other's transport, if it can collect what is written while we read
     _finished = False  # the other's peer has finished, and so have we
-    _why: str | None = None
+    _why: Reason | None = None
     _isOver = False
 
-    def abort(self, why: str | None = None) -> None:
+    def abort(self, why: Reason | None = None) -> None:
         """Reset the connection; what was not sent is dropped. ``why`` stands in the log."""
         self._why = self._why or why
         super().abort(why)
@@ -141,7 +142,7 @@ class PairedConversation(Conversation):
         finally:
             bottom.uncork()
 
-    def _widowed(self, reason: Failure, why: str | None) -> None:
+    def _widowed(self, reason: Failure, why: Reason | None) -> None:
         """End too: the other side has."""
         if not reason.check(ConnectionDone):
             self._breakOff()

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from tcplab.protocols.upstream import Downstream
 from tcplab.reactor.connecterrors import connectFailure
 from tcplab.wire.framing import FramingError, Lines, Stream
+from tcplab.wire.reasons import Reason
 
 # Messages without an answer, before no more are read: enough to keep every node of a chain busy.
 _MOST = 100
@@ -189,7 +190,7 @@ class Relay(Downstream):
         upstream.hangUp()
         self._upstreamOver("closed")
 
-    def _widowed(self, reason: Failure, why: str | None) -> None:
+    def _widowed(self, reason: Failure, why: Reason | None) -> None:
         self._upstreamOver(connectFailure(reason.value).phrase)
 
     def _upstreamOver(self, why: str) -> None:

@@ -16,6 +16,7 @@ from tcplab.protocols.paired import PairedConversation
 from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
 from tcplab.reactor.connecterrors import connectFailure
 from tcplab.reactor.stack import bottomTransport, reactorOf, socketTransport, unacknowledgedBytes
+from tcplab.wire.reasons import Reason
 
 # Seconds in which a server takes nothing of what its peer has left for it: as long as a peer has.
 _STUCK = 30.0
@@ -73,7 +74,7 @@ class Upstream(PairedConversation):
     def connectionDraining(self) -> None:
         """Wait for the other side to say so."""
 
-    def _widowed(self, reason: Failure, why: str | None) -> None:
+    def _widowed(self, reason: Failure, why: Reason | None) -> None:
         super()._widowed(reason, why)
         self._later("stuck", _STUCK, self._abandon, -1)
 
@@ -162,7 +163,7 @@ class Downstream(PairedConversation):
             self._arriving = upstream
             child = LOOPS.made(self, upstream.transport)
             if child is not None:
-                child.abort("loop")
+                child.abort(Reason.LOOP)
                 self._goesRound()
 
     def _connected(self, upstream: Upstream) -> None:
@@ -228,7 +229,7 @@ class Downstream(PairedConversation):
         parent = LOOPS.accepted(self)
         super()._begin()
         if parent is not None:
-            self.abort("loop")
+            self.abort(Reason.LOOP)
             parent._goesRound()
         elif not self.ending:
             # In the next turn: if we have been called from here that is known by then, and a

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from tcplab.reactor.interfaces import ConnectionFilter
 from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, MAX_CHUNKS, SendBuffer
+from tcplab.wire.reasons import Reason
 
 # What one recv() may take at first, and after some messages that were small. With the smaller one
 # the interpreter takes the memory from its own pools: 2 % of all that a small request costs.
@@ -269,7 +270,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     def messageReported(self, message: bytes) -> None:
         """Report a message that the protocol received."""
 
-    def setReason(self, reason: str) -> None:
+    def setReason(self, reason: Reason) -> None:
         """Record why this side is about to end the connection."""
 
     def markEnded(self, who: Literal["peer", "server"]) -> None:

@@ -21,6 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from tcplab.reactor.coalescing import CoalescingTransport, spliceOf
 from tcplab.reactor.interfaces import StreamTransport
+from tcplab.wire.reasons import Reason
 
 
 def bottomTransport(transport: object) -> StreamTransport:
@@ -66,11 +67,11 @@ def reportingTransport(transport: object) -> CoalescingTransport | None:
     return bottom if isinstance(bottom, CoalescingTransport) else None
 
 
-def setReason(transport: object, why: str) -> None:
+def setReason(transport: object, reason: Reason) -> None:
     """Record why this side is about to end a connection, on a transport that reports it."""
     bottom = reportingTransport(transport)
     if bottom is not None:
-        bottom.setReason(why)
+        bottom.setReason(reason)
 
 
 def bufferedBytes(transport: object) -> int | None:

@@ -28,6 +28,7 @@ from zope.interface import implementer
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
 from tcplab.reactor.tlsclock import ReactorTLS
+from tcplab.wire.reasons import Reason
 
 
 @implementer(IHalfCloseableProtocol)
@@ -87,7 +88,7 @@ class HalfClosingTLS(ReactorTLS):
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         if reason is not None and not self._handshakeDone:
-            setReason(self.transport, "handshake")
+            setReason(self.transport, Reason.HANDSHAKE)
         super()._tlsShutdownFinished(reason)
 
     def _notify(self, ended: Literal["peer", "server"]) -> None:

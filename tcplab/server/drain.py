@@ -14,6 +14,7 @@ from tcplab.listener.policy import Policy
 from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.oneshot import OneShot
 from tcplab.server.endpointlistener import EndpointListener
+from tcplab.wire.reasons import Reason
 
 log = Logger()
 
@@ -22,7 +23,7 @@ log = Logger()
 _CLOSE_TIMEOUT = 1.0
 
 #: Reasons of a reset that discards what the peer has not read.
-_LOSSES = frozenset({"unread", "write-timeout"})
+_LOSSES = frozenset({Reason.UNREAD, Reason.WRITE_TIMEOUT})
 
 
 class Drained(NamedTuple):

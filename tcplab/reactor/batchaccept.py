@@ -1,4 +1,4 @@
-"""Accept all connections that wait at a port, and connect each at once."""
+"""Accept all connections in the listen queue of a port, and connect each at once."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import socket
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.interfaces import IProtocol, ITransport
 from twisted.python import log
 
 from tcplab.reactor.coalescing import CoalescingTransport
 
-# Accepted before anything else is heard: about a millisecond at 20 us each.
+# Connections accepted before any other event: about a millisecond at 20 us each.
 BATCH = 64
 
 
 class BatchAcceptor:
     """
-    Accepts for a port, in the place of its ``doRead``.
+    The accept loop of a port; it replaces the port's ``doRead``.
 
-    What a protocol writes in ``makeConnection`` leaves in one send when that returns.
+    Bytes that a protocol writes in ``makeConnection`` leave in one send when that returns.
     """
 
     batch = BATCH
@@ -28,7 +29,7 @@ class BatchAcceptor:
         port.doRead = self.doRead
 
     def doRead(self) -> None:
-        """Accept who waits."""
+        """Accept the connections that are in the queue."""
         port = self._port
         for _ in range(self.batch):
             if port.disconnecting or not self.mayAccept():
@@ -51,12 +52,12 @@ class BatchAcceptor:
         return True
 
     def acceptFailed(self, error: OSError) -> bool:
-        """Deal with an accept() that failed, here as Twisted does; tell whether to go on."""
+        """Handle an error of accept(), here as Twisted does; tell whether to go on."""
         tcp.Port.doRead(self._port)
         return False
 
     def connect(self, client: socket.socket, address: Any) -> None:
-        """Make a connection of a socket."""
+        """Make a connection of an accepted socket."""
         port = self._port
         if port.addressFamily == socket.AF_INET6:
             address = withScope(address)
@@ -70,7 +71,8 @@ class BatchAcceptor:
         connectCorked(protocol, transport)
 
 
-def connectCorked(protocol: Any, transport: Any) -> None:
+def connectCorked(protocol: IProtocol, transport: ITransport) -> None:
+    """Call ``makeConnection`` of a protocol; the bytes that it writes leave in one send."""
     if not isinstance(transport, CoalescingTransport):
         protocol.makeConnection(transport)
         return
@@ -82,13 +84,13 @@ def connectCorked(protocol: Any, transport: Any) -> None:
 
 
 def _accept(port: Any) -> tuple[socket.socket, Any]:
-    # As socket.accept(), without the two enumerations that it looks up: a quarter of its time.
+    # socket.accept() without the two enumerations that it looks up: a quarter of its time.
     fd, address = port.socket._accept()
     return socket.socket(port.addressFamily, port.socketType, 0, fd), address
 
 
-def withScope(address: Any) -> Any:
-    """Write the scope of an IPv6 address behind it, where it has one, as Twisted does."""
+def withScope(address: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Append the scope of an IPv6 address to its host, as Twisted does."""
     if not address[3]:
         return address
     host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)

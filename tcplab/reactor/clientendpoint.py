@@ -1,4 +1,4 @@
-"""Client endpoint strings: read, checked, and compared with our own addresses."""
+"""Client endpoint strings: parsed, checked, and compared with our own addresses."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import socket
 from functools import lru_cache
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     _parseTrustRootPath,
     _privateCertFromPaths,
+    _WrappingProtocol,
     clientFromString,
     wrapClientTLS,
 )
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableProtocol,
+    IHostnameResolver,
     IReactorPluggableNameResolver,
     IStreamClientEndpoint,
 )
@@ -30,28 +33,25 @@ from tcplab.reactor.tls import HalfClosingTLS
 from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.wire.endpointstring import argument, explained, split
 
-#: The whole of a connection's beginning takes a round trip, or a few with TLS; a SYN that was lost
-#: is sent again after 1 and 3 seconds.
+#: Seconds. To connect takes one round trip, or a few with TLS; a lost SYN is sent again after 1 and
+#: 3 seconds.
 CONNECT_TIMEOUT = 5.0
 
-#: Seconds: a day, where people mean that nothing is to be given up.
+#: Seconds: a day, which in practice means no timeout.
 _LONGEST_TIMEOUT = 86400
 
 _WILDCARDS = ("0.0.0.0", "::")
 
 
-# Where to
-
-
 @lru_cache(64)
-def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
+def clientEndpoint(where: str, reactor: object = None) -> IStreamClientEndpoint:
     """
-    Read the string of a client endpoint.
+    Parse the string of a client endpoint.
 
-    To look for the parser among all plugins takes longer than to connect: it is done once.
+    The search for the parser among all plugins takes longer than to connect: it is done once.
 
-    :param reactor: ``None`` if it is only to be seen whether it can be read.
-    :raises ValueError: it cannot; the text is one line.
+    :param reactor: ``None`` only to check the string.
+    :raises ValueError: the string is no client endpoint; the text is one line.
     """
     kind, _, rest = where.partition(":")
     if not rest or not re.fullmatch(r"\w+", kind):
@@ -66,9 +66,9 @@ def clientEndpoint(where: str, reactor: Any = None) -> IStreamClientEndpoint:
         raise ValueError(f"{where!r} is no endpoint: {explained(problem)}") from None
 
 
-def clientFromText(reactor: Any, where: str) -> IStreamClientEndpoint:
+def clientFromText(reactor: object, where: str) -> IStreamClientEndpoint:
     """
-    Read the string of a client endpoint as Twisted does, with TLS on the reactor's own time.
+    Parse the string of a client endpoint as Twisted does; TLS has the reactor as its clock.
 
     :raises Exception: of any parser.
     """
@@ -76,7 +76,8 @@ def clientFromText(reactor: Any, where: str) -> IStreamClientEndpoint:
     kind, words, options = split(where)
     if kind == "tls":
         return _tls(reactor, *words, **options)
-    return clientFromString(reactor, where)  # type: ignore[no-any-return]
+    endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
+    return endpoint
 
 
 def _tls(
@@ -90,7 +91,7 @@ def _tls(
     trustRoots: str | None = None,
     endpoint: str | None = None,
 ) -> IStreamClientEndpoint:
-    # Twisted's own parser, whose TLS cannot be given a clock.
+    # As Twisted's own parser, which has no argument for the clock.
     creator = optionsForClientTLS(
         host,
         trustRoot=_parseTrustRootPath(trustRoots),
@@ -106,9 +107,9 @@ def _tls(
 
 def checkCallable(where: str) -> None:
     """
-    Refuse in the string of a client endpoint what Twisted takes, and stumbles over when it calls.
+    Check the values in the string of a client endpoint that Twisted only checks to connect.
 
-    :raises ValueError: one of its words makes no sense; the text says which, and what would.
+    :raises ValueError: a value is not valid; the text names it, and what is valid.
     """
     kind, words, options = split(where)
     if kind not in ("tcp", "ssl", "tls", "unix"):
@@ -119,7 +120,7 @@ def checkCallable(where: str) -> None:
         _check("port", port or "1", 1, 65535)
         try:
             name.encode("idna")
-        except UnicodeError:  # in a thread, of which nobody hears
+        except UnicodeError:  # Twisted meets it in a thread, and reports nothing
             raise ValueError(f"{name!r} cannot be the name of a host") from None
 
 
@@ -135,33 +136,33 @@ def _hostAndPort(words: list[str], options: dict[str, str]) -> tuple[str, str]:
 
 @implementer(IReactorPluggableNameResolver)
 class _NullReactor:
-    """Stands for a reactor while an endpoint is made that will never be used."""
+    """The reactor of an endpoint that is never used."""
 
     nameResolver: Any = None
 
-    def installNameResolver(self, resolver: Any) -> Any:
-        """Do as if."""
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """Install nothing."""
         return resolver
 
 
-def pointsTo(where: str, host: Any) -> bool:
+def pointsTo(where: str, host: IAddress) -> bool:
     """
-    Tell whether an endpoint string leads to a listening address of this machine.
+    Tell whether an endpoint string points to a listening address of this machine.
 
-    What cannot be told is taken for no: a name that means something else later, another's address
-    that is sent back here.
+    **Limit:** a name that resolves differently later, or another address that is forwarded to this
+    machine, is not detected.
 
     :param where: the string of a client endpoint.
-    :param host: the address of a port that listens.
+    :param host: the address of a listening port.
     """
     kind, words, options = split(where)
     if isinstance(host, UNIXAddress):
         path = _path(argument("path", words, options))
         return kind == "unix" and path == _path(os.fsdecode(host.name or b""))
     name, port = _hostAndPort(words, options)
-    if kind == "unix" or port != str(getattr(host, "port", None)):
+    if kind == "unix" or not isinstance(host, IPv4Address | IPv6Address) or port != str(host.port):
         return False
-    return any(_matches(address, str(host.host)) for address in _addresses(name, int(port)))
+    return any(_matches(address, host.host) for address in _addresses(name, host.port))
 
 
 def _path(path: str) -> str:
@@ -192,15 +193,12 @@ def _isLocal(address: str) -> bool:
     return True
 
 
-# With what
-
-
-def halfCloseClient(transport: Any, protocol: Any) -> None:
+def halfCloseClient(transport: object, protocol: object) -> None:
     """
-    Give Twisted's own TLS, between a client endpoint and its protocol, a half-close.
+    Make Twisted's own TLS, between a client endpoint and its protocol, able to half-close.
 
-    To be called by the protocol's ``makeConnection``, before the handshake begins; any other
-    transport is left as it is.
+    The protocol's ``makeConnection`` calls it, before the handshake. Any other transport is left as
+    it is.
     """
     if type(transport) is not BufferingTLSTransport:
         return
@@ -208,7 +206,8 @@ def halfCloseClient(transport: Any, protocol: Any) -> None:
     tls.__class__ = HalfClosingTLS
     tls.keepTime(tls.transport)
     alsoProvides(tls, IHalfCloseableProtocol)
-    # The endpoint's own wrapper is beneath the TLS of tls:, and above that of ssl:.
+    # The endpoint's own wrapper is below the TLS of tls:, and above that of ssl:.
     removeEndpointWrapper(tls.transport, tls)
-    if getattr(tls.wrappedProtocol, "_wrappedProtocol", None) is protocol:
+    above = tls.wrappedProtocol
+    if isinstance(above, _WrappingProtocol) and above._wrappedProtocol is protocol:
         tls.wrappedProtocol = protocol

@@ -1,4 +1,9 @@
-"""How much is read at once: a buffer costs the most when it is large and stays empty."""
+"""
+Write coalescing, and the read size.
+
+Bytes that a protocol writes during a read leave in one send when the protocol returns. The read
+size follows the traffic: a large buffer that stays nearly empty is the most expensive one.
+"""
 
 from __future__ import annotations
 
@@ -12,62 +17,70 @@ from twisted.python import context, log
 from twisted.python.failure import Failure
 
 from tcplab.reactor.interfaces import ConnectionFilter
-from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS, MAX_CHUNKS, SendBuffer
+from tcplab.reactor.sendbuffer import (
+    BYPASS,
+    CORKED,
+    CORKED_MANY,
+    CORKED_ONE,
+    MAX_CHUNKS,
+    UNCORKED,
+    SendBuffer,
+)
 from tcplab.wire.reasons import Reason
 
-# What one recv() may take at first, and after some messages that were small. With the smaller one
-# the interpreter takes the memory from its own pools: 2 % of all that a small request costs.
-FIRST = 4096
-LEAST = 479
+# The size of a read at first, and after several small messages. For the smaller one the interpreter
+# has memory in its own pools: this saves 2 % of a small request.
+INITIAL = 4096
+MINIMUM = 479
 _SMALL_ONES = 8
 
-SMALL = 16384  # what is read while something waits to be sent: it will have to wait too
+CONGESTED = 16384  # while bytes are unsent: the answers to what is read wait behind them
 
 
 class AdaptiveReadSize:
     """
-    The part of `tcplab.reactor.coalescing.CoalescingTransport` that says how much is read.
+    The read size of a `CoalescingTransport`.
 
-    :ivar readLimit: bytes that are read at once, at most.
+    :ivar readLimit: the bytes of one read at most.
     """
 
-    # All of it may have to be held for a deaf peer, and what is read until that is known: 256 KiB.
+    # For a peer that does not read, the answers to one read may all stay here, besides 64 KiB that
+    # were written before that is known: 256 KiB.
     readLimit = 196608
 
     _readSize: int
     _smallOnes: int
 
     def _readOn(self: Any, data: bytes) -> bytes:
-        # There may be more. What would have fitted into the first read comes as one.
+        # There may be more; what fits into the initial size is delivered as one.
         size = self._readSize
-        if size > LEAST:
+        if size > MINIMUM:
             self._readSize = min(size * 4, self.readLimit)
             return data
-        self._readSize, self._smallOnes = FIRST, 0
-        with suppress(OSError):  # the next read meets it again
-            data += self.socket.recv(FIRST - size)
+        self._readSize, self._smallOnes = INITIAL, 0
+        with suppress(OSError):  # the next read meets the error again
+            data += self.socket.recv(INITIAL - size)
         return data
 
     def _readLess(self) -> None:
-        if self._readSize > FIRST:
+        if self._readSize > INITIAL:
             self._readSize >>= 2
         else:
             self._smallOnes += 1
             if self._smallOnes > _SMALL_ONES:
-                self._readSize = LEAST
+                self._readSize = MINIMUM
 
     def _readLittle(self) -> None:
-        # The peer did not take all: it may not take what comes when it reads again.
-        self._readSize = min(self._readSize, SMALL)
+        # The peer did not take all; it may not take the answers to a large read either.
+        self._readSize = min(self._readSize, CONGESTED)
 
 
 class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     """
-    A stream transport that collects what is written while it reads, and then sends it.
+    A stream transport that collects the bytes written during a read, and then sends them.
 
-    To be mixed in before ``twisted.internet.tcp.Server`` or ``Client``. What an exception or an
-    abort interrupts is dropped, as it is by Twisted's own: nothing is sent before the protocol
-    returns.
+    It comes before ``twisted.internet.tcp.Server`` or ``Client`` as a base. As in these, nothing
+    is sent before the protocol returns: an exception or an abort drops the bytes collected.
 
     :ivar filter: what stands between it and its protocol, if anything.
     :cvar subclasses: every class derived from it; an instance is its own log context.
@@ -88,16 +101,16 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
         super().__init__(*args)
 
     def _begin(self) -> None:
-        # On the instance, where the interpreter finds them three times as fast as on the class.
+        # Attributes of the instance are found three times as fast as those of the class.
         self.received = self.sent = 0
-        self._readSize = FIRST
+        self._readSize = INITIAL
         self._smallOnes = 0
-        self._cork = EMPTY  # the state in which a read begins
-        self._corked = DRAWN
+        self._cork = CORKED  # the state in which a read begins
+        self._corked = UNCORKED
         self._held = b""
 
     def __getitem__(self, key: object) -> dict[str, Any]:
-        """Return the log's context of what happens here, made only if something is logged."""
+        """Return the log context of this transport, made only if something is logged."""
         if key is log.ILogContext:
             return {"isError": 0, "system": _prefixOf(self)}
         raise KeyError(key)
@@ -105,10 +118,10 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     # Reading
 
     def doRead(self: Any) -> Any:
-        """Read once from the socket and hand it to the protocol; then send what that wrote."""
+        """Read once, deliver the bytes to the protocol, then send the bytes that it wrote."""
         size = self._readSize
-        if self._cork == BUSY and size > SMALL and self.dataBuffer:
-            size = SMALL
+        if self._cork == BYPASS and size > CONGESTED and self.dataBuffer:
+            size = CONGESTED
         try:
             data = self.socket.recv(size)
         except BlockingIOError:
@@ -119,26 +132,26 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
         length = len(data)
         if not length:
             if self.errno and self.errno != errno.EPIPE:
-                # A send has met the reset, which is told once. (EPIPE: a FIN had come before it.)
+                # A send has met the reset, which is reported once. (EPIPE: a FIN came before it.)
                 return main.CONNECTION_LOST
             self.markEnded("peer")
             return main.CONNECTION_DONE
         if length == self._readSize:
             data = self._readOn(data)
             length = len(data)
-        elif size > LEAST and length <= size >> 3:
+        elif size > MINIMUM and length <= size >> 3:
             self._readLess()
         self.received += length
         if self._corked:
-            self._spill()  # a protocol that turns the reactor itself is read while it is read
+            self._spill()  # a read within a read: the protocol turns the reactor itself
         else:
             self._corked = self._cork
         try:
             self.protocol.dataReceived(data)
         finally:
-            corked, self._corked = self._corked, DRAWN
-        if corked == HOLDS:
-            # As in _sendHeld: a call would cost every request 1 %.
+            corked, self._corked = self._corked, UNCORKED
+        if corked == CORKED_ONE:
+            # As _sendHeld, inline: a call would cost 1 % of every request.
             data, self._held = self._held, b""
             try:
                 sent = self.socket.send(data)
@@ -147,16 +160,16 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
             self.sent += sent
             if sent != len(data):
                 self._keep(data, sent)
-        elif corked == FULL:
+        elif corked == CORKED_MANY:
             self._sendCollected()
         return None
 
     def readConnectionLost(self: Any, reason: Failure) -> None:
-        """Tell the protocol that the peer has finished; then send what that wrote."""
+        """Report the peer's FIN to the protocol, then send the bytes that it wrote."""
         if self._corked:
-            self._spill()  # heard in the middle of a read, as in doRead
+            self._spill()  # within a read, as in doRead
         else:
-            self._corked = BUSY
+            self._corked = BYPASS
         try:
             half = IHalfCloseableProtocol(self.protocol, None)
             if half is None:
@@ -164,7 +177,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
             else:
                 self._tellHalf(half)
         except BaseException:
-            self._corked = DRAWN
+            self._corked = UNCORKED
             raise
         self.uncork()
 
@@ -178,9 +191,9 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     # Writing
 
     def write(self: Any, data: bytes) -> None:
-        """Send these bytes: when the protocol returns, or when the reactor may."""
-        if self._corked == EMPTY and type(data) is bytes and data:
-            self._corked = HOLDS
+        """Send bytes when the protocol returns, or when the socket is ready."""
+        if self._corked == CORKED and type(data) is bytes and data:
+            self._corked = CORKED_ONE
             self._held = data
         else:
             self._spill()
@@ -199,67 +212,67 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
             self._tempDataBuffer = [b"".join(self._tempDataBuffer)]
 
     def _spill(self: Any) -> None:
-        # Something unusual is about to happen: from here on all is as Twisted has it.
+        # An unusual event: from here on all is done as Twisted does it.
         if self._corked:
-            self._corked = FULL
+            self._corked = CORKED_MANY
             if self._held:
                 self._tempDataBuffer.append(self._held)
                 self._tempDataLen += len(self._held)
                 self._held = b""
 
     def writeSequence(self: Any, iovec: Any) -> None:
-        """Send these pieces, as `write` does."""
+        """Send several pieces, as `write` does."""
         self._spill()
         super().writeSequence(iovec)  # type: ignore[misc]
 
     def startWriting(self: Any) -> None:
-        """Ask to be told when there is room, unless we are about to see for ourselves."""
+        """Wait until the socket is ready, unless a send is about to be tried."""
         if self._corked:
             self._spill()
         else:
-            self._cork = BUSY
+            self._cork = BYPASS
             self.reactor.addWriter(self)
 
     def startTLS(self: Any, *args: Any, **kwargs: Any) -> None:
-        """Speak TLS from here on, in Twisted's own way."""
+        """Switch to Twisted's own TLS."""
         self._spill()
-        self._cork = BUSY
+        self._cork = BYPASS
         from tcplab.reactor.tlsclock import startTLS  # pyOpenSSL need not be there
 
         startTLS(self, *args, **kwargs)
 
     def registerProducer(self: Any, producer: Any, streaming: bool) -> None:
-        """Let a producer know when there is room."""
+        """Pause and resume a producer as the buffer fills and empties."""
         if not streaming:
             self._spill()
-            self._cork = BUSY
+            self._cork = BYPASS
         super().registerProducer(producer, streaming)  # type: ignore[misc]
 
     def abortConnection(self: Any) -> None:
-        """Reset the connection; what was written and not sent is dropped."""
+        """Reset the connection; unsent bytes are dropped."""
         self._spill()
         super().abortConnection()  # type: ignore[misc]
 
     def connectionLost(self: Any, reason: Failure) -> None:
-        """End, and tell the protocol."""
+        """End, and report it to the protocol."""
         self._spill()
         super().connectionLost(reason)  # type: ignore[misc]
 
     # Sending
 
     def cork(self) -> None:
-        """Collect what is written from here on, until `uncork`."""
+        """Collect the bytes written from here on, until `uncork`."""
         if self._corked:
-            self._spill()  # a protocol that turns the reactor itself
+            self._spill()  # the protocol turns the reactor itself
         else:
             self._corked = self._cork
 
     def uncork(self: Any) -> None:
-        """Send what was collected; leave to the reactor what the kernel does not take."""
-        corked, self._corked = self._corked, DRAWN
-        if corked == HOLDS:
+        """Send the bytes collected; the reactor sends those that the kernel does not take."""
+        corked, self._corked = self._corked, UNCORKED
+        if corked == CORKED_ONE:
             self._sendHeld()
-        elif corked == FULL:
+        elif corked == CORKED_MANY:
             self._sendCollected()
 
     # Reports, for a subclass that keeps an account of the connection
@@ -273,7 +286,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     def setReason(self, reason: Reason) -> None:
         """Record why this side is about to end the connection."""
 
-    def markEnded(self, who: Literal["peer", "server"]) -> None:
+    def markEnded(self, side: Literal["peer", "server"]) -> None:
         """Record which side has finished; the first one is the one that counts."""
 
 
@@ -281,7 +294,9 @@ def _prefixOf(transport: Any) -> str:
     try:
         return transport.logPrefix()  # type: ignore[no-any-return]
     except Exception:
-        context.call({log.ILogContext: _BUGGY}, log.err)  # or it would ask for the prefix again
+        context.call(
+            {log.ILogContext: _BUGGY}, log.err
+        )  # without it log.err would ask for the prefix again
         return str(_BUGGY["system"])
 
 
@@ -289,8 +304,8 @@ _BUGGY: dict[str, Any] = {"isError": 0, "system": "(buggy logPrefix method)"}
 
 
 def spliceOf(transport: object) -> ConnectionFilter | None:
-    """Return what stands between a transport and its protocol, or ``None``."""
+    """Return what stands between a transport and its protocol; ``None``: nothing."""
     if isinstance(transport, CoalescingTransport):
         return transport.filter
-    # Not as an attribute: a wrapper would give that of what it wraps.
+    # Not by getattr: a wrapper returns the attribute of the transport below it.
     return getattr(transport, "__dict__", {}).get("filter")

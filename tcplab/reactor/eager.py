@@ -17,8 +17,15 @@ from typing import Any
 from twisted.internet import tcp, unix
 from twisted.internet.base import _topHandler
 from twisted.internet.epollreactor import EPollReactor
-from twisted.internet.interfaces import IConnector, IListeningPort
+from twisted.internet.interfaces import (
+    IConnector,
+    IListeningPort,
+    IProtocolFactory,
+    IReadDescriptor,
+    IWriteDescriptor,
+)
 from twisted.internet.main import CONNECTION_DONE, installReactor
+from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 from twisted.python import context, log
 
@@ -35,7 +42,7 @@ _log = Logger()
 _EVENTS = 256
 
 _COALESCING = CoalescingTransport.subclasses
-_NO_CONTEXT: dict[object, Any] = {}
+_NO_CONTEXT: dict[object, object] = {}
 
 
 class EagerReactor(TLSMethods, EPollReactor):
@@ -100,7 +107,7 @@ class EagerReactor(TLSMethods, EPollReactor):
 
     doIteration = doPoll
 
-    def _finished(self, selectable: Any, why: Any) -> None:
+    def _finished(self, selectable: Any, why: BaseException) -> None:
         if why is CONNECTION_DONE:
             self.removeReader(selectable)
             selectable.checkedAt = selectable.sent  # a reset would have been another event
@@ -109,7 +116,7 @@ class EagerReactor(TLSMethods, EPollReactor):
         else:
             self._disconnectSelectable(selectable, why, True)
 
-    def addReader(self, reader: Any) -> None:
+    def addReader(self, reader: IReadDescriptor) -> None:
         """Watch a descriptor for input."""
         fd = reader.fileno()
         if fd in self._selectables:
@@ -124,7 +131,7 @@ class EagerReactor(TLSMethods, EPollReactor):
             self._reads.add(fd)
             self._selectables[fd] = reader
 
-    def removeReader(self, reader: Any) -> None:
+    def removeReader(self, reader: IReadDescriptor) -> None:
         """Stop watching a descriptor for input."""
         fd = reader.fileno()
         if fd in self._reads:
@@ -137,13 +144,13 @@ class EagerReactor(TLSMethods, EPollReactor):
         elif fd == -1 or self._hasPolled:
             super().removeReader(reader)
 
-    def addWriter(self, writer: Any) -> None:
+    def addWriter(self, writer: IWriteDescriptor) -> None:
         """Watch a descriptor for room to write."""
         super().addWriter(writer)
         if writer.fileno() not in self._writes:
             self._hasPolled = True
 
-    def removeWriter(self, writer: Any) -> None:
+    def removeWriter(self, writer: IWriteDescriptor) -> None:
         """Stop watching a descriptor for room to write."""
         fd = writer.fileno()
         if fd in self._writes or fd == -1 or self._hasPolled:
@@ -152,7 +159,7 @@ class EagerReactor(TLSMethods, EPollReactor):
     # The transports
 
     def listenTCP(
-        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+        self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
         """Listen as Twisted does, with transports that write at once."""
         listening = EagerPort(port, factory, backlog, interface, self)
@@ -161,7 +168,12 @@ class EagerReactor(TLSMethods, EPollReactor):
         return listening
 
     def listenUNIX(
-        self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
+        self,
+        address: Any,
+        factory: IProtocolFactory,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: int = 0,
     ) -> IListeningPort:
         """Listen as Twisted does, with transports that write at once."""
         listening = EagerUnixPort(address, factory, backlog, mode, self, wantPID)
@@ -183,7 +195,7 @@ class EagerReactor(TLSMethods, EPollReactor):
         return connector
 
     def connectUNIX(
-        self, address: Any, factory: Any, timeout: float = 30, checkPID: int = 0
+        self, address: Any, factory: ClientFactory, timeout: float = 30, checkPID: int = 0
     ) -> IConnector:
         """Connect as Twisted does, with a transport that writes at once."""
         connector = UnixConnector(address, factory, timeout, self, checkPID)

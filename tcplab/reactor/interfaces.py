@@ -7,6 +7,9 @@ from typing import Protocol
 
 from twisted.internet.interfaces import (
     IAddress,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLContextFactory,
+    IOpenSSLServerConnectionCreator,
     IReactorCore,
     IReactorFDSet,
     IReactorFromThreads,
@@ -16,6 +19,11 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorTime,
     IReactorUNIX,
+)
+
+#: The configuration of TLS, in any of the forms that Twisted accepts.
+ContextFactory = (
+    IOpenSSLContextFactory | IOpenSSLClientConnectionCreator | IOpenSSLServerConnectionCreator
 )
 
 

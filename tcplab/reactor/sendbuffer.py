@@ -1,4 +1,4 @@
-"""How what was written leaves: at once if the kernel takes it, else when the reactor says so."""
+"""The send buffer: bytes leave at once if the kernel takes them, else when the socket is ready."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from twisted.python import log
 from twisted.python.failure import Failure
 
 # The states of a cork.
-DRAWN = 0  # nothing is being read: writes are the reactor's
-EMPTY = 1  # nothing was written yet, and nothing waits
-HOLDS = 2  # one piece was written: the case of nearly all
-BUSY = 3  # something is unusual: TLS, an end, a pull producer, something that waits
-FULL = 4  # it was written so, or there is else something to do when the cork is drawn
+UNCORKED = 0  # no read is in progress: writes go to the reactor
+CORKED = 1  # a read is in progress; nothing was written, and nothing is unsent
+CORKED_ONE = 2  # one chunk was written, as in nearly every read
+BYPASS = 3  # an unusual state: TLS, an end, a pull producer, unsent bytes
+CORKED_MANY = 4  # several chunks were written, or there is other work for uncork()
 
-# That wait: an object for each small answer weighs far more than the answer, and the kernel takes
-# 1,024 at once (IOV_MAX).
+# Unsent chunks before they are joined: an object for each small answer weighs far more than the
+# answer, and the kernel takes 1,024 at once (IOV_MAX).
 MAX_CHUNKS = 500
 
 # The connection is dead for certain: a reset has come.
@@ -28,9 +28,9 @@ DONE = Failure(main.CONNECTION_DONE)
 
 class SendBuffer:
     """
-    The half of `tcplab.reactor.coalescing.CoalescingTransport` that sends.
+    The sending part of `tcplab.reactor.coalescing.CoalescingTransport`.
 
-    :ivar sent: bytes the kernel took so far.
+    :ivar sent: bytes the kernel has taken so far.
     :ivar errno: the error that ended the connection, if one did.
     """
 
@@ -48,14 +48,14 @@ class SendBuffer:
 
     def _notSent(self, error: OSError) -> int:
         if not isinstance(error, BlockingIOError) and error.errno != errno.ENOBUFS:
-            # doWrite() will meet another, and end the connection for it.
+            # doWrite() meets the next error, and ends the connection for it.
             self.errno = self.errno or error.errno
         return 0
 
     def _keep(self: Any, data: bytes, sent: int) -> None:
         self.dataBuffer, self.offset = data, sent
         self._readLittle()
-        self._cork = BUSY
+        self._cork = BYPASS
         self._maybePauseProducer()
         self.reactor.addWriter(self)
 
@@ -76,7 +76,7 @@ class SendBuffer:
         try:
             self._allSent()
         except BaseException:
-            # As the reactor does when doWrite() fails; whoever reads now, or accepts, goes on.
+            # As the reactor does when doWrite() fails; the read or accept in progress goes on.
             log.err()
             if self.connected:
                 self.connectionLost(Failure())
@@ -84,7 +84,7 @@ class SendBuffer:
             self._settle()
 
     def _allSent(self: Any) -> None:
-        # What doWrite() does when nothing is left, in its order.
+        # As doWrite() does when nothing is left, in its order.
         producer = self.producer
         if producer is not None and (self.producerPaused or not self.streamingProducer):
             self.producerPaused = False
@@ -104,10 +104,10 @@ class SendBuffer:
             or self._writeDisconnecting
             or not (self.producer is None or self.streamingProducer)
         )
-        self._cork = BUSY if busy else EMPTY
+        self._cork = BYPASS if busy else CORKED
 
     def doWrite(self: Any) -> Any:
-        """Send more, unless the read of the same event has sent all and ended it."""
+        """Send more, unless the read of the same event has sent all and ended the connection."""
         if self.disconnected:
             return None
         if self._writeDisconnected:
@@ -124,7 +124,7 @@ class SendBuffer:
         return bool(0 < len(self.dataBuffer) + self._tempDataLen <= self.SEND_LIMIT)
 
     def _sendPieces(self: Any) -> Any:
-        # Twisted makes one piece of all, and keeps what has been sent of it until all has.
+        # Twisted joins all chunks, and keeps the sent ones in memory until all have been sent.
         pieces = [memoryview(self.dataBuffer)[self.offset :], *self._tempDataBuffer[:MAX_CHUNKS]]
         sent = self._given(self.socket.sendmsg, pieces)
         if isinstance(sent, Exception):
@@ -139,9 +139,9 @@ class SendBuffer:
         return None
 
     def writeSomeData(self: Any, data: bytes) -> Any:
-        """Send what the kernel takes; return how much, or why the connection is lost."""
+        """Send bytes; return the number that the kernel took, or why the connection is lost."""
         if not data:
-            return 0  # it was sent since the reactor was asked
+            return 0  # all was sent since the reactor was asked
         return self._given(self.socket.send, memoryview(data)[: self.SEND_LIMIT])
 
     def _given(self: Any, send: Any, what: Any) -> Any:
@@ -153,11 +153,11 @@ class SendBuffer:
             if e.errno == errno.ENOBUFS:
                 return 0
             self.errno = self.errno or e.errno
-            # Of a peer that is gone all that it has said before is read first; the end is behind.
+            # The bytes that a peer sent before its reset are read first; the end comes after them.
             return 0 if e.errno in _GONE and self._isRead() else main.CONNECTION_LOST
         self.sent += sent
         return sent
 
     def _isRead(self: Any) -> bool:
-        # By an epoll reactor: it tells of the end, whether there is something to read or not.
+        # By an epoll reactor, which reports the end whether or not there are bytes to read.
         return self.fileno() in getattr(self.reactor, "_reads", ())

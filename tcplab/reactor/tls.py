@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.reactor.coalescing import spliceOf
+from tcplab.reactor.interfaces import ContextFactory
 from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
 from tcplab.reactor.tlsclock import ReactorTLS
 from tcplab.wire.reasons import Reason
@@ -219,7 +220,7 @@ class TLSFactory(TLSMemoryBIOFactory):
     protocol = HalfClosingTLS
 
 
-def startTLS(transport: Any, protocol: IProtocol, contextFactory: Any) -> HalfClosingTLS:
+def startTLS(transport: Any, protocol: IProtocol, contextFactory: ContextFactory) -> HalfClosingTLS:
     """
     Insert TLS between a transport and its protocol.
 

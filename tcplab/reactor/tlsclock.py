@@ -1,8 +1,8 @@
 """
-TLS on the reactor of its connection.
+TLS whose clock is the reactor of its connection.
 
 Twisted's own TLS takes its clock, and the scheduler of its pull producers, from the global reactor.
-On any other reactor what was written would wait for ever.
+On any other reactor, bytes written would never be sent.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from twisted.internet.task import Cooperator
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
-# Seconds: in the next turn, and not in this one, which would never end. As for Twisted's own.
+from tcplab.reactor.interfaces import ContextFactory
+
+# Seconds: in the next turn, as Twisted's own; zero would be in this turn, which would never end.
 _SOON = 1e-8
 
-#: One for each reactor: what it may do in a turn is divided between all producers.
+#: One for each reactor: its producers share the time of a turn.
 _cooperators: WeakKeyDictionary[IReactorTime, Cooperator] = WeakKeyDictionary()
 
 
 def _cooperatorOf(reactor: IReactorTime) -> Cooperator:
     found = _cooperators.get(reactor)
     if found is None:
-        weak = ref(reactor)  # else the value would keep its key
+        weak = ref(reactor)  # a strong reference would keep the key alive
 
         def soon(call: Callable[[], None]) -> IDelayedCall:
             running = weak()
-            assert running is not None  # it is running this
+            assert running is not None  # it runs this function
             return running.callLater(_SOON, call)
 
         found = _cooperators[reactor] = Cooperator(scheduler=soon)
@@ -49,19 +51,19 @@ def _cooperatorOf(reactor: IReactorTime) -> Cooperator:
 
 
 class _PullProducer(_PullToPush):
-    """A pull producer that is asked again and again, by the reactor of its connection."""
+    """A pull producer, driven by the reactor of its connection."""
 
     def __init__(self, producer: object, consumer: object, reactor: IReactorTime) -> None:
         super().__init__(producer, consumer)
         self._reactor = reactor
 
     def startStreaming(self) -> None:
-        """Begin."""
+        """Ask the producer for bytes, turn by turn."""
         self._coopTask = _cooperatorOf(self._reactor).cooperate(self._pull())
 
 
 class ReactorTLS(BufferingTLSTransport):
-    """TLS that keeps the time of the reactor beneath it, whichever clock its factory has."""
+    """TLS whose clock is the reactor below it, whichever clock its factory has."""
 
     _reactor: IReactorTime | None = None
 
@@ -71,13 +73,13 @@ class ReactorTLS(BufferingTLSTransport):
         super().makeConnection(transport)
 
     def keepTime(self, transport: object) -> None:
-        """Take the clock of a transport, if it has one."""
+        """Take the reactor of a transport as the clock, if it has one."""
         reactor = getattr(transport, "reactor", None)
         if reactor is not None:
             self._reactor = self._aggregator._clock = reactor  # type: ignore[union-attr]
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
-        """Let a producer control the flow."""
+        """Pause and resume a producer as the buffers fill and empty."""
         if streaming or self._lostTLSConnection or self._reactor is None:
             super().registerProducer(producer, streaming)
         else:
@@ -87,23 +89,23 @@ class ReactorTLS(BufferingTLSTransport):
 
 
 class TLSMethods:
-    """A reactor's methods for TLS, which keeps the time of that reactor."""
+    """A reactor's methods for TLS, with that reactor as the clock."""
 
-    connectTCP: Any
-    listenTCP: Any
+    connectTCP: Callable[..., IConnector]
+    listenTCP: Callable[..., IListeningPort]
 
     def listenSSL(
         self,
         port: int,
         factory: IProtocolFactory,
-        contextFactory: Any,
+        contextFactory: ContextFactory,
         backlog: int = 50,
         interface: str = "",
     ) -> IListeningPort:
-        """Listen as ever, with TLS."""
+        """Listen as Twisted does, with TLS."""
         secured = self._secured(contextFactory, False, factory)
-        listening: IListeningPort = self.listenTCP(port, secured, backlog, interface)
-        vars(listening)["_type"] = "TLS"  # as it is called in Twisted's log
+        listening = self.listenTCP(port, secured, backlog, interface)
+        vars(listening)["_type"] = "TLS"  # its name in Twisted's log
         return listening
 
     def connectSSL(
@@ -111,24 +113,23 @@ class TLSMethods:
         host: str,
         port: int,
         factory: IProtocolFactory,
-        contextFactory: Any,
+        contextFactory: ContextFactory,
         timeout: float = 30,
         bindAddress: tuple[str, int] | None = None,
     ) -> IConnector:
-        """Connect as ever, with TLS."""
+        """Connect as Twisted does, with TLS."""
         secured = self._secured(contextFactory, True, factory)
-        connector: IConnector = self.connectTCP(host, port, secured, timeout, bindAddress)
-        return connector
+        return self.connectTCP(host, port, secured, timeout, bindAddress)
 
     def _secured(
-        self, contextFactory: Any, isClient: bool, factory: IProtocolFactory
+        self, contextFactory: ContextFactory, isClient: bool, factory: IProtocolFactory
     ) -> TLSMemoryBIOFactory:
         reactor: Any = self
         return TLSMemoryBIOFactory(contextFactory, isClient, factory, reactor)
 
 
 class TLSReactor(TLSMethods):
-    """One of Twisted's reactors, with `TLSMethods`; all else is the reactor's own."""
+    """One of Twisted's reactors with `TLSMethods`; all other methods are its own."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -139,23 +140,25 @@ class TLSReactor(TLSMethods):
     __providedBy__ = property(lambda self: providedBy(self._reactor))
 
 
-def withTLSClock(reactor: Any) -> Any:
-    """Return a reactor for endpoints: the given one, or that with methods for TLS of ours."""
-    stock = getattr(type(reactor), "listenSSL", None) is PosixReactorBase.listenSSL
+def withTLSClock(reactor: object) -> Any:
+    """Return a reactor for endpoints: `TLSReactor` around one of Twisted's, any other unchanged."""
+    if not isinstance(reactor, PosixReactorBase):
+        return reactor
+    stock = type(reactor).listenSSL is PosixReactorBase.listenSSL
     return TLSReactor(reactor) if stock else reactor
 
 
-def startTLS(transport: Any, contextFactory: Any, normal: bool = True) -> None:
+def startTLS(transport: Any, contextFactory: ContextFactory, normal: bool = True) -> None:
     """
-    Speak TLS on a transport from here on, as ``ITLSTransport.startTLS`` has it.
+    Switch a transport to TLS, as ``ITLSTransport.startTLS`` does.
 
-    It is ``twisted.internet._newtls.startTLS``, with the transport's clock.
+    This is ``twisted.internet._newtls.startTLS`` with the transport's clock.
     """
     client = transport._tlsClientDefault == bool(normal)
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:
         transport.unregisterProducer()
-    nothing: Any = None  # to be wrapped: the protocol is there already
+    nothing: Any = None  # no factory is wrapped: the protocol exists already
     factory = TLSMemoryBIOFactory(contextFactory, client, nothing, transport.reactor)
     tls = ReactorTLS(factory, transport.protocol, False)
     transport.protocol = tls

@@ -1,4 +1,4 @@
-"""The transports and connectors that the eager reactor makes, for TCP and Unix sockets."""
+"""The transports and connectors of the eager reactor, for TCP and Unix sockets."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import errno
 from typing import Any
 
 from twisted.internet import base, main, tcp, unix
+from twisted.internet.endpoints import _WrappingFactory
 from twisted.python.failure import Failure
 
 from tcplab.reactor.coalescing import CoalescingTransport
-from tcplab.reactor.sendbuffer import BUSY, DRAWN
+from tcplab.reactor.sendbuffer import BYPASS, UNCORKED
 
 
 class CoalescingUnixTransport(CoalescingTransport):
     """`CoalescingTransport`, for a Unix socket."""
 
     def doRead(self: Any) -> Any:
-        """Read once, descriptors too."""
+        """Read once, file descriptors too."""
         why = unix.Server.doRead(self)
         if why is main.CONNECTION_LOST and self.errno is None:
             self.errno = errno.ECONNRESET  # the only error of a connected Unix socket's read
@@ -27,19 +28,19 @@ class CoalescingUnixTransport(CoalescingTransport):
             self.markEnded("peer")
             return main.CONNECTION_DONE
         self.received += len(data)
-        self.cork()  # as in doRead, where it stands to spare most bytes a call
+        self.cork()  # as in doRead, which has it inline to save a call for most bytes
         try:
             self.protocol.dataReceived(data)
         except BaseException:
-            self._corked = DRAWN
+            self._corked = UNCORKED
             raise
         self.uncork()
         return None
 
     def _sendCollected(self: Any) -> None:
-        # Unless descriptors travel with it: doWrite() sees to those.
+        # Not with file descriptors in the queue: doWrite() sends those.
         if self._sendmsgQueue and self.connected:
-            self._cork = BUSY
+            self._cork = BYPASS
             self.reactor.addWriter(self)
         else:
             super()._sendCollected()
@@ -48,7 +49,7 @@ class CoalescingUnixTransport(CoalescingTransport):
         return not self._sendmsgQueue and super()._fitsOneSend()
 
     def writeSomeData(self: Any, data: bytes) -> Any:
-        """Send descriptors and bytes, as Twisted's Unix transports do."""
+        """Send file descriptors and bytes, as Twisted's Unix transports do."""
         if not self._sendmsgQueue:
             return super().writeSomeData(data)
         sent = unix.Server.writeSomeData(self, data)
@@ -66,46 +67,46 @@ class UnixServer(CoalescingUnixTransport, unix.Server):
 
 
 class TCPClient(CoalescingTransport, tcp.Client):
-    """A TCP connection that we made."""
+    """A TCP connection to a server."""
 
 
 class UnixClient(CoalescingUnixTransport, unix.Client):
-    """A Unix connection that we made."""
+    """A Unix connection to a server."""
 
 
 class _ReleasingConnector(base.BaseConnector):
     """
-    A connector that lets go, once it is over, of what would keep it alive.
+    A connector that drops its references to the transport and the factory at the end.
 
-    The garbage collector need not look for the two ends of a connection then.
+    Both are then freed at once, without the garbage collector.
     """
 
     def connectionLost(self, reason: Failure) -> None:
-        """Tell the factory, which may connect again."""
+        """Report the end to the factory, which may connect again."""
         super().connectionLost(reason)
-        self._part()
+        self._release()
 
     def connectionFailed(self, reason: Failure) -> None:
-        """Tell the factory, which may try again."""
+        """Report the failure to the factory, which may try again."""
         super().connectionFailed(reason)
-        self._part()
+        self._release()
 
-    def _part(self) -> None:
+    def _release(self) -> None:
         if self.state == "disconnected":
             self.transport = None
-            if hasattr(self.factory, "_onConnection"):  # an endpoint's: it connects only once
+            if isinstance(self.factory, _WrappingFactory):  # of an endpoint: it connects only once
                 del self.factory
 
 
 class TCPConnector(_ReleasingConnector, tcp.Connector):
-    """Makes TCP connections."""
+    """A connector of TCP connections."""
 
     def _makeTransport(self) -> TCPClient:
         return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
 class UnixConnector(_ReleasingConnector, unix.Connector):
-    """Makes Unix connections."""
+    """A connector of Unix connections."""
 
     def _makeTransport(self) -> Any:
         return UnixClient(self.address, self, self.reactor, self.checkPID)

@@ -14,7 +14,7 @@ from twisted.python.reflect import namedAny
 #: The user of the group that the eager reactor and its transports cannot do without.
 EAGER = "tcplab.reactor.eager"
 
-#: Who uses what: the package or module of ours, then the owner and its names. Some names have no
+#: By package or module of tcplab: the owner and the names that are used of it. Some names have no
 #: underscore, and are in no interface either.
 USED: dict[str, dict[str, str]] = {
     EAGER: {
@@ -38,9 +38,8 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet._newtls": "_BypassTLS",
         "twisted.internet._producer_helpers._PullToPush": "_coopTask _pull",
         "twisted.internet.endpoints": (
-            "_WrappingProtocol _parseTrustRootPath _privateCertFromPaths"
+            "_WrappingFactory _WrappingProtocol _parseTrustRootPath _privateCertFromPaths"
         ),
-        "twisted.internet.endpoints._WrappingFactory": "_onConnection",
         "twisted.internet.endpoints._WrappingProtocol": "_wrappedProtocol",
         "twisted.internet.tcp.Port": "_type",
         "twisted.internet.tcp.Server": "_tlsClientDefault",

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.reactor.coalescing import CoalescingTransport
-from tcplab.reactor.sendbuffer import DRAWN, EMPTY, FULL
+from tcplab.reactor.sendbuffer import CORKED, CORKED_MANY, UNCORKED
 from tcplab.testing import Peer, connected
 from tests.support.certificates import localhostPEM
 from tests.support.socket_server import Serving, readAll
@@ -259,7 +259,7 @@ class LastReadTests(SynchronousTestCase):
         peer = connected(Halves(last=(write(b"half"), fail)))
         peer.finish()
         self.assertEqual((peer.value(), peer.connected), (b"", False))
-        self.assertEqual(peer.transport._corked, DRAWN)
+        self.assertEqual(peer.transport._corked, UNCORKED)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_heardWhileReading(self) -> None:
@@ -297,7 +297,7 @@ class NestedReadTests(SynchronousTestCase):
         peer = connected(Script(write(b"1"), self.nested(write(b"2"), write(b"3")), write(b"4")))
         peer.write(b"x")
         self.assertEqual(peer.value(), b"1234")
-        self.assertEqual((peer.transport._corked, peer.transport._cork), (DRAWN, EMPTY))
+        self.assertEqual((peer.transport._corked, peer.transport._cork), (UNCORKED, CORKED))
 
     def test_nothingThere(self) -> None:
         """If nothing is there to be read, all is as before."""
@@ -379,7 +379,7 @@ class ManyPiecesTests(SynchronousTestCase):
             for number in range(2000):
                 transport.write(b"%04d" % number)
             self.assertLess(len(transport._tempDataBuffer), 502)
-            self.assertEqual(transport._corked, FULL)
+            self.assertEqual(transport._corked, CORKED_MANY)
 
         peer = connected(Script(many))
         peer.write(b"x")

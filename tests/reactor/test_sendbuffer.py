@@ -11,7 +11,7 @@ from twisted.internet import unix
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.reactor.sendbuffer import BUSY, DRAWN, EMPTY, FULL, HOLDS
+from tcplab.reactor.sendbuffer import BYPASS, CORKED, CORKED_MANY, CORKED_ONE, UNCORKED
 from tcplab.testing import Peer, connected
 from tcplab.testing import peer as module
 from tcplab.testing.memorytransport import MemoryTransport
@@ -91,32 +91,32 @@ class StateTests(SynchronousTestCase):
     def test_held(self) -> None:
         """One piece is held, more are collected; then it is as it was."""
         peer = connected(Says(b"one", b"two", b"three"))
-        self.assertEqual(self.states(peer), (DRAWN, EMPTY))
+        self.assertEqual(self.states(peer), (UNCORKED, CORKED))
         peer.write(b"x")
-        self.assertEqual(peer.protocol.seen, [EMPTY, HOLDS, FULL, FULL])
-        self.assertEqual(self.states(peer), (DRAWN, EMPTY))
+        self.assertEqual(peer.protocol.seen, [CORKED, CORKED_ONE, CORKED_MANY, CORKED_MANY])
+        self.assertEqual(self.states(peer), (UNCORKED, CORKED))
 
     def test_busy(self) -> None:
         """Behind what the kernel has not taken all waits, until that has left."""
         peer = connected(Says(b"x" * 100))
         peer.window, peer.reading = 30, False
         peer.write(b"x")
-        self.assertEqual(self.states(peer), (DRAWN, BUSY))
+        self.assertEqual(self.states(peer), (UNCORKED, BYPASS))
         peer.write(b"x")
-        self.assertEqual(peer.protocol.seen, [BUSY, FULL])
+        self.assertEqual(peer.protocol.seen, [BYPASS, CORKED_MANY])
         peer.resume()
-        self.assertEqual(self.states(peer), (DRAWN, EMPTY))
+        self.assertEqual(self.states(peer), (UNCORKED, CORKED))
         self.assertEqual(peer.value(), b"x" * 200)
 
     def test_timer(self) -> None:
         """A write outside of a read is the reactor's; one in a read that comes first takes it."""
         peer = connected(Says(b"second"))
         peer.transport.write(b"first ")
-        self.assertEqual(self.states(peer), (DRAWN, BUSY))
+        self.assertEqual(self.states(peer), (UNCORKED, BYPASS))
         peer.transport.socket.coming += b"x"
         peer.transport.doRead()
         self.assertEqual(bytes(peer.transport.socket.going), b"first second")
-        self.assertEqual(self.states(peer), (DRAWN, EMPTY))
+        self.assertEqual(self.states(peer), (UNCORKED, CORKED))
         self.assertEqual(peer.value(), b"first second")
         self.assertEqual(peer.clock.writers, set())
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tcplab.config.errors import SettingsError
 from tcplab.faults.spec import FaultSpec
 
-#: What messages call an option: ``--idle-timeout`` where it was typed, ``idleTimeout`` in Python.
-Named = Callable[[str], str]
+#: What messages call the options: ``--idle-timeout`` where it is typed, ``idleTimeout`` in Python.
+Named = Mapping[str, str]
 
 
 def checkNames(names: Sequence[str], named: Named) -> None:
@@ -19,7 +19,7 @@ def checkNames(names: Sequence[str], named: Named) -> None:
     :raises SettingsError: they do not.
     """
     if not names:
-        raise SettingsError(f"nothing to serve: give {named('port')} or {named('serve')}")
+        raise SettingsError(f"nothing to serve: give {named['port']} or {named['serve']}")
     if len(set(names)) != len(names):
         raise SettingsError(f"two listeners have the same name: {', '.join(names)}")
 
@@ -34,16 +34,16 @@ def checkPeers(
     """
     if maxPerPeer is None:
         return
-    typed = f"{named('maxPerPeer')} {maxPerPeer}"
+    typed = f"{named['maxPerPeer']} {maxPerPeer}"
     if maxPerPeer > (maxConnections or math.inf):
         raise SettingsError(
-            f"{typed} is above {named('maxConnections')} {maxConnections}: no peer"
+            f"{typed} is above {named['maxConnections']} {maxConnections}: no peer"
             " could ever have that many"
         )
     if workers > 1:
         raise SettingsError(
             f"{typed} is counted by each process alone: leave out one of"
-            f" the two, it or {named('workers')} {workers}"
+            f" the two, it or {named['workers']} {workers}"
         )
 
 
@@ -53,7 +53,7 @@ def checkProxies(version: str | None, proxies: Sequence[str], named: Named) -> N
 
     :raises SettingsError: one of them is missing.
     """
-    protocol, sources = named("proxyProtocol"), named("proxyFrom")
+    protocol, sources = named["proxyProtocol"], named["proxyFrom"]
     if version is None and proxies:
         raise SettingsError(
             f"{sources} {proxies[0]} changes nothing without {protocol}: give that"
@@ -79,7 +79,7 @@ def checkFaults(
     """
     rolls = False
     for fault in faults:
-        typed, others = f"{named('faults')} {fault.text}", f"{named('workers')} {workers}"
+        typed, others = f"{named['faults']} {fault.text}", f"{named['workers']} {workers}"
         rolls = rolls or fault.rolls
         if fault.listener is not None and fault.listener not in listeners:
             raise SettingsError(
@@ -98,5 +98,5 @@ def checkFaults(
             )
     if seed is not None and not rolls:
         raise SettingsError(
-            f"{named('seed')} {seed} changes nothing here: no {named('faults')} rolls dice"
+            f"{named['seed']} {seed} changes nothing here: no {named['faults']} rolls dice"
         )

@@ -120,17 +120,6 @@ def _served(words: str) -> ListenerSettings:
     return ListenerSettings(spec.name, spec, endpoint, words)
 
 
-# What messages call an option that is given in Python, and one that is typed.
-
-
-def _keyword(name: str) -> str:
-    return "listeners" if name == "serve" else name
-
-
-def _flag(name: str) -> str:
-    return OPTIONS[name].flag
-
-
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
     """
@@ -172,10 +161,10 @@ class ListenerOptions:
 
         A name that several have becomes ``echo``, ``echo-2``, ``echo-3``.
 
-        :param named: what messages call an option.
+        :param named: what messages call the options.
         :raises SettingsError: a value belongs to the port, which is not served.
         """
-        serve = named("serve")
+        serve = named["serve"]
         if self.port is None and self.serve:
             self._refuse(named, "behaviour", f"{serve} names its own behaviour before the @")
             self._refuse(named, "interface", f"{serve} names its own address after the @")
@@ -193,7 +182,7 @@ class ListenerOptions:
 
     def _refuse(self, named: Named, name: str, reason: str) -> None:
         if (value := getattr(self, name)) is not None:
-            own, port, serve = map(named, (name, "port", "serve"))
+            own, port, serve = named[name], named["port"], named["serve"]
             raise SettingsError(
                 f"{own} {value} belongs to {port}, and {serve} has replaced the default port:"
                 f" {reason}; give {port} {DEFAULT_PORT} too, or leave {own} out"
@@ -221,7 +210,7 @@ class Settings:
     :ivar listeners: at least one.
     :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
     :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
-    :param named: what messages call an option; its name in Python, if not given.
+    :param named: what messages call the options; their names in Python, if not given.
     :raises SettingsError: the values make no sense.
     """
 
@@ -300,11 +289,11 @@ class Settings:
     named: InitVar[Named | None] = None
 
     def __post_init__(self, named: Named | None) -> None:
-        named = named or _keyword
+        named = named or _KEYWORDS
         for name, each in SETTINGS.items():
             value = getattr(self, name)
             if value is not each.default:
-                object.__setattr__(self, name, each.accept(value, named(name)))
+                object.__setattr__(self, name, each.accept(value, named[name]))
         names = []
         for listener in self.listeners:
             if not isinstance(listener, ListenerSettings):
@@ -341,17 +330,21 @@ class Settings:
                 raise _unknown(name, {"listeners", *OPTIONS} - {"serve"})
             given[name] = values.pop(name)
         own: dict[str, Any] = {
-            name: LISTENERS[name].accept(value, _keyword(name))
+            name: LISTENERS[name].accept(value, _KEYWORDS[name])
             for name, value in given.items()
             if value is not LISTENERS[name].default
         }
-        return cls(ListenerOptions(**own).listeners(_keyword), **values)
+        return cls(ListenerOptions(**own).listeners(_KEYWORDS), **values)
 
 
 #: The options, by the names of the fields.
 LISTENERS = optionsOf(ListenerOptions)
 SETTINGS = optionsOf(Settings)
 OPTIONS = {**LISTENERS, **SETTINGS}
+
+# What messages call the options, where they are typed and in Python.
+_FLAGS = {name: option.flag for name, option in OPTIONS.items()}
+_KEYWORDS = {**{name: name for name in OPTIONS}, "serve": "listeners"}
 
 
 #: What is typed for an option; ``None``: it is not given. A number may stand for its word.
@@ -379,7 +372,7 @@ def fromWords(**words: Words) -> Settings:
         if typed is not None and typed != []:
             values[name] = OPTIONS[name].read(typed)
     own = {name: values.pop(name) for name in LISTENERS if name in values}
-    return Settings(ListenerOptions(**own).listeners(_flag), **values, named=_flag)
+    return Settings(ListenerOptions(**own).listeners(_FLAGS), **values, named=_FLAGS)
 
 
 def _unknown(name: str, known: Iterable[str]) -> TypeError:

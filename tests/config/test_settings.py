@@ -228,6 +228,12 @@ class ValuesTests(SynchronousTestCase):
             raised = self.assertRaises(SettingsError, ListenerSettings, *values)
             self.assertTrue(str(raised).startswith(problem), str(raised))
 
+    def test_replace(self) -> None:
+        settings = dataclasses.replace(Settings((self.listener,), seed=None), idleTimeout=3)
+        self.assertEqual(settings, Settings((self.listener,), idleTimeout=3))
+        with self.assertRaisesRegex(SettingsError, "idleTimeout 0: give"):
+            dataclasses.replace(settings, idleTimeout=0)
+
     def test_frozen(self) -> None:
         for value, name in ((Settings((self.listener,)), "greeting"), (self.listener, "name")):
             self.assertRaises(dataclasses.FrozenInstanceError, setattr, value, name, "x")

@@ -1,69 +1,62 @@
-"""Tidying: memory that a crowd has left behind goes back to the system."""
+"""Return free heap memory to the system after many connections have closed."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from tcplab.listener.policy import Policy
+from tcplab.policies.periodiccheck import PeriodicCheck
 
-#: Seconds from a crowd to a look at what is left of it.
+#: Seconds between two checks.
 _INTERVAL = 1.0
 
-#: So many are a crowd: what fewer leave behind is not worth the look.
-_CROWD = 16
+#: Closed connections that are worth a trim: fewer leave too little behind.
+_MIN_CLOSED = 16
 
 
 class HeapTrim(Policy):
     """
-    Give memory back to the system, once most of a crowd have gone.
+    Return free memory to the system once most connections of a burst have closed.
 
-    malloc keeps what is free between two pieces that are not: of 500 peers that never read, 59 MiB
-    stay for the next crowd, which may never come. At most once a second all of that is given back,
-    where the C library is glibc.
+    malloc keeps free memory that lies between two pieces in use: 500 peers that never read leave
+    59 MiB behind, until the next burst. At most once a second all of it is returned, where the C
+    library is glibc.
 
     :param clock: keeps the time; ``None`` means the reactor of the first port.
     """
 
     def __init__(self, *, clock: IReactorTime | None = None) -> None:
         super().__init__(clock)
-        self._call: Any = None
-        self._came = 0
-
-    def stopped(self) -> None:
-        """Leave no timer behind."""
-        self._came = 0
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._accepted = 0
+        self._checks = PeriodicCheck(self, _INTERVAL, self._check)
 
     def connectionAccepted(self, transport: object) -> None:
-        """Count one more, and look what is left of them in a while."""
-        self._came += 1
-        if self._call is None:
-            self._lookAgain()
+        """Count one more connection."""
+        self._accepted += 1
+        if not self._checks.running:
+            self._checks.start()
 
-    def _lookAgain(self) -> None:
-        self._call = self.clock.callLater(_INTERVAL, self._look)
+    def stopped(self) -> None:
+        """Cancel the timer."""
+        self._accepted = 0
+        self._checks.stop()
 
-    def _look(self) -> None:
-        self._call = None
-        here = sum(len(listener.connections) for listener in self.listeners)
-        gone = self._came - here
-        if gone >= max(here, _CROWD):
-            self._came = here
-            if not here:
-                gc.collect()  # with nobody here it is quick; faults leave circles behind
+    def _check(self) -> float | None:
+        connections = sum(len(listener.connections) for listener in self.listeners)
+        closed = self._accepted - connections
+        if closed >= max(connections, _MIN_CLOSED):
+            self._accepted = connections
+            if not connections:
+                gc.collect()  # quick now, and faults leave reference cycles behind
             trim()
-        if here:
-            self._lookAgain()
+        return _INTERVAL if connections else None
 
 
 def trim() -> None:
-    """Have malloc give back what is free: it keeps holes, of which 100 MiB take it 12 ms."""
+    """Return the free memory of malloc to the system; 100 MiB of holes take 12 ms."""
     with suppress(OSError, AttributeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,9 +1,10 @@
-"""Memory: where there is little of it, those give way who cost it and do not get on."""
+"""Memory pressure: shed connections that hold memory and make no progress."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -13,145 +14,128 @@ from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.heaptrim import trim
-from tcplab.policies.progress import Progress
+from tcplab.policies.periodiccheck import PeriodicCheck
+from tcplab.policies.progress import AcceptedTransport, Progress
 from tcplab.wire.reasons import Reason
 
-log = Logger()
+log = Logger("tcplab.policies.memory")
 
-#: Why accepting pauses; the cause of an end is the same word.
+#: Why accepting pauses; the reason of a reset is the same word.
 WHY = Reason.MEMORY
 
-#: Shares of the limit. From the first on buffers are smaller, and it is seen who is stuck, so that
-#: this is known at the second, where it begins to be tight; at the third nobody is let in any more.
-#: What is left then is for those who are in, and grow.
+#: Shares of the limit. From the first on buffers are smaller, and stuck connections are looked for,
+#: so that they are known at the second. From the second on they are shed. From the third on no
+#: connection is accepted: the rest is for those that are open, and grow.
 _WATCHFUL, _TIGHT, _FULL = 0.5, 0.75, 0.9
 
-#: Seconds between two looks, and from one at all connections to the next: 600 take 3 ms.
-_INTERVAL, _THOROUGH = 0.1, 0.5
+#: Seconds between two checks, and between two searches through all connections: 600 take 3 ms.
+_INTERVAL, _SEARCH_INTERVAL = 0.1, 0.5
 
-#: Accepted between two looks, when it is tight: 160 a second. When it is not, after so many the
-#: kernel is asked again, which takes 10 us.
+#: Connections accepted between two checks under pressure: 160 a second. Without pressure, after
+#: this many the kernel is asked again, which takes 10 us.
 _BATCH = 16
 
-#: Seconds without progress after which somebody is stuck, where there is need to know.
+#: Seconds without progress after which a connection is stuck.
 PATIENCE = 1.0
 
-#: Bytes that are read at once, and above which nothing more is read for a peer that does not read:
-#: with 192 KiB and 64 KiB, as it is otherwise, somebody stuck holds 180 KiB, so 40 KiB.
+#: Bytes of one read, and of the buffer above which nothing more is read. With 192 KiB and 64 KiB,
+#: the values without pressure, a stuck connection holds 180 KiB; with this 40 KiB.
 _SMALL = 16 * 1024
 
-#: Bytes that somebody stuck may hold, see `tcplab.protocols.flow`, and that a handshake takes.
+#: Bytes that a stuck connection may hold, see `tcplab.protocols.flow`, and that a handshake takes.
 _STUCK, _HANDSHAKE = 256 * 1024, 48 * 1024
+
+
+class _SizedTransport(Protocol):
+    readLimit: int
+    bufferSize: int
 
 
 class MemoryPressure(Policy):
     """
-    Keep a process from being killed for want of memory.
+    Keep the memory of a process below the limit of its cgroup (a container, a systemd unit).
 
-    Where a cgroup limits it (a container, a systemd unit), and half of that is taken, connections
-    have smaller buffers from then on. When it is three quarters:
+    Above half of the limit connections have smaller buffers. Above three quarters:
 
-    - Memory that is free here is given back to the system, where the C library is glibc.
-    - Those go who are stuck longest, as many as will do: they have taken nothing of what waits for
-      them, or have been in a TLS handshake, for more than `PATIENCE`. Nobody else goes.
-    - Newcomers are let in slowly, and above nine tenths not at all: they wait in the backlog.
+    - Free memory is returned to the system, where the C library is glibc.
+    - Stuck connections are reset, the longest stuck first, as many as necessary. A connection is
+      stuck if its peer has taken nothing of what waits for it, or if it has been in a TLS
+      handshake, for more than `PATIENCE`. No other connection is reset.
+    - Connections are accepted slowly, and above nine tenths not at all: further clients wait in the
+      listen queue.
 
-    The page cache does not count: the kernel takes it back. Where there is no limit nothing of this
-    is done. It ends where memory is taken faster than it can be looked at: by thousands of idle
-    connections that all begin at once to send, and read nothing; or by a hook.
+    The page cache does not count: the kernel takes it back. Without a limit nothing is done.
+    **Limit:** memory may be taken faster than it is checked. Thousands of idle connections that
+    start to send at once, and read nothing, do so, or a hook.
 
-    :param cgroup: which; ``None``: there is no limit.
+    :param cgroup: the cgroup with the limit; ``None``: there is no limit.
     :param clock: keeps the time; ``None`` means the reactor of the first port.
     """
 
     def __init__(self, cgroup: Cgroup | None, *, clock: IReactorTime | None = None) -> None:
         super().__init__(clock)
         self._cgroup = cgroup
-        self._reason = f"{WHY} {id(self):x}"
+        self._suspension = f"{WHY} {id(self):x}"
         self._paused = False
-        self._watchful = False
+        self._buffersReduced = False
         self._left = _BATCH
-        self._call: Any = None
-        self._now = self._looked = 0.0
-        self._searched = -inf
+        self._checks = PeriodicCheck(self, _INTERVAL, self._check)
+        self._shedLog = ThrottledLog(self._logShed, self)
+        self._pauseLog = ThrottledLog(self._logPaused, self)
+        self._forgetAll()
+
+    def _forgetAll(self) -> None:
+        self._searchedAt = -inf
         self._progress = Progress()
-        self._stuck: dict[Any, tuple[int, float]] = {}  # bytes taken, and since when no more
-        self._shed = ThrottledLog(self._sayShed, self)
-        self._pauses = ThrottledLog(self._sayPaused, self)
+        # By transport: bytes taken, and since when no more.
+        self._stuck: dict[AcceptedTransport, tuple[int, float]] = {}
 
     def watch(self, listener: PolicyListener) -> None:
-        """Look after the connections of this listener too, if there is a limit."""
+        """Include the connections of this listener; nothing happens without a limit."""
         if self._cgroup is not None:
             super().watch(listener)
             if self._paused:
-                listener.suspend(self._reason)
+                listener.suspend(self._suspension)
 
     def stopped(self) -> None:
-        """Let all accept again, and leave no timer behind."""
-        self._pause(False)
-        self._rest()
-        for summary in (self._shed, self._pauses):
-            summary.flush()
+        """Resume all listeners, and cancel the timers."""
+        self._setPaused(False)
+        self._checks.stop()
+        self._forgetAll()
+        for each in (self._shedLog, self._pauseLog):
+            each.flush()
 
-    # What the listeners tell
-
-    def connectionAccepted(self, transport: Any) -> None:
-        """Count one more, and see after some whether there is room for others."""
-        self._begin()
-        if self._watchful:
+    def connectionAccepted(self, transport: _SizedTransport) -> None:
+        """Count one more connection; ask the kernel after some."""
+        if not self._checks.running:
+            self._checks.start()
+        if self._buffersReduced:
             _reduceBuffers(transport)
         self._left -= 1
         if self._left <= 0:
             self._left = _BATCH
-            self._pause(self._share() >= _TIGHT)
+            self._setPaused(self._share() >= _TIGHT)
 
-    # To look
-
-    def _begin(self) -> None:
-        if self._call is None:
-            self._looked = self.clock.seconds()
-            self._lookAgain()
-
-    def _lookAgain(self) -> None:
-        self._call = self.clock.callLater(_INTERVAL, self._look)
-
-    def _rest(self) -> None:
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-        self._call = None
-        self._progress = Progress()
-        self._stuck.clear()
-        self._searched = -inf
-
-    def _look(self) -> None:
-        self._call = None
-        try:
-            self._letTimePass()
+    def _check(self) -> float | None:
+        share = self._share()
+        self._findStuck(share)
+        if share >= _TIGHT:
+            trim()
             share = self._share()
-            self._search(share)
-            if share >= _TIGHT:
-                trim()
-                share = self._share()
-                self._relieve(share)
-            self._left = _BATCH
-            self._pause(share >= _FULL)
-        finally:
-            if self._paused or self._connections():
-                self._lookAgain()
-            else:
-                self._rest()
-
-    def _letTimePass(self) -> None:
-        # Time in which we were stopped or starved is not theirs.
-        seconds = self.clock.seconds()
-        self._now += min(max(seconds - self._looked, 0.0), 2 * _INTERVAL)
-        self._looked = seconds
+            self._shed(share)
+        self._left = _BATCH
+        self._setPaused(share >= _FULL)
+        if self._paused or self._connections():
+            return _INTERVAL
+        self._forgetAll()
+        return None
 
     def _share(self) -> float:
+        """Return the used share of the limit; reduce the buffers if that is necessary."""
         assert self._cgroup is not None
         share = self._cgroup.used() / self._cgroup.limit
-        before, self._watchful = self._watchful, share >= _WATCHFUL
-        if self._watchful and not before:
+        before, self._buffersReduced = self._buffersReduced, share >= _WATCHFUL
+        if self._buffersReduced and not before:
             for transport in self._connections():
                 _reduceBuffers(transport)
         return share
@@ -159,59 +143,61 @@ class MemoryPressure(Policy):
     def _connections(self) -> list[Any]:
         return [each for one in self.listeners for each in one.connections]
 
-    def _pause(self, paused: bool) -> None:
+    def _setPaused(self, paused: bool) -> None:
         if paused and not self._paused:
-            self._pauses.count()
+            self._pauseLog.count()
         before, self._paused = self._paused, paused
         for listener in self.listeners:
             if paused and not before:
-                listener.suspend(self._reason)
-            elif before and not self._paused:  # it may be again, by whom the first has let in
-                listener.resume(self._reason)
+                listener.suspend(self._suspension)
+            elif before and not self._paused:  # what the first accepts may pause it again
+                listener.resume(self._suspension)
 
-    # Who is stuck
+    # Stuck connections
 
-    def _search(self, share: float) -> None:
+    def _findStuck(self, share: float) -> None:
+        now = self._checks.now
         if share < _WATCHFUL:
             self._stuck.clear()
-            self._searched = -inf
-        elif self._now - self._searched >= _THOROUGH:
-            self._searched = self._now
-            self._progress.forgetGone()
-            moving = self._progress.moving(self._connections())
-            found = [(each, self._taken(each)) for each in moving]
-            self._stuck = {
-                transport: self._since(transport, taken)
-                for transport, taken in found
-                if taken is not None
-            }
+            self._searchedAt = -inf
+        elif now - self._searchedAt >= _SEARCH_INTERVAL:
+            self._searchedAt = now
+            self._progress.prune()
+            self._stuck = dict(self._search(self._connections()))
 
-    def _taken(self, transport: Any) -> int | None:
+    def _search(
+        self, connections: list[AcceptedTransport]
+    ) -> Iterable[tuple[AcceptedTransport, tuple[int, float]]]:
+        for transport in self._progress.mayHavePending(connections):
+            taken = self._taken(transport)
+            if taken is not None:
+                known = self._stuck.get(transport, (None, 0.0))
+                yield transport, (taken, known[1] if known[0] == taken else self._checks.now)
+
+    def _taken(self, transport: AcceptedTransport) -> int | None:
         """Return how many bytes a peer has taken; ``None`` if nothing waits for it."""
         if not transport.established:
-            return 0  # whatever it says: it does not get on until it is through
-        taken, waiting = self._progress.of(transport)
+            return 0  # bytes are no progress before the handshake is complete
+        taken, waiting = self._progress.measure(transport)
         return taken if waiting else None
 
-    def _since(self, transport: Any, taken: int) -> tuple[int, float]:
-        known = self._stuck.get(transport)
-        return known if known is not None and known[0] == taken else (taken, self._now)
-
-    def _relieve(self, share: float) -> None:
-        """Put out who is stuck longest, as many as it takes if they hold what they may."""
+    def _shed(self, share: float) -> None:
+        """Reset the connections longest stuck: as many as suffice if each holds what it may."""
         assert self._cgroup is not None
-        number = int((share - _TIGHT) * self._cgroup.limit / _STUCK) + 1 if share >= _TIGHT else 0
-        late = [each for each in self._stuck if self._now - self._stuck[each][1] >= PATIENCE]
+        excess = (share - _TIGHT) * self._cgroup.limit
+        number = int(excess / _STUCK) + 1 if excess >= 0 else 0
+        now = self._checks.now
+        late = [each for each, (_, since) in self._stuck.items() if now - since >= PATIENCE]
         for transport in sorted(late, key=lambda each: self._stuck[each][1])[:number]:
             taken, _ = self._stuck.pop(transport)
             if transport.connected and self._taken(transport) == taken:
-                self._shed.count(connectionPeerKey(transport))
-                transport.setReason(Reason.MEMORY)
+                self._shedLog.count(connectionPeerKey(transport))
+                transport.setReason(WHY)
                 transport.abortConnection()
 
     # The log
 
-    def _sayShed(self, count: int, peer: str | None) -> None:
+    def _logShed(self, count: int, peer: str | None) -> None:
         log.info(
             "shed={count} why={why} used={used} limit={limit} last={peer}",
             log_system="tcplab",
@@ -220,7 +206,7 @@ class MemoryPressure(Policy):
             **self._numbers(),
         )
 
-    def _sayPaused(self, count: int, _: object) -> None:
+    def _logPaused(self, count: int, _: object) -> None:
         log.info(
             "paused={count} why={why} used={used} limit={limit}: who connects waits in the backlog",
             log_system="tcplab",
@@ -228,19 +214,19 @@ class MemoryPressure(Policy):
             **self._numbers(),
         )
 
-    def _numbers(self) -> dict[str, Any]:
+    def _numbers(self) -> dict[str, str]:
         assert self._cgroup is not None
         used, limit = self._cgroup.used(), self._cgroup.limit
         return {"why": WHY, "used": inMiB(used), "limit": inMiB(limit)}
 
 
-def _reduceBuffers(transport: Any) -> None:
+def _reduceBuffers(transport: _SizedTransport) -> None:
     transport.readLimit = min(transport.readLimit, _SMALL)
     transport.bufferSize = min(transport.bufferSize, _SMALL)
 
 
 def handshakeLimit(cgroup: Cgroup | None) -> float:
-    """Return how many handshakes there may be at once: an eighth of what is there is for them."""
+    """Return how many handshakes may run at once: an eighth of the memory is for them."""
     return inf if cgroup is None else max(1, cgroup.limit // 8 // _HANDSHAKE)
 
 

@@ -1,66 +1,111 @@
-"""How far the peer of a connection has come with what was sent to it."""
+"""Progress: what a peer has taken of the bytes that were sent to it, and what waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable, Sized
+from typing import Protocol, TypeVar
 
-from OpenSSL.SSL import SENT_SHUTDOWN
+from OpenSSL.SSL import SENT_SHUTDOWN, Connection
 from twisted.internet import unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from tcplab.reactor.stack import bufferedBytes, unacknowledgedBytes
+from tcplab.wire.reasons import Reason
+
+
+class _Listener(Protocol):
+    @property
+    def connections(self) -> Sized: ...
+
+
+class AcceptedTransport(Hashable, Protocol):
+    """
+    What the policies use of the transport of an accepted connection.
+
+    :ivar established: whether the handshake is complete, if there is one.
+    :ivar accepted: the reactor's time of accept.
+    :ivar received: bytes taken from the kernel so far; ``sent``: bytes given to it.
+    """
+
+    @property
+    def connected(self) -> int: ...
+
+    @property
+    def established(self) -> bool: ...
+
+    @property
+    def accepted(self) -> float: ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def protocol(self) -> object: ...
+
+    @property
+    def listener(self) -> _Listener: ...
+
+    def setReason(self, reason: Reason) -> None: ...
+
+    def abortConnection(self) -> None: ...
+
+
+_T = TypeVar("_T", bound=AcceptedTransport)
 
 
 class Progress:
     """
-    Look from outside at what connections have sent, without a hook in the way of a byte.
+    What connections have sent, seen from outside: no hook stands in the way of a byte.
 
-    Bytes that wait are those that TCP has not had acknowledged: in this process, in our kernel and
-    on the way. What the peer's kernel has taken it may not have read yet; nobody here can know.
-    On a Unix socket both kernels are one, which has taken all that this process does not hold.
+    Bytes wait until TCP has them acknowledged: in this process, in the kernel and on the way.
+    **Limit:** bytes that the peer's kernel has taken may not have been read by the peer. On a Unix
+    socket both kernels are one, which has taken all that this process does not hold.
     """
 
     def __init__(self) -> None:
-        # Nothing waited when so much had been sent. As long as nothing more is, nothing does, and
-        # the kernel need not be asked: it takes longer than all the rest.
-        self._quiet: dict[Any, int] = {}
+        # By transport, the bytes sent when nothing waited. While that is still the number, nothing
+        # waits, and the kernel need not be asked, which takes longer than all the rest.
+        self._idleAt: dict[AcceptedTransport, int] = {}
 
-    def moving(self, transports: Iterable[Any]) -> list[Any]:
-        """Choose those for whom something may wait; all are among them that are not opened yet."""
-        quiet = self._quiet.get
-        return [each for each in transports if quiet(each) != each.sent]
+    def mayHavePending(self, transports: Iterable[_T]) -> list[_T]:
+        """Return those for which bytes may wait; all are among them that are in a handshake."""
+        idleAt = self._idleAt.get
+        return [each for each in transports if idleAt(each) != each.sent]
 
-    def of(self, transport: Any) -> tuple[int, int]:
+    def measure(self, transport: AcceptedTransport) -> tuple[int, int]:
         """
-        Say how many bytes the peer has taken so far, and how many wait for it.
+        Return how many bytes the peer has taken so far, and how many wait for it.
 
-        TLS's last word counts as one byte that waits until it is answered.
+        A close_notify of TLS counts as one byte that waits until it is answered.
         """
-        sent: int = transport.sent
+        sent = transport.sent
         local = isinstance(transport, unix.Server)
-        held = bufferedBytes(transport) or 0
-        queued = 0 if local else unacknowledgedBytes(transport) - held
-        waiting = queued + held or int(_closeNotifyPending(transport))
+        buffered = bufferedBytes(transport) or 0
+        queued = 0 if local else unacknowledgedBytes(transport) - buffered
+        waiting = queued + buffered or int(_closeNotifyPending(transport))
         if transport.established and not (waiting or local):  # a Unix socket may be full already
-            self._quiet[transport] = sent
+            self._idleAt[transport] = sent
         return sent - queued, waiting
 
-    def forgetGone(self) -> None:
-        """Forget the connections that are gone."""
-        self._quiet = {each: sent for each, sent in self._quiet.items() if each.connected}
+    def prune(self) -> None:
+        """Forget closed connections."""
+        self._idleAt = {each: sent for each, sent in self._idleAt.items() if each.connected}
 
 
-def _closeNotifyPending(transport: Any) -> bool:
+def _closeNotifyPending(transport: AcceptedTransport) -> bool:
     """
-    Tell whether TLS has ended both directions, and the peer has not answered.
+    Tell whether TLS has closed both directions, and the peer has not answered.
 
-    Twisted's TLS waits for that, and for ever (its issue 7926); RFC 8446, 6.1, does not ask for it.
+    Twisted's TLS waits for the answer without limit (its issue 7926); RFC 8446, 6.1, does not ask
+    for one.
     """
     above = transport.protocol
     while above is not None and not isinstance(above, TLSMemoryBIOProtocol):
         above = getattr(above, "wrappedProtocol", None)
     if above is None or not above.disconnecting:
         return False
-    connection: Any = above.getHandle()
-    return bool(connection is not None and connection.get_shutdown() & SENT_SHUTDOWN)
+    connection = above.getHandle()
+    return isinstance(connection, Connection) and bool(connection.get_shutdown() & SENT_SHUTDOWN)

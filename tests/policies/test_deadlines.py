@@ -536,7 +536,7 @@ class LookingTests(DeadlinesTestCase):
         for each in gone:
             each.gone()
         self.wait(1)
-        for memory in (deadlines._accepted, deadlines._stirred, deadlines._goals):
+        for memory in (deadlines._accepted, deadlines._activity, deadlines._goals):
             self.assertTrue(memory.keys() <= set(stays))
             self.assertTrue(memory)
 

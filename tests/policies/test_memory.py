@@ -33,13 +33,13 @@ class FakeCgroup:
 class FakeProgress:
     """Knows of each connection what it is told."""
 
-    def moving(self, transports: Any) -> list[Any]:
+    def mayHavePending(self, transports: Any) -> list[Any]:
         return [each for each in transports if each.waiting or not each.established]
 
-    def of(self, transport: FakeTransport) -> tuple[int, int]:
+    def measure(self, transport: FakeTransport) -> tuple[int, int]:
         return transport.taken, transport.waiting
 
-    def forgetGone(self) -> None:
+    def prune(self) -> None:
         pass
 
 

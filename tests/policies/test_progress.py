@@ -55,36 +55,36 @@ class MemoryTests(SynchronousTestCase):
         """What was sent and does not wait in the kernel, the peer has taken."""
         fake = Fake(sent=100, queued=30)
         fake.dataBuffer = b"12345"
-        self.assertEqual(self.progress.of(fake), (70, 35))
+        self.assertEqual(self.progress.measure(fake), (70, 35))
         fake.queued = 0
-        self.assertEqual(self.progress.of(fake), (100, 5))
+        self.assertEqual(self.progress.measure(fake), (100, 5))
 
-    def test_quiet(self) -> None:
+    def test_idleAt(self) -> None:
         """For whom nothing waits the kernel is not asked again, until more is sent."""
         quiet, busy, fresh = Fake(sent=10), Fake(sent=10, queued=1), Fake()
         every = [quiet, busy, fresh]
-        self.assertEqual(self.progress.moving(every), every)
+        self.assertEqual(self.progress.mayHavePending(every), every)
         for each in every:
-            self.progress.of(each)
-        self.assertEqual(self.progress.moving(every), [busy])
+            self.progress.measure(each)
+        self.assertEqual(self.progress.mayHavePending(every), [busy])
         quiet.sent += 1
-        self.assertEqual(self.progress.moving(every), [quiet, busy])
+        self.assertEqual(self.progress.mayHavePending(every), [quiet, busy])
 
     def test_handshake(self) -> None:
         """Who is in a handshake is never quiet."""
         fake = Fake(sent=10)
         fake.established = False
-        self.progress.of(fake)
-        self.assertEqual(self.progress.moving([fake]), [fake])
+        self.progress.measure(fake)
+        self.assertEqual(self.progress.mayHavePending([fake]), [fake])
 
     def test_forgetsGone(self) -> None:
         """Of a connection that is over nothing is kept."""
         gone, here = Fake(), Fake()
         for each in (gone, here):
-            self.progress.of(each)
+            self.progress.measure(each)
         gone.connected = False
-        self.progress.forgetGone()
-        self.assertEqual(list(self.progress._quiet), [here])
+        self.progress.prune()
+        self.assertEqual(list(self.progress._idleAt), [here])
 
 
 @implementer(IPushProducer)
@@ -141,13 +141,13 @@ class SocketTests(Progressing):
         size = 2**24  # more than fits in any buffer
         protocol.transport.write(bytes(size))
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
-        taken, waiting = self.progress.of(transport)
+        taken, waiting = self.progress.measure(transport)
         self.assertEqual(taken + waiting, size)
         self.assertGreater(waiting, bufferedBytes(transport))
         self.assertLess(taken, transport.sent)
         reading = self.talk(readAll, client)
-        await self.until(lambda: self.progress.of(transport) == (size, 0))
-        self.assertEqual(self.progress.moving([transport]), [])
+        await self.until(lambda: self.progress.measure(transport) == (size, 0))
+        self.assertEqual(self.progress.mayHavePending([transport]), [])
         protocol.transport.loseConnection()
         self.assertEqual(len(await reading), size)
 
@@ -161,11 +161,12 @@ class SocketTests(Progressing):
         protocol, transport = await self.accepted()
         protocol.transport.write(b"hello")
         await self.until(lambda: transport.sent == 5)
-        self.assertEqual(self.progress.of(transport), (5, 0))
-        self.assertEqual(self.progress.moving([transport]), [transport])
+        self.assertEqual(self.progress.measure(transport), (5, 0))
+        self.assertEqual(self.progress.mayHavePending([transport]), [transport])
         protocol.transport.write(bytes(2**24))
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
-        self.assertEqual(self.progress.of(transport), (transport.sent, bufferedBytes(transport)))
+        expected = (transport.sent, bufferedBytes(transport))
+        self.assertEqual(self.progress.measure(transport), expected)
         self.assertGreater(bufferedBytes(transport), 0)
 
 
@@ -188,12 +189,12 @@ class TLSTests(Progressing):
     async def test_unanswered(self) -> None:
         """A peer that has taken close_notify has still to answer it."""
         client, protocol, transport = await self.connected()
-        self.assertEqual(self.progress.of(transport), (transport.sent, 0))
+        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
         protocol.transport.loseConnection()
-        await self.until(lambda: self.progress.moving([transport]) != [])
+        await self.until(lambda: self.progress.mayHavePending([transport]) != [])
         await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.of(transport), (transport.sent, 1))
-        self.assertEqual(self.progress.moving([transport]), [transport])
+        self.assertEqual(self.progress.measure(transport), (transport.sent, 1))
+        self.assertEqual(self.progress.mayHavePending([transport]), [transport])
         await self.talk(client.shutdown)
         self.assertIsNone((await self.told.ending()).why)
 
@@ -203,11 +204,11 @@ class TLSTests(Progressing):
         protocol.transport.registerProducer(protocol, True)
         protocol.transport.loseConnection()
         await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.of(transport), (transport.sent, 0))
+        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
 
     async def test_halfClosed(self) -> None:
         """Who has finished in one direction only waits for no answer."""
         _, protocol, transport = await self.connected()
         protocol.transport.loseWriteConnection()
         await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.of(transport), (transport.sent, 0))
+        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))

@@ -14,115 +14,7 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import admission as admissionmodule
-from tcplab.policies.admission import BUSY, FULL, HANDSHAKE_GRACE, HANDSHAKES, Admission, Gate
-
-
-class FakeHall:
-    """Writes down what it is told."""
-
-    maxPerPeer: int | None = 5
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, object]] = []
-
-    def refusal(self, address: Any, gate: Gate) -> bytes | None:
-        return None
-
-    def entered(self, peer: str | None, slow: bool) -> None:
-        self.told.append(("entered", slow))
-
-    def finished(self) -> None:
-        self.told.append(("finished", None))
-
-    def left(self, peer: str | None) -> None:
-        self.told.append(("left", peer))
-
-
-class HandshakeListener:
-    """Writes down why it is suspended."""
-
-    connections = ()
-
-    def __init__(self) -> None:
-        self.policies: list[Any] = []
-        self.reasons: list[str] = []
-
-    def addPolicy(self, policy: Any) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: Any) -> None:
-        self.policies.remove(policy)
-
-    def suspend(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-    def resume(self, reason: str) -> None:
-        self.reasons.remove(reason)
-
-
-class HandshakeTransport:
-    """A connection in a handshake."""
-
-    def __init__(self, host: str = "192.0.2.1") -> None:
-        self.established = False
-        self.connection = self
-        self.peer = IPv4Address("TCP", host, 1)
-        self.ended: list[str] = []
-
-    def setReason(self, why: str) -> None:
-        self.ended.append(why)
-
-    def abortConnection(self) -> None:
-        self.ended.append("aborted")
-
-
-class GateTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.hall, self.listener = FakeHall(), HandshakeListener()
-        self.gate = Gate(self.hall, self.listener)  # type: ignore[arg-type]
-        self.gate.watch(self.listener)  # type: ignore[arg-type]
-
-    def come(self, opened: bool = False) -> HandshakeTransport:
-        transport = HandshakeTransport()
-        self.gate.admit(("192.0.2.1", 1))
-        self.gate.connectionAccepted(transport)
-        if opened:
-            self.gate.connectionOpened(transport)
-        return transport
-
-    def test_slowWhereOneIsUnfinishedWhenAnotherComes(self) -> None:
-        """Where each is opened in the moment in which it is accepted there are no handshakes."""
-        for _ in range(3):
-            self.come(opened=True)
-        self.assertEqual((self.gate.slow, self.hall.told), (False, [("entered", False)] * 3))
-        self.come()
-        self.assertFalse(self.gate.slow)
-        self.come()
-        self.assertEqual((self.gate.slow, self.hall.told[-1]), (True, ("entered", True)))
-
-    def test_finishedIsToldOnlyWhereItMatters(self) -> None:
-        first, second = self.come(), self.come()
-        self.gate.connectionOpened(first)
-        self.gate.connectionOpened(first)  # STARTTLS, say
-        self.assertEqual(self.hall.told[2:], [("finished", None)])
-        self.assertEqual(list(self.gate.unfinished), [second])
-
-    def test_whoWasDroppedLeavesOnce(self) -> None:
-        """At once, and with its cause; not again when it is gone."""
-        transport = self.come()
-        self.gate.drop(transport)
-        self.assertEqual(self.hall.told[1:], [("left", "192.0.2.1")])
-        self.assertEqual(transport.ended, ["handshake-timeout", "aborted"])
-        self.gate.connectionClosed(transport)
-        self.assertEqual((len(self.hall.told), self.gate.unfinished), (2, {}))
-
-    def test_shut(self) -> None:
-        """Once for each reason, and open when none is left."""
-        for reason, shut in (("a", True), ("a", True), ("b", True), ("c", False), ("a", False)):
-            self.gate.shut(reason, shut)
-        self.assertEqual(self.listener.reasons, ["b"])
-        self.gate.stop()
-        self.assertEqual((self.listener.reasons, self.listener.policies), ([], []))
+from tcplab.policies.admission import BUSY, FULL, HANDSHAKE_GRACE, HANDSHAKES, Admission
 
 
 class FakeTransport:
@@ -427,7 +319,7 @@ class MaxPerPeerTests(Admitting):
             listener.close()
         self.assertEqual((admission.connections, admission._peers), (0, {}))
         _, gate = listener.policies
-        self.assertEqual((gate._peers, gate.unfinished), ({}, {}))
+        self.assertEqual((gate._peers, gate.handshaking), ({}, {}))
 
     def test_announcedMeanwhile(self) -> None:
         """A peer counts as who it was when it came, whatever is told of it later."""
@@ -667,7 +559,7 @@ class ModelTests(Admitting):
         self.assertEqual(admission._peers, {host: hosts.count(host) for host in hosts})
         self.assertLessEqual(max(admission._peers.values(), default=0), 3)
         # A listener that has not had two at once could be one without TLS.
-        counted = [each for each in unfinished if each.listener.policies[1].slow]
+        counted = [each for each in unfinished if each.listener.policies[1].hasHandshakes]
         late = any(self.clock.seconds() - each.accepted >= HANDSHAKE_GRACE for each in counted)
         full = len(there) >= 6 and not late
         crowded = len(counted) >= 4 and not late
@@ -681,4 +573,4 @@ class ModelTests(Admitting):
     def timers(self) -> list[object]:
         """The calls that wait to look again, and none of a summary or an end."""
         calls = self.clock.getDelayedCalls()
-        return [call for call in calls if getattr(call.func, "__name__", "") == "_look"]
+        return [call for call in calls if getattr(call.func, "__name__", "") == "_run"]

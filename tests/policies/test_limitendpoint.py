@@ -62,7 +62,7 @@ class Limiting(Serving):
     async def _end(self, port: Any) -> None:
         if port.connected:
             await port.stopListening()
-        for listener in list(port.policies[0]._gates):
+        for listener in list(port.policies[0].listeners):
             listener.abort()
             await listener.whenEmpty()
         for policy in port.policies:

@@ -214,7 +214,7 @@ def makeLab(reactor: Any, served: Sequence[str], **words: Any) -> Any:
 
 def ports(lab: Any) -> list[int]:
     """Return the ports of a lab, in the order of its listeners."""
-    return [each.host.port for each in lab.servings]
+    return [each.host.port for each in lab.listeners]
 
 
 #: What is asked of a behaviour, and how many bytes of an answer are enough.

@@ -1,5 +1,5 @@
 """
-What a peer says: subclass `Conversation`, or `Dialogue` if it reads best from top to bottom.
+Behaviours: subclass `Conversation`, or `Dialogue` to write one as a coroutine.
 
 >>> class Shout(Conversation):
 ...     framing = Lines
@@ -16,7 +16,15 @@ from tcplab.protocols.greeting import Ack, Greeting
 from tcplab.protocols.relay import Relay
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
 from tcplab.protocols.whoami import WhoAmI
-from tcplab.wire.framing import CRLF, FramingError, Lines, Stream
+from tcplab.wire.framing import (
+    CRLF,
+    Delimited,
+    FixedLength,
+    Framing,
+    FramingError,
+    Lines,
+    Stream,
+)
 from tcplab.wire.lengthprefix import Int32, Netstrings
 
 __all__ = [
@@ -26,12 +34,15 @@ __all__ = [
     "Conversation",
     "ConversationFactory",
     "Daytime",
+    "Delimited",
     "Dialogue",
     "DialogueOver",
     "Discard",
     "Draining",
     "Echo",
+    "FixedLength",
     "Forward",
+    "Framing",
     "FramingError",
     "Greeting",
     "Int32",

@@ -1,10 +1,29 @@
-"""A protocol with good manners: flow control, half-close honoured, a polite end."""
+"""
+Conversation: a protocol with flow control, half-close and a graceful close.
+
+Its states, each entered at most once and in this order:
+
+1. connected: ``makeConnection`` was called. With TLS, the handshake runs; no hook is called yet.
+2. ``started``: the greeting was sent and ``connectionMade`` called. Messages are delivered.
+3. ``peerFinished``: FIN or close_notify was received. When all before it is delivered,
+   ``_inputEnded`` is set and ``readConnectionLost`` called. Writing is still possible.
+4. ``ending``: `hangUp` was called, with or without state 3. Input is read and discarded.
+5. lost: ``connectionLost`` was called, if the conversation had started.
+
+The transport calls ``dataReceived``. On the fast path that calls ``messageReceived`` at once; else
+it feeds ``framing`` and calls ``deliver``, which calls ``messageReceived`` for each whole message.
+``send`` and ``write`` call ``raw.write``. When the transport pauses or resumes ``flow``, its
+`FlowControl`, that calls ``_updateFastPath`` and ``deliver``. ``self.transport`` is a
+`ConversationTransport`: its ``loseConnection`` calls ``closeGracefully``, hence `LingeringClose`,
+which calls ``_stopWriting`` and ``_closeNow``. The transport reports FIN and the loss to
+``_readClosed`` and ``_connectionLost``, which then call the subclass's hooks.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -12,7 +31,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     IReactorTime,
-    ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -21,13 +39,24 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.protocols.flow import ConversationTransport, FlowControl
-from tcplab.protocols.lingering import LingeringClose, closeNow
+from tcplab.protocols.lingering import LingeringClose
 from tcplab.reactor.coalescing import CoalescingTransport
-from tcplab.reactor.stack import bottomTransport, isTLS, removeEndpointWrapper, setReason
-from tcplab.wire.framing import FramingError, Stream
+from tcplab.reactor.interfaces import StreamTransport
+from tcplab.reactor.stack import (
+    bottomTransport,
+    isTLS,
+    reactorOf,
+    removeEndpointWrapper,
+    setReason,
+    socketTransport,
+)
+from tcplab.wire.framing import Framing, FramingError, Stream
 from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.protocols.machinery")
+
+#: A conversation's settings by name, as its factory passes them to be checked.
+SettingValues = Mapping[str, Any]
 
 _HOOKS = (
     "connectionMade",
@@ -39,83 +68,222 @@ _HOOKS = (
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
-class Machinery(Protocol):
+class Conversation(Protocol):
     """
-    The part of a `Conversation` that its subclasses need not know.
+    One connection's protocol; subclass it and answer in ``messageReceived``.
+
+    The settings below are class attributes; a `ConversationFactory` overrides them for what it
+    builds. All hooks are optional, and none needs ``super()``. An exception in a hook is logged
+    once and aborts this connection only.
+
+    :cvar greeting: bytes that are sent first, framed, after the TLS handshake.
+    :cvar framing: cuts the stream into messages; a class of `tcplab.wire.framing`, of which each
+        connection gets an instance.
+    :cvar lingerTimeout: seconds in which the peer has to finish after this end has.
+    :cvar maxUnsent: bytes that may wait for a peer that does not read. Writing more aborts.
+        **Limit:** one ``write()`` is always accepted in full, however large.
+    :cvar clock: runs the deadlines; ``None`` means the reactor of the connection.
 
     :ivar flow: its flow control.
-    :ivar begun: the hooks have been called: the handshake is through.
-    :ivar ending: we have decided to end, or it is over: nothing that comes is delivered any more.
-    :ivar peerFinished: the peer will say nothing more.
-    :ivar attention: asked before data is taken, and says whether it is; ``None`` while there is
-        nothing special.
+    :ivar raw: the transport below ``self.transport``.
+    :ivar started: ``connectionMade`` was called; see the states above.
+    :ivar ending: this end is closing, or the connection is lost. No input is delivered any more.
+    :ivar peerFinished: the peer has sent FIN or close_notify.
     """
 
-    if TYPE_CHECKING:  # what Conversation says
-        greeting: bytes
-        framing: Any
-        lingerTimeout: float
-        clock: IReactorTime | None
-
-        def messageReceived(self, message: bytes) -> None: ...
-        def readConnectionLost(self) -> None: ...
-        def send(self, message: bytes) -> None: ...
-        def write(self, data: bytes) -> None: ...
-        def hangUp(self) -> None: ...
-        def abort(self, why: Reason | None = None) -> None: ...
+    greeting: bytes = b""
+    framing: Any = Stream  # the class here, its instance on a connection
+    lingerTimeout: float = 2.0  # a round trip is well under a second; nginx lingers for 5
+    maxUnsent: int = 2**20
+    clock: IReactorTime | None = None
 
     transport: Any
-    raw: Any
+    raw: StreamTransport
     flow: FlowControl
-    begun = False
+    started = False
     ending = False
     peerFinished = False
-    attention: Callable[[], bool] | None = None
-    _politeEnd: LingeringClose | None = None
-    _straight: Any = None  # see `straighten`
+    _flowControl: type[FlowControl] = FlowControl
+    _lingering: LingeringClose | None = None
+    _dataHook: Callable[[], bool] | None = None
+    _fastPath: Framing | None = None  # see _updateFastPath
+    _bypassFraming = True
     _delivering = False
-    _direct = True
-    _inputOver = False
+    _inputEnded = False
+    _lastMessage = False
+    _writeClosed = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name in _HOOKS:
-            if inspect.iscoroutinefunction(getattr(cls, name, None)):
+            if inspect.iscoroutinefunction(getattr(cls, name)):
                 raise TypeError(f"{cls.__name__}.{name} is a coroutine: use Dialogue for that")
 
-    def makeConnection(self, transport: ITransport) -> None:
-        """Begin on a transport of any kind."""
+    # The hooks
+
+    def connectionMade(self) -> None:
+        """Begin: the greeting was sent; with TLS, the handshake is complete."""
+
+    def messageReceived(self, message: bytes) -> None:
+        """Take one whole message, without its delimiter; with `Stream`, the bytes of one read."""
+
+    def readConnectionLost(self) -> None:
+        """
+        Close: the peer has finished, and every message was delivered.
+
+        A subclass may go on writing instead: the connection is half-closed.
+        """
+        self.hangUp()
+
+    def connectionDraining(self) -> None:
+        """
+        Finish the work in hand: the server drains.
+
+        A framed conversation hangs up, after a message that has been received in part. A stream
+        hangs up when the peer finishes. Both do so after ``lingerTimeout`` seconds without input.
+        """
+        if isinstance(self.framing, Stream):
+            self._closing.closeAfterIdle()
+        elif self.framing.hasPartialMessage:
+            self._lastMessage = True
+            self._closing.closeAfterIdle()
+        else:
+            self.hangUp()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Clean up: the connection is closed. Not called if ``connectionMade`` was not."""
+
+    @classmethod
+    def checkSettings(cls, settings: SettingValues) -> None:
+        """
+        Refuse settings that contradict each other; the factory calls it once.
+
+        :param settings: all of them, by name.
+        :raises TypeError: they are refused; the text is one line.
+        """
+
+    @classmethod
+    def checkListening(cls, settings: SettingValues, host: IAddress) -> None:
+        """
+        Refuse to be served on an address; called for each port, once it listens.
+
+        :param settings: all of them, by name.
+        :param host: the address of the port.
+        :raises ValueError: it is refused; the text is one line.
+        """
+
+    # What a subclass calls
+
+    def send(self, message: bytes) -> None:
+        """
+        Send one message in this conversation's framing.
+
+        :raises FramingError: the framing has no form for it (a newline within a line, say).
+        """
+        if self._fastPath is self.framing:
+            self.raw.write(message)
+        elif not self._writeClosed:
+            self._write(self.framing.frame(message))
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are. After ``hangUp`` they are dropped."""
+        if not self._writeClosed:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self.flow.counting and self.flow.exceeds(len(data), self.maxUnsent):
+            self.abort(Reason.UNREAD)
+        else:
+            self.raw.write(data)
+
+    def hangUp(self) -> None:
+        """
+        Close gracefully: send what was written, half-close, and read until the peer's end.
+
+        What the peer still sends is discarded, so that no reset destroys the last bytes on their
+        way. **Limit:** a peer that has not finished ``lingerTimeout`` seconds later is aborted.
+        """
+        if self.ending:
+            return
+        if self.peerFinished and self.started and self._lingering is None:
+            self.ending = True
+            self._closeNow()
+        else:
+            self._closing.hangUp()
+
+    def abort(self, why: Reason | None = None) -> None:
+        """
+        Reset the connection; what was not sent is dropped.
+
+        :param why: the reason that the log gives.
+        """
+        if why is not None:
+            setReason(self.raw, why)
+        self.raw.abortConnection()
+
+    def report(self, message: bytes) -> None:
+        """
+        Pass a message to the server's observers, such as the log.
+
+        :raises TypeError: the message is not bytes.
+        """
+        if not isinstance(message, bytes):
+            raise TypeError(f"report() takes bytes, not {type(message).__name__}")
+        bottom = bottomTransport(self.raw)
+        if isinstance(bottom, CoalescingTransport):
+            bottom.messageReported(message)
+
+    @property
+    def peer(self) -> IAddress:
+        """The address of the other end: the real one, behind a PROXY header."""
+        return self.raw.getPeer()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer keeps up: bytes written now are sent soon."""
+        return not self.flow.congested
+
+    def whenFlushed(self) -> Deferred[None]:
+        """
+        Fire once it is time to write more, at once if it is.
+
+        It fails with the reason when the connection is lost. **Limit:** up to 64 KiB here, and what
+        the kernel holds, may still be unsent.
+        """
+        return self.flow.whenFlushed()
+
+    # Start
+
+    def makeConnection(self, transport: Any) -> None:
+        """Use a transport of any kind, and start; on TLS, after the handshake."""
         self.connected = 1
         if isinstance(transport, ConversationTransport):
             transport = transport.transport  # of a conversation that hands over to this one
         removeEndpointWrapper(transport, self)
         self.framing = self.framing()
-        # In front of the hooks, so that none needs super(); gone when the connection is.
-        self.readConnectionLost = self._peerFinishes  # type: ignore[method-assign]
-        self.connectionLost = self._lost  # type: ignore[method-assign]
-        self._speakThrough(transport)
-        self.straighten()
+        # In front of the hooks, so that none needs super(); deleted when the connection is lost.
+        self.readConnectionLost = self._readClosed  # type: ignore[method-assign]
+        self.connectionLost = self._connectionLost  # type: ignore[method-assign]
+        self._attach(transport)
+        self._updateFastPath()
         if not isinstance(transport, TLSMemoryBIOProtocol):
             self._begin()
 
-    def _speakThrough(self, transport: Any) -> None:
+    def _attach(self, transport: StreamTransport) -> None:
         self.raw = transport
         self.transport = ConversationTransport(self, transport)
-        self.flow = self._newFlow(transport)
-
-    def _newFlow(self, transport: Any) -> FlowControl:
-        return FlowControl(self, transport)
+        self.flow = self._flowControl(self, transport)
 
     def handshakeCompleted(self) -> None:
-        """TLS is through: begin."""
+        """Start: the TLS handshake is complete."""
         self._begin()
 
     def _begin(self) -> None:
-        self.begun = True
+        self.started = True
         if not isinstance(self.raw, TLSMemoryBIOProtocol) and isTLS(self.raw):
-            # TLS beneath another wrapper: the handshake's end is not told. The greeting waits in
-            # TLS, and a registered producer would be paused by that, so that nothing were read.
-            self.heed(self._handshakeOver)
+            # TLS below another wrapper does not report the end of its handshake. The greeting waits
+            # in TLS; a registered producer would be paused by that, and nothing would be read.
+            self.setDataHook(self._handshakeEnded)
         else:
             self.flow.start()
         try:
@@ -125,13 +293,107 @@ class Machinery(Protocol):
         except Exception:
             self._failed()
 
-    def _handshakeOver(self) -> bool:
-        self.heed(None)
+    def _handshakeEnded(self) -> bool:
+        self.setDataHook(None)
         self.flow.start()
         return True
 
-    def _attempt(self, hook: Callable[..., object], *args: object) -> bool:
-        """Call a hook, and tell whether it went well."""
+    # Input
+
+    def dataReceived(self, data: bytes) -> None:
+        """Cut the input into messages and deliver them."""
+        if self._fastPath is self.framing:
+            try:
+                self.messageReceived(data)
+            except Exception:
+                self._failed()
+        elif not self.ending and (self._dataHook is None or self._dataHook()):
+            self.framing.feed(data)
+            self.deliver()
+
+    def _updateFastPath(self) -> None:
+        """
+        Decide whether input goes directly to the hook, and messages directly to the transport.
+
+        They do while nothing is framed, hooked, counted or closed, which holds for most bytes.
+        """
+        fast = (
+            self.framing.__class__ is Stream
+            and self._bypassFraming
+            and self._dataHook is None
+            and not (self.flow.counting or self._writeClosed or self.ending)
+        )
+        self._fastPath = self.framing if fast else None
+
+    def setDataHook(self, hook: Callable[[], bool] | None) -> None:
+        """
+        Call a function before input is taken.
+
+        :param hook: returns whether the input is taken, else it is dropped; ``None`` for no hook.
+        """
+        self._dataHook = hook
+        self._updateFastPath()
+
+    def deliver(self) -> None:
+        """Deliver what was received, one whole message at a time, while answers can be sent."""
+        if self._delivering:
+            return  # the hook that runs now wrote so much that flow control paused and resumed
+        self._delivering = True
+        try:
+            while not self.ending and self.flow.mayDeliver():
+                message = self.framing.next()
+                if message is not None:
+                    # An exception here is the hook's own, also if it cannot frame its answer.
+                    try:
+                        self.messageReceived(message)
+                        if self._lastMessage:
+                            self.hangUp()
+                    except Exception:
+                        self._failed()
+                        break
+                elif self.peerFinished and not self._inputEnded:
+                    self._endInput()
+                else:
+                    break
+        except FramingError as error:
+            self._framingFailed(error)
+        except Exception:
+            self._failed()
+        finally:
+            self._delivering = False
+
+    def _readClosed(self) -> None:
+        if self.peerFinished:
+            return
+        self.peerFinished = True
+        if self.ending:
+            self._closing.peerFinished()
+        elif self._fastPath is self.framing and not self._delivering:
+            # All input was delivered at once: nothing is left.
+            self._inputEnded = True
+            self._callHook(type(self).readConnectionLost, self)
+        else:
+            self.deliver()
+
+    def _endInput(self) -> None:
+        self._inputEnded = True
+        tail = self._tail(self.framing)
+        if tail is not None:
+            if not self._callHook(self.messageReceived, tail):
+                return
+            if self._lastMessage:
+                self.hangUp()
+        if not self.ending:
+            self._callHook(type(self).readConnectionLost, self)
+
+    def _tail(self, framing: Framing) -> bytes | None:
+        # On TLS a FIN without close_notify may have cut the last line: it is no message then.
+        return None if getattr(self.raw, "truncated", False) else framing.finish()
+
+    # Failures
+
+    def _callHook(self, hook: Callable[..., object], *args: object) -> bool:
+        """Call a hook, and return whether it raised no exception."""
         try:
             hook(*args)
         except Exception:
@@ -144,269 +406,61 @@ class Machinery(Protocol):
         log.failure("{name} failed", failure, name=name, log_system=self._logPrefix())
         self.abort(Reason.ERROR)
 
-    def _logPrefix(self) -> str:
-        return str(getattr(bottomTransport(self.transport), "logstr", type(self).__name__))
-
-    # What comes
-
-    def dataReceived(self, data: bytes) -> None:
-        """Cut what came into messages and deliver them."""
-        if self._straight is self.framing:
-            try:
-                self.messageReceived(data)
-            except Exception:
-                self._failed()
-        elif self.attention is None or self.attention():
-            self.framing.feed(data)
-            self.deliver()
-
-    def straighten(self) -> None:
-        """
-        See whether bytes may go straight to the hook, and answers straight to the transport.
-
-        They do where nothing is cut, nobody pays attention and nothing waits: the way of most
-        bytes. What is asked for that is all here, in one place in memory.
-        """
-        straight = (
-            self.framing.__class__ is Stream
-            and self._direct
-            and self.attention is None
-            and not self.flow.counting
-        )
-        self._straight = self.framing if straight else None
-
-    def heed(self, attention: Callable[[], bool] | None) -> None:
-        """Have this asked before data is taken."""
-        self.attention = attention
-        self.straighten()
-
-    def deliver(self) -> None:
-        """Deliver what has come, one whole message at a time, while the peer takes the answers."""
-        if self._delivering:
-            return  # the hook that runs now wrote so much that we were paused and resumed
-        self._delivering = True
-        try:
-            while not self.ending and self.flow.mayHear():
-                message = self.framing.next()
-                if message is not None:
-                    # What a hook raises is its own failure, also an answer that cannot be framed.
-                    try:
-                        self.messageReceived(message)
-                    except Exception:
-                        self._failed()
-                        break
-                elif self.peerFinished and not self._inputOver:
-                    self._endInput()
-                else:
-                    break
-        except FramingError as error:
-            self._misunderstood(error)
-        except Exception:
-            self._failed()
-        finally:
-            self._delivering = False
-
-    def _misunderstood(self, error: FramingError) -> None:
+    def _framingFailed(self, error: FramingError) -> None:
         log.warn("{error}", error=str(error), log_system=self._logPrefix())
-        setReason(self.transport, Reason.ERROR)
+        setReason(self.raw, Reason.ERROR)
         self.hangUp()
 
-    def _peerFinishes(self) -> None:
-        if self.peerFinished:
-            return
-        self.peerFinished = True
-        if self.ending:
-            self._end.peerFinished()
-        elif self._straight is self.framing and not self._delivering:
-            # What came was delivered as it came: there is nothing left.
-            self._inputOver = True
-            self._attempt(type(self).readConnectionLost, self)
-        else:
-            self.deliver()
-
-    def _endInput(self) -> None:
-        self._inputOver = True
-        # On TLS a FIN without close_notify may have cut the last line: it is no message then.
-        truncated = getattr(self.transport, "truncated", False)
-        tail = None if truncated else self.framing.finish()
-        if tail is not None and not self._attempt(self.messageReceived, tail):
-            return
-        if not self.ending:
-            self._attempt(type(self).readConnectionLost, self)
+    def _logPrefix(self) -> str:
+        bottom = socketTransport(self.raw)
+        return type(self).__name__ if bottom is None else bottom.logPrefix()
 
     # The end
 
     @property
-    def _end(self) -> LingeringClose:
-        if self._politeEnd is None:  # made when it comes: ten thousand may only wait
-            self._politeEnd = LingeringClose(self)
-        return self._politeEnd
+    def _closing(self) -> LingeringClose:
+        if self._lingering is None:  # only now: an idle connection needs no memory for it
+            self._lingering = LingeringClose(self)
+        return self._lingering
+
+    @property
+    def _clock(self) -> IReactorTime:
+        return self.clock or reactorOf(self.raw)
+
+    def closeGracefully(self) -> None:
+        """Close as ``transport.loseConnection()`` does: once a registered producer has finished."""
+        self._closing.loseConnection()
+
+    def closeWrite(self) -> None:
+        """Half-close, once a registered producer has finished; go on reading."""
+        self._closing.loseWriteConnection()
+
+    def producerUnregistered(self) -> None:
+        """Close, if that waited for a registered producer."""
+        self._closing.producerUnregistered()
 
     def writeConnectionLost(self) -> None:
-        """Our FIN has been sent."""
-        self._end.finishSent()
+        """Take note that FIN was sent."""
+        self._closing.finSent()
 
-    def endPolitely(self) -> None:
-        """End, as the transport's ``loseConnection``."""
-        self._end.loseConnection()
+    def _stopWriting(self) -> None:
+        self._writeClosed = True
+        self._fastPath = None
+        flow = self.flow
+        flow.stop()
+        if flow.congested:
+            flow.resumeProducing()  # no answer joins what waits any more
 
-    def finishSpeaking(self) -> None:
-        """Finish speaking, as the transport's ``loseWriteConnection``."""
-        self._end.loseWriteConnection()
+    def _closeNow(self) -> None:
+        # As soon as all is sent: the peer has finished, or there is no half-close.
+        self._stopWriting()
+        self.raw.loseConnection()
 
-    def producerFinished(self) -> None:
-        """Another producer has given the flow back."""
-        self._end.producerFinished()
-
-    def _lost(self, reason: Failure = connectionDone) -> None:
+    def _connectionLost(self, reason: Failure = connectionDone) -> None:
         del self.readConnectionLost, self.connectionLost
         self.ending = True
-        if self._politeEnd is not None:
-            self._politeEnd.over()
-        self.flow.over(reason)
-        if self.begun:
-            self._attempt(self.connectionLost, reason)
-
-
-class Conversation(Machinery):
-    """
-    What a peer says: subclass it, say what you are told in ``messageReceived``.
-
-    The settings below are class attributes; a `ConversationFactory` overrides them for what it
-    builds. All hooks are optional, and none needs ``super()``. An exception in a hook is logged
-    once and aborts this connection, and no other.
-
-    :cvar greeting: said first, framed, once TLS is through.
-    :cvar framing: cuts the stream into messages; a class of `tcplab.wire.framing`.
-    :cvar lingerTimeout: seconds a peer has to finish after we have.
-    :cvar maxUnsent: bytes that may wait for a peer that does not read; to write more then aborts.
-    :cvar clock: for the deadlines; ``None`` means the reactor of the connection.
-    """
-
-    greeting: bytes = b""
-    framing: Any = Stream
-    lingerTimeout: float = 2.0  # a round trip is well under a second; nginx lingers for 5
-    maxUnsent: int = 2**20
-    clock: IReactorTime | None = None
-
-    # The hooks
-
-    def connectionMade(self) -> None:
-        """A peer is here and has been greeted; with TLS, after the handshake."""
-
-    def messageReceived(self, message: bytes) -> None:
-        """One whole message came, without its delimiter; with `Stream`, whatever came."""
-
-    def readConnectionLost(self) -> None:
-        """The peer has finished and every message was delivered; we may still speak."""
-        self.hangUp()
-
-    def connectionDraining(self) -> None:
-        """
-        The server wants to end: finish what is in hand.
-
-        A framed conversation hangs up, after the message that the peer is in the middle of; a
-        stream has none, and hangs up at the peer's end. Both do after ``lingerTimeout`` seconds of
-        silence.
-        """
-        if isinstance(self.framing, Stream):
-            self._end.afterSilence()
-        elif self.framing.hasPartialMessage:
-            self._end.afterMessage()
-        else:
-            self.hangUp()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is over; not called if ``connectionMade`` was not."""
-
-    @classmethod
-    def checkSettings(cls, settings: Mapping[str, Any]) -> None:
-        """
-        Refuse settings that make no sense; asked by the factory, once.
-
-        :param settings: all of them, by name.
-        :raises TypeError: they make none; the text is one line.
-        """
-
-    @classmethod
-    def checkListening(cls, settings: Mapping[str, Any], host: IAddress) -> None:
-        """
-        Refuse to be served there; asked for each port, once it listens.
-
-        :raises ValueError: it must not be; the text is one line.
-        """
-
-    # What a conversation does
-
-    def send(self, message: bytes) -> None:
-        """
-        Say one message, in this conversation's framing.
-
-        :raises FramingError: the framing cannot say it (a newline within a line, say).
-        """
-        if self._straight is self.framing:
-            self.raw.write(message)
-        else:
-            self._say(self.framing.frame(message))
-
-    def write(self, data: bytes) -> None:
-        """Say these bytes as they are. After ``hangUp`` they are dropped."""
-        self._say(data)
-
-    def _say(self, data: bytes) -> None:
-        if self.flow.counting and self.flow.overfull(len(data), self.maxUnsent):
-            self.abort(Reason.UNREAD)
-        else:
-            self.raw.write(data)
-
-    def hangUp(self) -> None:
-        """
-        End politely: send what was written, finish, and let the peer finish.
-
-        What the peer still says is read and dropped, so that no reset destroys our last words on
-        their way. A peer that has not finished ``lingerTimeout`` seconds after us is aborted.
-        """
-        if self.ending:
-            return
-        if self.peerFinished and self.begun and self._politeEnd is None:
-            self.ending = True
-            closeNow(self)
-        else:
-            self._end.hangUp()
-
-    def abort(self, why: Reason | None = None) -> None:
-        """Reset the connection; what was not sent is dropped. ``why`` stands in the log."""
-        if why is not None:
-            setReason(self.transport, why)
-        self.transport.abortConnection()
-
-    def report(self, message: bytes) -> None:
-        """
-        Tell the server's observers (the log) what the peer said.
-
-        :raises TypeError: these are no bytes.
-        """
-        if not isinstance(message, bytes):
-            raise TypeError(f"report() takes bytes, not {type(message).__name__}")
-        bottom = bottomTransport(self.transport)
-        if isinstance(bottom, CoalescingTransport):
-            bottom.messageReported(message)
-
-    @property
-    def peer(self) -> IAddress:
-        """Who is at the other end."""
-        return self.transport.getPeer()  # type: ignore[no-any-return]
-
-    @property
-    def writable(self) -> bool:
-        """Whether the peer keeps up: what is written now leaves soon."""
-        return not self.flow.congested
-
-    def whenFlushed(self) -> Deferred[None]:
-        """
-        Fire once the peer has taken enough that it is time to write more; at once if it has.
-
-        Up to 64 KiB, and what the kernel holds, may still be on its way. It fails with the reason
-        when the connection is lost.
-        """
-        return self.flow.whenFlushed()
+        if self._lingering is not None:
+            self._lingering.connectionLost()
+        self.flow.connectionLost(reason)
+        if self.started:
+            self._callHook(self.connectionLost, reason)

@@ -1,10 +1,10 @@
-"""Conversations that read from top to bottom, on either side, and block nobody."""
+"""Dialogue: a conversation written as a coroutine, for either end of a connection."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
@@ -12,234 +12,258 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.stack import reactorOf
 from tcplab.reactor.tls import startTLS
-from tcplab.wire.framing import Delimited, FixedLength, FramingError, IncompleteMessage
+from tcplab.wire.framing import (
+    DEFAULT_MAX_LENGTH,
+    Delimited,
+    FixedLength,
+    Framing,
+    FramingError,
+    IncompleteMessage,
+)
 from tcplab.wire.reasons import Reason
+
+_T = TypeVar("_T")
 
 
 class DialogueOver(Exception):
-    """There is no more to converse about; leaving ``converse`` by it is an ordinary polite end."""
+    """The dialogue ends early; leaving ``converse`` by it is an ordinary graceful close."""
 
 
 class PeerFinished(DialogueOver):
-    """The peer has finished: what was awaited will never come."""
+    """The peer has sent FIN or close_notify: what was awaited will not be received."""
 
 
 class PeerSilent(DialogueOver):
-    """The peer said nothing, or not enough, in time."""
+    """The peer did not send what was awaited in time."""
 
 
 class Draining(DialogueOver):
-    """The server wants to end, and no whole message is here."""
+    """The server drains, and no whole message was received."""
 
 
 class Dialogue(Conversation):
     """
-    Say ``converse`` as a coroutine: receive, send, return.
+    A conversation written as a coroutine: override ``converse`` to receive, send and return.
 
-    Returning hangs up politely, and so does leaving by a `DialogueOver`. Any other exception is
+    Returning closes gracefully, and so does leaving by a `DialogueOver`. Any other exception is
     logged once and aborts. If the connection is lost meanwhile, the coroutine is cancelled
     (``twisted.internet.defer.CancelledError``), so that its ``finally`` blocks run.
 
-    While nothing is awaited nothing is read: the peer waits, and memory does not grow.
+    While nothing is awaited nothing is read: memory does not grow, and the peer has to wait.
     """
 
     @abstractmethod
-    async def converse(self) -> Any:
-        """Hold the conversation; what it returns is the result of `whenFinished`."""
+    async def converse(self) -> object:
+        """Hold the dialogue; what it returns is the result of `whenFinished`."""
         raise NotImplementedError(f"{type(self).__name__} has no converse()")
 
-    # What the peer says
+    # Input
 
     async def receive(self, *, timeout: float | None = None) -> bytes:
         """
         Await the next whole message.
 
         :param timeout: seconds; ``None`` waits as long as the connection lasts.
-        :raises PeerFinished: it will say nothing more.
-        :raises PeerSilent: none came in time.
-        :raises Draining: the server wants to end, and no whole message is here.
-        :raises FramingError: what came is no message.
+        :raises PeerFinished: the peer sends no more messages.
+        :raises PeerSilent: no whole message was received in time.
+        :raises Draining: the server drains, and no whole message was received.
+        :raises FramingError: the input is no message of the framing.
+        :raises RuntimeError: another receive() is waiting.
         """
-        if self._asking is not None:
+        if self._pendingReceive is not None:
             raise RuntimeError("one receive() at a time: another is still waiting")
         message = self._next()
         if message is None:
-            message = await self._ask(timeout)
+            message = await self._await(timeout)
         return message
 
     async def receiveExactly(self, n: int, *, timeout: float | None = None) -> bytes:
         """Await ``n`` bytes, whatever the framing; raises as `receive`."""
-        return await self._receiveThrough(FixedLength(n), timeout)
+        return await self._receiveFramed(FixedLength(n), timeout)
 
     async def receiveUntil(
-        self, delimiter: bytes, *, limit: int = 65536, timeout: float | None = None
+        self,
+        delimiter: bytes,
+        *,
+        limit: int = DEFAULT_MAX_LENGTH,
+        timeout: float | None = None,
     ) -> bytes:
         """
-        Await all before a delimiter, and drop the delimiter; raises as `receive`.
+        Await the bytes before a delimiter, and drop the delimiter; raises as `receive`.
 
-        :raises FramingError: it did not come within ``limit`` bytes.
+        :raises FramingError: the delimiter was not received within ``limit`` bytes.
         """
-        return await self._receiveThrough(Delimited(delimiter, limit), timeout)
+        return await self._receiveFramed(Delimited(delimiter, limit), timeout)
 
     def messages(self, *, timeout: float | None = None) -> AsyncIterator[bytes]:
-        """Iterate over the messages until the peer finishes: ``async for message in …``."""
+        """
+        Iterate over the messages until the peer finishes: ``async for message in …``.
+
+        :param timeout: seconds for each message, as of `receive`.
+        """
         return _Messages(self, timeout)
 
     def sleep(self, seconds: float) -> Deferred[None]:
-        """Await that much time."""
-        return deferLater(self._time(), seconds)
+        """Await a time, in seconds."""
+        return deferLater(self._clock, seconds)
 
-    async def startTLS(self, contextFactory: Any, *, timeout: float | None = 5.0) -> None:
+    async def startTLS(self, contextFactory: object, *, timeout: float | None = 5.0) -> None:
         """
-        Speak TLS from here on; await the handshake.
+        Start TLS; await the handshake.
 
-        What the peer said in clear before it is discarded, as if it had been said inside it could
-        be an attacker's (RFC 3207, 4.2; CVE-2011-0411). What is sent meanwhile waits.
+        Input received in clear before it is discarded: an attacker could have put it there, to
+        have it taken for input under TLS (RFC 3207, 4.2; CVE-2011-0411). What is sent during the
+        handshake waits for its end.
 
         :param contextFactory: as for ``ITLSTransport.startTLS``; a server's, or for a client what
             ``twisted.internet.ssl.optionsForClientTLS`` returns.
-        :raises PeerSilent: the handshake took longer than ``timeout`` seconds.
+        :param timeout: seconds for the handshake; ``None`` for no limit.
+        :raises PeerSilent: the handshake took longer.
         """
         self.framing.unread()
-        plain, self._shaken = self.raw, Deferred()
+        plain, self._handshake = self.raw, Deferred()
         self.flow.stop()
         tls = startTLS(plain, self, contextFactory)
-        self._speakThrough(tls)
+        self._attach(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()
         try:
-            await self._within(self._shaken, timeout)
+            await self._withTimeout(self._handshake, timeout)
         except PeerSilent:
-            self.abort(Reason.HANDSHAKE_TIMEOUT)  # there is no polite end before the handshake's
+            self.abort(Reason.HANDSHAKE_TIMEOUT)  # during the handshake there is no graceful close
             raise
 
     # The end
 
     def whenFinished(self) -> Deferred[Any]:
         """
-        Fire with what ``converse`` returned once the connection is over, and nothing can be lost.
+        Fire with what ``converse`` returned, once the connection is closed and nothing can be lost.
 
-        It fails with what ``converse`` raised, a `DialogueOver` too, or with the reason for which
-        the connection was lost in the middle of it.
+        It fails with what ``converse`` raised, also a `DialogueOver`, or with the reason for which
+        the connection was lost before its end.
         """
-        deferred: Deferred[Any] = Deferred(self._forgetAsker)
-        self._askers = [*self._askers, deferred]
-        if self._isOver:
-            self._tellAskers()
+        deferred: Deferred[object] = Deferred(self._removeWaiter)
+        self._waiters = [*self._waiters, deferred]
+        if self._isLost:
+            self._fireWaiters()
         return deferred
 
-    # The machinery
+    # How it works
 
-    _asking: Deferred[bytes] | None = None
-    _shaken: Deferred[None] | None = None
-    _conversing: Deferred[None] | None = None
-    _outcome: Any = None
+    _pendingReceive: Deferred[bytes] | None = None
+    _receiveFraming: Framing | None = None  # reads in the place of ``framing``, if set
+    _handshake: Deferred[None] | None = None
+    _conversing: Deferred[object] | None = None
+    _outcome: object = None
     _draining = False
-    _direct = False  # what comes waits until it is asked for
-    _isOver = False
-    _misread = False  # what came is no message: not what was to be said
-    _askers: Sequence[Deferred[Any]] = ()
+    _bypassFraming = False  # input waits until it is awaited
+    _isLost = False
+    _inputInvalid = False  # a FramingError came from the input, not from what was to be sent
+    _waiters: Sequence[Deferred[object]] = ()
 
     def readConnectionLost(self) -> None:
-        """The next `receive` says so."""
+        """Do nothing: the next `receive` raises `PeerFinished`."""
 
     def connectionDraining(self) -> None:
-        """The next `receive` says so."""
+        """Have `receive` raise `Draining` where no whole message was received."""
         self._draining = True
         self.deliver()
 
     def _begin(self) -> None:
         super()._begin()
-        self._attempt(self._converse)
+        self._callHook(self._converse)
 
     def _converse(self) -> None:
         self._conversing = Deferred.fromCoroutine(self.converse())
         self._conversing.addCallbacks(self._returned, self._raised)
 
     def handshakeCompleted(self) -> None:
-        """TLS is through: begin, or go on."""
-        if not self.begun:
+        """Start, or go on after `startTLS`: the TLS handshake is complete."""
+        if not self.started:
             self._begin()
-        elif self._shaken is not None:
-            shaken, self._shaken = self._shaken, None
+        elif self._handshake is not None:
+            handshake, self._handshake = self._handshake, None
             self.flow.start()
-            shaken.callback(None)
+            handshake.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep the input for the next `receive`."""
+        if not self.ending and (self._dataHook is None or self._dataHook()):
+            (self._receiveFraming or self.framing).feed(data)
+            self.deliver()
 
     def deliver(self) -> None:
-        """Give what has come to whoever asked for it; if nobody did, read no more."""
-        if self._asking is not None and not self.ending:
+        """Give the next message to the `receive` that waits; without one, stop reading."""
+        if self._pendingReceive is not None and not self.ending:
             try:
                 message = self._next()
             except Exception as error:
-                self._misread = isinstance(error, FramingError)
+                self._inputInvalid = isinstance(error, FramingError)
                 self._answer(Failure())
             else:
                 if message is not None:
                     self._answer(message)
-        if not self.ending:  # whoever was answered may have returned
-            self.flow.hold(self._asking is None and self._shaken is None)
+        if self.ending:  # the coroutine that was answered may have returned
+            return
+        if self._pendingReceive is None and self._handshake is None:
+            self.flow.pauseReading()
+        else:
+            self.flow.resumeReading()
 
     def _next(self) -> bytes | None:
-        if self._isOver:
+        if self._isLost:
             raise CancelledError
-        if not self.flow.mayHear():
+        if not self.flow.mayDeliver():
             return None
-        message: bytes | None = self.framing.next()
+        framing: Framing = self._receiveFraming or self.framing
+        message = framing.next()
         if message is None and self.peerFinished:
-            message = self._last()
+            message = self._last(framing)
         if message is None and self._draining:
             raise Draining("the server is draining")
         return message
 
-    def _last(self) -> bytes:
-        tail: bytes | None = None
+    def _last(self, framing: Framing) -> bytes:
         try:
-            if not getattr(self.transport, "truncated", False):
-                tail = self.framing.finish()
+            tail = self._tail(framing)
         except IncompleteMessage as error:
-            if not isinstance(self.framing, FixedLength | Delimited):
+            if not isinstance(framing, FixedLength | Delimited):
                 raise
             raise PeerFinished("the peer finished in the middle of what was awaited") from error
         if tail is None:
             raise PeerFinished("the peer has finished")
         return tail
 
-    def _ask(self, timeout: float | None) -> Deferred[bytes]:
-        asking: Deferred[bytes] = Deferred(self._forget)
-        self._asking = asking
-        self.flow.hold(False)
-        return self._within(asking, timeout)
+    def _await(self, timeout: float | None) -> Deferred[bytes]:
+        pending: Deferred[bytes] = Deferred(self._forgetReceive)
+        self._pendingReceive = pending
+        self.flow.resumeReading()
+        return self._withTimeout(pending, timeout)
 
-    def _forget(self, asking: Deferred[bytes]) -> None:
-        self._asking = None
+    def _forgetReceive(self, pending: Deferred[bytes]) -> None:
+        self._pendingReceive = None
 
     def _answer(self, answer: bytes | Failure) -> None:
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            asking.callback(answer)
+        pending, self._pendingReceive = self._pendingReceive, None
+        if pending is not None:
+            pending.callback(answer)
 
-    def _within(self, deferred: Deferred[Any], timeout: float | None) -> Deferred[Any]:
+    def _withTimeout(self, deferred: Deferred[_T], timeout: float | None) -> Deferred[_T]:
         if timeout is not None:
-            deferred.addTimeout(timeout, self._time(), _silent)
+            deferred.addTimeout(timeout, self._clock, _raisePeerSilent)
         return deferred
 
-    async def _receiveThrough(self, framing: Any, timeout: float | None) -> bytes:
-        usual = self.framing
-        framing.feed(usual.unread())
-        framing.frame = usual.frame  # what others send meanwhile is framed as ever
-        self.framing = framing
+    async def _receiveFramed(self, framing: Framing, timeout: float | None) -> bytes:
+        framing.feed(self.framing.unread())
+        self._receiveFraming = framing
         try:
             return await self.receive(timeout=timeout)
         finally:
-            self.framing = usual
-            usual.feed(framing.unread())
+            self._receiveFraming = None
+            self.framing.feed(framing.unread())
 
-    def _time(self) -> Any:
-        return self.clock or reactorOf(self.transport)
-
-    def _returned(self, result: Any) -> None:
+    def _returned(self, result: object) -> None:
         self._outcome, self._conversing = result, None
         self.hangUp()
 
@@ -247,27 +271,27 @@ class Dialogue(Conversation):
         self._outcome, self._conversing = failure, None
         if failure.check(DialogueOver):
             self.hangUp()
-        elif self._misread and isinstance(failure.value, FramingError):
-            self._misunderstood(failure.value)
-        elif not (self._isOver and failure.check(CancelledError)):
+        elif self._inputInvalid and isinstance(failure.value, FramingError):
+            self._framingFailed(failure.value)
+        elif not (self._isLost and failure.check(CancelledError)):
             self._failed(failure)
 
-    def _lost(self, reason: Failure = connectionDone) -> None:
-        self._isOver = True
-        super()._lost(reason)
+    def _connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._isLost = True
+        super()._connectionLost(reason)
         if self._conversing is not None:
             self._conversing.cancel()
             self._outcome = reason
-        elif not self.begun:
+        elif not self.started:
             self._outcome = reason
-        self._tellAskers()
+        self._fireWaiters()
 
-    def _forgetAsker(self, gone: Deferred[Any]) -> None:
-        self._askers = [each for each in self._askers if each is not gone]
+    def _removeWaiter(self, cancelled: Deferred[object]) -> None:
+        self._waiters = [each for each in self._waiters if each is not cancelled]
 
-    def _tellAskers(self) -> None:
-        askers, self._askers = self._askers, ()
-        for deferred in askers:
+    def _fireWaiters(self) -> None:
+        waiters, self._waiters = self._waiters, ()
+        for deferred in waiters:
             deferred.callback(self._outcome)
 
 
@@ -287,5 +311,5 @@ class _Messages:
             raise StopAsyncIteration from None
 
 
-def _silent(result: object, timeout: float) -> Any:
+def _raisePeerSilent(result: object, timeout: float) -> NoReturn:
     raise PeerSilent(f"the peer was silent for {timeout:g} s")

@@ -1,4 +1,4 @@
-"""The servers that return what they are told."""
+"""Echo, and the lab's default behaviour: servers that return what they receive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Echo(Conversation):
     """Return every byte until the peer finishes (RFC 862)."""
 
     def messageReceived(self, message: bytes) -> None:
-        """Return it."""
+        """Return the message."""
         self.send(message)
 
 
 class LabConversation(Echo):
-    """Say ``You are connected!``, report the first message, return every byte: the default."""
+    """Send ``You are connected!``, report the first message, return every byte: the default."""
 
     greeting = texts.ACK
     _reported = False
@@ -25,7 +25,7 @@ class LabConversation(Echo):
         return "Lab"
 
     def messageReceived(self, message: bytes) -> None:
-        """Return it, and report it if it is the first."""
+        """Return the message; report the first one."""
         if not self._reported:
             self._reported = True
             self.report(message)

@@ -1,4 +1,4 @@
-"""The factory of conversations."""
+"""ConversationFactory: builds conversations of one class, with settings of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcplab.wire.framing import Framing
 
 
 def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
-    """Return a conversation's settings and defaults: its public attributes that are no methods."""
+    """Return a conversation's settings and defaults: its public attributes that are not methods."""
     names = (
         name for name in dir(protocol) if name not in _NO_SETTINGS and not name.startswith("_")
     )
@@ -25,7 +25,11 @@ def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
 
 
 def _check(
-    protocol: type[Conversation], framing: Any, greeting: Any, lingerTimeout: Any, maxUnsent: Any
+    protocol: type[Conversation],
+    framing: object,
+    greeting: object,
+    lingerTimeout: object,
+    maxUnsent: object,
 ) -> None:
     name = protocol.__name__
     for method in dir(protocol):
@@ -44,17 +48,16 @@ def _check(
 
 _OURS = ("framing", "greeting", "lingerTimeout", "maxUnsent")
 
-# What the machinery keeps on the class, and what Twisted's Protocol does.
+# Attributes of a connection, not of the class: Conversation's and those of Twisted's Protocol.
 _NO_SETTINGS = frozenset(
     {
-        "attention",
-        "begun",
         "connected",
         "ending",
         "factory",
         "flow",
         "peerFinished",
         "raw",
+        "started",
         "transport",
     }
 )
@@ -68,13 +71,13 @@ class ConversationFactory(Factory):
 
     :param protocol: the `Conversation` to build.
     :param settings: class attributes of it, by name.
-    :raises TypeError: there is no such setting, or it has no such value.
-    :raises FramingError: the greeting cannot be said in this framing.
+    :raises TypeError: there is no such setting, or its value has the wrong type.
+    :raises FramingError: the framing has no form for the greeting.
     """
 
     noisy = False
 
-    def __init__(self, protocol: type[Conversation], **settings: Any) -> None:
+    def __init__(self, protocol: type[Conversation], **settings: object) -> None:
         allowed = settingsOf(protocol)
         for name in settings:
             if name not in allowed:
@@ -82,9 +85,9 @@ class ConversationFactory(Factory):
                     f"{protocol.__name__} has no setting {name!r}; it has {', '.join(allowed)}"
                 )
         valid = {**allowed, **settings}
-        _check(protocol, *(valid[name] for name in _OURS))  # now, not at every peer
+        _check(protocol, *(valid[name] for name in _OURS))  # now, not for each connection
         protocol.checkSettings(valid)
-        self.protocol: Any = protocol
+        self.protocol: type[Conversation] = protocol
         self.settings = settings
 
     def buildProtocol(self, addr: IAddress | None) -> Conversation:
@@ -97,13 +100,13 @@ class ConversationFactory(Factory):
 
     def checkListening(self, host: IAddress) -> None:
         """
-        Refuse to be served there.
+        Refuse to be served on an address; called for each port, once it listens.
 
-        :param host: where a port listens.
-        :raises ValueError: it must not be; the text is one line.
+        :param host: the address of the port.
+        :raises ValueError: it is refused; the text is one line.
         """
         self.protocol.checkListening({**settingsOf(self.protocol), **self.settings}, host)
 
     def logPrefix(self) -> str:
-        """Log under the name of what is served."""
+        """Return the name of the conversation's class, for the log."""
         return str(self.protocol.__name__)

@@ -1,18 +1,26 @@
-"""Flow control of one conversation: what it reads waits while what it wrote does."""
+"""Flow control of a conversation: reading stops while what was written waits to be sent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IProducer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer, providedBy
 
+from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bufferedBytes, topProtocol
 
-if TYPE_CHECKING:
-    from tcplab.protocols.conversation import Machinery
+
+class FlowOwner(Protocol):
+    """What `FlowControl` uses of its conversation."""
+
+    peerFinished: bool
+
+    def deliver(self) -> None: ...
+    def producerUnregistered(self) -> None: ...
+    def _updateFastPath(self) -> None: ...
 
 
 @implementer(IPushProducer)
@@ -20,40 +28,40 @@ class FlowControl:
     """
     The producer that a conversation registers with its transport.
 
-    The transport pauses it while more than its ``bufferSize`` (64 KiB) waits to be sent. Then, as
-    soon as an answer has joined what waits, nothing more is read: a peer which does not read its
-    answers stops its own stream, and nobody else's; but one that waits for us to read before it
-    reads on, as an echo server does, is read. A producer of the subclass's own takes this place,
-    and gives it back at its end.
+    The transport pauses it while more than its ``bufferSize`` (64 KiB) waits to be sent. As soon
+    as one more answer has joined what waits, reading stops. So a peer that does not read its
+    answers stops its own stream, and no other. A peer that reads on only after more of its input
+    was read, as an echo server does, is still read. A producer of the subclass's own takes this
+    place until it is unregistered.
 
-    :ivar congested: what was written waits for the peer.
-    :ivar lent: the producer that has taken over, or ``None``.
-    :ivar counting: what is written now may have to wait, and is counted.
+    :ivar congested: what was written waits for the peer to read.
+    :ivar otherProducer: the producer that has taken over, or ``None``.
+    :ivar counting: bytes written now may have to wait, and are counted.
     """
 
     __slots__ = (
         "_conversation",
-        "_heardAt",
-        "_held",
+        "_deliveredAt",
+        "_readingPaused",
         "_stopped",
         "_transport",
         "_waiting",
         "_written",
         "congested",
         "counting",
-        "lent",
+        "otherProducer",
     )
 
-    def __init__(self, conversation: Machinery, transport: Any) -> None:
-        self._conversation: Any = conversation  # none once it is over
+    def __init__(self, conversation: FlowOwner, transport: StreamTransport) -> None:
+        self._conversation: FlowOwner | None = conversation  # None once the connection is lost
         self._transport = transport
-        self._held = self._stopped = False
-        self._heardAt: int | None = None
+        self._readingPaused = self._stopped = False
+        self._deliveredAt: int | None = None
         self._waiting: list[Deferred[None]] | None = None
         self._written = 0
         self.congested = False
         self.counting = False
-        self.lent: Any = None
+        self.otherProducer: IProducer | None = None
         earlier = getattr(transport, "producer", None)
         if isinstance(earlier, FlowControl):
             earlier.stop()  # of a conversation that has handed over to this one
@@ -64,65 +72,63 @@ class FlowControl:
         return self._stopped
 
     def start(self) -> None:
-        """Control the flow from here on."""
-        if self.lent is None:
+        """Register with the transport."""
+        if self.otherProducer is None:
             self._transport.registerProducer(self, True)
 
     def stop(self) -> None:
-        """Give the transport up; a producer that has taken over is told to stop."""
+        """Give the transport up, and stop a producer that has taken over."""
         if self._stopped:
             return
         self._stopped = True
         self._transport.unregisterProducer()
-        lent, self.lent = self.lent, None
-        if lent is not None:
-            lent.stopProducing()
+        producer, self.otherProducer = self.otherProducer, None
+        if producer is not None:
+            producer.stopProducing()
 
-    # What the conversation asks
+    # The subclass's own producer
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
         Let a producer of the subclass's own control the flow of what is written.
 
-        Whoever uses the transport in Twisted's way (FileSender, say) finds the place free.
-
-        :raises RuntimeError: there is one already.
+        :raises RuntimeError: another one is registered.
         """
-        plain = self._transport
+        transport = self._transport
         if self._stopped:
-            plain.registerProducer(producer, streaming)
+            transport.registerProducer(producer, streaming)
             return
-        if self.lent is not None:
-            raise RuntimeError(f"{self.lent} is registered already; unregister it first")
-        plain.unregisterProducer()
+        if self.otherProducer is not None:
+            raise RuntimeError(f"{self.otherProducer} is registered already; unregister it first")
+        transport.unregisterProducer()
         if self.congested:
             self.resumeProducing()
-        self.lent = producer
+        self.otherProducer = producer
         self._count(True)
-        plain.registerProducer(producer, streaming)
+        transport.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Control the flow again: the other producer has finished."""
-        plain = self._transport
-        plain.unregisterProducer()
-        if self.lent is not None:
-            self.lent = None
+        transport, conversation = self._transport, self._conversation
+        transport.unregisterProducer()
+        if self.otherProducer is not None and conversation is not None:
+            self.otherProducer = None
             self._count(False)
-            plain.registerProducer(self, True)
-            self._conversation.producerFinished()
+            transport.registerProducer(self, True)
+            conversation.producerUnregistered()
 
-    # What the transport says
+    # Calls from the transport
 
     def pauseProducing(self) -> None:
-        """Take care: much waits to be sent."""
+        """Become congested: more than ``bufferSize`` bytes wait to be sent."""
         if not self.congested:
             self.congested = True
             self._count(True)
             self._written = 0
-            self._heardAt = None
+            self._deliveredAt = None
 
     def resumeProducing(self) -> None:
-        """Go on: all that was written has gone to the kernel."""
+        """Go on: the kernel has taken all that was written."""
         self.congested = False
         self._count(False)
         waiting, self._waiting = self._waiting, None
@@ -131,62 +137,69 @@ class FlowControl:
         if self._conversation is None:
             return
         self._conversation.deliver()
-        if not self.congested:  # by the answers to what was delivered now
-            self.readOn()
+        if not self.congested:  # again, by the answers to what was delivered now
+            self._resumeTransport()
 
     def stopProducing(self) -> None:
-        """The connection is lost; ``connectionLost`` says so."""
+        """Do nothing: ``connectionLost`` follows."""
 
     def _count(self, counting: bool) -> None:
         self.counting = counting
         if self._conversation is not None:
-            self._conversation.straighten()
+            self._conversation._updateFastPath()
 
-    # What the conversation says
+    # Calls from the conversation
 
-    def hold(self, held: bool) -> None:
-        """Stop reading because the conversation wants nothing now, or go on."""
-        if held != self._held:
-            self._held = held
-            if held:
-                self._transport.pauseProducing()
-            else:
-                self.readOn()
+    def pauseReading(self) -> None:
+        """Stop reading: the conversation wants no input now."""
+        if not self._readingPaused:
+            self._readingPaused = True
+            self._transport.pauseProducing()
 
-    def readOn(self) -> None:
-        """Read again, unless there is a reason not to."""
-        # After a FIN there is nothing to read, and a reader at its end would never sleep.
+    def resumeReading(self) -> None:
+        """Read on after `pauseReading`."""
+        if self._readingPaused:
+            self._readingPaused = False
+            self._resumeTransport()
+
+    def _resumeTransport(self) -> None:
+        # After a FIN there is nothing to read: a socket at its end is readable all the time.
         conversation = self._conversation
-        if not (self._held or conversation is None or conversation.peerFinished):
+        if not (self._readingPaused or conversation is None or conversation.peerFinished):
             self._transport.resumeProducing()
 
-    def mayHear(self) -> bool:
+    def mayDeliver(self) -> bool:
         """
         Tell whether one more message may be delivered; if not, stop reading.
 
-        Not while the answer to an earlier one has joined what waits already.
+        No message is delivered while the answer to an earlier one has joined what waits already.
         """
-        if not self.congested or self.lent is not None:
+        if not self.congested or self.otherProducer is not None:
             return True
         left = bufferedBytes(self._transport)
-        if self._heardAt is not None and (left is None or left > self._heardAt):
+        if self._deliveredAt is not None and (left is None or left > self._deliveredAt):
             self._transport.pauseProducing()
             return False
-        self._heardAt = left or 0
+        self._deliveredAt = left or 0
         return True
 
-    def overfull(self, written: int, limit: int) -> bool:
-        """Count what is written while the peer takes nothing; tell whether it is too much."""
+    def exceeds(self, written: int, limit: int) -> bool:
+        """
+        Count bytes that are written while the peer reads nothing; tell whether they are too many.
+
+        :param written: bytes to be written now.
+        :param limit: bytes that may wait.
+        """
         self._written += written
         if self._written <= limit:
             return False
-        # Some of it may have left since: ask, but only once for every limit's worth.
+        # Some of them may have left since. Asked only once for every limit's worth.
         left = bufferedBytes(self._transport)
         self._written = self._written if left is None else left
         return self._written > limit
 
     def whenFlushed(self) -> Deferred[None]:
-        """Fire when nothing waits for the peer; at once if nothing does."""
+        """Fire once nothing waits for the peer, at once if nothing does."""
         if not self.congested:
             return succeed(None)
         if self._waiting is None:
@@ -195,28 +208,39 @@ class FlowControl:
         self._waiting.append(deferred)
         return deferred
 
-    def over(self, reason: Failure) -> None:
-        """Fail what waits: the connection is lost."""
+    def connectionLost(self, reason: Failure) -> None:
+        """Fail what waits."""
         self._stopped = True
-        self._conversation = self.lent = None  # else only the garbage collector would part us
+        # No cycle of references stays behind for the garbage collector.
+        self._conversation = self.otherProducer = None
         waiting, self._waiting = self._waiting, None
         for deferred in waiting or ():
             deferred.errback(reason)
 
 
+class TransportOwner(Protocol):
+    """What `ConversationTransport` uses of its conversation."""
+
+    ending: bool
+    flow: FlowControl
+
+    def closeGracefully(self) -> None: ...
+    def closeWrite(self) -> None: ...
+
+
 class ConversationTransport:
     """
-    What a conversation calls its transport: that transport, but for ends and producers.
+    The transport of a conversation: the raw transport, except for closing and producers.
 
-    What its author habitually does with a transport is as polite as what the conversation does. As
-    a wrapper of Twisted's policies has it, ``transport`` is the one beneath.
+    So ``self.transport.loseConnection()``, a habit of Twisted's users, closes as gracefully as
+    ``hangUp()``. As in a wrapper of ``twisted.protocols.policies``, ``transport`` is the one below.
     """
 
     __slots__ = ("_conversation", "transport")
 
-    def __init__(self, conversation: Any, transport: Any) -> None:
+    def __init__(self, conversation: TransportOwner, transport: Any) -> None:
         self._conversation = conversation
-        self.transport = transport
+        self.transport = transport  # Any: it may offer more than StreamTransport, startTLS say
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
@@ -224,12 +248,12 @@ class ConversationTransport:
     __providedBy__ = property(lambda self: providedBy(self.transport))
 
     @property
-    def protocol(self) -> Any:
-        """The protocol that speaks through the transport."""
+    def protocol(self) -> object:
+        """The protocol that uses the transport; setting it hands the connection over."""
         return topProtocol(self.transport)
 
     @protocol.setter
-    def protocol(self, other: Any) -> None:
+    def protocol(self, other: object) -> None:
         self._conversation.flow.stop()
         self.transport.protocol = other
 
@@ -241,28 +265,32 @@ class ConversationTransport:
         return conversation.flow.stopped or topProtocol(self.transport) not in (conversation, None)
 
     def loseConnection(self) -> None:
-        """End politely."""
+        """Close gracefully, once a registered producer has finished."""
         if self._handedOver:
             self.transport.loseConnection()
         else:
-            self._conversation.endPolitely()
+            self._conversation.closeGracefully()
 
     def loseWriteConnection(self) -> None:
-        """Finish speaking; go on listening."""
+        """Half-close, once a registered producer has finished; go on reading."""
         if self._handedOver:
             self.transport.loseWriteConnection()
         else:
-            self._conversation.finishSpeaking()
+            self._conversation.closeWrite()
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let a producer of the subclass's own control the flow of what is written."""
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        Let a producer of the subclass's own control the flow of what is written.
+
+        :raises RuntimeError: another one is registered.
+        """
         self._conversation.flow.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """Control the flow again."""
+        """Give flow control back to the conversation."""
         self._conversation.flow.unregisterProducer()
 
-    def startTLS(self, *args: Any) -> None:
-        """Speak TLS, in Twisted's own way, which takes the producer along."""
+    def startTLS(self, *args: object) -> None:
+        """Start TLS in Twisted's own way, which registers the producer anew."""
         self._conversation.flow.stop()
         self.transport.startTLS(*args)

@@ -1,16 +1,15 @@
-"""Join each peer to a real server, and stand between the two."""
+"""Forward: join each client to a real server, in the manner of a TCP proxy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tcplab.protocols.upstream import Downstream
+from tcplab.protocols.conversation import SettingValues
+from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
 from tcplab.reactor.stack import setReason
 from tcplab.wire.proxyheader import InetAddress, writeHeader
@@ -23,11 +22,11 @@ _VERSIONS = {"v1": 1, "v2": 2}
 
 class Forward(Downstream):
     """
-    Join each peer to a server.
+    Join each client to a server.
 
-    Bytes pass both ways as they come, none lost and none out of order; so does the end of each
-    direction, and a reset becomes a reset. Who does not read stops who sends. A server that cannot
-    be reached is no server for the peer either: its connection is reset before a byte.
+    Bytes pass both ways, none lost and none out of order. So does the end of each direction, and a
+    reset becomes a reset. An end that does not read stops the other from sending. If the server
+    cannot be reached, the client's connection is reset before a byte.
 
     With a framing, whole messages pass, and `upstreamMessage` and `downstreamMessage` may rewrite
     or drop each::
@@ -39,9 +38,9 @@ class Forward(Downstream):
                 return message.replace(b"secret", b"******")
 
     :cvar to: the server, as the string of a client endpoint.
-    :cvar proxyprotocol: tell the server first who the peer is: ``v1`` or ``v2`` of the PROXY
-        protocol.
-    :cvar connectTimeout: seconds until the server must have answered, TLS and all.
+    :cvar proxyprotocol: ``v1`` or ``v2`` sends the server a PROXY header of that version first,
+        with the client's address.
+    :cvar connectTimeout: seconds to connect to the server, with the TLS handshake.
     """
 
     to: str = ""
@@ -51,21 +50,25 @@ class Forward(Downstream):
     # The hooks
 
     def upstreamMessage(self, message: bytes) -> bytes | None:
-        """Return what the server is told instead; ``None`` for nothing."""
+        """Return what the server gets in place of a client's message; ``None`` for nothing."""
         return message
 
     def downstreamMessage(self, message: bytes) -> bytes | None:
-        """Return what the peer is told instead; ``None`` for nothing."""
+        """Return what the client gets in place of a server's message; ``None`` for nothing."""
         return message
 
-    # What it does
+    # How it works
 
     _target = "to"
-    _stirred = False
+    _active = False  # bytes were received since the last check, during a drain
 
     @classmethod
-    def checkSettings(cls, settings: Mapping[str, Any]) -> None:
-        """Refuse to join peers to nobody."""
+    def checkSettings(cls, settings: SettingValues) -> None:
+        """
+        Refuse settings without a server, and those that make no sense.
+
+        :raises TypeError: they are refused; the text is one line.
+        """
         super().checkSettings(settings)
         if not settings["to"] and cls.endpoint is Downstream.endpoint:
             raise TypeError("to which server? add to=ENDPOINT, as in to=tcp:localhost:8080")
@@ -75,30 +78,30 @@ class Forward(Downstream):
             raise TypeError("connectTimeout: give a number of seconds above 0")
 
     def _begin(self) -> None:
-        self.flow.block("calling")
+        self.flow.pause("connecting")
         super()._begin()
 
     def _start(self) -> None:
-        self._call(self.connectTimeout)
+        self._connect(self.connectTimeout)
 
-    def _header(self) -> bytes:
+    def _proxyHeader(self) -> bytes:
         if not self.proxyprotocol:
             return b""
-        source, destination = _inet(self.peer), _inet(self.transport.getHost())
+        source, destination = _inet(self.peer), _inet(self.raw.getHost())
         if type(source) is not type(destination):
             source = destination = None
         return writeHeader(_VERSIONS[self.proxyprotocol], source, destination)
 
-    def _upstreamMade(self) -> None:
-        self.flow.unblock("calling")
+    def _upstreamConnected(self, upstream: Upstream) -> None:
+        self.flow.resume("connecting")
 
     def messageReceived(self, message: bytes) -> None:
-        """Pass it on."""
+        """Pass the message on."""
         passed = self.upstreamMessage(message)
         if passed is not None and self._other is not None:
             self._other.send(passed)
 
-    def _upstreamSaid(self, message: bytes) -> None:
+    def _upstreamReceived(self, message: bytes) -> None:
         passed = self.downstreamMessage(message)
         if passed is not None:
             self.send(passed)
@@ -106,48 +109,48 @@ class Forward(Downstream):
     # The end
 
     def readConnectionLost(self) -> None:
-        """Tell the server that the peer has finished."""
+        """Pass the client's end on."""
         if self._other is not None:
-            self._other._finish()
-        if self._other is None or self._finished:
+            self._other._forwardFin()
+        if self._other is None or self._finForwarded:
             self.hangUp()
 
-    def _upstreamFinished(self) -> None:
-        self._finish()
-        if self._other is not None and self._other._finished:
+    def _upstreamClosed(self) -> None:
+        self._forwardFin()
+        if self._other is not None and self._other._finForwarded:
             self._other.hangUp()
 
-    def _unreached(self, why: str) -> None:
+    def _connectFailed(self, why: str) -> None:
         log.warn("{to} {why}", to=self.to or "the server", why=why, log_system=self._logPrefix())
         self.abort(Reason.UPSTREAM)
 
-    def _goesRound(self) -> None:
+    def _loopDetected(self) -> None:
         log.warn("{to} leads back to here", to=self.to, log_system=self._logPrefix())
         self.abort(Reason.LOOP)
 
-    def _widowed(self, reason: Failure, why: Reason | None) -> None:
+    def _otherSideLost(self, reason: Failure, why: Reason | None) -> None:
         if not reason.check(ConnectionDone):
-            setReason(self.transport, why or Reason.UPSTREAM)
-        super()._widowed(reason, why)
+            setReason(self.raw, why or Reason.UPSTREAM)
+        super()._otherSideLost(reason, why)
 
     # The drain
 
     def connectionDraining(self) -> None:
-        """End both sides, once neither has said anything for ``lingerTimeout`` seconds."""
-        self._stirred = False
+        """Close both sides, after ``lingerTimeout`` seconds in which neither received anything."""
+        self._active = False
         for side in (self, self._other):
-            if side is not None and side.attention is None:
-                side.heed(self._stir)
-        self._later("silence", self.lingerTimeout, self._silence)
+            if side is not None and side._dataHook is None:
+                side.setDataHook(self._markActive)
+        self._schedule("idle", self.lingerTimeout, self._checkIdle)
 
-    def _stir(self) -> bool:
-        self._stirred = True
+    def _markActive(self) -> bool:
+        self._active = True
         return True
 
-    def _silence(self) -> None:
+    def _checkIdle(self) -> None:
         other = self._other
         waiting = self.flow.congested or (other is not None and other.flow.congested)
-        if self._stirred or self._calling or waiting:
+        if self._active or self._connecting or waiting:
             self.connectionDraining()
             return
         self.hangUp()
@@ -155,11 +158,13 @@ class Forward(Downstream):
             other.hangUp()
 
 
-def _inet(address: Any) -> InetAddress | bytes | None:
-    """Return an address as the PROXY protocol says it; ``None`` where it cannot."""
+def _inet(address: IAddress) -> InetAddress | bytes | None:
+    """Return an address for a PROXY header; ``None`` where the header has no form for it."""
     if isinstance(address, UNIXAddress):
         return address.name or b""
-    try:
-        return InetAddress.of(address.host, address.port)
-    except (AttributeError, ValueError):
-        return None
+    if isinstance(address, IPv4Address | IPv6Address):
+        try:
+            return InetAddress.of(address.host, address.port)
+        except ValueError:
+            return None
+    return None

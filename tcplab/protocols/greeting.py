@@ -1,4 +1,4 @@
-"""The servers of the textbook that greet, hear one message, and hang up."""
+"""Greeting and Ack: the textbook's servers that greet, report one message and close."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from tcplab.wire import texts
 
 
 class Greeting(Conversation):
-    """Say ``Hello from server!``, report the first message, hang up: the threaded hello server."""
+    """Send ``Hello from server!``, report the first message, close: the threaded hello server."""
 
     greeting = texts.GREETING
 
     def messageReceived(self, message: bytes) -> None:
-        """Report the message and hang up."""
+        """Report the message and close."""
         self.report(message)
         self.hangUp()
 
 
 class Ack(Greeting):
-    """Say ``You are connected!``, report the first message, hang up: the recipe on port 50544."""
+    """Send ``You are connected!``, report the first message, close: the recipe on port 50544."""
 
     greeting = texts.ACK

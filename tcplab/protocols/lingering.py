@@ -1,182 +1,172 @@
-"""The polite end of a conversation: flush, finish, let the peer finish, and not for ever."""
+"""The lingering close of a conversation: flush, half-close, discard input until the peer's end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Protocol
 
-from tcplab.reactor.stack import canHalfClose, isTLS, reactorOf, setReason, unacknowledgedBytes
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from tcplab.protocols.flow import FlowControl
+from tcplab.reactor.interfaces import StreamTransport
+from tcplab.reactor.stack import canHalfClose, isTLS, setReason, unacknowledgedBytes
 from tcplab.wire.reasons import Reason
 
-if TYPE_CHECKING:
-    from tcplab.protocols.conversation import Machinery
+
+class ClosingConversation(Protocol):
+    """What `LingeringClose` uses of its conversation."""
+
+    flow: FlowControl
+    lingerTimeout: float
+    started: bool
+    ending: bool
+    peerFinished: bool
+    raw: StreamTransport
+
+    @property
+    def _clock(self) -> IReactorTime: ...
+    def setDataHook(self, hook: Callable[[], bool] | None) -> None: ...
+    def _stopWriting(self) -> None: ...
+    def _closeNow(self) -> None: ...
 
 
 class LingeringClose:
     """
-    How one conversation ends.
+    How one conversation closes.
 
-    Closing a socket with unread input makes the kernel reset it (RFC 2525, 2.17), and the reset
-    destroys last words that the peer has not read. So: half-close, read and drop until the peer
-    has finished too, and abort only a peer that does not.
-
-    :ivar begun: we have decided to end; nothing that comes is delivered any more.
+    The kernel resets a connection whose socket is closed with unread input (RFC 2525, 2.17), and
+    the reset destroys bytes that the peer has not read yet. So the conversation half-closes, reads
+    and discards until the peer has finished too, and aborts only a peer that does not finish.
     """
 
-    __slots__ = ("_conversation", "_finSent", "_spoken", "_timer", "_underway", "begun")
+    __slots__ = (
+        "_begun",
+        "_conversation",
+        "_finSent",
+        "_timer",
+        "_unacknowledged",
+        "_writeClosing",
+    )
 
-    def __init__(self, conversation: Machinery) -> None:
-        self._conversation: Any = conversation
-        self._timer: Any = None
-        self._underway = 0
-        self.begun = conversation.ending
-        self._spoken = self._finSent = False
+    def __init__(self, conversation: ClosingConversation) -> None:
+        self._conversation = conversation
+        self._timer: IDelayedCall | None = None
+        self._unacknowledged = 0
+        self._begun = conversation.ending
+        self._writeClosing = self._finSent = False
 
-    # When to end
+    # When to close
 
     def hangUp(self) -> None:
-        """End now; a producer of the subclass's own is told to stop."""
-        if not self.begun:
+        """Close now, and stop a producer of the subclass's own."""
+        if not self._begun:
             self._begin()
-            self._finish()
+            self._close()
 
     def loseConnection(self) -> None:
-        """End, as the transport's method of this name: when a registered producer has finished."""
-        conversation = self._conversation
-        if conversation.flow.lent is None:
+        """Close, once a registered producer has finished."""
+        if self._begun:
+            return
+        if self._conversation.flow.otherProducer is None:
             self.hangUp()
         else:
             self._begin()
 
     def loseWriteConnection(self) -> None:
-        """Finish speaking, when a registered producer has finished; go on listening."""
-        if not (self.begun or self._spoken):
-            self._spoken = True
-            if self._conversation.flow.lent is None:
+        """Half-close, once a registered producer has finished; go on reading."""
+        if not (self._begun or self._writeClosing):
+            self._writeClosing = True
+            if self._conversation.flow.otherProducer is None:
                 self._halfClose()
 
-    def producerFinished(self) -> None:
-        """Another producer has finished: end, or finish speaking, if that was waited for."""
-        if self.begun:
-            self._finish()
-        elif self._spoken:
+    def producerUnregistered(self) -> None:
+        """Close or half-close, if that waited for the producer."""
+        if self._begun:
+            self._close()
+        elif self._writeClosing:
             self._halfClose()
 
-    def afterSilence(self) -> None:
-        """End once the peer has been silent for ``lingerTimeout`` seconds."""
-        if not self.begun and self._timer is None:
-            self._conversation.heed(self._heard)
-            self._startTimer(self._silent)
+    def closeAfterIdle(self) -> None:
+        """Close once the peer has sent nothing for ``lingerTimeout`` seconds."""
+        if not self._begun and self._timer is None:
+            self._conversation.setDataHook(self._restartTimer)
+            self._startTimer(self._idleExpired)
 
-    def afterMessage(self) -> None:
-        """End once the message that has begun was answered, or the peer is silent as above."""
-        conversation = self._conversation
-        hear = conversation.messageReceived
+    def _restartTimer(self) -> bool:
+        if self._timer is not None:
+            self._timer.reset(self._conversation.lingerTimeout)
+        return True
 
-        def hearTheLast(message: bytes) -> None:
-            hear(message)
-            self.hangUp()
-
-        conversation.messageReceived = hearTheLast
-        self.afterSilence()
-
-    def _silent(self) -> None:
+    def _idleExpired(self) -> None:
         self._timer = None
         if self._conversation.flow.congested:
-            self._startTimer(self._silent)  # it is we who do not listen, until it has read
+            self._startTimer(self._idleExpired)  # nothing is read until the peer reads
         else:
             self.hangUp()
 
-    def _heard(self) -> bool:
-        self._timer.reset(self._conversation.lingerTimeout)
-        return True
-
-    # How to end
+    # How to close
 
     def _begin(self) -> None:
-        self.begun = self._conversation.ending = True
+        self._begun = self._conversation.ending = True
         self._stopTimer()
-        self._conversation.heed(_drop)
 
-    def _finish(self) -> None:
+    def _close(self) -> None:
         conversation, transport = self._conversation, self._conversation.raw
-        if not conversation.begun:
-            transport.abortConnection()  # still in the handshake: there is nobody to be polite to
+        if not conversation.started:
+            transport.abortConnection()  # during the TLS handshake there is no graceful close
             return
         waiting = not conversation.peerFinished
         if waiting and canHalfClose(transport):
             self._halfClose()
             transport.resumeProducing()
             return
-        closeNow(conversation)
+        conversation._closeNow()
         if waiting and isTLS(transport):
-            # Twisted's own TLS ends both directions at once, and waits for ever for the answer.
-            self._startTimer(self._lingered)
+            # Twisted's own TLS closes both directions at once, and waits for the answer for ever.
+            self._startTimer(self._lingerTimedOut)
 
     def _halfClose(self) -> None:
         if self._finSent:
-            self.finishSent()
+            self.finSent()
             return
-        _stopWriting(self._conversation)
+        self._conversation._stopWriting()
         self._conversation.raw.loseWriteConnection()
 
-    def finishSent(self) -> None:
-        """All was sent and our FIN too: now it is the peer's turn."""
+    def finSent(self) -> None:
+        """Start the linger timer: all bytes and FIN were sent."""
         self._finSent = True
-        if self.begun and self._timer is None:
-            self._startTimer(self._lingered)
+        if self._begun and self._timer is None:
+            self._startTimer(self._lingerTimedOut)
 
     def peerFinished(self) -> None:
-        """The peer has finished too: nothing can be lost any more."""
-        if self._conversation.flow.lent is None:
-            self._close()
+        """Close the socket: nothing can be lost any more."""
+        if self._conversation.flow.otherProducer is None:
+            self._conversation.raw.loseConnection()
 
-    def _close(self) -> None:
-        self._conversation.raw.loseConnection()
-
-    def _lingered(self) -> None:
+    def _lingerTimedOut(self) -> None:
         self._timer = None
         transport = self._conversation.raw
         left = unacknowledgedBytes(transport)
-        if left and left != self._underway:
-            # It reads, slowly: our last words are still on their way, and a reset would take them.
-            self._underway = left
-            self._startTimer(self._lingered)
+        if left and left != self._unacknowledged:
+            # The peer reads slowly. Bytes are still on their way, and a reset would destroy them.
+            self._unacknowledged = left
+            self._startTimer(self._lingerTimedOut)
         else:
-            # What was said and not taken is lost; a peer that has all of it only does not finish.
+            # Either bytes were not read, or all were and only the peer's FIN is missing.
             setReason(transport, Reason.UNREAD if left else Reason.LINGER_TIMEOUT)
             transport.abortConnection()
 
-    def over(self) -> None:
-        """The connection is lost."""
-        self.begun = True
+    def connectionLost(self) -> None:
+        """Stop: the connection is lost."""
+        self._begun = True
         self._stopTimer()
-        self._conversation = None  # else only the garbage collector would part us
+        del self._conversation  # no cycle of references stays behind for the garbage collector
 
-    def _startTimer(self, then: Any) -> None:
+    def _startTimer(self, then: Callable[[], None]) -> None:
         conversation = self._conversation
-        clock = conversation.clock or reactorOf(conversation.raw)
-        self._timer = clock.callLater(conversation.lingerTimeout, then)
+        self._timer = conversation._clock.callLater(conversation.lingerTimeout, then)
 
     def _stopTimer(self) -> None:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
-
-
-def closeNow(conversation: Any) -> None:
-    """End as soon as what was written has been sent: the peer has finished, or cannot be asked."""
-    _stopWriting(conversation)
-    conversation.raw.loseConnection()
-
-
-def _stopWriting(conversation: Any) -> None:
-    conversation.write = conversation.send = _drop
-    flow = conversation.flow
-    flow.stop()
-    if flow.congested:
-        flow.resumeProducing()  # nothing joins what waits any more
-
-
-def _drop(data: bytes = b"") -> bool:
-    """Take nothing more, in either direction."""
-    return False

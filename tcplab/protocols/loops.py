@@ -1,94 +1,107 @@
-"""Which connection came from which: so that one that leads back to its own beginning is seen."""
+"""Loop detection: whether a connection leads, through others, back to where it began."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 from tcplab.reactor.stack import socketTransport
 
-#: A connection as both its ends see it: who called, and whom.
+#: A connection as both its ends see it: the client's host and port, and the server's.
 FourTuple = tuple[tuple[str, int], tuple[str, int]]
 
 
-class LoopDetector:
-    """
-    The connections of this process that others were made for.
+class Node(Protocol):
+    """What `LoopDetector` uses of a conversation."""
 
-    Of two ends of one connection in this process both are known, by the four numbers that tell it
-    from all others. So from each that was accepted the way can be followed back, and if it passes
-    the same factory twice it goes round in a circle. What can not be seen is a circle that leads
-    through another process, through an address that is translated on the way, or through a Unix
-    socket.
+    @property
+    def factory(self) -> object: ...
+    @property
+    def raw(self) -> object: ...
+
+
+_Node = TypeVar("_Node", bound=Node)
+
+
+class LoopDetector(Generic[_Node]):
+    """
+    The connections of this process that were made for other connections of it.
+
+    Both ends of a connection within this process are known by their 4-tuple. So each accepted
+    connection can be followed back to the one for which it was made. There is a loop if that way
+    passes the same factory twice. **Limit:** a loop through another process, a translated address
+    or a Unix socket is not detected.
     """
 
     def __init__(self) -> None:
-        self._accepted: dict[FourTuple, Any] = {}
-        self._made: dict[FourTuple, Any] = {}
-        self._parents: dict[Any, Any] = {}
-        self._ways: dict[Any, list[tuple[dict[FourTuple, Any], FourTuple]]] = {}
+        self._accepted: dict[FourTuple, _Node] = {}
+        self._connected: dict[FourTuple, _Node] = {}
+        self._parents: dict[_Node, _Node] = {}
+        self._recorded: dict[_Node, list[tuple[dict[FourTuple, _Node], FourTuple]]] = {}
 
-    def accepted(self, child: Any) -> Any:
+    def accepted(self, child: _Node) -> _Node | None:
         """
-        Take in a conversation that was accepted.
+        Record a conversation that was accepted.
 
-        :return: the one for which it was called, if that closes a circle.
+        :return: the one that connected to it, if that closes a loop.
         """
-        way = _fourTupleOf(child.transport, accepted=True)
-        if way is None:
+        fourTuple = _fourTupleOf(child.raw, accepted=True)
+        if fourTuple is None:
             return None
-        self._keep(self._accepted, way, child)
-        return self._joined(self._made.get(way), child)
+        self._record(self._accepted, fourTuple, child)
+        return self._link(self._connected.get(fourTuple), child)
 
-    def made(self, parent: Any, transport: Any) -> Any:
+    def connected(self, parent: _Node, transport: object) -> _Node | None:
         """
-        Take in a transport that was made for a conversation.
+        Record a transport that was connected for a conversation.
 
-        :return: the conversation at its other end, if that closes a circle.
+        :return: the conversation at its other end, if that closes a loop.
         """
-        way = _fourTupleOf(transport, accepted=False)
-        if way is None:
+        fourTuple = _fourTupleOf(transport, accepted=False)
+        if fourTuple is None:
             return None
-        self._keep(self._made, way, parent)
-        child = self._accepted.get(way)
-        return child if self._joined(parent, child) is not None else None
+        self._record(self._connected, fourTuple, parent)
+        child = self._accepted.get(fourTuple)
+        return child if self._link(parent, child) is not None else None
 
-    def forget(self, conversation: Any) -> None:
-        """Forget a conversation, and what was made for it."""
+    def forget(self, conversation: _Node) -> None:
+        """Forget a conversation, and what was connected for it."""
         self._parents.pop(conversation, None)
-        for ways, way in self._ways.pop(conversation, ()):
-            if ways.get(way) is conversation:
-                del ways[way]
+        for table, fourTuple in self._recorded.pop(conversation, ()):
+            if table.get(fourTuple) is conversation:
+                del table[fourTuple]
 
-    def _keep(self, ways: dict[FourTuple, Any], way: FourTuple, conversation: Any) -> None:
-        ways[way] = conversation
-        self._ways.setdefault(conversation, []).append((ways, way))
+    def _record(
+        self, table: dict[FourTuple, _Node], fourTuple: FourTuple, conversation: _Node
+    ) -> None:
+        table[fourTuple] = conversation
+        self._recorded.setdefault(conversation, []).append((table, fourTuple))
 
-    def _joined(self, parent: Any, child: Any) -> Any:
+    def _link(self, parent: _Node | None, child: _Node | None) -> _Node | None:
         if parent is None or child is None:
             return None
         self._parents[child] = parent
-        return parent if self._circular(child) else None
+        return parent if self._closesLoop(child) else None
 
-    def _circular(self, child: Any) -> bool:
+    def _closesLoop(self, child: _Node) -> bool:
         ancestor = self._parents.get(child)
         while ancestor is not None and ancestor.factory is not child.factory:
             ancestor = self._parents.get(ancestor)
         return ancestor is not None and child.factory is not None
 
 
-def _fourTupleOf(transport: Any, accepted: bool) -> FourTuple | None:
+def _fourTupleOf(transport: object, accepted: bool) -> FourTuple | None:
     bottom = socketTransport(transport)
     if bottom is None:
         return None
     try:
         socket = bottom.socket
-        peer, own = _place(socket.getpeername()), _place(socket.getsockname())
+        peer, host = _hostAndPort(socket.getpeername()), _hostAndPort(socket.getsockname())
     except (AttributeError, OSError, TypeError, ValueError):
-        return None  # no socket of TCP, or one that is over already
-    return (peer, own) if accepted else (own, peer)
+        return None  # no TCP socket, or one that is closed already
+    return (peer, host) if accepted else (host, peer)
 
 
-def _place(address: Any) -> tuple[str, int]:
+def _hostAndPort(address: object) -> tuple[str, int]:
     if not isinstance(address, tuple):
         raise TypeError(f"{address!r} is the path of a Unix socket")
     host, port, *_ = address

@@ -1,4 +1,4 @@
-"""The classic simple services to the letter: discard, chargen, qotd, daytime, time."""
+"""The simple services of RFC 863 to 868: discard, chargen, qotd, daytime, time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Chargen(Conversation):
     """
     Send characters without end, as fast as the peer reads them (RFC 864).
 
-    What the peer says is thrown away; when it finishes, so does the stream.
+    Input is discarded. The stream ends when the peer finishes.
     """
 
-    _chunk = 64 * 1024  # waits for a peer that does not read; a larger one is no faster
+    _chunk = 64 * 1024  # bytes; waits for a peer that does not read; a larger one is no faster
     _position = 0
 
     def connectionMade(self) -> None:
@@ -31,48 +31,48 @@ class Chargen(Conversation):
         self.transport.registerProducer(self, False)
 
     def resumeProducing(self) -> None:
-        """Write the next characters: all that were written before have gone to the kernel."""
-        if self.ending:  # by transport.loseConnection(), which waits for its producer
+        """Write the next characters: the kernel has taken all earlier ones."""
+        if self.ending:  # transport.loseConnection() waits for its producer
             self.transport.unregisterProducer()
             return
         self.write(texts.chargen(self._position, self._chunk))
         self._position += self._chunk
 
     def stopProducing(self) -> None:
-        """Nothing to put away: a pull producer that is not asked does nothing."""
+        """Do nothing: a pull producer writes only when asked."""
 
     def connectionDraining(self) -> None:
-        """End now: there is never a better moment."""
+        """Close now: no later moment is better."""
         self.hangUp()
 
 
 class QuoteOfTheDay(Conversation):
-    """Send a quote and hang up (RFC 865); the quote is the greeting."""
+    """Send a quote and close (RFC 865); the quote is the greeting."""
 
     greeting = texts.QUOTE
 
     def connectionMade(self) -> None:
-        """Hang up: all is said."""
+        """Close: the greeting was sent."""
         self.hangUp()
 
 
 class Daytime(Conversation):
-    """Send the date and the time as one line and hang up (RFC 867)."""
+    """Send the date and the time as one line and close (RFC 867)."""
 
-    now = staticmethod(time.time)  # not the reactor's clock, which need not be the wall's
+    now = staticmethod(time.time)  # not the reactor's clock, which may be monotonic
 
     def connectionMade(self) -> None:
-        """Send it and hang up."""
+        """Send it and close."""
         self.write(texts.daytime(self.now()))
         self.hangUp()
 
 
 class Time(Conversation):
-    """Send the seconds since 1900 as a 32 bit binary number and hang up (RFC 868)."""
+    """Send the seconds since 1900 as a 32 bit binary number and close (RFC 868)."""
 
     now = staticmethod(time.time)
 
     def connectionMade(self) -> None:
-        """Send it and hang up."""
+        """Send it and close."""
         self.write(texts.time(self.now()))
         self.hangUp()

@@ -1,242 +1,251 @@
-"""A conversation that calls a server for its peer, and the conversation that it holds there."""
+"""A conversation that connects to a server for its peer, and the conversation with that server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.tcp import Client
 from twisted.python.failure import Failure
 
+from tcplab.protocols.conversation import SettingValues
 from tcplab.protocols.loops import LoopDetector
 from tcplab.protocols.paired import PairedConversation
 from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
 from tcplab.reactor.connecterrors import connectFailure
+from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bottomTransport, reactorOf, socketTransport, unacknowledgedBytes
 from tcplab.wire.reasons import Reason
 
-# Seconds in which a server takes nothing of what its peer has left for it: as long as a peer has.
+# Seconds in which a server, whose client is gone, has to take some of the bytes left for it: as
+# long as the lab gives a client.
 _STUCK = 30.0
 
-#: Of this process: two listeners that lead to each other are a circle too.
-LOOPS = LoopDetector()
+#: One for this process, since two listeners that connect to each other are a loop too.
+LOOPS: LoopDetector[Downstream] = LoopDetector()
 
 
 class Upstream(PairedConversation):
     """
-    The conversation with a server that was called for somebody.
+    The conversation with the server.
 
-    What happens in it is told to the conversation for which it is held.
+    It passes what happens to the `Downstream` conversation that connected.
     """
 
-    def __init__(self, caller: Downstream) -> None:
-        self._caller: Any = caller  # until it is over
-        self.framing = type(caller.framing)
-        self.lingerTimeout = caller.lingerTimeout
-        self.maxUnsent = caller.maxUnsent
-        self.clock = caller.clock
+    def __init__(self, downstream: Downstream) -> None:
+        self._downstream: Downstream | None = downstream  # until the connection is lost
+        self.framing = type(downstream.framing)
+        self.lingerTimeout = downstream.lingerTimeout
+        self.maxUnsent = downstream.maxUnsent
+        self.clock = downstream.clock
+
+    _other: Downstream | None
 
     def makeConnection(self, transport: Any) -> None:
-        """Begin on a transport of any kind, with whatever must be said before TLS."""
+        """Start on a transport of any kind, with the header that precedes TLS."""
         halfCloseClient(transport, self)
-        header = self._caller._header()
+        header = self._downstream._proxyHeader() if self._downstream is not None else b""
         if header:
             bottomTransport(transport).write(header)
         super().makeConnection(transport)
 
-    def _speakThrough(self, transport: Any) -> None:
-        super()._speakThrough(transport)
-        socket = socketTransport(transport)
-        if isinstance(socket, tcp.Client):
-            socket.setTcpNoDelay(True)  # whoever spoke has decided what leaves together
-            socket.setTcpKeepAlive(True)  # a server that is gone without a word
-        self._caller._answered(self)
+    def _attach(self, transport: StreamTransport) -> None:
+        super()._attach(transport)
+        bottom = socketTransport(transport)
+        if isinstance(bottom, Client):
+            bottom.setTcpNoDelay(True)  # the sender has decided what leaves together
+            bottom.setTcpKeepAlive(True)  # finds a server that is gone without FIN
+        if self._downstream is not None:
+            self._downstream._attached(self)
 
     def _begin(self) -> None:
         super()._begin()
-        self._caller._connected(self)
+        if self._downstream is not None:
+            self._downstream._handshakeDone(self)
 
     def messageReceived(self, message: bytes) -> None:
-        """Hand it over."""
+        """Pass the message on."""
         if self._other is not None:
-            self._other._upstreamSaid(message)
+            self._other._upstreamReceived(message)
 
     def readConnectionLost(self) -> None:
-        """Hand it over."""
+        """Pass the server's end on."""
         if self._other is not None:
-            self._other._upstreamFinished()
+            self._other._upstreamClosed()
         else:
             self.hangUp()
 
     def connectionDraining(self) -> None:
-        """Wait for the other side to say so."""
+        """Do nothing: the other side decides."""
 
-    def _widowed(self, reason: Failure, why: Reason | None) -> None:
-        super()._widowed(reason, why)
-        self._later("stuck", _STUCK, self._abandon, -1)
+    def _otherSideLost(self, reason: Failure, why: Reason | None) -> None:
+        super()._otherSideLost(reason, why)
+        self._schedule("stuck", _STUCK, self._abortIfStuck, -1)
 
-    def _abandon(self, before: int) -> None:
-        # It is nobody's who would end it.
-        left = unacknowledgedBytes(self.transport)
+    def _abortIfStuck(self, before: int) -> None:
+        # No listener has this connection among its own, so no deadline of a policy ends it.
+        left = unacknowledgedBytes(self.raw)
         if left == before:
             self.abort()
         else:
-            self._later("stuck", _STUCK, self._abandon, left)
+            self._schedule("stuck", _STUCK, self._abortIfStuck, left)
 
-    def _lost(self, reason: Failure = connectionDone) -> None:
-        super()._lost(reason)
-        caller, self._caller = self._caller, None
-        caller._notConnected(self, reason)
+    def _connectionLost(self, reason: Failure = connectionDone) -> None:
+        super()._connectionLost(reason)
+        downstream, self._downstream = self._downstream, None
+        if downstream is not None:
+            downstream._upstreamLost(self, reason)
 
 
 class _UpstreamFactory(Factory):
-    """Builds the upstream's side, once for each address that is tried."""
+    """Builds the conversation with the server, one for each address that is tried."""
 
     noisy = False
 
-    def __init__(self, caller: Downstream) -> None:
-        self._caller = caller
+    def __init__(self, downstream: Downstream) -> None:
+        self._downstream = downstream
 
-    def buildProtocol(self, addr: Any) -> Upstream:
+    def buildProtocol(self, addr: IAddress | None) -> Upstream:
         """Build one."""
-        return Upstream(self._caller)
+        return Upstream(self._downstream)
 
 
 class Downstream(PairedConversation):
     """
-    A conversation that calls a server, and is joined to the conversation there.
+    A conversation that connects to a server, and is paired with the conversation there.
 
-    A subclass says whom and when, and what becomes of what happens: ``_start``, ``_upstreamMade``,
-    ``_upstreamSaid``, ``_upstreamFinished``, ``_unreached`` and ``_widowed``.
+    A subclass says when (``_start``, ``_connect``) and what follows from each event:
+    ``_upstreamConnected``, ``_upstreamReceived``, ``_upstreamClosed``, ``_connectFailed``,
+    ``_loopDetected`` and ``_otherSideLost``.
     """
 
-    _target = ""  # the name of the setting that says whom
-    _calling = False
-    _connecting: Deferred[Any] | None = None
-    _arriving: Upstream | None = None
+    _target = ""  # the name of the setting that holds the server's endpoint
+    _connecting = False
+    _attempt: Deferred[IProtocol] | None = None
+    _handshaking: Upstream | None = None
 
     @classmethod
-    def checkSettings(cls, settings: Mapping[str, Any]) -> None:
-        """Refuse an endpoint that cannot be read."""
-        where = settings[cls._target]
-        if where:
+    def checkSettings(cls, settings: SettingValues) -> None:
+        """
+        Refuse an endpoint that cannot be read.
+
+        :raises TypeError: it cannot; the text is one line.
+        """
+        target = settings[cls._target]
+        if target:
             try:
-                clientEndpoint(where)
+                clientEndpoint(target)
             except ValueError as problem:
                 raise TypeError(f"{cls._target}: {problem}") from None
 
     @classmethod
-    def checkListening(cls, settings: Mapping[str, Any], host: Any) -> None:
+    def checkListening(cls, settings: SettingValues, host: IAddress) -> None:
         """
-        Refuse to call ourselves.
+        Refuse to connect to the port that is served.
 
-        :param host: where it listens.
-        :raises ValueError: it would; the text is one line.
+        :param host: the address of the port.
+        :raises ValueError: the endpoint is this port; the text is one line.
         """
-        where = settings[cls._target]
-        if where and pointsTo(where, host):
+        target = settings[cls._target]
+        if target and pointsTo(target, host):
             raise ValueError(
-                f"{cls._target}={where} is where it listens itself: name another server"
+                f"{cls._target}={target} is where it listens itself: name another server"
             )
 
     def endpoint(self) -> IStreamClientEndpoint:
-        """Return whom to call for this peer; by default whom the setting names."""
-        return clientEndpoint(getattr(self, self._target), reactorOf(self.transport))
+        """Return the endpoint to connect to for this peer; by default the setting's."""
+        return clientEndpoint(getattr(self, self._target), reactorOf(self.raw))
 
-    # Calling
+    # Connecting
 
-    def _call(self, seconds: float) -> None:
-        """Call; give up after so many seconds."""
-        self._calling = True
-        self._later("call", seconds, self._giveUp, "timed out")
-        calling = maybeDeferred(lambda: self.endpoint().connect(_UpstreamFactory(self)))
-        if self._calling:
-            self._connecting = calling
-        calling.addErrback(self._failedToConnect)
+    def _connect(self, seconds: float) -> None:
+        """Connect, in so many seconds at most, with the TLS handshake."""
+        self._connecting = True
+        self._schedule("connect", seconds, self._failConnect, "timed out")
+        attempt = maybeDeferred(lambda: self.endpoint().connect(_UpstreamFactory(self)))
+        if self._connecting:
+            self._attempt = attempt
+        attempt.addErrback(lambda failure: self._failConnect(connectFailure(failure.value).phrase))
 
-    def _answered(self, upstream: Upstream) -> None:
+    def _attached(self, upstream: Upstream) -> None:
         # With TLS the handshake comes now.
-        if self._calling and self._arriving is None:
-            self._arriving = upstream
-            child = LOOPS.made(self, upstream.transport)
+        if self._connecting and self._handshaking is None:
+            self._handshaking = upstream
+            child = LOOPS.connected(self, upstream.raw)
             if child is not None:
                 child.abort(Reason.LOOP)
-                self._goesRound()
+                self._loopDetected()
 
-    def _connected(self, upstream: Upstream) -> None:
-        if upstream is not self._arriving:
+    def _handshakeDone(self, upstream: Upstream) -> None:
+        if upstream is not self._handshaking:
             upstream.abort()  # too late, or the second of two addresses
             return
-        self._calling, self._connecting, self._arriving = False, None, None
-        self._notLater("call")
-        self._join(upstream)
-        upstream._join(self)
-        self._upstreamMade()
+        self._connecting, self._attempt, self._handshaking = False, None, None
+        self._cancel("connect")
+        self._pair(upstream)
+        upstream._pair(self)
+        self._upstreamConnected(upstream)
 
-    def _failedToConnect(self, failure: Failure) -> None:
-        self._giveUp(connectFailure(failure.value).phrase)
+    def _upstreamLost(self, upstream: Upstream, reason: Failure) -> None:
+        if upstream is self._handshaking:
+            self._failConnect(connectFailure(reason.value).phrase)
 
-    def _notConnected(self, upstream: Upstream, reason: Failure) -> None:
-        if upstream is self._arriving:  # in the handshake
-            self._giveUp(connectFailure(reason.value).phrase)
+    def _failConnect(self, why: str) -> None:
+        if self._connecting:
+            self._cancelConnect()
+            self._connectFailed(why)
 
-    def _giveUp(self, why: str) -> None:
-        if self._calling:
-            self._hangUpCall()
-            self._unreached(why)
+    def _cancelConnect(self) -> None:
+        self._connecting = False
+        self._cancel("connect")
+        attempt, self._attempt = self._attempt, None
+        handshaking, self._handshaking = self._handshaking, None
+        if handshaking is not None:
+            handshaking.abort()
+        elif attempt is not None:
+            attempt.cancel()
 
-    def _hangUpCall(self) -> None:
-        self._calling = False
-        self._notLater("call")
-        connecting, self._connecting = self._connecting, None
-        arriving, self._arriving = self._arriving, None
-        if arriving is not None:
-            arriving.abort()
-        elif connecting is not None:
-            connecting.cancel()
+    # What follows; for subclasses
 
-    # What becomes of it
-
-    def _header(self) -> bytes:
-        """Return what the server is to be told before all else, even before TLS."""
+    def _proxyHeader(self) -> bytes:
+        """Return the bytes that the server receives first, even before TLS."""
         return b""
 
     def _start(self) -> None:
         raise NotImplementedError
 
-    def _upstreamMade(self) -> None:
+    def _upstreamConnected(self, upstream: Upstream) -> None:
         raise NotImplementedError
 
-    def _upstreamSaid(self, message: bytes) -> None:
+    def _upstreamReceived(self, message: bytes) -> None:
         raise NotImplementedError
 
-    def _upstreamFinished(self) -> None:
+    def _upstreamClosed(self) -> None:
         raise NotImplementedError
 
-    def _unreached(self, why: str) -> None:
+    def _connectFailed(self, why: str) -> None:
         raise NotImplementedError
 
-    def _goesRound(self) -> None:
-        """Whom we called has called, through others or at once, us."""
+    def _loopDetected(self) -> None:
+        """End: the server connected back to this listener, directly or through others."""
         raise NotImplementedError
 
-    # What drives it
+    # How it works
 
     def _begin(self) -> None:
         parent = LOOPS.accepted(self)
         super()._begin()
         if parent is not None:
             self.abort(Reason.LOOP)
-            parent._goesRound()
+            parent._loopDetected()
         elif not self.ending:
-            # In the next turn: if we have been called from here that is known by then, and a
-            # circle has not begun to turn.
-            self._later("start", 0, self._start)
+            # In the next turn of the reactor. If this connection was made from here that is known
+            # by then, and a loop does not begin.
+            self._schedule("start", 0, self._start)
 
-    def _lost(self, reason: Failure = connectionDone) -> None:
+    def _connectionLost(self, reason: Failure = connectionDone) -> None:
         LOOPS.forget(self)
-        self._hangUpCall()
-        super()._lost(reason)
+        self._cancelConnect()
+        super()._connectionLost(reason)

@@ -1,10 +1,9 @@
-"""Which server answered, and who does it think the peer is?"""
+"""WhoAmI: the server's name and both addresses of the connection, as the server sees them."""
 
 from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
@@ -15,22 +14,22 @@ from tcplab.wire.escaping import escape
 
 class WhoAmI(Conversation):
     """
-    Send one line, ``name= host= peer= via= pid=``, and hang up: for whoever stands behind a proxy.
+    Send one line, ``name= host= peer= via= pid=``, and close: it shows which server answered.
 
-    ``host`` is our own address and ``peer`` the real peer's; ``via`` is the proxy that it came
-    through, and empty without one. No value holds a space: it is ``\\x20`` then.
+    ``host`` is the server's address and ``peer`` the client's, also behind a proxy. ``via`` is the
+    proxy's, and empty without one. A space in a value is written ``\\x20``.
 
-    :cvar name: what this server is called; empty means the machine's host name.
+    :cvar name: the server's name; empty means the machine's host name.
     """
 
     name: str = ""
 
     def connectionMade(self) -> None:
-        """Send the line and hang up."""
-        self.write(f"{' '.join(f'{key}={value}' for key, value in self._facts())}\n".encode())
+        """Send the line and close."""
+        self.write(f"{' '.join(f'{key}={value}' for key, value in self._fields())}\n".encode())
         self.hangUp()
 
-    def _facts(self) -> list[tuple[str, str]]:
+    def _fields(self) -> list[tuple[str, str]]:
         beneath = bottomTransport(self.transport)
         neighbour = type(beneath).getPeer(beneath)  # whatever stands before it now
         return [
@@ -42,8 +41,8 @@ class WhoAmI(Conversation):
         ]
 
 
-def _formatted(address: Any) -> str:
-    """Write an address as one word; a Unix socket's is its path, or ``unix`` when it has none."""
+def _formatted(address: object) -> str:
+    """Format an address as one word; a Unix socket's is its path, or ``unix`` without one."""
     if isinstance(address, IPv6Address):
         return _escaped(f"[{address.host}]:{address.port}")
     if isinstance(address, IPv4Address):
@@ -54,6 +53,6 @@ def _formatted(address: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what would not be one printable word."""
+    """Escape all that is not part of one printable word."""
     data = text.encode("utf-8", "surrogateescape")
     return escape(data, limit=len(data)).replace(" ", "\\x20")

@@ -175,20 +175,20 @@ class StraightTests(SynchronousTestCase):
         peer.window, peer.reading = 10, False
         for number in range(100):
             peer.write(b"%04d" % number * 1000)
-        self.assertIsNone(peer.protocol._straight)
+        self.assertIsNone(peer.protocol._fastPath)
         peer.resume()
         expected = b"".join(b"%04d" % number * 1000 for number in range(100))
         self.assertEqual(peer.value(), expected)
-        self.assertIs(peer.protocol._straight, peer.protocol.framing)
+        self.assertIs(peer.protocol._fastPath, peer.protocol.framing)
 
     def test_attention(self) -> None:
         """Whoever pays attention is asked, until he does so no more."""
         peer = connected(Echo())
         answers = [False, True]
-        peer.protocol.heed(answers.pop)
+        peer.protocol.setDataHook(answers.pop)
         peer.write(b"yes")
         peer.write(b"no")
-        peer.protocol.heed(None)
+        peer.protocol.setDataHook(None)
         peer.write(b"again")
         self.assertEqual((peer.value(), answers), (b"yesagain", []))
 

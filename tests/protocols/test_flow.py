@@ -314,6 +314,6 @@ class PartingTests(SynchronousTestCase):
         """A conversation that is its own producer is not kept by its flow."""
         chargen = Chargen()
         peer = connected(chargen)
-        self.assertIs(chargen.flow.lent, chargen)
+        self.assertIs(chargen.flow.otherProducer, chargen)
         peer.reset()
-        self.assertIsNone(chargen.flow.lent)
+        self.assertIsNone(chargen.flow.otherProducer)

@@ -33,7 +33,7 @@ class Node:
 
     def __init__(self, factory: object, peer: Any, own: Any = HERE) -> None:
         self.factory = factory
-        self.transport = Transport(own, peer)
+        self.raw: Any = Transport(own, peer)
 
 
 class LineageTests(SynchronousTestCase):
@@ -48,7 +48,7 @@ class LineageTests(SynchronousTestCase):
             way = ("127.0.0.1", 40_000 + place)
             node = Node(self.factories[number], way)
             if nodes:
-                self.assertIsNone(self.lineage.made(nodes[-1], Transport(way, HERE)))
+                self.assertIsNone(self.lineage.connected(nodes[-1], Transport(way, HERE)))
             parent = self.lineage.accepted(node)
             said.append(None if parent is None else nodes.index(parent))
             nodes.append(node)
@@ -68,12 +68,12 @@ class LineageTests(SynchronousTestCase):
         child = Node(self.factories[0], way)
         self.lineage.accepted(parent)
         self.assertIsNone(self.lineage.accepted(child))
-        self.assertIs(self.lineage.made(parent, Transport(way, HERE)), child)
+        self.assertIs(self.lineage.connected(parent, Transport(way, HERE)), child)
 
     def test_anIPv4AddressMayBeMapped(self) -> None:
         way = ("127.0.0.1", 40_000)
         parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        self.lineage.made(parent, Transport(way, HERE))
+        self.lineage.connected(parent, Transport(way, HERE))
         child = Node(
             self.factories[0], ("::ffff:127.0.0.1", 40_000, 0, 0), ("::ffff:127.0.0.1", 80, 0, 0)
         )
@@ -82,21 +82,21 @@ class LineageTests(SynchronousTestCase):
     def test_samePortsElsewhereAreAnotherConnection(self) -> None:
         way = ("127.0.0.1", 40_000)
         parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        self.lineage.made(parent, Transport(way, ("127.0.0.1", 81)))
+        self.lineage.connected(parent, Transport(way, ("127.0.0.1", 81)))
         self.assertIsNone(self.lineage.accepted(Node(self.factories[0], way)))
 
     def test_whatIsForgottenIsNoCircleAnyMore(self) -> None:
         way = ("127.0.0.1", 40_000)
         parent = Node(self.factories[0], ("127.0.0.1", 39_999))
         self.lineage.accepted(parent)
-        self.lineage.made(parent, Transport(way, HERE))
+        self.lineage.connected(parent, Transport(way, HERE))
         self.lineage.forget(parent)
         self.assertIsNone(self.lineage.accepted(Node(self.factories[0], way)))
 
     def test_nothingIsKeptOfWhatIsForgotten(self) -> None:
         nodes = [Node(self.factories[0], ("127.0.0.1", port)) for port in (1, 2)]
         self.lineage.accepted(nodes[0])
-        self.lineage.made(nodes[0], Transport(("127.0.0.1", 2), HERE))
+        self.lineage.connected(nodes[0], Transport(("127.0.0.1", 2), HERE))
         self.lineage.accepted(nodes[1])
         for node in nodes:
             self.lineage.forget(node)
@@ -104,13 +104,13 @@ class LineageTests(SynchronousTestCase):
 
     def test_whoHasNoFactoryIsNobodysChild(self) -> None:
         parent = Node(None, ("127.0.0.1", 1))
-        self.lineage.made(parent, Transport(("127.0.0.1", 2), HERE))
+        self.lineage.connected(parent, Transport(("127.0.0.1", 2), HERE))
         self.assertIsNone(self.lineage.accepted(Node(None, ("127.0.0.1", 2))))
 
     def test_unixSocketsAndOthersAreNotLookedAt(self) -> None:
         for own, peer in (("", ""), (b"", "/1"), ("", OSError)):
             self.assertIsNone(self.lineage.accepted(Node(self.factories[0], peer, own)))
         node = Node(self.factories[0], None)
-        node.transport = object()  # type: ignore[assignment]
+        node.raw = object()
         self.assertIsNone(self.lineage.accepted(node))
-        self.assertIsNone(self.lineage.made(node, object()))
+        self.assertIsNone(self.lineage.connected(node, object()))

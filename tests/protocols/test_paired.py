@@ -20,8 +20,8 @@ class Side(PairedConversation):
         self._other.send(message)
 
     def readConnectionLost(self) -> None:
-        self._other._finish()
-        if self._finished:
+        self._other._forwardFin()
+        if self._finForwarded:
             self.hangUp()
 
 
@@ -32,8 +32,8 @@ class LinedSide(Side):
 class Joining(SynchronousTestCase):
     def joined(self, kind: type[Side] = Side) -> tuple[Peer, Peer]:
         first, second = connected(kind), connected(kind)
-        first.protocol._join(second.protocol)
-        second.protocol._join(first.protocol)
+        first.protocol._pair(second.protocol)
+        second.protocol._pair(first.protocol)
         return first, second
 
 
@@ -42,8 +42,8 @@ class FlowTests(Joining):
         first, second = self.joined()
         second.reading = False
         first.write(b"x" * 1_000_000)
-        self.assertTrue(first.protocol.flow.held)
-        self.assertFalse(second.protocol.flow.held)
+        self.assertTrue(first.protocol.flow.paused)
+        self.assertFalse(second.protocol.flow.paused)
         self.assertLess(first.transport.received, 200_000)
 
     def test_itGoesOnWhenAllHasGone(self) -> None:
@@ -69,28 +69,28 @@ class FlowTests(Joining):
     def test_everyReasonNotToReadMustGo(self) -> None:
         first, second = self.joined()
         flow = first.protocol.flow
-        flow.block("one")
-        flow.block("another")
+        flow.pause("one")
+        flow.pause("another")
         first.write(b"hi")
-        flow.unblock("one")
-        flow.unblock("one")
+        flow.resume("one")
+        flow.resume("one")
         first.value()
         self.assertEqual(second.value(), b"")
-        flow.unblock("another")
+        flow.resume("another")
         first.value()
         self.assertEqual(second.value(), b"hi")
 
     def test_whatComesAllTheSameWaitsInItsPlace(self) -> None:
         for kind in (Side, LinedSide):
             first, second = self.joined(kind)
-            first.protocol.flow.block("for once")
+            first.protocol.flow.pause("for once")
             for word in (b"one\n", b"two\n"):  # TLS delivers what it has decrypted
                 first.protocol.dataReceived(word)
             first.protocol.readConnectionLost()
             second.protocol.readConnectionLost()
             self.assertEqual(second.value(), b"")
             self.assertTrue(first.ended)
-            first.protocol.flow.unblock("for once")
+            first.protocol.flow.resume("for once")
             self.assertEqual(second.value(), b"one\ntwo\n")
             self.assertTrue(second.ended)
             self.assertFalse(first.connected or second.connected)
@@ -100,8 +100,8 @@ class FlowTests(Joining):
         second.reading = False
         second.protocol.write(b"x" * 300_000)
         second.value()
-        first.protocol._join(second.protocol)
-        self.assertTrue(first.protocol.flow.held)
+        first.protocol._pair(second.protocol)
+        self.assertTrue(first.protocol.flow.paused)
 
 
 class LookTests(Joining):
@@ -143,12 +143,12 @@ class EndTests(Joining):
     def test_oneThatIsOverStartsNoTimers(self) -> None:
         first, _ = self.joined()
         first.reset()
-        first.protocol._later("look", 1, lambda: None)
+        first.protocol._schedule("look", 1, lambda: None)
         self.assertEqual(first.clock.getDelayedCalls(), [])
 
     def test_whatComesAfterwardsIsDropped(self) -> None:
         first, second = self.joined()
-        first.protocol.attention = lambda: False
+        first.protocol._dataHook = lambda: False
         first.write(b"hi")
         self.assertEqual(second.value(), b"")
 
@@ -184,7 +184,7 @@ class HookTests(Joining):
     def test_theReasonIsTheOthers(self) -> None:
         told = []
         first, second = self.joined()
-        second.protocol._widowed = lambda reason, why: told.append((reason, why))
+        second.protocol._otherSideLost = lambda reason, why: told.append((reason, why))
         first.protocol.abort("unread")
         self.assertFalse(first.connected)
         (reason, why), *_ = told

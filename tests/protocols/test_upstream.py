@@ -86,7 +86,7 @@ class CircleTests(SynchronousTestCase):
 
             def accepted(self, child: Any) -> None: ...
 
-            def made(self, parent: Any, transport: Any) -> Any:
+            def connected(self, parent: Any, transport: Any) -> Any:
                 return self.child
 
             def forget(self, conversation: Any) -> None: ...

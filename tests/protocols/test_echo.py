@@ -18,56 +18,42 @@ ACK = b"You are connected!"
 
 
 class EchoTests(SynchronousTestCase):
-    """Every byte comes back, until the peer finishes (RFC 862)."""
+    """Every byte is returned, until the peer finishes (RFC 862)."""
 
-    def test_silentAtFirst(self) -> None:
-        """Nothing is said before the peer has, however long that takes."""
-        peer = connected(Echo())
-        peer.clock.pump([60.0] * 60)
-        self.assertEqual(peer.value(), b"")
-        self.assertTrue(peer.connected)
+    def test_conforms(self) -> None:
+        """In every framing."""
+        checkBehaviour(self, ConversationFactory(Echo), b"hello\r\n" * 1_000, b"hello\r\n" * 1_000)
+        checkBehaviour(self, ConversationFactory(Echo, framing=Lines), b"a\r\nb\nc", b"a\nb\nc\n")
+        checkBehaviour(self, ConversationFactory(Echo, framing=Netstrings), b"1:a,", b"1:a,")
+        framed = b"\0\0\0\x01a" * 3
+        checkBehaviour(self, ConversationFactory(Echo, framing=Int32), framed, framed)
 
     def test_everyByte(self) -> None:
-        """Bytes of all values come back as they are, at once."""
+        """Nothing is sent first; bytes of all values are returned at once, and not reported."""
         peer = connected(Echo())
+        peer.clock.pump([60.0] * 60)
+        self.assertEqual((peer.value(), peer.connected), (b"", True))
         peer.write(bytes(range(256)))
-        self.assertEqual(peer.value(), bytes(range(256)))
+        self.assertEqual((peer.value(), peer.messages), (bytes(range(256)), []))
         self.assertFalse(peer.ended)
 
-    def test_untilThePeerFinishes(self) -> None:
-        """The peer's end is answered by our own, behind the last byte."""
-        peer = connected(Echo())
-        peer.write(b"one")
-        peer.finish(b"two")
-        self.assertEqual(peer.value(), b"onetwo")
-        self.assertTrue(peer.ended)
-        self.assertFalse(peer.connected)
-        self.assertFalse(peer.wasReset)
-
-    def test_reportsNothing(self) -> None:
-        """What is echoed is nobody's business."""
-        peer = connected(Echo())
-        peer.write(b"hi")
-        self.assertEqual(peer.messages, [])
-
-    def test_slowReaderStopsItsOwnStream(self) -> None:
-        """While the peer does not read, no more is taken in; when it does, nothing is missing."""
+    def test_slowReader(self) -> None:
+        """While the peer does not read, no more is read from it, however long that takes."""
         peer = connected(Echo())
         peer.reading = False
         data = bytes(range(251)) * 40_000
         peer.write(data)
-        taken = peer.transport.received
-        self.assertLess(taken, 1_000_000)
+        received = peer.transport.received
+        self.assertLess(received, 1_000_000)
         peer.clock.pump([1.0] * 60)
-        self.assertEqual(peer.transport.received, taken)
+        self.assertEqual(peer.transport.received, received)
         peer.appetite = len(data)
         peer.resume()
         peer.finish()
-        self.assertEqual(peer.value(), data)
-        self.assertTrue(peer.ended)
+        self.assertEqual((peer.value() == data, peer.ended), (True, True))
 
     def test_framed(self) -> None:
-        """Framed, it returns whole messages, framed again."""
+        """Whole messages are returned, framed again."""
         for framing, said, answered in (
             (Lines, b"one\r\ntwo\nthr", b"one\ntwo\n"),
             (CRLF, b"one\r\ntwo\nthr", b"one\r\n"),
@@ -80,26 +66,10 @@ class EchoTests(SynchronousTestCase):
                 peer.write(bytes([byte]))
             self.assertEqual(peer.value(), answered)
 
-    def test_lastLineWithoutItsEnd(self) -> None:
-        """A last line without its newline is a message when the peer finishes."""
-        peer = connected(ConversationFactory(Echo, framing=Lines))
-        peer.finish(b"one\ntwo")
-        self.assertEqual(peer.value(), b"one\ntwo\n")
-        self.assertTrue(peer.ended)
-
-    def test_netstringCutShort(self) -> None:
-        """A netstring cut short is an error: the whole ones are answered, then it is over."""
-        peer = connected(ConversationFactory(Echo, framing=Netstrings))
-        peer.finish(b"3:one,3:tw")
-        self.assertEqual(peer.value(), b"3:one,")
-        self.assertFalse(peer.connected)
-        assert peer.ending is not None
-        self.assertEqual(peer.ending.why, "error")
-
     @settings(deadline=None, derandomize=True)
     @given(st.lists(st.binary(max_size=50_000), max_size=6), st.booleans(), st.integers(1, 70_000))
     def test_nothingIsLostOrAdded(self, pieces: list[bytes], reads: bool, window: int) -> None:
-        """In whatever pieces it comes, and however it is read."""
+        """However the bytes are cut, and however the peer reads."""
         peer = connected(Echo())
         peer.reading, peer.window = reads, window
         for piece in pieces:
@@ -110,77 +80,42 @@ class EchoTests(SynchronousTestCase):
         self.assertTrue(peer.ended)
         self.assertFalse(peer.wasReset)
 
-    def test_manners(self) -> None:
-        """It keeps them, in every framing."""
-        checkBehaviour(self, ConversationFactory(Echo), b"hello\r\n" * 1_000, b"hello\r\n" * 1_000)
-        checkBehaviour(self, ConversationFactory(Echo, framing=Lines), b"a\r\nb\nc", b"a\nb\nc\n")
-        checkBehaviour(self, ConversationFactory(Echo, framing=Netstrings), b"1:a,", b"1:a,")
-        framed = b"\0\0\0\x01a" * 3
-        checkBehaviour(self, ConversationFactory(Echo, framing=Int32), framed, framed)
-
 
 class LabTests(SynchronousTestCase):
-    """All three ideas in one port."""
+    """The lab greets, reports the first message and echoes."""
 
-    def test_greets(self) -> None:
-        """18 bytes and no newline, before the peer has said anything."""
-        peer = connected(LabConversation())
-        self.assertEqual(peer.value(), ACK)
-        self.assertEqual(len(ACK), 18)
+    def test_conforms(self) -> None:
+        """Also in lines."""
+        said = b"hi" * 1_000
+        checkBehaviour(self, ConversationFactory(LabConversation), said, ACK + said)
+        lined = ConversationFactory(LabConversation, framing=Lines)
+        checkBehaviour(self, lined, b"hi", ACK + b"\nhi\n")
 
-    def test_reportsTheFirstMessage(self) -> None:
-        """The first only, as it came."""
-        peer = connected(LabConversation())
-        peer.write(b"hi\n")
-        peer.write(b"and more\n")
-        self.assertEqual(peer.messages, [b"hi\n"])
-
-    def test_echoes(self) -> None:
-        """Every byte, the first message too, behind the greeting, until the peer finishes."""
-        peer = connected(LabConversation())
-        peer.write(b"hi\n")
-        peer.write(b"and more\n")
-        self.assertEqual(peer.value(), ACK + b"hi\nand more\n")
-        self.assertFalse(peer.ended)
-        peer.finish(b"bye")
-        self.assertEqual(peer.value(), ACK + b"hi\nand more\nbye")
-        self.assertTrue(peer.ended)
-        self.assertFalse(peer.connected)
-
-    def test_eachConnectionHasAFirstMessage(self) -> None:
-        """What one peer said does not count for another."""
+    def test_allThree(self) -> None:
+        """Each connection has a first message of its own, and the greeting comes first."""
         factory = ConversationFactory(LabConversation)
-        for word in (b"one", b"two"):
+        for word in (b"one\n", b"two\n"):
             peer = connected(factory)
+            self.assertEqual((peer.value(), len(ACK)), (ACK, 18))
             peer.write(word)
+            peer.write(b"and more\n")
+            peer.finish(b"bye")
+            self.assertEqual(peer.value(), ACK + word + b"and more\nbye")
             self.assertEqual(peer.messages, [word])
+            self.assertEqual((peer.ended, peer.connected), (True, False))
 
-    def test_saysNothing(self) -> None:
-        """A peer that finishes without a word is greeted, and nothing is reported."""
+    def test_noMessage(self) -> None:
+        """Nothing is reported."""
         peer = connected(LabConversation())
         peer.finish()
-        self.assertEqual((peer.value(), peer.messages), (ACK, []))
-        self.assertTrue(peer.ended)
+        self.assertEqual((peer.value(), peer.messages, peer.ended), (ACK, [], True))
 
-    def test_anotherGreeting(self) -> None:
-        """It is a setting, and may be none."""
+    def test_settings(self) -> None:
+        """The greeting may be another or none; in lines, the first line is the message."""
         for greeting in (b"Welcome", b""):
             peer = connected(ConversationFactory(LabConversation, greeting=greeting))
             peer.finish(b"hi")
             self.assertEqual(peer.value(), greeting + b"hi")
-
-    def test_lines(self) -> None:
-        """In lines, the first message is the first line."""
         peer = connected(ConversationFactory(LabConversation, framing=Lines))
         peer.write(b"one\ntwo\n")
-        self.assertEqual(peer.messages, [b"one"])
-        self.assertEqual(peer.value(), ACK + b"\none\ntwo\n")
-
-    def test_manners(self) -> None:
-        """It keeps them."""
-        checkBehaviour(
-            self, ConversationFactory(LabConversation), b"hi" * 1_000, ACK + b"hi" * 1_000
-        )
-        checkBehaviour(
-            self, ConversationFactory(LabConversation, framing=Lines), b"hi", ACK + b"\nhi\n"
-        )
+        self.assertEqual((peer.messages, peer.value()), ([b"one"], ACK + b"\none\ntwo\n"))

@@ -16,7 +16,7 @@ from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.testing import connected
-from tcplab.wire.framing import CRLF, Lines, Stream
+from tcplab.wire.framing import CRLF, FramingError, Lines, Stream
 
 OWN = {"clock", "framing", "greeting", "lingerTimeout", "maxUnsent"}
 
@@ -52,53 +52,35 @@ class Shout(Conversation):
 
 
 class SettingsTests(SynchronousTestCase):
-    """A conversation's settings are its public attributes that are no methods."""
+    """A conversation's settings are its public attributes that are not methods."""
 
-    def test_ofEveryConversation(self) -> None:
-        """The five that are documented, and nothing of the machinery or of Twisted's."""
-        self.assertEqual(set(settingsOf(Conversation)), OWN)
-        self.assertEqual(set(settingsOf(Echo)), OWN)
-
-    def test_ofADialogue(self) -> None:
-        """A dialogue has no others."""
-        self.assertEqual(set(settingsOf(Dialogue)), OWN)
-
-    def test_ofASubclass(self) -> None:
-        """Its own are added; methods, properties and private attributes are none."""
-        self.assertEqual(set(settingsOf(Shout)), OWN | {"suffix", "words"})
+    def test_names(self) -> None:
+        """The five that are documented, and a subclass's own; also while one is connected."""
+        for kind, names in ((Conversation, OWN), (Echo, OWN), (Dialogue, OWN)):
+            self.assertEqual(set(settingsOf(kind)), names)
+        peer = connected(Shout())
+        peer.write(b"hi\n")
+        self.assertEqual(set(settingsOf(type(peer.protocol))), OWN | {"suffix", "words"})
 
     def test_defaults(self) -> None:
-        """They come with their defaults, the subclass's before its parent's."""
+        """The subclass's come before its parent's."""
         settings = settingsOf(Shout)
         self.assertEqual(settings["greeting"], b"say something")
         self.assertIs(settings["framing"], Lines)
         self.assertEqual((settings["lingerTimeout"], settings["maxUnsent"]), (2.0, 2**20))
         self.assertIsNone(settings["clock"])
 
-    def test_whatAConnectionNeeds(self) -> None:
-        """What a connected conversation keeps on itself is no setting of its class."""
-        peer = connected(Shout())
-        peer.write(b"hi\n")
-        self.assertEqual(set(settingsOf(type(peer.protocol))), OWN | {"suffix", "words"})
-        peer.finish()
-
 
 class BuildingTests(SynchronousTestCase):
     """It builds conversations of one class."""
 
     def test_interface(self) -> None:
-        """It is a factory as any other of Twisted's, and quiet."""
-        factory = ConversationFactory(Shout)
-        verifyObject(IProtocolFactory, factory)
-        self.assertIs(factory.protocol, Shout)
-        self.assertIs(factory.noisy, False)
-
-    def test_saysNothingItself(self) -> None:
-        """Starting and stopping are not logged: the server says where it listens."""
+        """It is a factory like Twisted's; starting and stopping are not logged."""
         events: list[Any] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
         factory = ConversationFactory(Shout)
+        verifyObject(IProtocolFactory, factory)
         factory.doStart()
         factory.doStop()
         self.assertEqual(events, [])
@@ -112,9 +94,10 @@ class BuildingTests(SynchronousTestCase):
         self.assertIsNot(one, two)
         self.assertIs(one.factory, factory)
 
-    def test_defaults(self) -> None:
-        """Without settings it is as the class says."""
-        peer = connected(ConversationFactory(Shout))
+    def test_withoutIt(self) -> None:
+        """A conversation needs no factory of ours."""
+        peer = connected(Shout())
+        self.assertIsNone(peer.protocol.factory)
         peer.write(b"hi\n")
         self.assertEqual(peer.value(), b"say something\nHI!\n")
 
@@ -130,8 +113,8 @@ class BuildingTests(SynchronousTestCase):
             peer.write(b"hi\r\n")
             self.assertEqual(peer.value(), expected)
 
-    def test_framingIsMadeAnew(self) -> None:
-        """Two connections of one factory do not read each other's halves."""
+    def test_framing(self) -> None:
+        """Two connections of one factory do not share a framing."""
         factory = ConversationFactory(Shout, framing=CRLF, greeting=b"")
         one, two = connected(factory), connected(factory)
         one.write(b"one")
@@ -139,78 +122,36 @@ class BuildingTests(SynchronousTestCase):
         one.write(b"\r\n")
         self.assertEqual((one.value(), two.value()), (b"ONE!\r\n", b"TWO!\r\n"))
 
-    def test_lingerTimeout(self) -> None:
-        """The linger time that was set is the one that counts."""
-        peer = connected(ConversationFactory(Shout, lingerTimeout=7))
+    def test_lingerTimeoutAndClock(self) -> None:
+        """The clock that was set counts the time that was set."""
+        clock = Clock()
+        peer = connected(ConversationFactory(Shout, lingerTimeout=7, clock=clock))
         peer.protocol.hangUp()
+        peer.clock.pump([1.0] * 60)
+        clock.advance(6.9)
         peer.clock.advance(0)
-        peer.clock.advance(6.9)
         self.assertTrue(peer.connected)
-        peer.clock.advance(0.2)
+        clock.advance(0.2)
+        peer.clock.advance(0)
         self.assertFalse(peer.connected)
 
     def test_maxUnsent(self) -> None:
-        """And so is the bound on what may wait for a peer."""
+        """So does the bound on what may wait for a peer."""
         peer = connected(ConversationFactory(Shout, maxUnsent=1000, framing=Stream))
         peer.reading, peer.window = False, 0
         for _ in range(300):
             peer.protocol.write(b"x" * 1000)
             peer.clock.advance(0)
-        self.assertFalse(peer.connected)
         assert peer.ending is not None
         self.assertEqual(peer.ending.why, "unread")
 
-    def test_clock(self) -> None:
-        """A clock of one's own keeps the deadlines."""
-        clock = Clock()
-        peer = connected(ConversationFactory(Shout, clock=clock))
-        peer.protocol.hangUp()
-        peer.clock.pump([1.0] * 60)
-        self.assertTrue(peer.connected)
-        clock.advance(2.1)
-        peer.clock.advance(0)
-        self.assertFalse(peer.connected)
-
-    def test_unknownSetting(self) -> None:
-        """A setting that is not there is refused at once, and the line names those that are."""
-        error = self.assertRaises(TypeError, ConversationFactory, Shout, greting=b"hi")
-        self.assertEqual(
-            str(error),
-            "Shout has no setting 'greting'; it has clock, framing, greeting, lingerTimeout,"
-            " maxUnsent, suffix, words",
-        )
-
-    def test_whatIsNoSetting(self) -> None:
-        """Methods, properties, what is private, the machinery's and Twisted's are refused."""
-        for name in (
-            "messageReceived",
-            "louder",
-            "loud",
-            "loudest",
-            "volume",
-            "peer",
-            "writable",
-            "_kept",
-            "flow",
-            "started",
-            "ending",
-            "_dataHook",
-            "peerFinished",
-            "transport",
-            "factory",
-            "connected",
-            "__class__",
-        ):
-            error = self.assertRaises(TypeError, ConversationFactory, Shout, **{name: 1})
-            self.assertIn(f"no setting {name!r}", str(error))
-
     def test_logPrefix(self) -> None:
-        """The log speaks of what is served, not of its factory; a class of any name."""
+        """The log names the conversation's class."""
         self.assertEqual(ConversationFactory(Shout).logPrefix(), "Shout")
         self.assertEqual(connected(ConversationFactory(Shout)).transport.logstr[:6], "Shout,")
 
-    def test_subclassing(self) -> None:
-        """A factory with state that its conversations share needs nothing more."""
+    def test_subclass(self) -> None:
+        """A factory may hold state that its conversations share."""
 
         class Counting(ConversationFactory):
             count = 0
@@ -225,44 +166,51 @@ class BuildingTests(SynchronousTestCase):
         connected(factory)
         self.assertEqual(factory.count, 2)
 
-    def test_worksWithoutIt(self) -> None:
-        """A conversation needs no factory of ours."""
-        peer = connected(Shout())
-        self.assertIsNone(peer.protocol.factory)
-        peer.write(b"hi\n")
-        self.assertEqual(peer.value(), b"say something\nHI!\n")
-
 
 class MistakeTests(SynchronousTestCase):
-    """What its author wrote wrong is told when the factory is made, not to every peer."""
+    """A mistake is reported when the factory is made, not for each connection."""
 
-    def test_framing(self) -> None:
-        """A name or an instance is no framing."""
-        for wrong in ("lines", Lines()):
-            error = self.assertRaises(TypeError, ConversationFactory, Echo, framing=wrong)
-            self.assertIn("give the class itself", str(error))
+    def test_unknownSetting(self) -> None:
+        """The line names the settings there are."""
+        error = self.assertRaises(TypeError, ConversationFactory, Shout, greting=b"hi")
+        self.assertEqual(
+            str(error),
+            "Shout has no setting 'greting'; it has clock, framing, greeting, lingerTimeout,"
+            " maxUnsent, suffix, words",
+        )
 
-    def test_greeting(self) -> None:
-        """Text is no bytes."""
-        error = self.assertRaises(TypeError, ConversationFactory, Echo, greeting="hello")
-        self.assertIn("give bytes", str(error))
+    def test_noSettings(self) -> None:
+        """Methods, private attributes, and those of a connection are none."""
+        for name in (
+            *("messageReceived", "louder", "loud", "loudest", "volume", "peer", "writable"),
+            *("_kept", "flow", "started", "ending", "_dataHook", "peerFinished", "raw"),
+            *("transport", "factory", "connected", "__class__"),
+        ):
+            error = self.assertRaises(TypeError, ConversationFactory, Shout, **{name: 1})
+            self.assertIn(f"no setting {name!r}", str(error))
 
-    def test_numbers(self) -> None:
-        """Text, or less than nothing, is no number of seconds or bytes; nor is it on the class."""
+    def test_values(self) -> None:
+        """A value of a wrong type is refused, also on the class."""
 
         class Hasty(Echo):
             lingerTimeout = "2"  # type: ignore[assignment]
 
         wrong: Any
-        for wrong in (-1, "2", None):
-            for name, advice in (("lingerTimeout", "seconds"), ("maxUnsent", "bytes")):
+        for name, values, advice in (
+            ("framing", ("lines", Lines()), "give the class itself"),
+            ("greeting", ("hello", None), "give bytes"),
+            ("lingerTimeout", (-1, "2", None), "give seconds"),
+            ("maxUnsent", (-1, "2", None), "give bytes"),
+        ):
+            for wrong in values:
                 error = self.assertRaises(TypeError, ConversationFactory, Echo, **{name: wrong})
-                self.assertIn(f"{name} is {wrong!r}: give {advice}", str(error))
+                self.assertIn(f"{name} is {wrong!r}: {advice}", str(error))
         error = self.assertRaises(TypeError, ConversationFactory, Hasty)
         self.assertIn("Hasty: lingerTimeout is '2'", str(error))
+        self.assertRaises(FramingError, ConversationFactory, Shout, greeting=b"two\nlines")
 
-    def test_nothingToSay(self) -> None:
-        """A dialogue has to say how it goes."""
+    def test_noConverse(self) -> None:
+        """A dialogue needs a converse()."""
 
         class Mute(Dialogue):
             pass

@@ -5,19 +5,34 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IPullProducer
 from twisted.protocols.basic import FileSender
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.services import Chargen
 from tcplab.reactor.stack import bufferedBytes
-from tcplab.testing import connected
+from tcplab.testing import Peer, connected
 from tcplab.wire.framing import Lines
 
 MEGABYTE = b"x" * 2**20
+
+
+def unread(conversation: Conversation) -> Peer:
+    """Connect a peer that does not read; once it does, it reads all."""
+    peer = connected(conversation)
+    peer.reading = False
+    peer.appetite = 2**30
+    return peer
+
+
+def sendFile(conversation: Conversation) -> Any:
+    return FileSender().beginFileTransfer(io.BytesIO(MEGABYTE), conversation.transport)
 
 
 class Tenfold(Conversation):
@@ -34,98 +49,101 @@ class Tenfold(Conversation):
 class BackPressureTests(SynchronousTestCase):
     """A peer that does not read stops its own stream."""
 
-    def test_deafPeer(self) -> None:
-        """What is held for a peer that does not read is bounded."""
-        peer = connected(Echo())
-        peer.reading = False
-        peer.write(MEGABYTE * 20)
-        held = bufferedBytes(peer.transport)
-        assert held is not None
-        self.assertLessEqual(held, 192 * 1024)
+    def test_stream(self) -> None:
+        """Little is held for it; when it reads again all is received, in order."""
+        peer = unread(Echo())
+        said = bytes(range(256)) * 80_000
+        peer.write(said)
+        self.assertLessEqual(bufferedBytes(peer.transport) or 0, 192 * 1024)
         self.assertLess(peer.transport.received, 320 * 1024)
         self.assertFalse(peer.protocol.writable)
-
-    def test_nothingIsLostByWaiting(self) -> None:
-        """When it reads again everything comes, in order."""
-        peer = connected(Echo())
-        peer.reading = False
-        said = bytes(range(256)) * 40_000
-        peer.write(said)
-        peer.appetite = 2**30
         peer.resume()
         self.assertEqual(peer.value(), said)
         self.assertTrue(peer.protocol.writable)
 
-    def test_smallQuestionsLargeAnswers(self) -> None:
-        """Messages that are here already wait too: answers do not pile up."""
+    def test_largeAnswers(self) -> None:
+        """Messages that were received already wait too."""
         tenfold = Tenfold()
-        peer = connected(tenfold)
-        peer.reading = False
+        peer = unread(tenfold)
         peer.write(b"a\n" * 20_000)
-        held = bufferedBytes(peer.transport)
-        assert held is not None
-        self.assertLess(held, 128 * 1024)
+        self.assertLess(bufferedBytes(peer.transport) or 0, 128 * 1024)
         self.assertLess(tenfold.heard, 30)
-        peer.appetite = 2**30
         peer.resume()
         self.assertEqual(tenfold.heard, 20_000)
         self.assertEqual(len(peer.value()), 20_000 * 10_000)
 
-    def test_endBehindWaitingMessages(self) -> None:
-        """A FIN behind messages that wait is told after them."""
-        tenfold = Tenfold()
-        peer = connected(tenfold)
-        peer.reading = False
+    def test_finBehindMessages(self) -> None:
+        """FIN behind messages that wait is reported after them."""
+        peer = unread(Tenfold())
         peer.finish(b"a\n" * 1000)
         self.assertFalse(peer.ended)
-        peer.appetite = 2**30
         peer.resume()
         self.assertEqual(len(peer.value()), 1000 * 10_000)
-        self.assertTrue(peer.ended)
-        self.assertFalse(peer.wasReset)
+        self.assertEqual((peer.ended, peer.wasReset), (True, False))
 
-    def test_slowReaderOfFramedAnswers(self) -> None:
-        """While a peer reads slowly, no more is taken from it than it takes from us."""
+    def test_slowReader(self) -> None:
+        """No more is read from a slow reader than it takes."""
 
         class Lined(Echo):
             framing = Lines
 
-        peer = connected(Lined())
-        peer.reading = False
+        peer = unread(Lined())
         peer.write(b"some line\n" * 1_000_000)
         for _ in range(100):
             peer.read(20_000)
             self.assertLess(peer.transport.received - peer.transport.sent, 256 * 1024)
-        peer.appetite = 2**30
         peer.resume()
         self.assertEqual(peer.value(), b"some line\n" * 1_000_000)
 
+    def test_mutual(self) -> None:
+        """While many bytes wait to be sent, input is read that may be what the peer waits for."""
+
+        class Count(Conversation):
+            heard = 0
+
+            def connectionMade(self) -> None:
+                self.write(MEGABYTE * 8)
+
+            def messageReceived(self, message: bytes) -> None:
+                self.heard += len(message)
+
+        class Ask(Dialogue):
+            heard = 0
+
+            async def converse(self) -> None:
+                self.write(MEGABYTE * 8)
+                self.heard = len(await self.receiveExactly(3 * 2**20))
+
+        for kind in (Count, Ask):
+            peer = unread(kind())
+            peer.write(MEGABYTE * 3)
+            self.assertEqual(peer.protocol.heard, 3 * 2**20)
+
 
 class MaxUnsentTests(SynchronousTestCase):
-    """What others send to a peer that does not read is bounded."""
+    """What is written to a peer that does not read is bounded."""
 
-    def broadcast(self, peer: Any, pieces: int, size: int = 1000) -> int:
+    def broadcast(self, peer: Any, pieces: int) -> int:
+        """Write pieces of 1000 bytes; return how many until the connection was lost."""
         for number in range(pieces):
-            peer.protocol.write(b"x" * size)
+            peer.protocol.write(b"x" * 1000)
             peer.clock.advance(0)
             if not peer.connected:
                 return number
         return pieces
 
-    def test_deafListener(self) -> None:
-        """Beyond maxUnsent the connection is aborted and says so."""
-        peer = connected(Echo())
-        peer.reading = False
+    def test_exceeded(self) -> None:
+        """Beyond maxUnsent the connection is aborted, with a reason."""
+        peer = unread(Echo())
         written = self.broadcast(peer, 100_000) * 1000
-        self.assertFalse(peer.connected)
         self.assertGreater(written, 2**20)
         self.assertLess(written, 2**20 + 300_000)  # and what the kernel and the first buffer hold
+        assert peer.ending is not None
         self.assertEqual(peer.ending.why, "unread")
 
-    def test_slowListener(self) -> None:
-        """One who reads, if slowly, may be told any amount."""
-        peer = connected(Echo())
-        peer.reading = False
+    def test_slowReader(self) -> None:
+        """A peer that reads, if slowly, may be sent any amount."""
+        peer = unread(Echo())
         self.broadcast(peer, 200)
         for _ in range(5000):
             self.broadcast(peer, 1)
@@ -135,64 +153,57 @@ class MaxUnsentTests(SynchronousTestCase):
 
     def test_oneLargeAnswer(self) -> None:
         """A single answer of any size is no reason to abort."""
-        peer = connected(Echo())
+        peer = unread(Echo())
         peer.protocol.write(MEGABYTE * 5)
         peer.protocol.write(b"and this")
-        peer.appetite = 2**30
         peer.resume()
         self.assertEqual(len(peer.value()), 5 * 2**20 + 8)
 
-    def test_whileAnotherProducerRules(self) -> None:
+    def test_otherProducer(self) -> None:
         """A producer of the subclass's own does not lift the bound."""
-        peer = connected(Echo())
-        peer.reading = False
-        FileSender().beginFileTransfer(io.BytesIO(MEGABYTE), peer.protocol.transport).addErrback(
-            lambda failure: None
-        )
+        peer = unread(Echo())
+        sendFile(peer.protocol).addErrback(lambda failure: None)
         self.broadcast(peer, 100_000)
-        self.assertFalse(peer.connected)
+        assert peer.ending is not None
         self.assertEqual(peer.ending.why, "unread")
 
 
 class OtherProducerTests(SynchronousTestCase):
-    """A producer of the subclass's own takes over flow control and gives it back."""
+    """A producer of the subclass's own takes flow control over, and gives it back."""
 
     def test_fileSender(self) -> None:
-        """Twisted's FileSender finds the transport free, and flow control returns after it."""
+        """Twisted's FileSender may register, also while much waits; afterwards flow returns."""
 
         class Send(Conversation):
             framing = Lines
 
             def messageReceived(self, message: bytes) -> None:
-                FileSender().beginFileTransfer(io.BytesIO(MEGABYTE), self.transport).addCallback(
-                    lambda last: self.send(b"that was it")
-                )
+                self.write(MEGABYTE)
+                sendFile(self).addCallback(lambda last: self.send(b"that was it"))
 
-        peer = connected(Send())
-        peer.appetite = 2**30
+        peer = unread(Send())
         peer.write(b"go\n")
-        self.assertEqual(peer.value(), MEGABYTE + b"that was it\n")
+        peer.resume()
+        self.assertEqual(peer.value(), MEGABYTE * 2 + b"that was it\n")
         self.assertIs(peer.transport.producer, peer.protocol.flow)
 
-    def test_habitualLoseConnection(self) -> None:
-        """transport.loseConnection() waits for a registered producer, as ever in Twisted."""
+    def test_transportClosed(self) -> None:
+        """loseConnection() and loseWriteConnection() of the transport wait for the producer."""
+        for close in ("loseConnection", "loseWriteConnection"):
+            peer = unread(Echo())
+            sendFile(peer.protocol)
+            for _ in range(2):
+                getattr(peer.protocol.transport, close)()
+            self.assertFalse(peer.ended)
+            peer.resume()
+            self.assertEqual((peer.value(), peer.ended), (MEGABYTE, True))
+            peer.finish()
+            self.assertFalse(peer.connected or peer.wasReset)
 
-        class Send(Conversation):
-            def connectionMade(self) -> None:
-                FileSender().beginFileTransfer(io.BytesIO(MEGABYTE), self.transport)
-                self.transport.loseConnection()
+    def test_hangUp(self) -> None:
+        """hangUp() does not wait: the producer is stopped."""
 
-        peer = connected(Send())
-        peer.appetite = 2**30
-        peer.resume()
-        self.assertEqual(peer.value(), MEGABYTE)
-        self.assertTrue(peer.ended)
-        peer.finish()
-        self.assertFalse(peer.connected)
-
-    def test_hangUpStopsIt(self) -> None:
-        """hangUp() does not wait: the producer is told to stop."""
-
+        @implementer(IPullProducer)
         class Endless:
             stopped = False
 
@@ -215,105 +226,54 @@ class OtherProducerTests(SynchronousTestCase):
         echo.transport.registerProducer(endless, False)
         peer.resume()
         self.assertEqual(peer.value(), b"x" * 10)
-        self.assertTrue(endless.stopped)
-        self.assertTrue(peer.ended)
+        self.assertTrue(endless.stopped and peer.ended)
 
-    def test_twoAtOnce(self) -> None:
+    def test_two(self) -> None:
         """A second one is refused, as by Twisted's transports."""
         echo = Echo()
         connected(echo)
         echo.transport.registerProducer(FileSender(), True)
         self.assertRaises(RuntimeError, echo.transport.registerProducer, FileSender(), True)
 
-
-class WhenFlushedTests(SynchronousTestCase):
-    """whenFlushed() tells when it is time to write more."""
-
-    def test_atOnce(self) -> None:
-        """It fires at once when nothing waits."""
-        echo = Echo()
-        connected(echo)
-        self.assertIsNone(self.successResultOf(echo.whenFlushed()))
-
-    def test_later(self) -> None:
-        """It fires when the peer has taken what waits."""
-        echo = Echo()
-        peer = connected(echo)
-        peer.reading = False
-        echo.write(MEGABYTE)
-        flushed = echo.whenFlushed()
-        self.assertNoResult(flushed)
-        peer.resume()
-        self.assertIsNone(self.successResultOf(flushed))
-
-    def test_lost(self) -> None:
-        """It fails when the connection is lost."""
-        echo = Echo()
-        peer = connected(echo)
-        peer.reading = False
-        echo.write(MEGABYTE)
-        flushed = echo.whenFlushed()
-        peer.reset()
-        self.failureResultOf(flushed, ConnectionLost)
-
-    def test_cancelled(self) -> None:
-        """It may be given up."""
-        echo = Echo()
-        peer = connected(echo)
-        peer.reading = False
-        echo.write(MEGABYTE)
-        flushed = echo.whenFlushed()
-        flushed.addErrback(lambda failure: None)
-        flushed.cancel()
-        peer.resume()
-        self.assertTrue(echo.writable)
-
-
-class MutualTests(SynchronousTestCase):
-    """Two ends that both control their flow do not wait for each other for ever."""
-
-    def test_muchIsSaidFirst(self) -> None:
-        """While much of what we said waits, what the peer says is still heard."""
-
-        class Count(Conversation):
-            heard = 0
-
-            def connectionMade(self) -> None:
-                self.write(MEGABYTE * 8)
-
-            def messageReceived(self, message: bytes) -> None:
-                self.heard += len(message)
-
-        count = Count()
-        peer = connected(count)
-        peer.reading = False
-        peer.write(MEGABYTE * 3)
-        self.assertEqual(count.heard, 3 * 2**20)
-
-    def test_muchIsSaidInADialogue(self) -> None:
-        """A dialogue may say much and then await the answer to it."""
-
-        class Ask(Dialogue):
-            answer = b""
-
-            async def converse(self) -> None:
-                self.write(MEGABYTE * 8)
-                self.answer = await self.receiveExactly(3 * 2**20)
-
-        ask = Ask()
-        peer = connected(ask)
-        peer.reading = False
-        peer.write(MEGABYTE * 3)
-        self.assertEqual(len(ask.answer), 3 * 2**20)
-
-
-class PartingTests(SynchronousTestCase):
-    """What is over holds nobody: what was not sent would wait for the garbage collector with it."""
-
-    def test_producerOfItsOwn(self) -> None:
-        """A conversation that is its own producer is not kept by its flow."""
+    def test_afterTheEnd(self) -> None:
+        """After hangUp() the transport is free for any producer; a lost one keeps none."""
         chargen = Chargen()
         peer = connected(chargen)
         self.assertIs(chargen.flow.otherProducer, chargen)
         peer.reset()
         self.assertIsNone(chargen.flow.otherProducer)
+        echo = Echo()
+        peer = connected(echo)
+        echo.hangUp()
+        sender = FileSender()
+        echo.transport.registerProducer(sender, True)
+        self.assertIs(peer.transport.producer, sender)
+        echo.transport.unregisterProducer()
+        self.assertIsNone(peer.transport.producer)
+
+
+class WhenFlushedTests(SynchronousTestCase):
+    """whenFlushed() fires when it is time to write more."""
+
+    def test_fires(self) -> None:
+        """At once when nothing waits, else when the peer has read what does."""
+        echo = Echo()
+        peer = unread(echo)
+        self.assertIsNone(self.successResultOf(echo.whenFlushed()))
+        echo.write(MEGABYTE)
+        flushed, second, cancelled = (echo.whenFlushed() for _ in range(3))
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.assertNoResult(flushed)
+        peer.resume()
+        self.assertIsNone(self.successResultOf(flushed))
+        self.assertIsNone(self.successResultOf(second))
+
+    def test_lost(self) -> None:
+        """It fails when the connection is lost."""
+        echo = Echo()
+        peer = unread(echo)
+        echo.write(MEGABYTE)
+        flushed = echo.whenFlushed()
+        peer.reset()
+        self.failureResultOf(flushed, ConnectionLost)

@@ -7,12 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import ConversationFactory, Forward, Lines
 from tcplab.testing import Peer
 from tcplab.wire.proxyreader import HeaderReader
-from tests.support.memory_servers import Joint, Servers
+from tests.support.memory_servers import Joining, Joint, Servers
 
 #: Position-coded: a byte that is lost, doubled or out of its place is seen.
 PATTERN = b"".join(b"%06x" % number for number in range(2**16))
@@ -33,88 +32,73 @@ class Broken(Forward):
         raise RuntimeError("no answer pleases me")
 
 
-class Joining(SynchronousTestCase):
-    """Join a client and a server in memory."""
+def forward(kind: type[Forward] = Forward, **settings: Any) -> Forward:
+    conversation = kind()
+    for name, value in settings.items():
+        setattr(conversation, name, value)
+    return conversation
 
-    def join(self, **names: Any) -> Joint:
-        joint = Joint(self.made(**names))
-        joint.settle()
-        return joint
 
-    def made(self, kind: type[Forward] = Forward, **names: Any) -> Forward:
-        forward = kind()
-        for name, value in names.items():
-            setattr(forward, name, value)
-        return forward
-
-    def assertOver(self, joint: Joint) -> None:
-        self.assertFalse(joint.client.connected)
-        for server in joint.servers.peers:
-            self.assertFalse(server.connected)
-        self.assertEqual(joint.timers(), [])
+def join(kind: type[Forward] = Forward, servers: Servers | None = None, **settings: Any) -> Joint:
+    joint = Joint(forward(kind, **settings), servers)
+    joint.settle()
+    return joint
 
 
 def held(joint: Joint) -> int:
-    """Count the bytes of both directions that have come and not gone."""
+    """Count the bytes of both directions that were received and not sent yet."""
     near, far = joint.client.transport, joint.server.transport
     return near.received - far.sent + far.received - near.sent
 
 
 class BytesTests(Joining):
-    def test_bytesPassBothWays(self) -> None:
-        joint = self.join()
-        joint.client.write(b"hi")
-        self.assertEqual(joint.told(joint.server), b"hi")
-        joint.server.write(b"ho")
-        self.assertEqual(joint.told(joint.client), b"ho")
+    def test_bothWays(self) -> None:
+        """Either end may send first; the lab adds nothing."""
+        joint = join()
+        self.assertEqual(joint.client.value(), b"")
+        joint.send(joint.server, b"220 mail")
+        joint.send(joint.client, b"hi")
+        self.assertEqual((joint.client.value(), joint.server.value()), (b"220 mail", b"hi"))
 
-    def test_whatTheClientSaysBeforeTheServerAnswersWaitsForIt(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = Joint(self.made(), servers)
+    def test_beforeTheServerIsConnected(self) -> None:
+        """Bytes and FIN of the client wait for the server."""
+        servers = Servers(hangs=True)
+        joint = Joint(Forward(), servers)
         joint.client.finish(b"in a hurry")
         joint.settle()
         servers.answer()
         self.assertEqual(joint.told(joint.server), b"in a hurry")
         self.assertTrue(joint.server.ended)
 
-    def test_aServerThatSpeaksFirstIsHeard(self) -> None:
-        joint = self.join()
-        joint.server.write(b"220 mail")
-        self.assertEqual(joint.told(joint.client), b"220 mail")
-
-    def test_itHasNoGreetingOfItsOwn(self) -> None:
-        self.assertEqual(self.join().client.value(), b"")
-
 
 class HalfCloseTests(Joining):
-    def test_theClientsEndIsTheServers(self) -> None:
-        joint = self.join()
+    def test_client(self) -> None:
+        """The client's FIN is passed on, and the answer still arrives."""
+        joint = join()
         joint.client.finish(b"question")
         self.assertEqual(joint.told(joint.server), b"question")
-        self.assertTrue(joint.server.ended)
-        self.assertTrue(joint.client.connected)
+        self.assertEqual((joint.server.ended, joint.client.connected), (True, True))
         joint.server.finish(b"answer")
         self.assertEqual(joint.told(joint.client), b"answer")
         self.assertTrue(joint.client.ended)
         self.assertOver(joint)
-        assert joint.client.ending is not None
-        self.assertEqual(joint.client.ending.how, "fin")
-        self.assertEqual(joint.client.ending.why, None)
+        self.assertFalse(joint.client.wasReset)
+        self.assertEqual(joint.why, None)
 
-    def test_theServersEndIsTheClients(self) -> None:
-        joint = self.join()
+    def test_server(self) -> None:
+        """The server's FIN is passed on, and the client goes on sending."""
+        joint = join()
         joint.server.finish(b"that is all")
         self.assertEqual(joint.told(joint.client), b"that is all")
         self.assertTrue(joint.client.ended)
-        joint.client.write(b"but I go on")
-        self.assertEqual(joint.told(joint.server), b"but I go on")
+        joint.send(joint.client, b"but I go on")
         joint.client.finish(b" and on")
         self.assertEqual(joint.told(joint.server), b"but I go on and on")
         self.assertOver(joint)
 
-    def test_anEndThatHasToWaitComesBehindItsBytes(self) -> None:
-        joint = self.join()
+    def test_behindWaitingBytes(self) -> None:
+        """FIN is sent behind the bytes before it, however long these wait."""
+        joint = join()
         joint.server.reading = False
         joint.client.finish(PATTERN)
         joint.server.finish(b"done")
@@ -123,11 +107,11 @@ class HalfCloseTests(Joining):
         self.assertTrue(joint.told(joint.server) == PATTERN)
         self.assertOver(joint)
 
-    def test_aServerThatTakesNothingOfWhatIsLeftForItIsNotWaitedForForEver(self) -> None:
-        joint = self.join()
+    def test_serverThatTakesNothing(self) -> None:
+        """A server that takes nothing of what is left for it is reset after 30 s."""
+        joint = join()
         joint.server.reading = False
-        joint.server.finish(b"done")
-        joint.settle()
+        joint.finish(joint.server)
         joint.client.finish(PATTERN[:70_000])
         joint.settle()
         self.assertFalse(joint.client.connected)
@@ -142,198 +126,161 @@ class HalfCloseTests(Joining):
 
 
 class ResetTests(Joining):
-    def test_theClientsResetIsPassedOn(self) -> None:
-        joint = self.join()
+    def test_client(self) -> None:
+        """The client's reset is passed on, behind its bytes."""
+        joint = join()
         joint.client.write(b"hi")
-        joint.client.reset()
-        joint.settle()
+        joint.reset(joint.client)
         self.assertEqual(joint.server.value(), b"hi")
         self.assertTrue(joint.server.wasReset)
         self.assertOver(joint)
 
-    def test_theServersResetIsPassedOnAndTold(self) -> None:
-        joint = self.join()
-        joint.server.write(b"so far so good")
-        joint.server.reset()
-        joint.settle()
-        self.assertEqual(joint.client.value(), b"so far so good")
-        self.assertTrue(joint.client.wasReset)
-        self.assertOver(joint)
-        assert joint.client.ending is not None
-        self.assertEqual(joint.client.ending.why, "upstream")
+    def test_server(self) -> None:
+        """The server's reset is passed on, also after a half-close, with the reason."""
+        for finish in (False, True):
+            joint = join()
+            if finish:
+                joint.finish(joint.client)
+            joint.server.write(b"so far so good")
+            joint.reset(joint.server)
+            self.assertEqual(joint.client.value(), b"so far so good")
+            self.assertTrue(joint.client.wasReset)
+            self.assertOver(joint)
+            self.assertEqual(joint.why, "upstream")
 
-    def slow(self) -> Joint:
-        """Join a client that reads nothing of what the server says before it breaks off."""
-        joint = self.join()
-        joint.client.reading, joint.client.window = False, 1000
-        joint.server.write(PATTERN[:50_000])
-        joint.server.reset()
-        joint.settle()
-        return joint
-
-    def test_whatWasSaidBeforeAResetArrivesBeforeIt(self) -> None:
-        joint = self.slow()
-        for _ in range(3):
-            joint.advance(1.5)
-            joint.client.read(900)
-        self.assertTrue(joint.client.connected)
-        joint.client.resume()
-        joint.advance(0.1)
-        self.assertTrue(joint.client.value() == PATTERN[:50_000])
-        self.assertTrue(joint.client.wasReset)
-        self.assertOver(joint)
-
-    def test_aPeerThatTakesNothingIsNotWaitedForLong(self) -> None:
-        joint = self.slow()
-        joint.advance(1.9)
-        self.assertTrue(joint.client.connected)
-        joint.advance(0.2)
-        self.assertTrue(joint.client.wasReset)
-        self.assertOver(joint)
-
-    def test_afterAHalfCloseToo(self) -> None:
-        joint = self.join()
-        joint.client.finish(b"question")
-        joint.settle()
-        joint.server.reset()
-        joint.settle()
-        self.assertTrue(joint.client.wasReset)
-        self.assertOver(joint)
+    def test_bytesBeforeIt(self) -> None:
+        """A client gets all bytes before the reset, unless it takes nothing for 2 s."""
+        for reads in (True, False):
+            joint = join()
+            joint.client.reading, joint.client.window = False, 1000
+            joint.server.write(PATTERN[:50_000])
+            joint.reset(joint.server)
+            for _ in range(3):
+                joint.advance(1.5)
+                if reads:
+                    joint.client.read(900)
+            if reads:
+                self.assertTrue(joint.client.connected)
+                joint.client.resume()
+                joint.advance(0.1)
+                self.assertTrue(joint.client.value() == PATTERN[:50_000])
+            self.assertTrue(joint.client.wasReset)
+            self.assertOver(joint)
 
 
-class CallingTests(Joining):
-    def refusing(self) -> Joint:
-        servers = Servers()
-        servers.refuses = True
-        joint = Joint(self.made(to="tcp:example.org:1"), servers)
-        joint.settle()
-        return joint
-
-    def test_aRefusedUpstreamResetsTheClientBeforeAByte(self) -> None:
-        joint = self.refusing()
+class ConnectTests(Joining):
+    def test_refused(self) -> None:
+        """The client's connection is reset before a byte."""
+        joint = join(servers=Servers(refuses=True), to="tcp:example.org:1")
         self.assertTrue(joint.client.wasReset)
         self.assertEqual(joint.client.value(), b"")
         self.assertOver(joint)
-        assert joint.client.ending is not None
-        self.assertEqual(joint.client.ending.why, "upstream")
+        self.assertEqual(joint.why, "upstream")
 
-    def test_theServerMustAnswerInTime(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = Joint(self.made(), servers)
-        joint.advance(4.9)
-        self.assertTrue(joint.client.connected)
-        joint.advance(0.2)
-        self.assertTrue(joint.client.wasReset)
-        self.assertEqual(servers.cancelled, 1)
-        self.assertOver(joint)
+    def test_timeout(self) -> None:
+        """The attempt is cancelled after ``connectTimeout`` seconds."""
+        for words, seconds in (({}, 5.0), ({"connectTimeout": 0.5}, 0.5)):
+            joint = Joint(forward(**words), Servers(hangs=True))
+            joint.advance(seconds - 0.1)
+            self.assertTrue(joint.client.connected)
+            joint.advance(0.2)
+            self.assertTrue(joint.client.wasReset)
+            self.assertEqual(joint.servers.cancelled, 1)
+            self.assertOver(joint)
 
-    def test_theTimeIsASetting(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = Joint(self.made(connectTimeout=0.5), servers)
-        joint.advance(0.6)
-        self.assertFalse(joint.client.connected)
-
-    def test_aConnectionThatEndsMeanwhileGivesTheCallUp(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = Joint(self.made(), servers)
-        joint.settle()
+    def test_clientLostMeanwhile(self) -> None:
+        """The attempt is cancelled."""
+        joint = join(servers=Servers(hangs=True))
         joint.client.listener.abort()
         joint.settle()
-        self.assertEqual(servers.cancelled, 1)
+        self.assertEqual(joint.servers.cancelled, 1)
         self.assertOver(joint)
 
-    def test_anEndpointThatFailsEndsTheConnection(self) -> None:
-        servers = Servers()
-        servers.connect = lambda factory: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-        joint = Joint(self.made(), servers)
-        joint.settle()
+    def test_endpointFails(self) -> None:
+        """An exception of the endpoint ends the connection."""
+
+        class Failing(Servers):
+            def connect(self, factory: Any) -> Any:
+                raise ZeroDivisionError
+
+        joint = join(servers=Failing())
         self.assertTrue(joint.client.wasReset)
         self.assertOver(joint)
 
 
 class FlowTests(Joining):
-    def test_noMoreThan256KiBAreHeldAndNothingIsLost(self) -> None:
+    def test_bound(self) -> None:
+        """No more than 256 KiB are held for ends that do not read, and nothing is lost."""
         for kind in (Forward, Censor):
-            joint = self.join(kind=kind)
+            joint = join(kind)
             said = (PATTERN[:-1] + b"\n") if kind is Censor else PATTERN
             said = b"\n".join(said[at : at + 60_000] for at in range(0, len(said), 60_000))
-            for peer in (joint.client, joint.server):
+            ends = (joint.client, joint.server)
+            for peer in ends:
                 peer.reading = False
-            joint.client.write(said)
-            joint.server.write(said)
+            for peer in ends:
+                peer.write(said)
             joint.settle()
             self.assertLessEqual(held(joint), 256 * 1024, kind)
             self.assertGreater(held(joint), 64 * 1024, kind)
-            for peer in (joint.client, joint.server):
+            for peer in ends:
                 peer.resume()
-            joint.client.finish()
-            joint.server.finish()
-            self.assertGreaterEqual(len(joint.told(joint.client)), len(said))
-            self.assertGreaterEqual(len(joint.told(joint.server)), len(said))
+            for peer in ends:
+                peer.finish()
+            for peer in ends:
+                self.assertGreaterEqual(len(joint.told(peer)), len(said))
             self.assertOver(joint)
 
-    def test_aServerThatDoesNotReadIsHeardAllTheSame(self) -> None:
-        joint = self.join()
+    def test_otherDirection(self) -> None:
+        """A server that does not read is still read."""
+        joint = join()
         joint.server.reading = False
-        joint.client.write(PATTERN)
-        joint.settle()
+        joint.send(joint.client, PATTERN)
         joint.server.write(b"slow down")
         self.assertEqual(joint.told(joint.client), b"slow down")
 
 
 class MessagesTests(Joining):
-    def test_theyMayBeRewrittenAndDropped(self) -> None:
-        joint = self.join(kind=Censor)
-        joint.client.write(b"hi\ndrop\nho\n")
+    def test_rewritten(self) -> None:
+        """Hooks rewrite and drop messages; a last line without its end is one."""
+        joint = join(Censor)
+        joint.client.finish(b"hi\ndrop\nho")
         self.assertEqual(joint.told(joint.server), b"HI\nHO\n")
-        joint.server.write(b"one\nsecret\ntwo\n")
+        joint.server.finish(b"one\nsecret\ntwo")
         self.assertEqual(joint.told(joint.client), b"> one\n> two\n")
-
-    def test_aLastLineWithoutItsEndIsOne(self) -> None:
-        joint = self.join(kind=Censor)
-        joint.client.finish(b"hi\nho")
-        self.assertEqual(joint.told(joint.server), b"HI\nHO\n")
-        joint.server.finish(b"yes")
-        self.assertEqual(joint.told(joint.client), b"> yes\n")
         self.assertOver(joint)
 
-    def test_whatIsNoMessageEndsBoth(self) -> None:
-        joint = self.join(kind=Censor)
+    def test_invalid(self) -> None:
+        """Input that is no message closes both connections."""
+        joint = join(Censor)
         joint.server.write(b"x" * 70_000)
         joint.advance(3)
-        self.assertEqual(joint.client.value(), b"")
-        self.assertTrue(joint.client.ended)
+        self.assertEqual((joint.client.value(), joint.client.ended), (b"", True))
         joint.client.finish()
         joint.advance(3)
         self.assertOver(joint)
-        joint = self.join(kind=Censor)
-        joint.client.write(b"x" * 70_000)
-        joint.settle()
+        joint = join(Censor)
+        joint.send(joint.client, b"x" * 70_000)
         self.assertTrue(joint.client.ended)
-        joint.client.finish()
-        joint.settle()
+        joint.finish(joint.client)
         self.assertTrue(joint.server.ended)
-        joint.server.finish()
-        joint.settle()
+        joint.finish(joint.server)
         self.assertOver(joint)
 
-    def test_aHookThatFailsEndsBothAndIsLoggedOnce(self) -> None:
-        joint = self.join(kind=Broken)
-        joint.server.write(b"hi")
-        joint.settle()
+    def test_hookFails(self) -> None:
+        """An exception resets both and is logged once."""
+        joint = join(Broken)
+        joint.send(joint.server, b"hi")
         self.assertTrue(joint.client.wasReset)
         self.assertOver(joint)
-        assert joint.client.ending is not None
-        self.assertEqual(joint.client.ending.why, "error")
+        self.assertEqual(joint.why, "error")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
 
 class DrainTests(Joining):
-    def test_bothSidesEndWhenBothAreSilent(self) -> None:
-        joint = self.join()
+    def test_idle(self) -> None:
+        """Both close once neither has sent anything for ``lingerTimeout`` seconds."""
+        joint = join()
         joint.client.write(b"question")
         joint.client.listener.drain()
         for _ in range(3):
@@ -342,15 +289,13 @@ class DrainTests(Joining):
             joint.server.write(b"answer")
         joint.advance(4.5)
         self.assertEqual(joint.client.value(), b"answer" * 3)
-        self.assertTrue(joint.client.ended)
-        self.assertTrue(joint.server.ended)
-        joint.client.finish()
-        joint.server.finish()
-        joint.settle()
+        self.assertTrue(joint.client.ended and joint.server.ended)
+        joint.finish()
         self.assertOver(joint)
 
-    def test_whoDoesNotFinishIsLeft(self) -> None:
-        joint = self.join()
+    def test_peersThatDoNotFinish(self) -> None:
+        """They are reset after the linger time."""
+        joint = join()
         joint.client.listener.drain()
         joint.advance(9)
         self.assertOver(joint)
@@ -362,56 +307,59 @@ class HeaderTests(Joining):
         taken = reader.feed(data)
         return reader.header, data[taken:]
 
-    def test_itIsWrittenFirstIfAsked(self) -> None:
+    def test_first(self) -> None:
+        """The header precedes all bytes."""
         for version in ("v1", "v2"):
-            joint = self.join(proxyprotocol=version)
+            joint = join(proxyprotocol=version)
             joint.client.write(b"hi")
             header, rest = self.header(version, joint.told(joint.server))
-            self.assertEqual(rest, b"hi")
-            self.assertEqual(header.family, "TCP4")
+            self.assertEqual((rest, header.family), (b"hi", "TCP4"))
             self.assertEqual((str(header.source.host), header.source.port), ("127.0.0.1", 36702))
             self.assertEqual(header.destination.port, 50544)
 
-    def later(self, version: str, peer: Any, host: Any) -> Joint:
-        servers = Servers()
-        servers.hangs = True
-        joint = Joint(self.made(proxyprotocol=version), servers)
-        transport: Any = joint.client.transport
-        transport.getPeer, transport.getHost = lambda: peer, lambda: host
-        servers.answer()
-        return joint
+    def test_otherAddresses(self) -> None:
+        """A Unix socket's path is sent; an address that fits no header is unknown."""
 
-    def test_aPeerWithoutAnAddressOfItsOwnIsUnknown(self) -> None:
-        joint = self.later("v1", None, IPv4Address("TCP", "127.0.0.1", 1))
-        self.assertEqual(joint.told(joint.server), b"PROXY UNKNOWN\r\n")
+        def told(version: str, peer: Any, host: Any) -> bytes:
+            servers = Servers(hangs=True)
+            joint = Joint(forward(proxyprotocol=version), servers)
+            transport: Any = joint.client.transport
+            transport.getPeer, transport.getHost = lambda: peer, lambda: host
+            servers.answer()
+            return joint.told(joint.server)
 
-    def test_aUnixSocketsPathIsTold(self) -> None:
-        joint = self.later("v2", UNIXAddress(None), UNIXAddress(b"/run/lab"))
-        header, _ = self.header("v2", joint.told(joint.server))
+        here = IPv4Address("TCP", "127.0.0.1", 1)
+        for peer in (None, IPv4Address("TCP", "no address", 1)):
+            self.assertEqual(told("v1", peer, here), b"PROXY UNKNOWN\r\n")
+        header, _ = self.header("v2", told("v2", UNIXAddress(None), UNIXAddress(b"/run/lab")))
         self.assertEqual((header.source, header.destination), (b"", b"/run/lab"))
 
 
-class SettingsTests(SynchronousTestCase):
-    def refused(self, **words: Any) -> str:
-        problem = str(self.assertRaises(TypeError, ConversationFactory, Forward, **words))
-        self.assertEqual(len(problem.splitlines()), 1)
-        return problem
+class SettingsTests(Joining):
+    def test_refused(self) -> None:
+        """Settings that make no sense are refused at once, in one line."""
+        for words, advice in (
+            ({}, "add to=ENDPOINT"),
+            ({"to": "localhost:80"}, "did you mean tcp:localhost:80?"),
+            ({"to": "tpc:localhost:80"}, "no kind of endpoint 'tpc'"),
+            ({"to": "tcp:a:1", "proxyprotocol": "3"}, "give v1 or v2"),
+            ({"to": "tcp:a:1", "connectTimeout": 0}, "above 0"),
+        ):
+            problem = self.assertRaises(TypeError, ConversationFactory, Forward, **words)
+            self.assertIn(advice, str(problem))
+            self.assertEqual(len(str(problem).splitlines()), 1)
 
-    def test_theyAreRefusedAtOnceIfTheyMakeNoSense(self) -> None:
-        self.assertIn("add to=ENDPOINT", self.refused())
-        self.assertIn("did you mean tcp:localhost:80?", self.refused(to="localhost:80"))
-        self.assertIn("no kind of endpoint 'tpc'", self.refused(to="tpc:localhost:80"))
-        self.assertIn("give v1 or v2", self.refused(to="tcp:a:1", proxyprotocol="3"))
-        self.assertIn("above 0", self.refused(to="tcp:a:1", connectTimeout=0))
+    def test_endpointOfASubclass(self) -> None:
+        """A subclass may choose the server itself."""
 
-    def test_aSubclassMayChooseTheServerItself(self) -> None:
         class Chooser(Forward):
             def endpoint(self) -> Any:
                 return Servers()
 
         self.assertEqual(ConversationFactory(Chooser).settings, {})
 
-    def test_itIsNotItsOwnUpstream(self) -> None:
+    def test_itself(self) -> None:
+        """It is not served on the port that it would connect to."""
         factory = ConversationFactory(Forward, to="tcp:localhost:50544")
         for host in ("127.0.0.1", "0.0.0.0"):
             here = IPv4Address("TCP", host, 50544)
@@ -474,10 +422,10 @@ class End:
 class StreamTests(Joining):
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(st.sampled_from((Forward, Lined)), _actions())
-    def test_nothingIsLostNorReorderedWhateverBothEndsDo(
+    def test_nothingIsLostNorReordered(
         self, kind: type[Forward], actions: list[tuple[bool, tuple[str, int]]]
     ) -> None:
-        joint = self.join(kind=kind)
+        joint = join(kind)
         client, server = (End(peer, kind is Lined) for peer in (joint.client, joint.server))
         for isClient, (name, argument) in actions:
             getattr(client if isClient else server, name)(argument)

@@ -7,109 +7,119 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.testing import Peer, connected
-from tcplab.wire.framing import Lines
+from tests.support.conversations import LineRecorder, Shout
+
+GOODBYE = b"goodbye" * 30_000
 
 
 class Farewell(Conversation):
-    """Say a long goodbye to the first message."""
-
-    goodbye = b"goodbye" * 30_000
+    """Answer the first message by much, and close."""
 
     def messageReceived(self, message: bytes) -> None:
-        self.write(self.goodbye)
+        self.write(GOODBYE)
         self.hangUp()
 
 
-class HangUpTests(SynchronousTestCase):
-    """hangUp(): flush, finish, read and drop, and not for ever."""
+class Habit(Conversation):
+    """Close in Twisted's way."""
 
-    def test_everyByteOfTheGoodbye(self) -> None:
-        """A peer that still sends can read it all, and is not reset."""
-        peer = connected(Farewell())
-        peer.reading = False
-        for _ in range(50):
-            peer.write(b"and another thing " * 1000)
-        peer.resume()
-        self.assertEqual(peer.value(), Farewell.goodbye)
+    def messageReceived(self, message: bytes) -> None:
+        self.transport.write(GOODBYE)
+        self.transport.loseConnection()
+
+
+class Closing(SynchronousTestCase):
+    def assertGraceful(self, peer: Peer) -> None:
+        """Check that the server has finished, and close without a reset when the peer has."""
         self.assertTrue(peer.ended)
-        peer.write(b"more")
         self.assertTrue(peer.connected)
         peer.finish()
         assert peer.ending is not None
         self.assertEqual((peer.ending.by, peer.ending.how), ("server", "fin"))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_peerThatNeverFinishes(self) -> None:
-        """It is aborted lingerTimeout after our end, and that is said."""
-        peer = connected(Farewell())
-        peer.write(b"hi")
-        peer.clock.advance(1.9)
-        self.assertTrue(peer.connected)
-        peer.write(b"tick")
-        peer.clock.advance(0.1)
+    def assertReset(self, peer: Peer, why: str) -> None:
         peer.clock.advance(0)
         assert peer.ending is not None
         self.assertEqual((peer.ending.by, peer.ending.how), ("server", "reset"))
-        self.assertEqual(peer.ending.why, "linger-timeout")
-        self.assertEqual(peer.value(), Farewell.goodbye)
+        self.assertEqual(peer.ending.why, why)
 
-    def test_lingerBeginsWhenAllWasSent(self) -> None:
-        """A slow reader is given its time: the deadline counts from our FIN."""
+
+class HangUpTests(Closing):
+    """hangUp(): flush, half-close, read and discard, for a limited time."""
+
+    def test_everyByte(self) -> None:
+        """A peer that goes on sending can read all, and is not reset."""
+        for kind in (Farewell, Habit):
+            peer = connected(kind())
+            peer.reading = False
+            for _ in range(50):
+                peer.write(b"and another thing " * 1000)
+            peer.resume()
+            self.assertEqual(peer.value(), GOODBYE)
+            peer.write(b"more")
+            self.assertGraceful(peer)
+
+    def test_peerThatDoesNotFinish(self) -> None:
+        """It is aborted ``lingerTimeout`` seconds after FIN was sent, with a reason."""
+
+        class Brief(Farewell):
+            lingerTimeout = 0.5
+
+        for kind, seconds in ((Farewell, 2.0), (Brief, 0.5)):
+            peer = connected(kind())
+            peer.write(b"hi")
+            peer.clock.advance(seconds - 0.1)
+            self.assertTrue(peer.connected)
+            peer.write(b"tick")
+            peer.clock.advance(0.1)
+            self.assertReset(peer, "linger-timeout")
+            self.assertEqual(peer.value(), GOODBYE)
+
+    def test_slowReader(self) -> None:
+        """The time does not begin before FIN was sent."""
         peer = connected(Farewell())
         peer.reading = False
         peer.write(b"hi")
         peer.clock.pump([1.0] * 100)
         self.assertTrue(peer.connected)
         peer.resume()
-        self.assertEqual(peer.value(), Farewell.goodbye)
-        self.assertTrue(peer.ended)
+        self.assertEqual(peer.value(), GOODBYE)
+        self.assertGraceful(peer)
 
-    def test_ownTimeout(self) -> None:
-        """The deadline is a setting."""
+    def test_nothingAfterwards(self) -> None:
+        """Nothing more is delivered or sent; what cannot be framed is not refused."""
 
-        class Brief(Farewell):
-            lingerTimeout = 0.5
-
-        peer = connected(Brief())
-        peer.write(b"hi")
-        peer.clock.advance(0.5)
-        peer.clock.advance(0)
-        self.assertFalse(peer.connected)
-
-    def test_silentAfterwards(self) -> None:
-        """After hangUp() nothing is delivered and nothing more is said."""
-
-        class Chatty(Conversation):
-            framing = Lines
-            heard: list[bytes] = []
-
+        class Chatty(LineRecorder):
             def messageReceived(self, message: bytes) -> None:
-                self.heard.append(message)
+                super().messageReceived(message)
                 self.send(b"first")
                 self.hangUp()
                 self.send(b"second")
+                self.send(b"two\nlines")
+                self.write(b"third")
 
         peer = connected(Chatty())
         peer.write(b"one\ntwo\nthree\n")
+        peer.write(b"four\n")
         self.assertEqual(peer.value(), b"first\n")
-        self.assertEqual(Chatty.heard, [b"one"])
+        self.assertEqual(peer.protocol.events, ["made", b"one"])
 
     def test_twice(self) -> None:
-        """Hanging up again, by any name, changes nothing."""
-        echo = Echo()
-        peer = connected(echo)
-        echo.hangUp()
-        echo.hangUp()
-        echo.transport.loseConnection()
-        self.assertTrue(peer.ended)
-        self.assertTrue(peer.connected)
-        peer.finish()
-        self.assertFalse(peer.wasReset)
-        echo.hangUp()
-        echo.abort()
+        """Closing again, in any way and also after the loss, changes nothing."""
+        for first in (Conversation.hangUp, Conversation.closeGracefully):
+            echo = Echo()
+            peer = connected(echo)
+            first(echo)
+            echo.hangUp()
+            echo.transport.loseConnection()
+            self.assertGraceful(peer)
+            echo.hangUp()
+            echo.transport.loseConnection()
+            echo.abort()
 
     def test_whileCongested(self) -> None:
-        """Hanging up on a peer that does not read loses nothing of what was written."""
+        """Nothing is lost of what was written to a peer that does not read."""
         echo = Echo()
         peer = connected(echo)
         peer.reading = False
@@ -119,53 +129,27 @@ class HangUpTests(SynchronousTestCase):
         peer.write(b"y" * 2**20)
         peer.resume()
         self.assertEqual(peer.value(), b"x" * 2**20)
-        self.assertTrue(peer.ended)
-        peer.finish()
-        self.assertFalse(peer.wasReset)
-
-    def test_afterThePeerFinished(self) -> None:
-        """When the peer has finished there is nobody to wait for."""
-        echo = Echo()
-        peer = connected(echo)
-        peer.finish(b"hi")
-        self.assertEqual((peer.value(), peer.connected), (b"hi", False))
-        self.assertFalse(peer.wasReset)
-
-    def test_habitualLoseConnection(self) -> None:
-        """transport.loseConnection() in a subclass is as polite."""
-
-        class Habit(Conversation):
-            def messageReceived(self, message: bytes) -> None:
-                self.transport.write(b"bye")
-                self.transport.loseConnection()
-
-        peer = connected(Habit())
-        peer.reading = False
-        peer.write(b"one")
-        peer.write(b"two")
-        peer.resume()
-        self.assertEqual((peer.value(), peer.ended), (b"bye", True))
-        peer.finish()
-        self.assertFalse(peer.wasReset)
+        self.assertGraceful(peer)
 
 
-class DrainTests(SynchronousTestCase):
+class DrainTests(Closing):
     """The default of connectionDraining."""
 
     def test_stream(self) -> None:
-        """A stream goes on until the peer has been silent for lingerTimeout."""
+        """A stream closes after ``lingerTimeout`` seconds without input."""
         peer = connected(Echo())
         peer.listener.drain()
+        peer.protocol.connectionDraining()  # again changes nothing
         for _ in range(10):
             peer.clock.advance(1.5)
             peer.write(b"x")
         self.assertEqual(peer.value(), b"x" * 10)
         self.assertFalse(peer.ended)
         peer.clock.advance(2)
-        self.assertTrue(peer.ended)
+        self.assertGraceful(peer)
 
-    def test_streamThatDoesNotRead(self) -> None:
-        """While it does not read, we do not listen: that is no silence of its own."""
+    def test_streamThatIsNotRead(self) -> None:
+        """While the peer does not read, its input is not read, and does not count as missing."""
         peer = connected(Echo())
         peer.reading = False
         said = bytes(range(256)) * 8192
@@ -178,107 +162,88 @@ class DrainTests(SynchronousTestCase):
         peer.clock.pump([1.0] * 3)
         self.assertTrue(peer.ended)
 
-    def test_streamThatFinishes(self) -> None:
-        """At the peer's end a draining stream ends as ever."""
-        peer = connected(Echo())
-        peer.listener.drain()
-        peer.finish(b"last")
-        self.assertEqual((peer.value(), peer.connected), (b"last", False))
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
+    def test_streamThatEnds(self) -> None:
+        """At FIN or a reset it ends as ever, and no timer is left."""
+        for end in (Peer.finish, Peer.reset):
+            peer = connected(Echo())
+            peer.listener.drain()
+            peer.write(b"last")
+            end(peer)
+            self.assertEqual((peer.value(), peer.connected), (b"last", False))
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def shouting(self) -> Peer:
-        """Connect to a framed conversation."""
-
-        class Shout(Conversation):
-            framing = Lines
-
-            def messageReceived(self, message: bytes) -> None:
-                self.send(message.upper())
-
-        return connected(Shout())
-
-    def test_framed(self) -> None:
-        """A framed conversation has answered its message, and hangs up."""
-        peer = self.shouting()
+    def test_betweenMessages(self) -> None:
+        """A framed conversation closes."""
+        peer = connected(Shout())
         peer.write(b"one\n")
+        peer.clear()
         peer.listener.drain()
-        peer.clock.advance(0)
-        self.assertEqual((peer.value(), peer.ended), (b"ONE\n", True))
+        self.assertGraceful(peer)
 
-    def test_inTheMiddleOfAMessage(self) -> None:
-        """The message that has begun is answered first, and none after it."""
-        peer = self.shouting()
-        peer.write(b"one\ntw")
-        peer.listener.drain()
-        self.assertEqual((peer.value(), peer.ended), (b"ONE\n", False))
-        peer.write(b"o\nthree\nfo")
-        self.assertEqual((peer.value(), peer.ended), (b"ONE\nTWO\n", True))
-        peer.finish()
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
+    def test_inAMessage(self) -> None:
+        """A message that has been received in part is answered first, and none after it."""
+        for rest, answered in ((b"o\nthree\nfo", b"TWO\n"), (b"o", b"TWO\n"), (b"", b"TW\n")):
+            peer = connected(Shout())
+            peer.write(b"one\ntw")
+            peer.listener.drain()
+            peer.clear()
+            peer.write(rest)
+            peer.finish()
+            self.assertEqual((peer.value(), peer.ended), (answered, True))
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_neverTheRestOfIt(self) -> None:
-        """It is not waited for longer than for a stream."""
-        peer = self.shouting()
+    def test_restOfAMessage(self) -> None:
+        """The rest of the message has no more time than a stream has."""
+        peer = connected(Shout())
         peer.write(b"tw")
         peer.listener.drain()
+        peer.clear()
         peer.clock.advance(1.9)
         peer.write(b"o")
         peer.clock.advance(1.9)
         self.assertFalse(peer.ended)
         peer.clock.advance(0.2)
-        self.assertEqual((peer.value(), peer.ended), (b"", True))
-
-    def test_lostWhileDraining(self) -> None:
-        """No timer outlives the connection."""
-        peer = connected(Echo())
-        peer.listener.drain()
-        peer.reset()
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
+        self.assertEqual(peer.value(), b"")
+        self.assertGraceful(peer)
 
 
-class HalfCloseTests(SynchronousTestCase):
-    """transport.loseWriteConnection(): finish speaking, go on listening."""
+class Upload(Conversation):
+    """Send so many bytes, half-close, and go on reading."""
 
-    def upload(self, size: int) -> Conversation:
-        class Upload(Conversation):
-            heard = b""
+    size = 10
+    heard = b""
 
-            def connectionMade(self) -> None:
-                self.write(b"x" * size)
-                self.transport.loseWriteConnection()
+    def connectionMade(self) -> None:
+        self.write(b"x" * self.size)
+        self.transport.loseWriteConnection()
 
-            def messageReceived(self, message: bytes) -> None:
-                self.heard += message
+    def messageReceived(self, message: bytes) -> None:
+        self.heard += message
 
-        return Upload()
+
+class HalfCloseTests(Closing):
+    """transport.loseWriteConnection(): finish, and go on reading."""
 
     def test_whateverTheSize(self) -> None:
-        """The end comes behind the last byte, even if flow control had to wait for it."""
+        """FIN is sent behind the last byte, and nothing after it."""
         for size in (0, 1, 65536, 65537, 300_000):
-            upload = self.upload(size)
+            upload = Upload()
+            upload.size = size
             peer = connected(upload)
+            upload.write(b"more")
             self.assertEqual((len(peer.value()), peer.ended, peer.connected), (size, True, True))
             peer.write(b"answer")
             self.assertEqual(upload.heard, b"answer")
             peer.clock.advance(60)
             peer.finish()
-            self.assertFalse(peer.connected)
-            self.assertFalse(peer.wasReset)
+            self.assertFalse(peer.connected or peer.wasReset)
 
     def test_thenHangUp(self) -> None:
-        """Hanging up afterwards waits for the peer no longer than ever."""
-        upload = self.upload(10)
+        """From hangUp() on, the peer has ``lingerTimeout`` seconds."""
+        upload = Upload()
         peer = connected(upload)
         self.assertTrue(peer.ended)
+        upload.transport.loseWriteConnection()  # again changes nothing
         upload.hangUp()
         peer.clock.advance(2)
-        self.assertFalse(peer.connected)
-        assert peer.ending is not None
-        self.assertEqual(peer.ending.why, "linger-timeout")
-
-    def test_nothingMoreIsSaid(self) -> None:
-        """What is written afterwards is dropped."""
-        upload = self.upload(10)
-        peer = connected(upload)
-        upload.write(b"more")
-        self.assertEqual(len(peer.value()), 10)
+        self.assertReset(peer, "linger-timeout")

@@ -10,107 +10,97 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.loops import LoopDetector
 
 HERE = ("127.0.0.1", 80)
+CLIENT = ("127.0.0.1", 40_000)
 
 
-class Socket:
-    def __init__(self, own: Any, peer: Any) -> None:
-        self._own, self._peer = own, peer
+class Transport(Connection):
+    """A transport that is its own socket."""
+
+    def __init__(self, host: Any, peer: Any) -> None:
+        self.socket = self
+        self._host, self._peer = host, peer
 
     def getsockname(self) -> Any:
-        return self._own
+        return self._host
 
     def getpeername(self) -> Any:
         return self._peer
 
 
-class Transport(Connection):
-    def __init__(self, own: Any, peer: Any) -> None:
-        self.socket = Socket(own, peer)
-
-
 class Node:
     """A conversation that was accepted from a peer."""
 
-    def __init__(self, factory: object, peer: Any, own: Any = HERE) -> None:
+    def __init__(self, factory: object, peer: Any, host: Any = HERE) -> None:
         self.factory = factory
-        self.raw: Any = Transport(own, peer)
+        self.raw: Any = Transport(host, peer)
 
 
-class LineageTests(SynchronousTestCase):
+class LoopDetectorTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.lineage = LoopDetector()
+        self.loops: LoopDetector[Any] = LoopDetector()
         self.factories = [object() for _ in range(3)]
+        self.parent = Node(self.factories[0], ("127.0.0.1", 39_999))
+        self.child = Node(self.factories[0], CLIENT)
 
     def chain(self, *numbers: int) -> list[Any]:
-        """Let each node be called by the one before it; return what was said of each."""
-        said, nodes = [], []
+        """Let each node connect to the next one; return the place that each leads back to."""
+        loops: LoopDetector[Any] = LoopDetector()
+        found, nodes = [], []
         for place, number in enumerate(numbers):
-            way = ("127.0.0.1", 40_000 + place)
-            node = Node(self.factories[number], way)
+            client = ("127.0.0.1", 40_000 + place)
+            node = Node(self.factories[number], client)
             if nodes:
-                self.assertIsNone(self.lineage.connected(nodes[-1], Transport(way, HERE)))
-            parent = self.lineage.accepted(node)
-            said.append(None if parent is None else nodes.index(parent))
+                self.assertIsNone(loops.connected(nodes[-1], Transport(client, HERE)))
+            parent = loops.accepted(node)
+            found.append(None if parent is None else nodes.index(parent))
             nodes.append(node)
-        return said
+        return found
 
-    def test_aChainIsNoCircle(self) -> None:
-        self.assertEqual(self.chain(0, 1, 2), [None, None, None])
+    def test_chain(self) -> None:
+        """A loop is detected where it closes; a chain is none."""
+        for numbers, found in (
+            ((0, 1, 2), [None, None, None]),
+            ((0, 0), [None, 0]),
+            ((0, 1, 0), [None, None, 1]),
+        ):
+            self.assertEqual(self.chain(*numbers), found)
 
-    def test_aCircleIsSeenWhereItCloses(self) -> None:
-        self.assertEqual(self.chain(0, 0), [None, 0])
-        self.lineage = LoopDetector()
-        self.assertEqual(self.chain(0, 1, 0), [None, None, 1])
+    def test_order(self) -> None:
+        """Either end of a connection may be seen first."""
+        self.loops.accepted(self.parent)
+        self.assertIsNone(self.loops.accepted(self.child))
+        self.assertIs(self.loops.connected(self.parent, Transport(CLIENT, HERE)), self.child)
 
-    def test_inWhateverOrderTheEndsAreSeen(self) -> None:
-        way = ("127.0.0.1", 40_000)
-        parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        child = Node(self.factories[0], way)
-        self.lineage.accepted(parent)
-        self.assertIsNone(self.lineage.accepted(child))
-        self.assertIs(self.lineage.connected(parent, Transport(way, HERE)), child)
+    def test_mappedAddress(self) -> None:
+        """An IPv4 address may be mapped."""
+        self.loops.connected(self.parent, Transport(CLIENT, HERE))
+        mapped = [(f"::ffff:{host}", port, 0, 0) for host, port in (CLIENT, HERE)]
+        self.assertIs(self.loops.accepted(Node(self.factories[0], *mapped)), self.parent)
 
-    def test_anIPv4AddressMayBeMapped(self) -> None:
-        way = ("127.0.0.1", 40_000)
-        parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        self.lineage.connected(parent, Transport(way, HERE))
-        child = Node(
-            self.factories[0], ("::ffff:127.0.0.1", 40_000, 0, 0), ("::ffff:127.0.0.1", 80, 0, 0)
-        )
-        self.assertIs(self.lineage.accepted(child), parent)
+    def test_otherConnection(self) -> None:
+        """The same ports elsewhere, and nodes without a factory, are no loop."""
+        self.loops.connected(self.parent, Transport(CLIENT, ("127.0.0.1", 81)))
+        self.assertIsNone(self.loops.accepted(self.child))
+        self.loops.connected(Node(None, ("127.0.0.1", 1)), Transport(CLIENT, HERE))
+        self.assertIsNone(self.loops.accepted(Node(None, CLIENT)))
 
-    def test_samePortsElsewhereAreAnotherConnection(self) -> None:
-        way = ("127.0.0.1", 40_000)
-        parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        self.lineage.connected(parent, Transport(way, ("127.0.0.1", 81)))
-        self.assertIsNone(self.lineage.accepted(Node(self.factories[0], way)))
+    def test_forget(self) -> None:
+        """Nothing is kept of what is forgotten; a later connection of its 4-tuple is."""
+        later = Node(self.factories[0], CLIENT)
+        self.loops.connected(self.parent, Transport(CLIENT, HERE))
+        self.loops.accepted(self.child)
+        self.loops.accepted(later)
+        self.loops.forget(self.child)
+        self.assertIs(self.loops.connected(self.parent, Transport(CLIENT, HERE)), later)
+        self.loops.forget(self.parent)
+        self.loops.forget(later)
+        self.assertFalse(any(vars(self.loops).values()))
+        self.assertIsNone(self.loops.accepted(self.child))
 
-    def test_whatIsForgottenIsNoCircleAnyMore(self) -> None:
-        way = ("127.0.0.1", 40_000)
-        parent = Node(self.factories[0], ("127.0.0.1", 39_999))
-        self.lineage.accepted(parent)
-        self.lineage.connected(parent, Transport(way, HERE))
-        self.lineage.forget(parent)
-        self.assertIsNone(self.lineage.accepted(Node(self.factories[0], way)))
-
-    def test_nothingIsKeptOfWhatIsForgotten(self) -> None:
-        nodes = [Node(self.factories[0], ("127.0.0.1", port)) for port in (1, 2)]
-        self.lineage.accepted(nodes[0])
-        self.lineage.connected(nodes[0], Transport(("127.0.0.1", 2), HERE))
-        self.lineage.accepted(nodes[1])
-        for node in nodes:
-            self.lineage.forget(node)
-        self.assertFalse(any(vars(self.lineage).values()))
-
-    def test_whoHasNoFactoryIsNobodysChild(self) -> None:
-        parent = Node(None, ("127.0.0.1", 1))
-        self.lineage.connected(parent, Transport(("127.0.0.1", 2), HERE))
-        self.assertIsNone(self.lineage.accepted(Node(None, ("127.0.0.1", 2))))
-
-    def test_unixSocketsAndOthersAreNotLookedAt(self) -> None:
-        for own, peer in (("", ""), (b"", "/1"), ("", OSError)):
-            self.assertIsNone(self.lineage.accepted(Node(self.factories[0], peer, own)))
-        node = Node(self.factories[0], None)
-        node.raw = object()
-        self.assertIsNone(self.lineage.accepted(node))
-        self.assertIsNone(self.lineage.connected(node, object()))
+    def test_otherSockets(self) -> None:
+        """Unix sockets, closed ones and transports without a socket are left out."""
+        for host, peer in (("", ""), (b"", "/1"), ("", OSError)):
+            self.assertIsNone(self.loops.accepted(Node(self.factories[0], peer, host)))
+        self.child.raw = object()
+        self.assertIsNone(self.loops.accepted(self.child))
+        self.assertIsNone(self.loops.connected(self.child, object()))

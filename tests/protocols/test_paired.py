@@ -17,9 +17,11 @@ class Side(PairedConversation):
     """Pass everything on."""
 
     def messageReceived(self, message: bytes) -> None:
+        assert self._other is not None
         self._other.send(message)
 
     def readConnectionLost(self) -> None:
+        assert self._other is not None
         self._other._forwardFin()
         if self._finForwarded:
             self.hangUp()
@@ -29,35 +31,39 @@ class LinedSide(Side):
     framing = Lines
 
 
-class Joining(SynchronousTestCase):
-    def joined(self, kind: type[Side] = Side) -> tuple[Peer, Peer]:
-        first, second = connected(kind), connected(kind)
-        first.protocol._pair(second.protocol)
-        second.protocol._pair(first.protocol)
-        return first, second
+def pair(kind: type[Side] = Side) -> tuple[Peer, Peer]:
+    first, second = connected(kind), connected(kind)
+    first.protocol._pair(second.protocol)
+    second.protocol._pair(first.protocol)
+    return first, second
 
 
-class FlowTests(Joining):
-    def test_whatOneCannotSendStopsWhatTheOtherReads(self) -> None:
-        first, second = self.joined()
+class FlowTests(SynchronousTestCase):
+    def test_backPressure(self) -> None:
+        """What one cannot send stops what the other reads, until all is sent."""
+        first, second = pair()
         second.reading = False
-        first.write(b"x" * 1_000_000)
+        first.finish(b"x" * 1_000_000)
         self.assertTrue(first.protocol.flow.paused)
         self.assertFalse(second.protocol.flow.paused)
         self.assertLess(first.transport.received, 200_000)
-
-    def test_itGoesOnWhenAllHasGone(self) -> None:
-        first, second = self.joined()
-        second.reading = False
-        first.finish(b"x" * 1_000_000)
         for _ in range(100):
             second.resume()
             first.value()
-        self.assertEqual(len(second.value()), 1_000_000)
-        self.assertTrue(second.ended)
+        self.assertEqual((len(second.value()), second.ended), (1_000_000, True))
 
-    def test_messagesThatAreHereWaitToo(self) -> None:
-        first, second = self.joined(LinedSide)
+    def test_congestedBefore(self) -> None:
+        """A side that is congested when it is paired stops the other too."""
+        first, second = connected(Side), connected(Side)
+        second.reading = False
+        second.protocol.write(b"x" * 300_000)
+        second.value()
+        first.protocol._pair(second.protocol)
+        self.assertTrue(first.protocol.flow.paused)
+
+    def test_messages(self) -> None:
+        """Messages that were received already wait too."""
+        first, second = pair(LinedSide)
         second.reading = False
         second.window = 0
         first.write(b"x" * 20_000 + b"\n" + b"y" * 20_000 + b"\nz\n")
@@ -66,8 +72,9 @@ class FlowTests(Joining):
         second.resume()
         self.assertTrue(second.value().endswith(b"y\nz\n"))
 
-    def test_everyReasonNotToReadMustGo(self) -> None:
-        first, second = self.joined()
+    def test_reasons(self) -> None:
+        """Reading goes on when each reason to pause is gone."""
+        first, second = pair()
         flow = first.protocol.flow
         flow.pause("one")
         flow.pause("another")
@@ -80,33 +87,39 @@ class FlowTests(Joining):
         first.value()
         self.assertEqual(second.value(), b"hi")
 
-    def test_whatComesAllTheSameWaitsInItsPlace(self) -> None:
+    def test_deliveredWhilePaused(self) -> None:
+        """TLS delivers what it has decrypted: it waits, in order, and so does FIN."""
         for kind in (Side, LinedSide):
-            first, second = self.joined(kind)
-            first.protocol.flow.pause("for once")
-            for word in (b"one\n", b"two\n"):  # TLS delivers what it has decrypted
+            first, second = pair(kind)
+            first.protocol.flow.pause("test")
+            for word in (b"one\n", b"two\n"):
                 first.protocol.dataReceived(word)
             first.protocol.readConnectionLost()
             second.protocol.readConnectionLost()
-            self.assertEqual(second.value(), b"")
-            self.assertTrue(first.ended)
-            first.protocol.flow.resume("for once")
-            self.assertEqual(second.value(), b"one\ntwo\n")
-            self.assertTrue(second.ended)
+            self.assertEqual((second.value(), first.ended), (b"", True))
+            first.protocol.flow.resume("test")
+            self.assertEqual((second.value(), second.ended), (b"one\ntwo\n", True))
             self.assertFalse(first.connected or second.connected)
 
-    def test_oneThatIsCongestedAlreadyIsRespected(self) -> None:
-        first, second = connected(Side), connected(Side)
+    def test_dataHook(self) -> None:
+        """It may drop input here as well."""
+        first, second = pair()
+        first.protocol.setDataHook(lambda: False)
+        first.write(b"hi")
+        self.assertEqual(second.value(), b"")
+
+
+class ResetCheckTests(SynchronousTestCase):
+    def test_whileNotRead(self) -> None:
+        """A peer that is not read is checked for a reset, each second, until it is read again."""
+        first, second = pair()
         second.reading = False
-        second.protocol.write(b"x" * 300_000)
-        second.value()
-        first.protocol._pair(second.protocol)
-        self.assertTrue(first.protocol.flow.paused)
-
-
-class LookTests(Joining):
-    def test_aPeerThatIsNotReadIsLookedAt(self) -> None:
-        first, second = self.joined()
+        first.write(b"x" * 100_000)
+        first.clock.advance(1)
+        self.assertEqual(len(first.clock.getDelayedCalls()), 1)
+        second.resume()
+        first.clock.advance(1)
+        self.assertEqual(first.clock.getDelayedCalls(), [])
         second.reading = False
         first.write(b"x" * 1_000_000)
         first.clock.advance(5)
@@ -115,79 +128,53 @@ class LookTests(Joining):
         first.clock.advance(1)
         self.assertFalse(first.connected)
 
-    def test_noLongerThanItIsNotRead(self) -> None:
-        first, second = self.joined()
-        second.reading = False
-        first.write(b"x" * 100_000)
-        first.clock.advance(1)
-        self.assertEqual(len(first.clock.getDelayedCalls()), 1)
-        second.resume()
-        first.clock.advance(1)
-        self.assertEqual(first.clock.getDelayedCalls(), [])
 
-
-class EndTests(Joining):
-    def test_aCleanEndIsACleanEnd(self) -> None:
-        first, second = self.joined()
+class EndTests(SynchronousTestCase):
+    def test_graceful(self) -> None:
+        """A graceful close of one closes the other gracefully."""
+        first, second = pair()
         first.protocol.hangUp()
         first.finish()
         self.assertFalse(first.connected)
-        self.assertTrue(second.ended)
-        self.assertFalse(second.wasReset)
+        self.assertEqual((second.ended, second.wasReset), (True, False))
 
-    def test_aBrokenOneIsBroken(self) -> None:
-        first, second = self.joined()
+    def test_reset(self) -> None:
+        """A reset of one resets the other; no timer is scheduled any more."""
+        first, second = pair()
         first.reset()
         self.assertTrue(second.wasReset)
-
-    def test_oneThatIsOverStartsNoTimers(self) -> None:
-        first, _ = self.joined()
-        first.reset()
-        first.protocol._schedule("look", 1, lambda: None)
+        first.protocol._schedule("check", 1, lambda: None)
         self.assertEqual(first.clock.getDelayedCalls(), [])
 
-    def test_whatComesAfterwardsIsDropped(self) -> None:
-        first, second = self.joined()
-        first.protocol._dataHook = lambda: False
-        first.write(b"hi")
-        self.assertEqual(second.value(), b"")
+    def test_reason(self) -> None:
+        """The other side is told why."""
+        told: list[Any] = []
 
+        class Told(Side):
+            def _otherSideLost(self, reason: Failure, why: str | None) -> None:
+                told.append((reason.check(ConnectionDone), why))
 
-class HookTests(Joining):
-    def test_anExceptionInOneEndsBoth(self) -> None:
+        first, _ = pair(Told)
+        first.protocol.abort("unread")
+        self.assertFalse(first.connected)
+        self.assertEqual(told, [(None, "unread")])
+
+    def test_hooks(self) -> None:
+        """They need no super(); an exception in one resets both."""
+        calls = []
+
         class Failing(Side):
+            def connectionMade(self) -> None:
+                calls.append("made")
+
             def messageReceived(self, message: bytes) -> None:
                 raise RuntimeError(message)
 
-        first, second = self.joined(Failing)
-        first.write(b"hi")
-        self.assertTrue(first.wasReset)
-        self.assertTrue(second.wasReset)
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    def test_theyNeedNoSuper(self) -> None:
-        class Told(Side):
-            told: Any = ()
-
-            def connectionMade(self) -> None:
-                self.told = ["made"]
-
             def connectionLost(self, reason: Any = None) -> None:
-                self.told.append("lost")
+                calls.append("lost")
 
-        first, second = self.joined(Told)
-        first.reset()
-        second.value()
-        self.assertEqual(first.protocol.told, ["made", "lost"])
-        self.assertEqual(second.protocol.told, ["made", "lost"])
-
-    def test_theReasonIsTheOthers(self) -> None:
-        told = []
-        first, second = self.joined()
-        second.protocol._otherSideLost = lambda reason, why: told.append((reason, why))
-        first.protocol.abort("unread")
-        self.assertFalse(first.connected)
-        (reason, why), *_ = told
-        self.assertEqual(why, "unread")
-        self.assertIsInstance(reason, Failure)
-        self.assertFalse(reason.check(ConnectionDone))
+        first, second = pair(Failing)
+        first.write(b"hi")
+        self.assertTrue(first.wasReset and second.wasReset)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(calls, ["made", "made", "lost", "lost"])

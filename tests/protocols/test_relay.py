@@ -7,52 +7,39 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols import ConversationFactory, Lines, Netstrings, Relay, Stream
 from tcplab.testing import checkBehaviour, connected
-from tests.support.memory_servers import Joint, Servers
+from tests.support.memory_servers import Joining, Joint, Servers
+
+WHERE = b"tcp:10.0.0.7:50544"
 
 
-class Linking(SynchronousTestCase):
-    """A client, one node, and the next one, which the test plays."""
-
-    def node(self, **settings: Any) -> Relay:
-        words = {"name": "ann", "next": "tcp:10.0.0.7:50544", **settings}
-        return ConversationFactory(Relay, **words).buildProtocol(None)  # type: ignore[return-value]
-
-    def link(self, servers: Servers | None = None, **settings: Any) -> Joint:
-        joint = Joint(self.node(**settings), servers)
-        joint.settle()
-        return joint
-
-    def assertOver(self, joint: Joint) -> None:
-        self.assertFalse(joint.client.connected)
-        for server in joint.servers.peers:
-            self.assertFalse(server.connected)
-        self.assertEqual(joint.timers(), [])
+def link(servers: Servers | None = None, **settings: Any) -> Joint:
+    """Connect a client to a node whose next node the test plays."""
+    words: Any = {"name": "ann", "next": WHERE.decode(), **settings}
+    joint = Joint(ConversationFactory(Relay, **words).buildProtocol(None), servers)
+    joint.settle()
+    return joint
 
 
-class LastTests(SynchronousTestCase):
+class LastTests(Joining):
     """A node without a next one."""
 
     factory = ConversationFactory(Relay, name="bob")
 
-    def test_itAcknowledgesEveryMessage(self) -> None:
+    def test_acknowledges(self) -> None:
+        """Every message is reported and answered, in any framing."""
+        checkBehaviour(self, self.factory, b"hi\nho", b"ack hi\nack ho\n")
         peer = connected(self.factory)
         peer.write(b"hi\nho\n")
-        self.assertEqual(peer.value(), b"ack hi\nack ho\n")
         self.assertEqual(peer.messages, [b"hi", b"ho"])
-
-    def test_itHasManners(self) -> None:
-        checkBehaviour(self, self.factory, b"hi\nho", b"ack hi\nack ho\n")
-
-    def test_anyFramingWillDo(self) -> None:
         peer = connected(ConversationFactory(Relay, name="bob", framing=Stream))
         peer.write(b"Hello, world!")
         self.assertEqual(peer.value(), b"ack Hello, world!")
 
-    def test_aMessageThatIsTooLongToBeAnsweredIsAnsweredByAnError(self) -> None:
+    def test_tooLong(self) -> None:
+        """A message whose answer would be too long is answered by an error."""
         peer = connected(self.factory)
         peer.write(b"x" * 65_535 + b"\nhi\n")
         first, second, _ = peer.value().split(b"\n")
@@ -61,291 +48,245 @@ class LastTests(SynchronousTestCase):
         self.assertEqual(second, b"ack hi")
 
 
-class PassingTests(Linking):
-    def test_aMessageGoesOnWithTheNameAndTheAnswerComesBack(self) -> None:
-        joint = self.link()
-        joint.client.write(b"hi\n")
-        self.assertEqual(joint.told(joint.server), b"hi | ann\n")
-        joint.server.write(b"ack hi | ann\n")
-        self.assertEqual(joint.told(joint.client), b"ack hi | ann\n")
-
-    def test_everyMessageAndEveryAnswerIsReported(self) -> None:
-        joint = self.link()
-        joint.client.write(b"hi\n")
-        joint.settle()
-        joint.server.write(b"ack hi | ann\n")
-        joint.settle()
+class PassingTests(Joining):
+    def test_there(self) -> None:
+        """A message goes on with the name; it and its answer are reported."""
+        joint = link()
+        joint.send(joint.client, b"hi\n")
+        self.assertEqual(joint.server.value(), b"hi | ann\n")
+        joint.send(joint.server, b"ack hi | ann\n")
+        self.assertEqual(joint.client.value(), b"ack hi | ann\n")
         self.assertEqual(joint.client.messages, [b"hi", b"ack hi | ann"])
 
-    def test_oneConnectionServesForManyMessages(self) -> None:
-        joint = self.link()
+    def test_oneConnection(self) -> None:
+        """One connection serves for many messages."""
+        joint = link()
         for number in range(1000):
             joint.client.write(b"%d\n" % number)
-            joint.server.write(b"ack %d\n" % number)
-            joint.settle()
+            joint.send(joint.server, b"ack %d\n" % number)
         self.assertEqual(len(joint.servers.peers), 1)
         self.assertEqual(joint.client.value().count(b"ack"), 1000)
         self.assertEqual(joint.server.value().count(b" | ann\n"), 1000)
 
-    def test_messagesThatComeBeforeTheNextNodeAnswersWait(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = self.link(servers)
+    def test_beforeTheNextNodeIsConnected(self) -> None:
+        """Messages and FIN wait; with more than 64 KiB of them, reading stops."""
+        servers = Servers(hangs=True)
+        joint = link(servers)
         joint.client.finish(b"hi\nho\nlast")
         joint.settle()
         servers.answer()
         self.assertEqual(joint.told(joint.server), b"hi | ann\nho | ann\nlast | ann\n")
-
-    def test_noMoreThanAHundredMessagesWaitForTheirAnswers(self) -> None:
-        joint = self.link()
-        joint.client.write(b"hi\n" * 250)
-        self.assertEqual(joint.told(joint.server).count(b"\n"), 100)
-        joint.server.write(b"ack\n" * 100)
-        self.assertEqual(joint.told(joint.server).count(b"\n"), 200)
-        joint.server.write(b"ack\n" * 100)
+        servers = Servers(hangs=True)
+        joint = link(servers)
+        joint.client.write((b"x" * 60_000 + b"\n") * 50)
         joint.settle()
-        joint.server.write(b"ack\n" * 50)
+        self.assertLess(joint.client.transport.received, 300_000)
+        servers.answer()
+        self.assertEqual(joint.told(joint.server).count(b"\n"), 50)
+
+    def test_atMostAHundredWait(self) -> None:
+        """With so many messages unanswered, reading stops."""
+        joint = link()
+        joint.client.write(b"hi\n" * 250)
+        for answered, passed in ((100, 100), (100, 200), (50, 250)):
+            self.assertEqual(joint.told(joint.server).count(b"\n"), passed)
+            joint.server.write(b"ack\n" * answered)
         self.assertEqual(joint.told(joint.client).count(b"\n"), 250)
 
-    def test_whoDoesNotReadItsAnswersIsHeardNoMore(self) -> None:
-        joint = self.link()
+    def test_clientThatDoesNotRead(self) -> None:
+        """The next node is not read either."""
+        joint = link()
         joint.client.reading = False
         for _ in range(100):
-            joint.client.write(b"hi\n")
-            joint.settle()
-            joint.server.write(b"x" * 60_000 + b"\n")
-            joint.settle()
+            joint.send(joint.client, b"hi\n")
+            joint.send(joint.server, b"x" * 60_000 + b"\n")
         self.assertLess(joint.server.transport.received, 400_000)
         joint.client.resume()
-        joint.settle()
-        self.assertEqual(joint.client.value().count(b"x\n"), 100)
+        self.assertEqual(joint.told(joint.client).count(b"x\n"), 100)
 
-    def test_itsEndIsPassedOnAndEverythingIsAnsweredBeforeOurs(self) -> None:
-        joint = self.link()
+    def test_end(self) -> None:
+        """FIN is passed on; the client's connection closes when all is answered."""
+        joint = link()
         joint.client.finish(b"hi\nho")
         joint.settle()
         self.assertTrue(joint.server.ended)
-        joint.server.write(b"ack hi\n")
-        joint.settle()
+        joint.send(joint.server, b"ack hi\n")
         self.assertFalse(joint.client.ended)
         joint.server.finish(b"ack ho\n")
         self.assertEqual(joint.told(joint.client), b"ack hi\nack ho\n")
         self.assertTrue(joint.client.ended)
         self.assertOver(joint)
 
-    def test_aClientThatOnlyLooksIsLetGo(self) -> None:
-        joint = self.link()
-        joint.client.finish()
-        joint.settle()
+    def test_noMessage(self) -> None:
+        """A client that finishes at once is finished too."""
+        joint = link()
+        joint.finish(joint.client)
         self.assertTrue(joint.client.ended)
-        joint.server.finish()
-        joint.settle()
+        joint.finish(joint.server)
         self.assertOver(joint)
 
-    def test_aResetIsPassedOn(self) -> None:
-        joint = self.link()
+    def test_reset(self) -> None:
+        """A reset is passed on."""
+        joint = link()
         joint.client.write(b"hi\n")
-        joint.client.reset()
-        joint.settle()
+        joint.reset(joint.client)
         self.assertTrue(joint.server.wasReset)
         self.assertOver(joint)
 
-    def test_aMessageThatHasBecomeTooLongIsAnsweredInItsTurn(self) -> None:
-        joint = self.link()
+    def test_tooLong(self) -> None:
+        """A message that is too long with the name is answered in its turn."""
+        joint = link()
         joint.client.write(b"hi\n" + b"x" * 65_535 + b"\nho\n")
         self.assertEqual(joint.told(joint.server), b"hi | ann\nho | ann\n")
         self.assertEqual(joint.client.value(), b"")
-        joint.server.write(b"ack hi\n")
-        joint.settle()
+        joint.send(joint.server, b"ack hi\n")
         first, second, _ = joint.client.value().split(b"\n")
         self.assertEqual(first, b"ack hi")
         self.assertTrue(second.endswith(b"x | ann: a line of 65541 bytes, more than 65536"), second)
-        joint.server.write(b"ack ho\n")
-        self.assertTrue(joint.told(joint.client).endswith(b"\nack ho\n"))
+        joint.send(joint.server, b"ack ho\n")
+        self.assertTrue(joint.client.value().endswith(b"\nack ho\n"))
 
 
-class BrokenTests(Linking):
-    """Something is wrong with the link to the next node."""
+class BrokenTests(Joining):
+    """The next node fails: the error names the link."""
 
-    WHERE = b"tcp:10.0.0.7:50544"
-
-    def test_aNodeThatIsMissingIsNamed(self) -> None:
-        servers = Servers()
-        servers.refuses = True
-        joint = self.link(servers, name="bob")
+    def test_refused(self) -> None:
+        """The next message tries again."""
+        servers = Servers(refuses=True)
+        joint = link(servers, name="bob")
         joint.client.write(b"hi | ann\n")
-        self.assertEqual(
-            joint.told(joint.client), b"error hi | ann | bob: tcp:10.0.0.7:50544 refused\n"
-        )
-
-    def test_theNextMessageTriesAgain(self) -> None:
-        servers = Servers()
-        servers.refuses = True
-        joint = self.link(servers)
-        joint.client.write(b"hi\n")
-        joint.settle()
+        error = b"error hi | ann | bob: %s refused\n" % WHERE
+        self.assertEqual(joint.told(joint.client), error)
         servers.refuses = False
-        joint.client.write(b"ho\n")
-        self.assertEqual(joint.told(joint.server), b"ho | ann\n")
-        joint.server.write(b"ack ho\n")
-        self.assertTrue(joint.told(joint.client).endswith(b"refused\nack ho\n"))
+        joint.send(joint.client, b"ho\n")
+        joint.send(joint.server, b"ack ho\n")
+        self.assertEqual(joint.client.value(), error + b"ack ho\n")
 
-    def test_aNodeThatDoesNotAnswerTheCallIsNamed(self) -> None:
-        servers = Servers()
-        servers.hangs = True
-        joint = self.link(servers)
+    def test_notConnected(self) -> None:
+        """All waiting messages are answered when the time is over."""
+        joint = link(Servers(hangs=True))
         joint.advance(2)
         joint.client.finish(b"hi\nho\n")
         joint.advance(5)
-        self.assertEqual(
-            joint.client.value(),
-            b"error hi | ann: %s timed out\nerror ho | ann: %s timed out\n" % ((self.WHERE,) * 2),
-        )
+        errors = b"error hi | ann: %s timed out\nerror ho | ann: %s timed out\n"
+        self.assertEqual(joint.client.value(), errors % (WHERE, WHERE))
         self.assertOver(joint)
 
-    def test_aSlowNodeIsNamed(self) -> None:
-        joint = self.link(timeout=3.0)
-        joint.client.write(b"hi\nho\n")
-        joint.settle()
+    def test_slow(self) -> None:
+        """Each answer has the whole time; one that is too late is dropped."""
+        joint = link(timeout=3.0)
+        joint.send(joint.client, b"hi\nho\n")
+        slow = joint.server
         joint.advance(2.9)
-        joint.server.write(b"ack hi\n")
+        slow.write(b"ack hi\n")
         joint.advance(2.9)
         self.assertEqual(joint.client.value(), b"ack hi\n")
         joint.advance(0.2)
-        self.assertEqual(
-            joint.client.value(), b"ack hi\nerror ho | ann: %s timed out\n" % self.WHERE
-        )
-        self.assertTrue(joint.server.wasReset)
-        self.assertTrue(joint.client.connected)
+        answers = b"ack hi\nerror ho | ann: %s timed out\n" % WHERE
+        self.assertEqual(joint.client.value(), answers)
+        self.assertEqual((slow.wasReset, joint.client.connected), (True, True))
+        joint.send(joint.client, b"hey\n")
+        joint.send(slow, b"ack ho\n")
+        joint.send(joint.server, b"ack hey\n")
+        self.assertEqual(joint.client.value(), answers + b"ack hey\n")
 
-    def test_whatItSaysTooLateIsNotHeard(self) -> None:
-        joint = self.link()
-        joint.client.write(b"hi\n")
-        joint.advance(5.1)
-        slow = joint.server
-        joint.client.write(b"ho\n")
-        joint.settle()
-        slow.write(b"ack hi\n")
-        joint.server.write(b"ack ho\n")
-        joint.settle()
-        self.assertEqual(joint.client.value().splitlines()[1:], [b"ack ho"])
-
-    def test_aNodeThatDiesIsNamed(self) -> None:
+    def test_lost(self) -> None:
+        """A next node that closes or resets is named."""
         for die, how in (("finish", b"closed"), ("reset", b"reset")):
-            joint = self.link()
-            joint.client.write(b"hi\nho\n")
-            joint.settle()
-            joint.server.write(b"ack hi\n")
-            joint.settle()
+            joint = link()
+            joint.send(joint.client, b"hi\nho\n")
+            joint.send(joint.server, b"ack hi\n")
             getattr(joint.server, die)()
-            self.assertEqual(
-                joint.told(joint.client), b"ack hi\nerror ho | ann: %s %s\n" % (self.WHERE, how)
-            )
+            answers = b"ack hi\nerror ho | ann: %s %s\n" % (WHERE, how)
+            self.assertEqual(joint.told(joint.client), answers)
             self.assertTrue(joint.client.connected)
             joint.client.finish()
             joint.advance(3)
             self.assertOver(joint)
 
-    def test_aNodeThatGoesWhileNothingWaitsIsCalledAgain(self) -> None:
+    def test_lostWhileNothingWaits(self) -> None:
+        """The next message makes another connection."""
         for die in ("finish", "reset"):
-            joint = self.link()
+            joint = link()
             getattr(joint.server, die)()
-            joint.settle()
-            self.assertEqual(joint.client.value(), b"")
-            joint.client.write(b"hi\n")
-            joint.settle()
+            self.assertEqual(joint.told(joint.client), b"")
+            joint.send(joint.client, b"hi\n")
             self.assertEqual(len(joint.servers.peers), 2)
-            self.assertEqual(joint.told(joint.server), b"hi | ann\n")
+            self.assertEqual(joint.server.value(), b"hi | ann\n")
 
-    def test_nodesBehindArePatientLess(self) -> None:
-        patience = []
-        for message in (b"hi", b"hi | one", b"hi | one | two"):
-            joint = self.link()
-            joint.client.write(message + b"\n")
-            joint.settle()
+    def test_laterNodesWaitLess(self) -> None:
+        """So the node beside the broken link answers first."""
+        waited = []
+        for message in (b"hi\n", b"hi | one\n", b"hi | one | two\n"):
+            joint = link()
+            joint.send(joint.client, message)
             while joint.client.value() == b"":
                 joint.advance(0.02)
-            patience.append(joint.client.clock.seconds())
-        for first, second in pairwise(patience):
+            waited.append(joint.client.clock.seconds())
+        for first, second in pairwise(waited):
             self.assertLess(second, first - 0.4)
 
-    def test_ofALongMessageTheBeginningAndTheEndAreQuoted(self) -> None:
-        servers = Servers()
-        servers.refuses = True
-        joint = self.link(servers)
+    def test_longMessage(self) -> None:
+        """Its beginning and its end are quoted."""
+        joint = link(Servers(refuses=True))
         joint.client.write(b"hello" * 1000 + b"\n")
         said = joint.told(joint.client)
         self.assertTrue(said.startswith(b"error hellohello"))
         self.assertIn(b"...", said)
-        self.assertTrue(said.endswith(b"hello | ann: tcp:10.0.0.7:50544 refused\n"))
+        self.assertTrue(said.endswith(b"hello | ann: %s refused\n" % WHERE))
         self.assertLess(len(said), 500)
 
-    def test_anErrorFromBehindIsAnAnswerLikeAnyOther(self) -> None:
-        joint = self.link()
-        joint.client.write(b"hi\n")
-        joint.settle()
-        joint.server.write(b"error hi | ann | bob: tcp:carl:1 refused\n")
-        self.assertEqual(joint.told(joint.client), b"error hi | ann | bob: tcp:carl:1 refused\n")
+    def test_errorOfALaterNode(self) -> None:
+        """It is an answer like any other."""
+        joint = link()
+        joint.send(joint.client, b"hi\n")
+        joint.send(joint.server, b"error hi | ann | bob: tcp:carl:1 refused\n")
+        self.assertEqual(joint.client.value(), b"error hi | ann | bob: tcp:carl:1 refused\n")
         joint.advance(10)
         self.assertTrue(joint.server.connected)
 
 
-class StreamTests(Linking):
-    """Programs that send no newline."""
+class StreamTests(Joining):
+    """For programs that send no newline, one read is a message."""
 
-    def streaming(self, servers: Servers | None = None) -> Joint:
-        return self.link(servers, framing=Stream)
-
-    def test_whatOneReadBringsIsAMessage(self) -> None:
-        joint = self.streaming()
-        joint.client.write(b"Hello, world!")
-        self.assertEqual(joint.told(joint.server), b"Hello, world! | ann")
-        joint.server.write(b"Hello, world! | ann")
-        self.assertEqual(joint.told(joint.client), b"Hello, world! | ann")
-        joint.client.finish()
-        joint.settle()
+    def test_there(self) -> None:
+        """A greeting and an answer in two pieces are passed on; so is FIN."""
+        joint = link(framing=Stream)
+        joint.send(joint.server, b"You are connected!")
+        joint.send(joint.client, b"Hello, world!")
+        self.assertEqual(joint.server.value(), b"Hello, world! | ann")
+        joint.send(joint.server, b"Hel", b"lo")
+        self.assertEqual(joint.client.value(), b"You are connected!Hello")
+        joint.finish(joint.client)
         self.assertTrue(joint.server.ended)
-        joint.server.finish()
-        joint.settle()
+        joint.finish(joint.server)
         self.assertOver(joint)
 
-    def test_aGreetingIsPassedOn(self) -> None:
-        joint = self.streaming()
-        joint.server.write(b"You are connected!")
-        self.assertEqual(joint.told(joint.client), b"You are connected!")
-
-    def test_anAnswerInTwoPiecesIsPassedOn(self) -> None:
-        joint = self.streaming()
-        joint.client.write(b"hi")
-        joint.settle()
-        joint.server.write(b"Hel")
-        joint.settle()
-        joint.server.write(b"lo")
-        self.assertEqual(joint.told(joint.client), b"Hello")
-
-    def test_theEndIsPassedOn(self) -> None:
-        joint = self.streaming()
+    def test_end(self) -> None:
+        """The end of the next node is the end for the client."""
+        joint = link(framing=Stream)
         joint.server.finish(b"that is all")
         self.assertEqual(joint.told(joint.client), b"that is all")
         self.assertTrue(joint.client.ended)
-        joint.client.finish()
-        joint.settle()
+        joint.finish(joint.client)
         self.assertOver(joint)
 
-    def test_aNodeThatDiesIsNamed(self) -> None:
-        for die, how in (("finish", b"closed"), ("reset", b"reset")):
-            joint = self.streaming()
-            joint.client.write(b"hi")
-            joint.settle()
-            getattr(joint.server, die)()
-            self.assertEqual(joint.told(joint.client), b"error hi | ann: tcp:10.0.0.7:50544 " + how)
-            self.assertTrue(joint.client.ended)
+    def test_lost(self) -> None:
+        """A next node that refuses, closes or resets is named, and the connection closes."""
+        for die, how in (("finish", b"closed"), ("reset", b"reset"), ("", b"refused")):
+            joint = link(None if die else Servers(refuses=True), framing=Stream)
+            joint.send(joint.client, b"hi")
+            if die:
+                getattr(joint.server, die)()
+            self.assertEqual(joint.told(joint.client), b"error hi | ann: %s %s" % (WHERE, how))
             joint.client.finish()
             joint.advance(3)
+            self.assertTrue(joint.client.ended)
             self.assertOver(joint)
 
-    def test_aNodeThatGoesOnForEverIsNotWaitedFor(self) -> None:
-        joint = self.streaming()
+    def test_answerWithoutEnd(self) -> None:
+        """After the client's FIN, the next node has ``timeout`` seconds to finish."""
+        joint = link(framing=Stream)
         joint.client.finish(b"hi")
         joint.settle()
         joint.server.write(b"ho")
@@ -355,35 +296,27 @@ class StreamTests(Linking):
         self.assertTrue(joint.client.ended)
         self.assertOver(joint)
 
-    def test_aRefusedLinkIsToldToo(self) -> None:
-        servers = Servers()
-        servers.refuses = True
-        joint = self.streaming(servers)
-        joint.client.finish(b"hi")
-        self.assertEqual(joint.told(joint.client), b"error hi | ann: tcp:10.0.0.7:50544 refused")
-        self.assertOver(joint)
 
-
-class DrainTests(Linking):
-    def test_whatIsUnderWayIsAnswered(self) -> None:
-        for framing, say, answer in ((Lines, b"hi\n", b"ack hi\n"), (Stream, b"hi", b"ho")):
-            joint = self.link(framing=framing)
-            joint.client.write(say)
-            joint.settle()
+class DrainTests(Joining):
+    def test_unanswered(self) -> None:
+        """What was passed on is answered first."""
+        kinds: Any = ((Lines, b"hi\n", b"ack hi\n"), (Stream, b"hi", b"ho"))
+        for framing, say, answer in kinds:
+            joint = link(framing=framing)
+            joint.send(joint.client, say)
             joint.client.listener.drain()
             joint.advance(3)
             self.assertFalse(joint.client.ended)
             joint.server.write(answer)
             self.assertEqual(joint.told(joint.client), answer)
             self.assertTrue(joint.client.ended)
-            joint.client.finish()
-            joint.server.finish()
-            joint.settle()
+            joint.finish()
             self.assertOver(joint)
 
-    def test_whereNothingIsItEnds(self) -> None:
+    def test_idle(self) -> None:
+        """It closes."""
         for framing in (Lines, Stream):
-            joint = self.link(framing=framing)
+            joint = link(framing=framing)
             joint.client.listener.drain()
             joint.advance(2.1)
             self.assertTrue(joint.client.ended)
@@ -391,18 +324,20 @@ class DrainTests(Linking):
             self.assertOver(joint)
 
 
-class SettingsTests(SynchronousTestCase):
-    def refused(self, **words: Any) -> str:
-        return str(self.assertRaises(TypeError, ConversationFactory, Relay, **words))
+class SettingsTests(Joining):
+    def test_refused(self) -> None:
+        """Settings that make no sense are refused at once."""
+        for words, advice in (
+            ({}, "add name=NAME"),
+            ({"name": "a\nb"}, "add name=NAME"),
+            ({"name": "ann", "next": "bob:1"}, "did you mean tcp:bob:1?"),
+            ({"name": "ann", "timeout": 0.0}, "above 0"),
+        ):
+            problem = self.assertRaises(TypeError, ConversationFactory, Relay, **words)
+            self.assertIn(advice, str(problem))
 
-    def test_theyAreRefusedAtOnceIfTheyMakeNoSense(self) -> None:
-        self.assertIn("add name=NAME", self.refused())
-        self.assertIn("add name=NAME", self.refused(name="a\nb"))
-        self.assertIn("did you mean tcp:bob:1?", self.refused(name="ann", next="bob:1"))
-        self.assertIn("above 0", self.refused(name="ann", timeout=0.0))
 
-
-class OrderTests(Linking):
+class OrderTests(Joining):
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(
         st.sampled_from((Lines, Netstrings)),
@@ -410,8 +345,8 @@ class OrderTests(Linking):
             st.sampled_from(("say", "answer", "finish", "reset", "refuse", "wait")), max_size=40
         ),
     )
-    def test_eachMessageIsAnsweredOnceAndInOrder(self, framing: Any, steps: list[str]) -> None:
-        joint = self.link(framing=framing)
+    def test_onceAndInOrder(self, framing: Any, steps: list[str]) -> None:
+        joint = link(framing=framing)
         said = 0
         taken: dict[Any, Any] = {}
         for step in steps:

@@ -35,64 +35,49 @@ def isChargen(value: bytes) -> bool:
     return value == texts.chargen(0, len(value))
 
 
-class MannersTests(SynchronousTestCase):
-    def test_discard(self) -> None:
-        checkBehaviour(self, ConversationFactory(Discard), b"whatever", b"")
-
-    def test_chargen(self) -> None:
-        checkBehaviour(self, ConversationFactory(Chargen), b"whatever", isChargen)
-
-    def test_quoteOfTheDay(self) -> None:
-        checkBehaviour(self, ConversationFactory(QuoteOfTheDay), b"whatever", texts.QUOTE)
-
-    def test_daytime(self) -> None:
-        said = b"Tuesday, February 16, 1982 17:37:43-UTC\r\n"
-        checkBehaviour(self, ConversationFactory(Then), b"whatever", said)
-
-    def test_time(self) -> None:
-        checkBehaviour(self, ConversationFactory(ThenAsANumber), b"whatever", b"\x83\xaa\x7e\x81")
+class ConformanceTests(SynchronousTestCase):
+    def test_all(self) -> None:
+        """What each sends, whatever it receives."""
+        daytime = b"Tuesday, February 16, 1982 17:37:43-UTC\r\n"
+        services: Any = (
+            (Discard, b""),
+            (Chargen, isChargen),
+            (QuoteOfTheDay, texts.QUOTE),
+            (Then, daytime),
+            (ThenAsANumber, b"\x83\xaa\x7e\x81"),
+        )
+        for service, sent in services:
+            checkBehaviour(self, ConversationFactory(service), b"whatever", sent)
 
 
 class DiscardTests(SynchronousTestCase):
     """RFC 863."""
 
     def test_anyDataReceivedIsThrownAwayAndNoResponseIsSent(self) -> None:
+        """Until the calling user terminates the connection."""
         peer = connected(Discard())
         for data in (b"x" * MIB, b"\n", b"\0" * 1000):
             peer.write(data)
-        self.assertEqual(peer.value(), b"")
+        peer.clock.advance(3600)
+        self.assertEqual((peer.value(), peer.ended), (b"", False))
         self.assertEqual(peer.transport.received, MIB + 1001)
         self.assertEqual(peer.protocol.framing.unread(), b"")
-
-    def test_continuesUntilTheCallingUserTerminates(self) -> None:
-        peer = connected(Discard())
-        peer.write(b"on and on")
-        peer.clock.advance(3600)
-        self.assertFalse(peer.ended)
         peer.finish()
-        self.assertTrue(peer.ended)
-        self.assertFalse(peer.connected)
+        self.assertEqual((peer.ended, peer.connected), (True, False))
 
 
 class ChargenTests(SynchronousTestCase):
     """RFC 864."""
 
     def test_aStreamOfDataIsSentOnceConnected(self) -> None:
-        peer = connected(Chargen())
-        self.assertGreaterEqual(len(peer.value()), MIB)
-        self.assertTrue(isChargen(peer.value()))
-
-    def test_anyDataReceivedIsThrownAway(self) -> None:
-        peer = connected(Chargen())
-        peer.write(b"whatever" * 100_000)
-        self.assertEqual(peer.transport.received, 800_000)
-        self.assertEqual(peer.protocol.framing.unread(), b"")
-        self.assertTrue(isChargen(peer.value()))
-
-    def test_thrownAwayEvenWhileThePeerReadsNothing(self) -> None:
-        peer = silent()
-        peer.write(b"whatever" * 100_000)
-        self.assertEqual(peer.transport.received, 800_000)
+        """Any data received is thrown away, also while the peer reads nothing."""
+        for peer in (connected(Chargen()), silent()):
+            peer.write(b"whatever" * 100_000)
+            self.assertEqual(peer.transport.received, 800_000)
+            self.assertEqual(peer.protocol.framing.unread(), b"")
+            peer.resume()
+            self.assertGreaterEqual(len(peer.value()), MIB)
+            self.assertTrue(isChargen(peer.value()))
 
     def test_preparedForTheCarefulClose(self) -> None:
         peer = silent()
@@ -118,12 +103,6 @@ class ChargenTests(SynchronousTestCase):
         self.assertEqual((peer.protocol._position, peer.transport.sent), (written, sent))
         self.assertTrue(peer.connected)
 
-    def test_goesOnWhereItStoppedWhenThePeerReadsAgain(self) -> None:
-        peer = silent()
-        peer.resume()
-        self.assertGreaterEqual(len(peer.value()), MIB)
-        self.assertTrue(isChargen(peer.value()))
-
     def test_endsAtOnceWhenTheServerDrains(self) -> None:
         peer = connected(Chargen())
         peer.listener.drain()
@@ -140,64 +119,25 @@ def silent() -> Any:
     return peer
 
 
-class QuoteOfTheDayTests(SynchronousTestCase):
-    """RFC 865."""
+class ShortAnswerTests(SynchronousTestCase):
+    """RFC 865, 867, 868: an answer is sent, then the service closes the connection."""
 
-    def test_aShortMessageIsSentThenTheServiceCloses(self) -> None:
-        peer = connected(QuoteOfTheDay())
-        self.assertEqual(peer.value(), texts.QUOTE)
-        self.assertTrue(peer.ended)
-
-    def test_anyDataReceivedIsThrownAway(self) -> None:
-        peer = connected(QuoteOfTheDay())
-        peer.finish(b"whatever")
-        self.assertEqual(peer.value(), texts.QUOTE)
-        self.assertFalse(peer.wasReset)
-
-    def test_anotherQuoteIsAnotherGreeting(self) -> None:
+    def test_quote(self) -> None:
+        """The quote is the greeting."""
         peer = connected(ConversationFactory(QuoteOfTheDay, greeting=b"Festina lente.\r\n"))
-        self.assertEqual(peer.value(), b"Festina lente.\r\n")
+        self.assertEqual((peer.value(), peer.ended), (b"Festina lente.\r\n", True))
 
-
-class DaytimeTests(SynchronousTestCase):
-    """RFC 867."""
-
-    def test_theCurrentDateAndTimeIsSentThenTheServiceCloses(self) -> None:
-        before = time.time()
-        peer = connected(Daytime())
-        after = time.time()
-        possible = {texts.daytime(second) for second in range(int(before), int(after) + 1)}
-        self.assertIn(peer.value(), possible)
-        self.assertTrue(peer.ended)
-
-    def test_anyDataReceivedIsThrownAway(self) -> None:
-        peer = connected(Then())
-        peer.clear()
-        peer.finish(b"whatever")
-        self.assertEqual(peer.value(), b"")
-        self.assertFalse(peer.wasReset)
-
-
-class TimeTests(SynchronousTestCase):
-    """RFC 868."""
-
-    def test_sendsTheTimeAsA32BitBinaryNumberAndCloses(self) -> None:
-        before = time.time()
-        peer = connected(Time())
-        after = time.time()
-        self.assertEqual(len(peer.value()), 4)
-        since1970 = int.from_bytes(peer.value(), "big") - 2_208_988_800
-        self.assertIn(since1970 % 2**32, range(int(before), int(after) + 1))
-        self.assertTrue(peer.ended)
-
-    def test_theWallClockCountsNotTheReactors(self) -> None:
-        peer = connected(ThenAsANumber())
-        self.assertEqual(peer.clock.seconds(), 0)
-        self.assertEqual(peer.value(), texts.time(1))
+    def test_theCurrentDateAndTime(self) -> None:
+        """By the wall clock, not by the reactor's."""
+        before = int(time.time())
+        daytime, number = connected(Daytime()).value(), connected(Time()).value()
+        possible = range(before, int(time.time()) + 1)
+        self.assertIn(daytime, {texts.daytime(second) for second in possible})
+        self.assertIn(number, {texts.time(second) for second in possible})
 
 
 class SettingsTests(SynchronousTestCase):
-    def test_theClockIsNoSettingForTheCommandLine(self) -> None:
+    def test_theClockIsNone(self) -> None:
         for service in (Daytime, Time):
             self.assertRaises(TypeError, ConversationFactory, service, now=time.time)
 

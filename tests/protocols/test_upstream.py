@@ -5,40 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 
 from tcplab.protocols import ConversationFactory, Echo, Forward, Lines
 from tcplab.protocols import upstream as upstreammodule
+from tcplab.protocols.loops import LoopDetector
 from tcplab.protocols.upstream import Upstream
 from tcplab.testing import connected
-from tests.support.memory_servers import Joint, Servers
+from tests.support.memory_servers import Joining, Joint, Servers
 
 
-class CallTests(SynchronousTestCase):
-    def test_theEndpointIsWhatTheSettingSays(self) -> None:
-        factory = ConversationFactory(Forward, to="tcp:example.org:7")
-        forward: Any = factory.buildProtocol(None)
-        called = []
-        self.patch(
-            upstreammodule,
-            "clientEndpoint",
-            lambda where, reactor: called.append(where) or Servers(),
-        )
-        connected(forward)
-        self.assertEqual(called, ["tcp:example.org:7"])
+class ConnectTests(Joining):
+    def test_endpoint(self) -> None:
+        """The setting names the endpoint; its reactor is that of the connection."""
+        asked: list[Any] = []
 
-    def test_theServersSideHasTheSettingsOfTheClients(self) -> None:
-        forward = ConversationFactory(
+        def endpoint(name: str, reactor: object) -> Servers:
+            asked.append((name, reactor))
+            return Servers()
+
+        forward = ConversationFactory(Forward, to="tcp:example.org:7").buildProtocol(None)
+        self.patch(upstreammodule, "clientEndpoint", endpoint)
+        peer = connected(forward)
+        self.assertEqual(asked, [("tcp:example.org:7", peer.clock)])
+
+    def test_settings(self) -> None:
+        """The server's side has the settings of the client's."""
+        factory = ConversationFactory(
             Forward, to="tcp:a:1", framing=Lines, lingerTimeout=7.0, maxUnsent=9
-        ).buildProtocol(None)
-        joint = Joint(forward)
+        )
+        joint = Joint(factory.buildProtocol(None))
         joint.settle()
         upstream = joint.server.protocol
         self.assertIsInstance(upstream, Upstream)
         self.assertIsInstance(upstream.framing, Lines)
         self.assertEqual((upstream.lingerTimeout, upstream.maxUnsent), (7.0, 9))
 
-    def test_aSecondAddressThatAnswersTooIsNotWanted(self) -> None:
+    def test_secondAddress(self) -> None:
+        """The second of two addresses that answer is reset."""
+
         class Two(Servers):
             def connect(self, factory: Any) -> Any:
                 first = super().connect(factory)
@@ -49,26 +55,46 @@ class CallTests(SynchronousTestCase):
         joint.settle()
         first, second = joint.servers.peers
         self.assertTrue(second.wasReset)
-        joint.client.write(b"hi")
-        joint.settle()
+        joint.send(joint.client, b"hi")
         self.assertEqual(first.value(), b"hi")
 
-    def test_aCallThatIsAnsweredTooLateIsEnded(self) -> None:
+    def test_tooLate(self) -> None:
+        """A server that is connected after the time is over is reset."""
+
         class Stubborn(Servers):
             def _cancel(self, deferred: Any) -> None:
                 self.cancelled += 1
 
-        servers = Stubborn()
-        servers.hangs = True
-        joint = Joint(Forward(), servers)
+        joint = Joint(Forward(), Stubborn(hangs=True))
         joint.advance(5.1)
-        waiting, servers._waiting = servers._waiting, []
-        servers._made(waiting[0][0])
+        (factory, _), joint.servers._waiting = joint.servers._waiting[0], []
+        joint.servers._made(factory)
         joint.settle()
         self.assertTrue(joint.server.wasReset)
         self.assertFalse(joint.client.connected)
 
-    def test_nobodyIsCalledForAConnectionThatIsOverByThen(self) -> None:
+    def test_handshake(self) -> None:
+        """A server lost in the TLS handshake is one that cannot be connected to."""
+
+        class Handshaking(Upstream):
+            def _begin(self) -> None:
+                pass
+
+        self.patch(upstreammodule, "Upstream", Handshaking)
+        for end in (
+            lambda joint: joint.server.protocol._connectionLost(Failure(ConnectionLost())),
+            lambda joint: joint.advance(5.1),
+        ):
+            joint = Joint(Forward())
+            joint.settle()
+            end(joint)
+            joint.settle()
+            self.assertTrue(joint.client.wasReset)
+            self.assertEqual(joint.why, "upstream")
+
+    def test_closedByThen(self) -> None:
+        """No server is connected for a connection that is closing already."""
+
         class Leaving(Forward):
             def connectionMade(self) -> None:
                 self.hangUp()
@@ -79,38 +105,28 @@ class CallTests(SynchronousTestCase):
         self.assertTrue(joint.client.ended)
 
 
-class CircleTests(SynchronousTestCase):
-    def test_isCutOnBothItsEnds(self) -> None:
-        class Lineage:
-            child: Any = None
-
-            def accepted(self, child: Any) -> None: ...
-
-            def connected(self, parent: Any, transport: Any) -> Any:
-                return self.child
-
-            def forget(self, conversation: Any) -> None: ...
-
-        lineage = Lineage()
-        self.patch(upstreammodule, "LOOPS", lineage)
-        other = Joint(Forward())
-        other.settle()
-        lineage.child = other.conversation
-        joint = Joint(Forward())
-        joint.settle()
-        for each in (other, joint):
-            self.assertTrue(each.client.wasReset)
-            assert each.client.ending is not None
-            self.assertEqual(each.client.ending.why, "loop")
+class LoopTests(Joining):
+    def test_bothEnds(self) -> None:
+        """A loop is reset at both its ends, whichever is seen first."""
+        for seen in ("accepted", "connected"):
+            loops: LoopDetector[Any] = LoopDetector()
+            self.patch(upstreammodule, "LOOPS", loops)
+            other = Joint(Forward())
+            other.settle()
+            self.patch(loops, seen, lambda *_, other=other: other.conversation)
+            joint = Joint(Forward())
+            joint.settle()
+            for each in (other, joint):
+                self.assertTrue(each.client.wasReset)
+                self.assertEqual(each.why, "loop")
 
 
-class ListeningTests(SynchronousTestCase):
-    def test_whatLeadsBackIsRefused(self) -> None:
+class ListeningTests(Joining):
+    def test_itself(self) -> None:
+        """A behaviour may be served anywhere, but for the port that it would connect to."""
         factory = ConversationFactory(Forward, to="tcp:127.0.0.1:7")
-        here = IPv4Address("TCP", "0.0.0.0", 7)
+        here, next = (IPv4Address("TCP", "0.0.0.0", port) for port in (7, 8))
         problem = self.assertRaises(ValueError, factory.checkListening, here)
         self.assertIn("name another server", str(problem))
-        factory.checkListening(IPv4Address("TCP", "0.0.0.0", 8))
-
-    def test_othersMayListenAnywhere(self) -> None:
-        ConversationFactory(Echo).checkListening(IPv4Address("TCP", "0.0.0.0", 7))
+        factory.checkListening(next)
+        ConversationFactory(Echo).checkListening(here)

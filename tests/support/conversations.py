@@ -1,8 +1,6 @@
-"""Conversations that the tests of this room share."""
+"""Conversations that several tests use."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from twisted.python.failure import Failure
 
@@ -10,26 +8,30 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.wire.framing import Lines
 
 
-class Keep(Conversation):
-    """Keep what happens; none of the hooks calls super()."""
+class Recorder(Conversation):
+    """
+    Record which hooks are called; none of them calls super().
+
+    :ivar events: a message, or ``made``, ``finished`` and ``lost``.
+    """
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[bytes | str] = []
 
     def connectionMade(self) -> None:
-        self.told.append("made")
+        self.events.append("made")
 
     def messageReceived(self, message: bytes) -> None:
-        self.told.append(message)
+        self.events.append(message)
 
     def readConnectionLost(self) -> None:
-        self.told.append("finished")
+        self.events.append("finished")
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        self.told.append("lost")
+        self.events.append("lost")
 
 
-class KeepLines(Keep):
+class LineRecorder(Recorder):
     framing = Lines
 
 

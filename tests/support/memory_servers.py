@@ -1,4 +1,4 @@
-"""A server in memory that a conversation calls, and both its ends."""
+"""Servers in memory that a conversation connects to, and both ends of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError, ConnectionRefusedError
+from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
@@ -18,14 +19,14 @@ class Servers:
     The endpoint of servers in memory.
 
     :ivar peers: the servers' ends of the connections that were made.
-    :ivar refuses: nobody is there.
-    :ivar hangs: nobody answers, until `answer`.
-    :ivar cancelled: calls that were given up.
+    :ivar refuses: connections are refused.
+    :ivar hangs: connections are not made until `answer`.
+    :ivar cancelled: attempts that were cancelled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuses: bool = False, hangs: bool = False) -> None:
         self.peers: list[Peer] = []
-        self.refuses = self.hangs = False
+        self.refuses, self.hangs = refuses, hangs
         self.cancelled = 0
         self._waiting: list[tuple[Any, Deferred[Any]]] = []
 
@@ -39,7 +40,7 @@ class Servers:
         return succeed(self._made(factory))
 
     def answer(self) -> None:
-        """Take the calls that wait."""
+        """Make the connections that hang."""
         self.hangs = False
         waiting, self._waiting = self._waiting, []
         for factory, deferred in waiting:
@@ -58,10 +59,10 @@ class Servers:
 
 class Joint:
     """
-    A client in memory, a conversation that calls servers for it, and the servers.
+    A client in memory, a conversation that connects to servers for it, and the servers.
 
     :ivar client: the client's end.
-    :ivar servers: who is called.
+    :ivar servers: the endpoint.
     """
 
     def __init__(self, conversation: Any, servers: Servers | None = None) -> None:
@@ -72,8 +73,14 @@ class Joint:
 
     @property
     def server(self) -> Peer:
-        """The end of the server that was called last."""
+        """The end of the server that was connected last."""
         return self.servers.peers[-1]
+
+    @property
+    def why(self) -> str | None:
+        """The reason for which the client's connection was closed."""
+        assert self.client.ending is not None
+        return self.client.ending.why
 
     def settle(self) -> None:
         """Let all happen that can."""
@@ -94,14 +101,42 @@ class Joint:
                 peer.clock.advance(0.01)
         self.settle()
 
+    def send(self, peer: Peer, *data: bytes) -> None:
+        """Have one end send; each piece is passed on before the next."""
+        for each in data:
+            peer.write(each)
+            self.settle()
+
+    def finish(self, *peers: Peer) -> None:
+        """Have both ends finish, or one."""
+        for peer in peers or (self.client, self.server):
+            peer.finish()
+            self.settle()
+
+    def reset(self, peer: Peer) -> None:
+        """Have one end send a reset."""
+        peer.reset()
+        self.settle()
+
     def told(self, peer: Peer) -> bytes:
-        """Return what has come to one of the ends."""
+        """Return what one of the ends has received."""
         self.settle()
         return peer.value()
 
     def timers(self) -> list[Any]:
-        """Return what is still waited for."""
+        """Return the calls that are scheduled."""
         return [call for peer in self._all() for call in peer.clock.getDelayedCalls()]
+
+
+class Joining(SynchronousTestCase):
+    """Tests with a client and servers in memory."""
+
+    def assertOver(self, joint: Joint) -> None:
+        """Check that no connection and no timer is left."""
+        self.assertFalse(joint.client.connected)
+        for server in joint.servers.peers:
+            self.assertFalse(server.connected)
+        self.assertEqual(joint.timers(), [])
 
 
 class _EchoingSocket(MemorySocket):

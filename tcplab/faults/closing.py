@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 
 from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bottomTransport, canHalfClose, setReason, unacknowledgedBytes
@@ -26,7 +27,7 @@ class RawTransport(StreamTransport, Protocol):
     :ivar transport: that transport, as its protocol sees it.
     """
 
-    transport: Any
+    transport: object
 
 
 class FaultClose:
@@ -121,10 +122,11 @@ class FaultClose:
             self._later(delay, lambda: self._resetOrWait(min(2 * delay, _LONGEST)))
 
 
-def _waiting(transport: Any) -> int:
+def _waiting(transport: object) -> int:
     """Count the bytes that the peer has not acknowledged, with those that TLS still holds."""
-    aggregator = getattr(transport, "_aggregator", None)
-    if aggregator is not None:
-        aggregator.flush()
-    held = sum(map(len, getattr(transport, "_appSendBuffer", ())))
+    held = 0
+    if isinstance(transport, BufferingTLSTransport):
+        transport._aggregator.flush()
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        held = sum(map(len, transport._appSendBuffer))
     return unacknowledgedBytes(transport) + held

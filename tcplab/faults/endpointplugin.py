@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
@@ -21,6 +21,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from tcplab.wire.endpointstring import explained, joined
+
+_Endpoint = TypeVar("_Endpoint")
 
 _SEED = re.compile(r"(?<!\\),seed=([0-9]{1,18})(?=,|$)")
 
@@ -66,8 +68,11 @@ class FaultParser:
 
 
 def _read(
-    reactor: Any, make: Callable[..., Any], words: tuple[str, ...], options: dict[str, str]
-) -> tuple[str, int | None, Any]:
+    reactor: object,
+    make: Callable[..., _Endpoint],
+    words: tuple[str, ...],
+    options: dict[str, str],
+) -> tuple[str, int | None, _Endpoint]:
     from tcplab.faults import FaultError, parseFault
 
     text, words, options = _taken(words, options)

@@ -82,22 +82,22 @@ def _advice(what: str, such: str, units: str, bare: str | None) -> str:
     return f"give {what} as in {such} (units: {units}{without})"
 
 
-def faultField(read: Callable[[str], Any], default: Any = MISSING) -> Any:
+def faultField(read: Callable[[str], object], default: object = MISSING) -> Any:
     """Declare a field of a fault, with its reader of text and perhaps a default."""
     return field(default=default, metadata={"read": read})
 
 
-def timeField(bare: str | None = None, default: Any = MISSING) -> Any:
+def timeField(bare: str | None = None, default: object = MISSING) -> Any:
     """Declare a field of seconds; ``bare`` is the unit of a typed number that has none."""
     return faultField(partial(seconds, bare=bare), default)
 
 
-def sizeField(bare: str | None = None, default: Any = MISSING) -> Any:
+def sizeField(bare: str | None = None, default: object = MISSING) -> Any:
     """Declare a field of bytes."""
     return faultField(partial(size, bare=bare), default)
 
 
-def integerField(least: int, most: int, default: Any = MISSING) -> Any:
+def integerField(least: int, most: int, default: object = MISSING) -> Any:
     """Declare a field of whole numbers from ``least`` to ``most``, without a unit."""
     return faultField(count(least, most), default)
 
@@ -147,7 +147,7 @@ class Fault:
         return False
 
     @classmethod
-    def named(cls) -> dict[str, Field[Any]]:
+    def named(cls) -> dict[str, Field[object]]:
         """Return its fields by name."""
         return {each.name: each for each in fields(cls)}
 

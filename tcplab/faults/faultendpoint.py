@@ -128,8 +128,7 @@ class FaultedClientEndpoint:
         :return: fires with the protocol; fails as that of the other endpoint.
         """
         factory = _InsertingFactory(protocolFactory, self)
-        connecting: Deferred[Any] = self._endpoint.connect(factory)
-        return connecting.addCallback(lambda _: factory.built)
+        return self._endpoint.connect(factory).addCallback(lambda _: factory.built)
 
     def connectionMade(self, transport: Any) -> None:
         """Insert the fault into a connection, if it hits."""

@@ -18,9 +18,11 @@ from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec
 from tcplab.listener.events import Connection, Observer
-from tcplab.listener.policy import Policy, PolicyListener
+from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
+from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.coalescing import spliceOf
-from tcplab.reactor.stack import bottomTransport, reactorOf
+from tcplab.reactor.stack import reactorOf, socketTransport
 
 log = Logger("tcplab.policies.faults.standing")
 
@@ -135,10 +137,10 @@ class Faults(Policy):
     ) -> None:
         super().__init__(clock)
         self._clock = clock
-        self._observers = observers or (Observer() if client else None)
+        self._observers = observers
         self._reading = "downstream" if client else "upstream"
         self._registry = FaultRegistry(seed)
-        self._filters: dict[Any, FaultFilter] = {}
+        self._filters: dict[object, FaultFilter] = {}
         self._listenerFaults = ListenerFaults(clock)
 
     # Which faults there are
@@ -202,14 +204,14 @@ class Faults(Policy):
 
     # Their listeners
 
-    def watch(self, listener: PolicyListener) -> None:
+    def watch(self, listener: Any) -> None:
         """Break the connections of this listener too, and its ports."""
         self.listeners = (*self.listeners, listener)
         if self._registry:
             self._addTo(listener)
         self._listenerFaults.watch(listener)
 
-    def _addTo(self, listener: Any) -> None:
+    def _addTo(self, listener: Listener) -> None:
         if self not in listener.policies:
             listener.addPolicy(self)
 
@@ -225,29 +227,29 @@ class Faults(Policy):
         super().useClock(clock)
         self._listenerFaults.useClock(self.clock)
 
-    def portAdded(self, listener: Any) -> None:
+    def portAdded(self, listener: Listener) -> None:
         """Have the faults of ports act on a new one."""
         self._listenerFaults.update(listener)
 
     # Their connections
 
-    def connectionAccepted(self, transport: Any) -> None:
+    def connectionAccepted(self, transport: ObservedTransport) -> None:
         """Count a new connection, and insert the faults that hit it."""
         filter = self.connect(transport, *transport.connection[:2])
         if filter is not None:
             self._filters[transport] = filter
 
-    def connectionOpened(self, transport: Any) -> None:
+    def connectionOpened(self, transport: object) -> None:
         """Let the faults of a connection begin."""
         filter = self._filters.get(transport)
         if filter is not None:
             filter.start()
 
-    def connectionClosed(self, transport: Any) -> None:
+    def connectionClosed(self, transport: object) -> None:
         """Forget a connection."""
         self._filters.pop(transport, None)
 
-    def connect(self, transport: Any, listener: str, number: int) -> FaultFilter | None:
+    def connect(self, transport: object, listener: str, number: int) -> FaultFilter | None:
         """
         Insert the faults that hit a connection, before it is made.
 
@@ -270,7 +272,7 @@ class Faults(Policy):
                     filter.start()
 
     def _insert(
-        self, names: Sequence[str], transport: Any, listener: str, number: int, reading: bool
+        self, names: Sequence[str], transport: object, listener: str, number: int, reading: bool
     ) -> FaultFilter:
         top = _topTransport(transport)
         filter = spliceOf(top)  # other `Faults` may have inserted one
@@ -292,24 +294,23 @@ class Faults(Policy):
                 self._filters.pop(transport, None)
 
     def _hitReporter(
-        self, transport: Any, listener: str, number: int
+        self, transport: object, listener: str, number: int
     ) -> Callable[[ActiveFault, int], None]:
-        observers = self._observers
-
         def report(fault: ActiveFault, at: int) -> None:
             where = "" if fault.direction == "downstream" else f" direction={fault.direction}"
             text = f"{fault.name} at={at}{where}"
-            if observers is None:
-                transport.listener.observers.faultHit(transport.connection, text)
-            else:
-                bottom: Any = bottomTransport(transport)
-                peer, host = bottom.getPeer(), bottom.getHost()
-                observers.faultHit(Connection(listener, number, bottom.logstr, peer, host), text)
+            bottom = socketTransport(transport)
+            if isinstance(bottom, ObservedTransport):
+                bottom.listener.observers.faultHit(bottom.connection, text)
+            elif bottom is not None and self._observers is not None:
+                addresses = bottom.getPeer(), bottom.getHost()
+                connection = Connection(listener, number, bottom.logPrefix(), *addresses)
+                self._observers.faultHit(connection, text)
 
         return report
 
 
-def _topTransport(transport: Any) -> Any:
+def _topTransport(transport: object) -> object:
     """Return the transport that the protocol uses: this one, or TLS upon it."""
     above = getattr(transport, "protocol", None)
     while isinstance(above, TLSMemoryBIOProtocol):
@@ -317,7 +318,7 @@ def _topTransport(transport: Any) -> Any:
     return transport
 
 
-def _readingTransports(live: Sequence[Any]) -> set[Any]:
+def _readingTransports(live: Sequence[tcp.Connection]) -> set[tcp.Connection]:
     """Return the transports that read now; all at once, since to ask for each would cost more."""
     reactors = {transport.reactor for transport in live}
     if not all(IReactorFDSet.providedBy(reactor) for reactor in reactors):

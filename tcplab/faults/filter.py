@@ -28,6 +28,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     IReactorTime,
+    ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -66,7 +67,7 @@ class Splice:
     getPeer: Callable[[], IAddress]
     getHost: Callable[[], IAddress]
 
-    def __init__(self, transport: Any, filter: Any) -> None:
+    def __init__(self, transport: object, filter: FaultFilter) -> None:
         self.transport = transport
         self._filter = filter
         self._owner = transport
@@ -102,7 +103,7 @@ class Splice:
         self._inserted = True
 
     @property
-    def _protocol(self) -> Any:
+    def _protocol(self) -> object:
         return getattr(self._owner, self._name, None)
 
     def reassert(self) -> None:
@@ -136,7 +137,7 @@ class Splice:
     # The producer that is registered with the transport
 
     @property
-    def _registry(self) -> tuple[Any, str, str]:
+    def _registry(self) -> tuple[object, str, str]:
         # What holds the producer, and the names of that and of its state.
         if isinstance(self.transport, TLSMemoryBIOProtocol):
             return self.transport._producer, "_producer", "_producerPaused"
@@ -190,7 +191,7 @@ class FaultFilter(Protocol):
 
     def __init__(
         self,
-        transport: Any,
+        transport: object,
         clock: IReactorTime,
         reportHit: Callable[[ActiveFault, int], object],
         reading: bool = True,
@@ -293,7 +294,7 @@ class FaultFilter(Protocol):
 
     # From the transport
 
-    def makeConnection(self, transport: Any) -> None:
+    def makeConnection(self, transport: ITransport) -> None:
         """TLS connects its protocol."""
         self.connected = 1
         self.wrappedProtocol.makeConnection(transport)

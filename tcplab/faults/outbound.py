@@ -93,7 +93,7 @@ class ProducerProxy:
 
     # What the protocol asks for
 
-    def register(self, producer: Any, streaming: bool) -> None:
+    def register(self, producer: _Producer, streaming: bool) -> None:
         """
         Register the protocol's producer.
 

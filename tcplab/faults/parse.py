@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TypeVar
 
 from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
 from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
@@ -20,11 +21,13 @@ from tcplab.wire.keyvalue import (
 )
 from tcplab.wire.names import FAULTS
 
+_Value = TypeVar("_Value")
+
 
 class _Kinds(Mapping[str, type[Fault]]):
     def __getitem__(self, name: str) -> type[Fault]:
-        className = FAULTS[name]
-        kind: type[Fault] = getattr(import_module(f"tcplab.faults.kinds.{name}"), className)
+        package, _, className = FAULTS[name].rpartition(".")
+        kind: type[Fault] = getattr(import_module(package), className)
         return kind
 
     def __iter__(self) -> Iterator[str]:
@@ -40,30 +43,29 @@ KINDS: Mapping[str, type[Fault]] = _Kinds()
 _CONN = re.compile("([1-9][0-9]{0,8})(-)?([1-9][0-9]{0,8})?|%([1-9][0-9]{0,8})")
 
 
-def readConn(text: str) -> dict[str, int | None]:
+def readConn(text: str) -> Selection:
     """
     Read ``3``, ``1-2``, ``4-`` or ``%3``.
 
-    :return: the fields of a `Selection`.
-    :raises ValueError: it is none of these.
+    :raises ValueError: the text is none of these.
     """
     found = _CONN.fullmatch(text)
     if found is None or (found[3] and not found[2]):
         raise ValueError("give 3, 1-2, 4- or %3 (every third)")
     if found[4]:
-        return {"every": int(found[4])}
+        return Selection(every=int(found[4]))
     first = int(found[1])
     last = int(found[3]) if found[3] else None if found[2] else first
     if last is not None and last < first:
         raise ValueError(f"give the smaller number first, {last}-{first}")
-    return {"first": first, "last": last}
+    return Selection(first, last)
 
 
 def readProbability(text: str) -> float:
     """
     Read a number from 0 to 1.
 
-    :raises ValueError: it is none.
+    :raises ValueError: the text is no such number.
     """
     if not re.fullmatch(r"[01]|0?\.[0-9]{1,12}|[01]\.0+", text) or float(text) > 1:
         raise ValueError("give a number from 0 to 1, as in 0.1")
@@ -77,7 +79,7 @@ def parseFault(text: str) -> FaultSpec:
     """
     Read ``KIND[,key=value…][@LISTENER]``; a value may have ``\\,`` ``\\@`` and ``\\=`` in it.
 
-    :raises FaultError: it is none.
+    :raises FaultError: the text is no fault.
     """
     words, at, listener = split(text, "@")
     if at and not listener:
@@ -99,7 +101,7 @@ def _typed(text: str, rest: str) -> dict[str, str]:
         raise FaultError(f"fault {text!r}: {e}") from None
 
 
-# What any fault may have: how it is read into Trigger, Selection and direction.
+# What any fault may have: how it is read into a trigger, a selection and a direction.
 
 
 def _direction(value: str) -> str:
@@ -108,66 +110,62 @@ def _direction(value: str) -> str:
     return value
 
 
-def _after(value: str) -> dict[str, Any]:
+def _after(trigger: Trigger, value: str) -> Trigger:
     if isTime(value):
-        return {"afterSeconds": seconds(value)}
+        return replace(trigger, afterSeconds=seconds(value))
     try:
-        return {"afterBytes": size(value)}
+        return replace(trigger, afterBytes=size(value))
     except ValueError:
         raise ValueError("give bytes or a time with its unit, as in 10B or 250ms") from None
 
 
-def _match(value: str) -> dict[str, Any]:
+def _match(trigger: Trigger, value: str) -> Trigger:
     if not value:
         raise ValueError("give the text that it begins behind")
-    return {"match": unescape(value)}
+    return replace(trigger, match=unescape(value))
 
 
-def _for(value: str) -> dict[str, Any]:
+def _for(trigger: Trigger, value: str) -> Trigger:
     duration = seconds(value)
     if not duration:
         raise ValueError("give more than 0")
-    return {"duration": duration}
+    return replace(trigger, duration=duration)
 
 
-_TRIGGERS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "after": _after,
-    "match": _match,
-    "for": _for,
-}
-_SELECTIONS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "conn": readConn,
-    "probability": lambda value: {"probability": readProbability(value)},
-}
+def _conn(selection: Selection, value: str) -> Selection:
+    return replace(readConn(value), probability=selection.probability)
+
+
+def _probability(selection: Selection, value: str) -> Selection:
+    return replace(selection, probability=readProbability(value))
+
+
+_TRIGGERS = {"after": _after, "match": _match, "for": _for}
+_SELECTIONS = {"conn": _conn, "probability": _probability}
 COMMON = (*_TRIGGERS, *_SELECTIONS, "direction")
-_OF_DOORS = ("after", "for")
+_OF_LISTENERS = ("after", "for")
 
 
 def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
-    common = _OF_DOORS if issubclass(kind, ListenerFault) else COMMON
+    common = _OF_LISTENERS if issubclass(kind, ListenerFault) else COMMON
     own = kind.named()
     for key in typed:
         if key not in own and key not in common:
             raise FaultError(f"fault {text!r}: {_unknown(kind, key, common)}")
-    trigger, selection, values, direction = {}, {}, {}, None
+    trigger, selection, direction = Trigger(), Selection(), None
+    values: dict[str, object] = {}
     for key, word in typed.items():
         value = _plain(text, key, word)
         if key in own:
             values[key] = _read(text, key, word, own[key].metadata["read"], value)
         elif key in _TRIGGERS:
-            trigger.update(_read(text, key, word, _TRIGGERS[key], value))
+            trigger = _read(text, key, word, partial(_TRIGGERS[key], trigger), value)
         elif key in _SELECTIONS:
-            selection.update(_read(text, key, word, _SELECTIONS[key], value))
+            selection = _read(text, key, word, partial(_SELECTIONS[key], selection), value)
         else:
             direction = _read(text, key, word, _direction, value)
-    spec = FaultSpec(
-        _fault(text, kind, values),
-        direction,
-        Trigger(**trigger),
-        Selection(**selection),
-        listener,
-        text,
-    )
+    fault = _fault(text, kind, values)
+    spec = FaultSpec(fault, direction, trigger, selection, listener, text)
     _check(text, spec)
     return spec
 
@@ -183,7 +181,7 @@ def _unknown(kind: type[Fault], key: str, common: tuple[str, ...]) -> str:
     return f"{kind.kind} has no {key!r}; {has}{', '.join(common)}"
 
 
-def _read(text: str, key: str, word: str, read: Callable[[str], Any], value: str) -> Any:
+def _read(text: str, key: str, word: str, read: Callable[[str], _Value], value: str) -> _Value:
     try:
         return read(value)
     except ValueError as e:
@@ -191,12 +189,13 @@ def _read(text: str, key: str, word: str, read: Callable[[str], Any], value: str
         raise FaultError(f"fault {text!r}: {key}={shown}: {e}") from None
 
 
-def _fault(text: str, kind: type[Fault], values: dict[str, Any]) -> Fault:
+def _fault(text: str, kind: type[Fault], values: dict[str, object]) -> Fault:
     for name, field in kind.named().items():
         if name not in values and field.default is MISSING:
             raise FaultError(f"fault {text!r}: {kind.kind} needs {name}=")
     try:
-        return kind(**values)
+        make: Callable[..., Fault] = kind
+        return make(**values)
     except ValueError as e:
         raise FaultError(f"fault {text!r}: {e}") from None
 

@@ -40,20 +40,19 @@ FRAMINGS: dict[str, type[Framing]] = {
     "int32": Int32,
 }
 
-#: The kinds of fault, by the name that ``--fault`` takes: the class of each. Its module has the
-#: kind's name, in `tcplab.faults.kinds`.
+#: The kinds of fault, by the name that ``--fault`` takes: the class of each.
 FAULTS: dict[str, str] = {
-    "latency": "Latency",
-    "bandwidth": "Bandwidth",
-    "slicer": "Slicer",
-    "limit_data": "LimitData",
-    "limit_time": "LimitTime",
-    "timeout": "Timeout",
-    "slow_close": "SlowClose",
-    "reset_peer": "ResetPeer",
-    "half_close": "HalfClose",
-    "stall": "Stall",
-    "corrupt": "Corrupt",
-    "refuse": "Refuse",
-    "hang": "Hang",
+    "latency": "tcplab.faults.Latency",
+    "bandwidth": "tcplab.faults.Bandwidth",
+    "slicer": "tcplab.faults.Slicer",
+    "limit_data": "tcplab.faults.LimitData",
+    "limit_time": "tcplab.faults.LimitTime",
+    "timeout": "tcplab.faults.Timeout",
+    "slow_close": "tcplab.faults.SlowClose",
+    "reset_peer": "tcplab.faults.ResetPeer",
+    "half_close": "tcplab.faults.HalfClose",
+    "stall": "tcplab.faults.Stall",
+    "corrupt": "tcplab.faults.Corrupt",
+    "refuse": "tcplab.faults.Refuse",
+    "hang": "tcplab.faults.Hang",
 }

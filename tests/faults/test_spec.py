@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults.parse import readConn, readProbability
@@ -11,8 +9,7 @@ from tcplab.faults.spec import Selection
 
 
 def chosen(text: str) -> list[int]:
-    fields: Any = readConn(text)
-    selection = Selection(**fields)
+    selection = readConn(text)
     return [number for number in range(1, 10) if selection.includes(number)]
 
 

@@ -108,7 +108,7 @@ class Dialogue(Conversation):
         """Await a time, in seconds."""
         return deferLater(self._clock, seconds)
 
-    async def startTLS(self, contextFactory: object, *, timeout: float | None = 5.0) -> None:
+    async def startTLS(self, contextFactory: ContextFactory, *, timeout: float | None = 5.0) -> None:
         """
         Start TLS; await the handshake.
 

@@ -41,8 +41,8 @@ class FaultedServerEndpoint:
     """
     Listen where another endpoint does, with a fault.
 
-    The port has `tcplab.faults.Faults` among its ``policies``. A `Listener` to which the port is
-    added later takes them over.
+    `Faults` is a policy of the port's listener, see `Listener.of`: one that adds the port later
+    takes it over.
 
     :param reactor: keeps the time.
     :param endpoint: where to listen.
@@ -75,19 +75,15 @@ class FaultedServerEndpoint:
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         port: Any = await self._endpoint.listen(factory)
-        listener = Listener("fault", Observers(FaultLog(self._reactor)))
-        # The policies of an endpoint within this one are added after ours: nearer to the socket.
-        within = getattr(port, "policies", ())
-        port.policies = ()
-        if not listener.addPort(port):
+        listener = Listener.of(port, "fault", Observers(FaultLog(self._reactor)))
+        if listener is None:
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise FaultError(f"fault: {port} is not one of Twisted's own stream ports")
         faults = Faults(seed=self._seed, clock=self._reactor)
         faults.add(self._fault)
-        port.policies = [faults, *within]
-        for policy in port.policies:
-            policy.stop()
-            policy.watch(listener)
+        # The faults of an endpoint within this one come after ours: nearer to the socket.
+        listener.addPolicy(faults, first=True)
+        faults.watch(listener)
         listening: IListeningPort = port
         return listening
 

@@ -7,7 +7,7 @@ import math
 import socket
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import unix
+from twisted.internet import tcp, unix
 from twisted.internet.address import IPv4Address
 from twisted.logger import Logger
 
@@ -47,12 +47,12 @@ class ListenerAcceptor(BatchAcceptor):
     """
 
     def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
-        earlier = getattr(port.doRead, "__self__", None)
-        if isinstance(earlier, ListenerAcceptor):
+        earlier = acceptorOf(port)
+        if earlier is not None:
             earlier.detach()
         super().__init__(port)
         self.reactor = port.reactor
-        self._listener = listener
+        self.listener = listener
         self._plain = plain
         self.batch = BATCH if plain else _TLS_BATCH
         self._pause = _FIRST_PAUSE
@@ -77,7 +77,7 @@ class ListenerAcceptor(BatchAcceptor):
 
     def mayAccept(self) -> bool:
         """Tell whether to accept one more connection now."""
-        listener = self._listener
+        listener = self.listener
         if self._retry is not None or listener.suspended:
             return False
         return not listener.hooks.mayAccept or listener.mayAccept()
@@ -88,7 +88,7 @@ class ListenerAcceptor(BatchAcceptor):
 
     def resume(self) -> None:
         """Accept again, if nothing speaks against it."""
-        if self._retry is None and not self._listener.suspended:
+        if self._retry is None and not self.listener.suspended:
             self._port.resumeProducing()
 
     def acceptFailed(self, error: OSError) -> bool:
@@ -106,7 +106,7 @@ class ListenerAcceptor(BatchAcceptor):
             self._lastLogged = now, self._pause
             _logger.warn(
                 "{listener}: cannot accept: {error}; trying again in {seconds:.3f} s",
-                listener=self._listener.name,
+                listener=self.listener.name,
                 error=error,
                 seconds=self._pause,
             )
@@ -122,7 +122,7 @@ class ListenerAcceptor(BatchAcceptor):
 
     def detach(self) -> None:
         """Leave the port to itself, or to another listener."""
-        self._listener.removeAcceptor(self)
+        self.listener.removeAcceptor(self)
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -144,7 +144,7 @@ class ListenerAcceptor(BatchAcceptor):
         """
         self._pause = _FIRST_PAUSE
         self._clientErrors = 0
-        port, listener = self._port, self._listener
+        port, listener = self._port, self.listener
         if port.addressFamily == socket.AF_INET6:
             address = _unmapped(address)
         if listener.hooks.admit:
@@ -174,6 +174,12 @@ class ListenerAcceptor(BatchAcceptor):
         if not self._unix and len(address) == 2:
             return IPv4Address("TCP", *address)
         return self._port._buildAddr(address)
+
+
+def acceptorOf(port: tcp.Port) -> ListenerAcceptor | None:
+    """Return what accepts for a port, if a listener has it."""
+    acceptor = getattr(port.doRead, "__self__", None)
+    return acceptor if isinstance(acceptor, ListenerAcceptor) else None
 
 
 def _unmapped(address: Any) -> Any:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from tcplab.listener.acceptor import ListenerAcceptor
+from tcplab.listener.acceptor import ListenerAcceptor, acceptorOf
 from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.listener.policy import Policy, PolicyHooks, allAccept, call, firstRefusal
 from tcplab.reactor.stack import topProtocol
@@ -54,6 +54,8 @@ class Listener:
     :ivar filter: runs on accepted sockets first, if there is one, see `setFilter`.
     """
 
+    _isOfPort = False
+
     def __init__(self, name: str, observers: Observer) -> None:
         self.name = name
         self.observers = observers
@@ -67,29 +69,59 @@ class Listener:
         self._reasons: set[str] = set()
         self._draining = False
 
+    @staticmethod
+    def of(port: IListeningPort, name: str, observers: Observer) -> Listener | None:
+        """
+        Return the listener of a port; make one if there is none.
+
+        It is for policies that come with an endpoint, as ``limit:`` does: a listener that adds the
+        port later takes them over.
+
+        :param name: of a new listener, or of one that was made here.
+        :param observers: of a new listener.
+        :return: ``None`` where `addPort` cannot add the port.
+        """
+        if not isinstance(port, tcp.Port):
+            return None
+        acceptor = acceptorOf(port)
+        if acceptor is None:
+            listener = Listener(name, observers)
+            listener._isOfPort = True
+            listener.addPort(port)
+            return listener
+        if acceptor.listener._isOfPort:
+            acceptor.listener.name = name
+        return acceptor.listener
+
     def addPort(self, port: IListeningPort) -> bool:
         """
-        Have the transports of what this port accepts from now on counted and told.
+        Accept what connects to a port from now on, in the place of any other listener.
 
-        Policies that came with the port, from its endpoint, watch this listener from now on.
+        The policies of a listener that was made by `of` watch this one from now on.
 
-        :return: whether the port can be watched: it must be one of Twisted's own stream ports.
+        :return: whether that is possible: the port must be one of Twisted's own stream ports.
         """
         if not isinstance(port, tcp.Port):
             return False
         self._draining = False
+        earlier = acceptorOf(port)
         # Where there is TLS a peer is here once its handshake is through.
         acceptor = ListenerAcceptor(port, self, plain=not enableHalfClose(port.factory))
         self._acceptors.append(acceptor)
         if self.filter is not None:
             self.filter.open(acceptor)
-        for policy in getattr(port, "policies", ()):
-            policy.stop()
-            policy.watch(self)
+        if earlier is not None and earlier.listener._isOfPort:
+            self._takePolicies(earlier.listener)
         for policy in self.hooks.policies:
             policy.useClock(acceptor.reactor)
         call(self.hooks.portAdded, self)
         return True
+
+    def _takePolicies(self, other: Listener) -> None:
+        for policy in other.policies:
+            if other in policy.listeners:  # or it was stopped with one before it
+                policy.stop()
+                policy.watch(self)
 
     @property
     def ports(self) -> list[Any]:
@@ -129,9 +161,9 @@ class Listener:
         """Its policies, in the order in which their hooks are called."""
         return tuple(self.hooks.policies)
 
-    def addPolicy(self, policy: Policy) -> None:
-        """Call the hooks of a policy from now on, after those of the others."""
-        self.hooks.add(policy)
+    def addPolicy(self, policy: Policy, *, first: bool = False) -> None:
+        """Call the hooks of a policy from now on, after those of the others, or ``first``."""
+        self.hooks.add(policy, first)
         if self._acceptors:
             policy.useClock(self._acceptors[0].reactor)
 

@@ -123,9 +123,9 @@ class PolicyHooks:
         self.policies: list[Policy] = []
         self._lookUp()
 
-    def add(self, policy: Policy) -> None:
-        """Call this one too, after the others."""
-        self.policies.append(policy)
+    def add(self, policy: Policy, first: bool = False) -> None:
+        """Call this one too, after the others, or ``first``."""
+        self.policies.insert(0 if first else len(self.policies), policy)
         self._lookUp()
 
     def remove(self, policy: Policy) -> None:

@@ -27,8 +27,8 @@ class LimitedEndpoint:
     They work from the port: nothing stands between transport and protocol. That is also how they
     count: behind a proxy, peers are the proxy.
 
-    The port that listens has ``policies``, the list of both. If another `Listener` is to watch it,
-    they are stopped, and watch that one: a port has one listener only.
+    Both are policies of the port's listener, see `Listener.of`: one that adds the port later takes
+    them over.
 
     :param reactor: keeps the time.
     :param endpoint: where to listen.
@@ -64,13 +64,12 @@ class LimitedEndpoint:
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         policies = self._policies(ensureDescriptorLimit(self._maxConnections))
         port: Any = await self._endpoint.listen(factory)
-        listener = Listener("limit", Observers(FaultLog(self._reactor)))
-        if not listener.addPort(port):
+        listener = Listener.of(port, "limit", Observers(FaultLog(self._reactor)))
+        if listener is None:
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
         for policy in policies:
             policy.watch(listener)
-        port.policies = [*getattr(port, "policies", ()), *policies]
         return port  # type: ignore[no-any-return]
 
     def _policies(self, maxConnections: int) -> list[Admission | Deadlines]:

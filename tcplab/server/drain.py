@@ -105,8 +105,7 @@ class ListenersDrain(Drain):
         beforeDrain: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(clock)
-        self._endpointListeners = list(listeners)
-        self._listeners = [each.listener for each in self._endpointListeners]
+        self._listeners = list(listeners)
         self._delay = delay
         self._timeout = timeout
         self._beforeDrain = beforeDrain
@@ -169,7 +168,7 @@ class ListenersDrain(Drain):
         return sum(len(listener.connections) for listener in self._listeners)
 
     def _closed(self) -> Deferred[None]:
-        return _all(each.stopListening() for each in self._endpointListeners)
+        return _all(each.stopListening() for each in self._listeners)
 
     def _empty(self) -> Deferred[None]:
         return Deferred.fromCoroutine(whenEmpty(self._listeners))

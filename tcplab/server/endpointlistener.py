@@ -35,14 +35,13 @@ log = Logger("tcplab.server.serving")
 _BATCHES = 128
 
 
-class EndpointListener:
+class EndpointListener(Listener):
     """
     Serve one behaviour in one place.
 
     :ivar settings: what is served, and where.
     :ivar factory: builds the behaviour.
     :ivar endpoint: where to listen.
-    :ivar listener: knows the connections.
     :ivar port: what listens, while it does.
     :ivar quiet: it does not say so.
     """
@@ -56,10 +55,10 @@ class EndpointListener:
         endpoint: IStreamServerEndpoint,
         observers: Observer,
     ) -> None:
+        super().__init__(settings.name, observers)
         self.settings = settings
         self.factory = factory
         self.endpoint = endpoint
-        self.listener = Listener(settings.name, observers)
         self.port: IListeningPort | None = None
         self._starting: Deferred[Any] | None = None
         self._closing: Deferred[Any] = succeed(None)
@@ -91,7 +90,7 @@ class EndpointListener:
             )
         self.port = port
         self._checkListening(port.getHost())
-        watched = self.listener.addPort(port)
+        watched = self.addPort(port)
         if not self.quiet:
             self._announce(port)
         if not watched:
@@ -165,7 +164,7 @@ class EndpointListener:
         self.port = None
         if port is not None:
             if isinstance(port, tcp.Port) and port.connected:
-                _acceptTheRest(port, self.listener)
+                _acceptTheRest(port, self)
                 _refuse(port)
             self._closing = maybeDeferred(port.stopListening).addErrback(_socketLeft)
         elif self._starting is not None:

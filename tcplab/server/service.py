@@ -79,7 +79,7 @@ class LabService(Service):
 
         Endings are kept from the first use of this property on; until then it costs nothing.
         """
-        return Connections([each.listener for each in self.listeners])
+        return Connections(self.listeners)
 
     # Start
 
@@ -103,9 +103,9 @@ class LabService(Service):
         return self.listen()
 
     async def _listenOnAll(self) -> None:
-        self._policies.attach(each.listener for each in self.listeners)
+        self._policies.attach(self.listeners)
         for each in self.listeners:
-            self.faults.watch(each.listener)
+            self.faults.watch(each)
         try:
             await gatherResults([each.listen() for each in self.listeners], consumeErrors=True)
         except FirstError as e:
@@ -158,7 +158,7 @@ class LabService(Service):
         Called before the lab listens, it holds from the start on.
         """
         for each in self.listeners:
-            each.listener.suspend(_SUSPENDED)
+            each.suspend(_SUSPENDED)
 
     def resume(self) -> None:
         """
@@ -167,11 +167,11 @@ class LabService(Service):
         Other reasons for not accepting stay, such as a limit that is reached.
         """
         for each in self.listeners:
-            each.listener.resume(_SUSPENDED)
+            each.resume(_SUSPENDED)
 
     def whenEmpty(self) -> Deferred[None]:
         """Fire as soon as no connection is open on any listener, at once if there is none."""
-        return Deferred.fromCoroutine(whenEmpty([each.listener for each in self.listeners]))
+        return Deferred.fromCoroutine(whenEmpty(self.listeners))
 
     # End
 
@@ -228,7 +228,7 @@ class LabService(Service):
         """
         if self._draining is not None:
             return self._draining.abortNow()
-        return sum(each.listener.abort() for each in self.listeners)
+        return sum(each.abort() for each in self.listeners)
 
 
 def _logFailures(_: object, failures: list[Failure]) -> None:

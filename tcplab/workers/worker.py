@@ -118,7 +118,7 @@ class Worker:
         most = self._settings.maxConnections
         self._balancer = AcceptBalancer(self._board, self._row, most, self._reactor)
         for each in self._service.listeners:
-            self._balancer.watch(each.listener)
+            self._balancer.watch(each)
         self._row.beat()
         self._row.accepting = 1
         self._logSender.say(SERVES)
@@ -134,8 +134,8 @@ class Worker:
     def _leave(self) -> None:
         """Drain, and leave those who wait to the others."""
         if self._service is not None:
-            for serving in self._service.listeners:
-                serving.listener.suspend(LEAVE)
+            for each in self._service.listeners:
+                each.suspend(LEAVE)
             self._service.settings = replace(self._service.settings, drainDelay=0.0)
         self._end()
 

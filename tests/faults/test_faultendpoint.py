@@ -41,6 +41,10 @@ def logged(case: TestCase) -> list[LogEvent]:
 LIMITED = ("limit:idle=9:fault:half_close,after=2B", "fault:half_close,after=2B:limit:idle=9")
 
 
+def listenerOf(port: Any) -> Any:
+    return Listener.of(port, "limit", Observers())
+
+
 class ServerTests(Breaking):
     """Any Twisted server."""
 
@@ -86,20 +90,23 @@ class ServerTests(Breaking):
             ConversationFactory(Echo),
         )
         told = Heard()
+        own = listenerOf(port)
+        self.assertEqual(own.name, "limit")
         listener = Listener("mine", Observers(told))
         listener.addPort(port)
+        self.assertEqual(own.policies, ())
         got = await self.talk(exchange, self.connect(), b"hello")
         self.assertEqual(got, (b"he", "fin"))
         self.assertEqual((await told.ending()).why, "fault")
         self.assertEqual(set(told.hits), {(1, "half_close at=2"), (1, "latency at=0")})
-        for policy in port.policies:
+        for policy in listener.policies:
             policy.stop()
 
     async def test_refuse(self) -> None:
         port = await self.listen(
             "fault:refuse,after=1min:tcp:0:interface=127.0.0.1", ConversationFactory(Echo)
         )
-        faults = port.policies[0]
+        [faults] = listenerOf(port).policies
         self.assertEqual((await self.talk(exchange, self.connect(), b"hello"))[0], b"hello")
         faults.add("refuse")
         with self.assertRaises(ConnectionRefusedError):

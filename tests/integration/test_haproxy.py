@@ -80,9 +80,9 @@ class Lab(Told):
         self.service = LabService(settings, reactor, Observers(self))
         self.policy = ProxyProtocol("any", ["127.0.0.1"])
         self.headers: list[ProxyHeader | None] = []
-        for serving in self.service.listeners:
-            self.policy.watch(serving.listener)
-            serving.listener.addPolicy(Headers(self.headers))
+        for listener in self.service.listeners:
+            self.policy.watch(listener)
+            listener.addPolicy(Headers(self.headers))
 
 
 class Balanced(TestCase):

@@ -310,23 +310,13 @@ class SuspendTests(Serving):
             await done
 
     async def test_anotherListenerTakesThePort(self) -> None:
-        """A port has one listener: who watched before lets go, and policies come along."""
-
-        class Policy:
-            watched: list[Listener] = []
-            stopped = 0
-
-            def stop(self) -> None:
-                self.stopped += 1
-
-            def watch(self, listener: Listener) -> None:
-                self.watched.append(listener)
-
+        """A port has one listener: the earlier one lets go, and keeps its policies."""
         told = await self.serve(factory := Meeting())
         first, second = self.listener, Listener("second", Observers(told))
-        self.port.policies = [policy := Policy()]
+        (policy := Policy()).watch(first)
         second.addPort(self.port)
-        self.assertEqual((policy.stopped, policy.watched), (1, [second]))
+        self.assertEqual((first.policies, second.policies), ((policy,), ()))
+        self.assertIs(Listener.of(self.port, "any", Observers()), second)
         second.suspend("full")
         first.suspend("x")
         first.resume("x")
@@ -338,6 +328,26 @@ class SuspendTests(Serving):
         self.assertEqual([each.listener for each in told.opened], ["second"])
         second.abort()
         await second.whenEmpty()
+
+    async def test_ofPort(self) -> None:
+        """The policies of a port's own listener go over to the one that adds the port, once."""
+        port = await serverFromString(net, "tcp:0:interface=127.0.0.1").listen(Meeting())
+        self.addCleanup(port.stopListening)
+        own = Listener.of(port, "inner", Observers())
+        assert own is not None
+        self.assertIs(Listener.of(port, "outer", Observers()), own)
+        self.assertEqual(own.name, "outer")
+        policies = [Policy(), Policy(), Policy()]
+        for each in policies[1:]:
+            each.watch(own)
+        own.addPolicy(policies[0], first=True)  # not by watch(): it does not know the listener
+        other = Listener("other", Observers())
+        (earlier := Policy()).watch(other)
+        other.addPort(port)
+        self.assertEqual(other.policies, (earlier, *policies[1:]))
+        self.assertEqual((own.policies, own.ports), ((policies[0],), []))
+        self.assertIs(Listener.of(port, "any", Observers()), other)
+        self.assertEqual(other.name, "other")
 
     async def test_waitsAndIsServed(self) -> None:
         """Until accepting is resumed; who is connected goes on meanwhile."""

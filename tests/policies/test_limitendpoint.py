@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
+from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import DescriptorsError
 from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
@@ -49,12 +50,19 @@ class Hall(Factory):
         self.queue: DeferredQueue[Any] = DeferredQueue()
 
 
+def policiesOf(port: Any) -> list[Any]:
+    listener = Listener.of(port, "limit", Observers())
+    assert listener is not None
+    return [each for each in listener.policies if isinstance(each, (Admission, Deadlines))]
+
+
 class Limiting(Serving):
     """Listen on endpoint strings as any Twisted server does."""
 
     async def listen(self, endpoint: str, factory: Any = None) -> Any:
         self.factory = factory or Hall()
         port = await serverFromString(net, endpoint).listen(self.factory)
+        self.policies = policiesOf(port)
         self.addCleanup(self._end, port)
         self.host = port.getHost()
         return port
@@ -62,10 +70,10 @@ class Limiting(Serving):
     async def _end(self, port: Any) -> None:
         if port.connected:
             await port.stopListening()
-        for listener in list(port.policies[0].listeners):
+        for listener in list(self.policies[0].listeners):
             listener.abort()
             await listener.whenEmpty()
-        for policy in port.policies:
+        for policy in self.policies:
             policy.stop()
 
     def client(self) -> socket.socket:
@@ -93,13 +101,13 @@ class ServingTests(Limiting):
 
     async def test_maxConnections(self) -> None:
         """Above the maximum clients wait."""
-        port = await self.listen("limit:max=1:tcp:0:interface=127.0.0.1")
+        await self.listen("limit:max=1:tcp:0:interface=127.0.0.1")
         first, second = self.client(), self.client()
         self.assertEqual(await self.heard(first), b"hello")
-        self.assertEqual(port.policies[0].connections, 1)
+        self.assertEqual(self.policies[0].connections, 1)
         first.close()
         self.assertEqual(await self.heard(second), b"hello")
-        self.assertEqual(port.policies[0].connections, 1)
+        self.assertEqual(self.policies[0].connections, 1)
 
     async def test_maxPerPeer(self) -> None:
         """A peer that has enough is told."""
@@ -194,14 +202,14 @@ class PoliciesTests(Limiting):
 
     async def test_limits(self) -> None:
         """The values that were written; those that were not have their defaults."""
-        port = await self.listen(
+        await self.listen(
             "limit:max=7:per-peer=3:idle=60:handshake=4:write=20:tcp:0:interface=127.0.0.1"
         )
-        admission, deadlines = port.policies
+        admission, deadlines = self.policies
         self.assertIsInstance(deadlines, Deadlines)
         self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
-        port = await self.listen("limit:tcp:0:interface=127.0.0.1")
-        admission = port.policies[0]
+        await self.listen("limit:tcp:0:interface=127.0.0.1")
+        admission = self.policies[0]
         self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
         self.assertIsNone(admission.maxPerPeer)
 
@@ -211,9 +219,6 @@ class PoliciesTests(Limiting):
         told = Told()
         other = Listener("other", Observers(told))
         other.addPort(port)
-        for policy in port.policies:
-            policy.stop()
-            policy.watch(other)
         self.assertEqual(await self.heard(self.client()), b"hello")
         self.assertEqual(await self.ended(self.client()), b"busy\r\n")
         self.assertEqual((len(told.opened), len(other.connections)), (1, 1))
@@ -226,7 +231,7 @@ class PoliciesTests(Limiting):
         ports = [await endpoint.listen(Hall()) for _ in range(2)]
         for port in ports:
             self.addCleanup(port.stopListening)
-        self.assertIsNot(ports[0].policies[0], ports[1].policies[0])
+        self.assertIsNot(policiesOf(ports[0])[0], policiesOf(ports[1])[0])
 
 
 @implementer(IStreamServerEndpoint)

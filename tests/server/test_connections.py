@@ -128,8 +128,8 @@ class OfServiceTests(Logged, TestCase):
         """No observer, no list: nothing is done for a connection."""
         service = self.lab()
         [serving] = service.listeners
-        before = serving.listener.observers
+        before = serving.observers
         await self.exchange(b"hello")
         await service.whenEmpty()
-        self.assertIs(serving.listener.observers, before)
+        self.assertIs(serving.observers, before)
         self.assertEqual(len(service.connections), 0)

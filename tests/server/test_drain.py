@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from tcplab.server.drain import Drained, ListenersDrain, whenEmpty
-from tests.support.fake_listeners import FakeListener, FakeServing
+from tests.support.fake_listeners import FakeListener
 from tests.support.log_capture import Logged
 
 
@@ -26,9 +26,8 @@ class Draining(Logged):
         timeout: float | None = 15,
         closed: bool = True,
     ) -> Deferred[Drained]:
-        self.listeners = [FakeServing(listener) for listener in listeners]
-        servings: Any = self.listeners
-        self.drain = ListenersDrain(servings, self.clock, delay=delay, timeout=timeout)
+        self.listeners: Any = listeners
+        self.drain = ListenersDrain(self.listeners, self.clock, delay=delay, timeout=timeout)
         done = self.drain.run()
         if closed:
             self.close()
@@ -154,7 +153,7 @@ class Losing(Draining):
         listener = FakeListener(polite=False)
         done = self.begun(listener)
         listener.end(why)
-        self.assertEqual(listener.policies, [])
+        self.assertEqual(listener.policies, ())
         return self.successResultOf(done)
 
     def test_who_is_reset_because_it_reads_nothing_is_aborted(self) -> None:
@@ -254,4 +253,4 @@ class WhenEmpty(Logged):
         waiting = self.waiting(one, FakeListener())
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
-        self.assertEqual(one.waiting, [])
+        self.assertEqual(one._waiting, [])

@@ -134,7 +134,7 @@ class StoppingRealPorts(TestCase):
         settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
         made = EndpointListener(settings, ConversationFactory(Echo), endpoint, Observers())
         self.successResultOf(made.listen())
-        self.addCleanup(made.listener.abort)
+        self.addCleanup(made.abort)
         self.addCleanup(made.stopListening)
         return made
 
@@ -151,15 +151,15 @@ class StoppingRealPorts(TestCase):
         port: Any = made.port
         place = "127.0.0.1", made.host.port
         peers = [self.connect(place) for _ in range(500)]  # many times what is accepted at once
-        self.assertEqual(len(made.listener.connections), 0)
+        self.assertEqual(len(made.connections), 0)
         stopping = made.stopListening()
-        self.assertEqual(len(made.listener.connections), 500)
+        self.assertEqual(len(made.connections), 500)
         self.assertRaises(ConnectionRefusedError, self.connect, place)
         await stopping
         self.assertFalse(port.connected)
         for peer in peers:
             peer.close()
-        await made.listener.whenEmpty()
+        await made.whenEmpty()
 
     async def test_a_flood_does_not_hold_it_up(self) -> None:
         made = self.tcp()
@@ -172,10 +172,10 @@ class StoppingRealPorts(TestCase):
 
     async def test_nobody_is_accepted_while_it_is_suspended(self) -> None:
         made = self.tcp()
-        made.listener.suspend("test")
+        made.suspend("test")
         self.connect(("127.0.0.1", made.host.port))
         await made.stopListening()
-        self.assertEqual(len(made.listener.connections), 0)
+        self.assertEqual(len(made.connections), 0)
 
     async def test_socket_of_others_goes_on(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as owned:

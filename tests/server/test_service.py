@@ -23,6 +23,7 @@ from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.server import service as module
 from tcplab.server.drain import Drained
+from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.service import LabService
 from tests.support.certificates import localhostFile
 from tests.support.fake_listeners import FakeListener
@@ -175,17 +176,27 @@ class FakeLimits:
         self.told.append("detach")
 
 
+class FakeEndpointListener(FakeListener, EndpointListener):
+    """One that listens; its connections are fakes."""
+
+    stopListening = EndpointListener.stopListening
+
+    def __init__(self, *args: Any) -> None:
+        EndpointListener.__init__(self, *args)
+
+
 class Faked(Logged, SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(module, "ConnectionPolicies", FakeLimits)
+        self.patch(module, "EndpointListener", FakeEndpointListener)
 
     def started(self, *polite: bool, **words: Any) -> LabService:
         self.reactor = MemoryReactorClock()
         service = lab(self.reactor, *(["echo@tcp:1"] * len(polite)), **words)
-        self.listeners = [FakeListener(each) for each in polite]
-        for serving, listener in zip(service.listeners, self.listeners, strict=True):
-            serving.listener = listener  # type: ignore[assignment]
+        self.listeners: Any = service.listeners
+        for listener, each in zip(self.listeners, polite, strict=True):
+            listener.fake(each)
         service.startService()
         return service
 

@@ -1,11 +1,14 @@
-"""Listeners and servings for the tests of how a lab ends: what they are told is kept."""
+"""Listeners for the tests of how a lab ends: what is asked of their connections is kept."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 from twisted.internet.defer import Deferred
+
+from tcplab.listener.listener import Listener
+from tcplab.listener.policy import call
+from tcplab.observers import Observers
 
 
 class FakeConnection:
@@ -15,45 +18,32 @@ class FakeConnection:
     established = True
 
 
-class FakeListener:
+class FakeListener(Listener):
     """
-    A listener with connections that end when they are told to, or only when aborted.
+    A listener with connections that end when they are asked to, or only when aborted.
 
-    :ivar told: what it was told, in order.
+    :ivar told: what was asked, in order.
+    :ivar closing: what waits for the end of `stopListening`; ``None`` before it was called.
     """
 
     def __init__(self, polite: bool = True, count: int = 2) -> None:
+        super().__init__("fake", Observers())
+        self.fake(polite, count)
+
+    def fake(self, polite: bool, count: int = 2) -> None:
+        """Have as many connections."""
         self.polite = polite
-        self.connections: set[Any] = {FakeConnection() for _ in range(count)}
+        self.connections = {FakeConnection() for _ in range(count)}
         self.told: list[str] = []
-        self.reasons: set[str] = set()
-        self.policies: list[Any] = []
-        self.ports: list[Any] = []
-        self.waiting: list[Deferred[None]] = []
+        self.closed = False
+        self.closing: list[Deferred[None]] | None = None
 
     @property
-    def empty(self) -> bool:
-        return not self.connections
+    def reasons(self) -> set[str]:
+        return self._reasons
 
     def addPort(self, port: object) -> bool:
         return True
-
-    def addPolicy(self, policy: Any) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: Any) -> None:
-        if policy in self.policies:
-            self.policies.remove(policy)
-
-    @property
-    def suspended(self) -> bool:
-        return bool(self.reasons)
-
-    def suspend(self, reason: str) -> None:
-        self.reasons.add(reason)
-
-    def resume(self, reason: str) -> None:
-        self.reasons.discard(reason)
 
     def drain(self) -> None:
         self.told.append("drain")
@@ -67,38 +57,15 @@ class FakeListener:
         return count
 
     def end(self, why: str | None = None) -> None:
-        """End all connections, for one cause."""
+        """End all connections, for one reason."""
         gone, self.connections = self.connections, set()
         for _ in gone:
-            for guard in self.policies:
-                guard.connectionClosed(SimpleNamespace(reason=why))
-        waiting, self.waiting = self.waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
-
-    def whenEmpty(self) -> Deferred[None]:
-        deferred: Deferred[None] = Deferred(self.waiting.remove)
-        self.waiting.append(deferred)
-        if not self.connections:
-            self.end()
-        return deferred
-
-
-class FakeServing:
-    """
-    One listener, which takes its time to close.
-
-    :ivar closing: who waits for that; ``None`` before it was asked to.
-    """
-
-    def __init__(self, listener: FakeListener) -> None:
-        self.listener = listener
-        self.closed = False
-        self.closing: list[Deferred[None]] | None = None
+            call(self.hooks.closed, SimpleNamespace(reason=why))
+        self.checkEmpty()
 
     def stopListening(self) -> Deferred[None]:
         if self.closing is None:
-            self.listener.told.append("stop")
+            self.told.append("stop")
             self.closing = []
         asked: Deferred[None] = Deferred()
         self.closing.append(asked)

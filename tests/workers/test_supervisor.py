@@ -78,7 +78,7 @@ class Supervising(Logged, Acting):
     def test_it_listens_and_accepts_nobody(self) -> None:
         self.serving()
         [serving] = self.lab.listeners
-        self.assertTrue(serving.listener.suspended)
+        self.assertTrue(serving.suspended)
         self.assertNotIn(serving.port, reactor.getReaders())
         self.assertEqual(self.recruits.made[1], 2)  # type: ignore[attr-defined]
 

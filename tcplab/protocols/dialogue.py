@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.reactor.interfaces import ContextFactory
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import (
     DEFAULT_MAX_LENGTH,
@@ -108,7 +109,9 @@ class Dialogue(Conversation):
         """Await a time, in seconds."""
         return deferLater(self._clock, seconds)
 
-    async def startTLS(self, contextFactory: ContextFactory, *, timeout: float | None = 5.0) -> None:
+    async def startTLS(
+        self, contextFactory: ContextFactory, *, timeout: float | None = 5.0
+    ) -> None:
         """
         Start TLS; await the handshake.
 

@@ -16,9 +16,8 @@ from tcplab.client.result import Outcome, Result
 from tcplab.client.sendproxy import SendProxyFactory
 from tcplab.protocols import Ack, ConversationFactory, Echo, LabConversation
 from tcplab.protocols.whoami import WhoAmI
-from tests.protocols.test_whoami import facts
 from tests.support.pipes import Pipes
-from tests.support.proxy_clients import Announcing
+from tests.support.proxy_clients import Announcing, facts
 
 
 class Hello(Protocol):

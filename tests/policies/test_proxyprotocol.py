@@ -19,8 +19,7 @@ from tcplab.protocols.whoami import WhoAmI
 from tcplab.reactor.stack import bottomTransport
 from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.proxytlvs import TLV
-from tests.protocols.test_whoami import facts
-from tests.support.proxy_clients import ADA, BLOCK, LAB, LINE, Announcing, overTLS
+from tests.support.proxy_clients import ADA, BLOCK, LAB, LINE, Announcing, facts, overTLS
 from tests.support.proxyfuzz import case
 from tests.support.proxyreference import verdict
 

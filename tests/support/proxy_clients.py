@@ -133,3 +133,8 @@ def overTLS(sock: socket.socket, begin: bytes, say: bytes) -> bytes:
         while data := until(tls.read):
             heard += data
     return heard
+
+
+def facts(line: bytes) -> dict[str, str]:
+    """Return the fields of a line of ``whoami``, as its users read them."""
+    return dict(fact.split("=", 1) for fact in line.decode("ascii").split())

@@ -1,8 +1,8 @@
 """
-The TCP recipe's server, for any number of clients: acknowledge, report one message, hang up.
+The TCP recipe's server, for any number of clients: acknowledge, report one message, close.
 
-It prints what the recipe prints, and how each connection ended: a listener watches the port, and
-tells the log. Run it, and talk to it from another terminal::
+It prints what the recipe prints, and how each connection ended: the log is an observer of the lab.
+Run it, and connect to it from another terminal::
 
     $ python ack.py
     $ tcplab connect localhost:50544
@@ -11,20 +11,20 @@ tells the log. Run it, and talk to it from another terminal::
 import sys
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import react
 from twisted.python.log import startLogging
 
-from tcplab.listener.listener import Listener
-from tcplab.observers import LogObserver, Observers
-from tcplab.protocols import Ack, ConversationFactory
+from tcplab import Lab, ListenerSettings
+from tcplab.observers import LogObserver
+from tcplab.protocols import Ack
 
 
 async def main(reactor, where="tcp:50544:interface=127.0.0.1"):
     startLogging(sys.stdout)
-    port = await serverFromString(reactor, where).listen(ConversationFactory(Ack))
-    Listener("ack", Observers(LogObserver())).addPort(port)
-    print("listening on port", port.getHost().port, flush=True)
+    listener = ListenerSettings("ack", Ack, where)
+    lab = Lab(listeners=[listener], observers=[LogObserver()], reactor=reactor)
+    await lab.start()
+    print("listening on port", lab.port, flush=True)
     await Deferred()  # until it is interrupted
 
 

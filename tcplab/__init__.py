@@ -1,21 +1,95 @@
-"""A TCP peer you control: it greets, acknowledges and echoes, and it is made to be subclassed."""
+"""
+A TCP server and client for learning, testing and breaking things.
+
+Layout, from the ground up; a package imports only from those above it:
+
+- ``wire``: bytes to values and back, and the words for them
+- ``reactor``: how bytes move: the eager epoll reactor, its transports, TLS with half-close
+- ``listener``: accepted connections, how and why they ended; ``protocols``: the behaviours
+- ``observers``: what is reported about connections, and the log
+- ``policies`` and ``faults``: how connections are treated, and broken on purpose
+- ``config``: what was typed, as one frozen value
+- ``server``: the lab as a Twisted service; ``workers``: several processes on the same ports
+- ``client``: ``tcplab connect``; ``testing``: what users need to test their own protocols
+
+Public is what ``tcplab``, ``tcplab.protocols``, ``tcplab.testing``, ``tcplab.observers``,
+``tcplab.policies`` and ``tcplab.faults`` list in ``__all__``. Its names load when they are used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tcplab.config.errors import SettingsError
+    from tcplab.config.settings import ListenerSettings
+    from tcplab.faults.spec import FaultError
+    from tcplab.listener.events import Connection, Ending, Observer
+    from tcplab.protocols.conversation import Conversation
+    from tcplab.protocols.dialogue import (
+        Dialogue,
+        DialogueOver,
+        Draining,
+        PeerFinished,
+        PeerSilent,
+    )
+    from tcplab.protocols.factory import ConversationFactory
+    from tcplab.server.lab import Lab
+    from tcplab.wire.framing import CRLF, Framing, FramingError, Lines, Stream
+    from tcplab.wire.lengthprefix import Int32, Netstrings
+
+__all__ = [
+    "CRLF",
+    "Connection",
+    "Conversation",
+    "ConversationFactory",
+    "Dialogue",
+    "DialogueOver",
+    "Draining",
+    "Ending",
+    "FaultError",
+    "Framing",
+    "FramingError",
+    "Int32",
+    "Lab",
+    "Lines",
+    "ListenerSettings",
+    "Netstrings",
+    "Observer",
+    "PeerFinished",
+    "PeerSilent",
+    "SettingsError",
+    "Stream",
+]
 
 __version__ = "0.1.0"
 
 
-def lazily(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
+def lazily(
+    package: str, names: Mapping[str, str], deprecated: Mapping[str, tuple[str, str]] | None = None
+) -> Callable[[str], object]:
     """
-    Make the ``__getattr__`` of a package whose public names are loaded when they are used.
+    Make the ``__getattr__`` of a package whose public names load when they are used.
 
     :param package: the package's ``__name__``.
     :param names: the public names, and the module of each.
+    :param deprecated: names that go with a later release: each with the version that deprecated it
+        and the name that replaces it. Their use is a `DeprecationWarning`.
     """
 
     def load(name: str) -> object:
+        if deprecated is not None and name in deprecated:
+            from warnings import warn
+
+            version, replacement = deprecated[name]
+            warn(
+                f"{package}.{name} is deprecated since tcplab {version}:"
+                f" use {package}.{replacement}",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            name = replacement
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         from importlib import import_module
@@ -23,3 +97,25 @@ def lazily(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
         return getattr(import_module(names[name]), name)
 
     return load
+
+
+__getattr__ = lazily(
+    __name__,
+    {
+        **dict.fromkeys(
+            ("CRLF", "Framing", "FramingError", "Lines", "Stream"), "tcplab.wire.framing"
+        ),
+        **dict.fromkeys(("Int32", "Netstrings"), "tcplab.wire.lengthprefix"),
+        **dict.fromkeys(("Connection", "Ending", "Observer"), "tcplab.listener.events"),
+        **dict.fromkeys(
+            ("Dialogue", "DialogueOver", "Draining", "PeerFinished", "PeerSilent"),
+            "tcplab.protocols.dialogue",
+        ),
+        "Conversation": "tcplab.protocols.conversation",
+        "ConversationFactory": "tcplab.protocols.factory",
+        "FaultError": "tcplab.faults.spec",
+        "Lab": "tcplab.server.lab",
+        "ListenerSettings": "tcplab.config.settings",
+        "SettingsError": "tcplab.config.errors",
+    },
+)

@@ -6,9 +6,7 @@ from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 
-from tcplab.config.settings import fromWords
-from tcplab.observers import Observers
-from tcplab.server.service import LabService
+from tcplab import Lab
 
 
 class Client(Protocol):  # yours
@@ -27,14 +25,12 @@ class Client(Protocol):  # yours
 
 class ClientTests(TestCase):
     async def test_resetInTheMiddle(self):
-        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"])
-        service = LabService(settings, reactor, Observers())
-        service.startService()
-        self.addCleanup(service.stopService)
-        name = service.faults.add("reset_peer,after=10B")
-        port = service.listeners[0].host.port
-        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
+        lab = Lab("echo", port=0, reactor=reactor)
+        await lab.start()
+        self.addCleanup(lab.stop)
+        name = lab.faults.add("reset_peer,after=10B")
+        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{lab.port}")
         client = await connectProtocol(endpoint, Client())
         self.assertEqual(await client.ended, "ConnectionLost")
         self.assertEqual(client.heard, b"abcdefghij")
-        service.faults.remove(name)  # from here on all is well
+        lab.faults.remove(name)  # from here on all is well

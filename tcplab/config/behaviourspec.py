@@ -49,6 +49,11 @@ class BehaviourSpec:
             return behaviour
         if isinstance(behaviour, str):
             return parseSpec(behaviour)
+        if not (callable(behaviour) or hasattr(behaviour, "buildProtocol")):
+            raise SpecError(
+                f"{behaviour!r}: give a SPEC as text, a Protocol class, a Factory or a coroutine"
+                " function"
+            )
         name = getattr(behaviour, "__name__", type(behaviour).__name__)
         return cls(name, served=behaviour)
 

@@ -1,0 +1,195 @@
+"""Tests for `tcplab.server.lab`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, connectProtocol
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tcplab import Connection, Conversation, Dialogue, Lab, ListenerSettings, Observer
+from tcplab import SettingsError as Refused
+from tcplab.protocols import ConversationFactory, Echo, Lines
+
+
+class Client(Protocol):
+    """Send something and collect the answer until the end."""
+
+    def __init__(self, data: bytes = b"hi\n") -> None:
+        self.data, self.received = data, b""
+        self.closed: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.write(self.data)
+        transport.loseWriteConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.closed.callback(self.received)
+
+
+class Shout(Conversation):
+    framing = Lines
+
+    def messageReceived(self, message: bytes) -> None:
+        self.send(message.upper())
+
+
+async def recipe(peer: Dialogue) -> None:
+    peer.send(b"name? ")
+    peer.send(b"Hello, " + await peer.receive(timeout=10))
+
+
+class Plain(Protocol):
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        transport.write(data[::-1])
+        transport.loseConnection()
+
+
+class Opened(Observer):
+    def __init__(self) -> None:
+        self.peers: list[IAddress] = []
+
+    def connectionOpened(self, connection: Connection) -> None:
+        self.peers.append(connection.peer)
+
+
+class LabTests(TestCase):
+    async def talk(self, port: int) -> bytes:
+        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
+        client = await connectProtocol(endpoint, Client())
+        return await client.closed
+
+    async def test_anythingIsABehaviour(self) -> None:
+        """A class, a SPEC, a factory, a coroutine function, a plain Protocol and its Factory."""
+        for what, answer in (
+            (Shout, b"HI\n"),
+            ("echo", b"hi\n"),
+            ("ack,greeting=welcome", b"welcome"),
+            (ConversationFactory(Echo, greeting=b"first "), b"first hi\n"),
+            (recipe, b"name? Hello, hi\n"),
+            (Plain, b"\nih"),
+            (Factory.forProtocol(Plain), b"\nih"),
+            (None, b"You are connected!hi\n"),
+        ):
+            async with Lab(what, port=0) as lab:
+                self.assertEqual(await self.talk(lab.port), answer, what)
+
+    async def test_listeners(self) -> None:
+        """As texts and as settings; without a port of its own they are all there is."""
+        shout = ListenerSettings("loud", Shout, "tcp:0:interface=127.0.0.1")
+        lab = Lab(listeners=["echo@tcp:0:interface=127.0.0.1", shout])
+        await lab.start()
+        self.addCleanup(lab.stop)
+        self.assertEqual([each.name for each in lab.listeners], ["echo", "loud"])
+        host: Any = lab.listeners[1].host
+        self.assertEqual(await self.talk(lab.port), b"hi\n")
+        self.assertEqual(await self.talk(host.port), b"HI\n")
+
+    async def test_faultsAndConnections(self) -> None:
+        async with Lab("echo", port=0, faults=["limit_data,bytes=1B,conn=1"]) as lab:
+            connections = lab.connections
+            self.assertEqual(await self.talk(lab.port), b"h")
+            name = lab.faults.add("limit_data,bytes=2B")
+            self.assertEqual(await self.talk(lab.port), b"hi")
+            lab.faults.remove(name)
+            self.assertEqual(await self.talk(lab.port), b"hi\n")
+            await lab.whenEmpty()
+            endings = [each.ending and each.ending.why for each in connections]
+            self.assertEqual(endings, ["fault", "fault", None])
+
+    async def test_observersAndSettings(self) -> None:
+        observer = Opened()
+        lab = Lab("lab", port=0, observers=[observer], greeting=b"hi ", idleTimeout=60.0)
+        await lab.start()
+        self.assertEqual(await self.talk(lab.port), b"hi hi\n")
+        await lab.stop()
+        self.assertEqual(len(observer.peers), 1)
+        self.assertEqual(lab.settings.idleTimeout, 60.0)
+
+    async def test_startsAgain(self) -> None:
+        lab = Lab("echo", port=0)
+        for _ in range(2):
+            self.assertIs(await lab.start(), lab)
+            self.assertEqual(await self.talk(lab.port), b"hi\n")
+            self.assertEqual(await lab.stop(), (0, 0))
+
+    async def test_isAService(self) -> None:
+        application = MultiService()
+        lab = Lab("echo", port=0)
+        lab.setServiceParent(application)
+        application.privilegedStartService()
+        application.startService()
+        self.assertEqual(await self.talk(lab.port), b"hi\n")
+        await application.stopService()
+        self.assertFalse(lab.running)
+
+    async def test_portInUse(self) -> None:
+        async with Lab("echo", port=0) as lab:
+            with self.assertRaises(Refused) as caught:
+                await Lab("echo", port=lab.port).start()
+        self.assertIn("is in use", str(caught.exception))
+
+    async def test_pauses(self) -> None:
+        """A client waits in the listen queue while the lab is suspended."""
+        async with Lab("echo", port=0) as lab:
+            lab.suspend()
+            endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{lab.port}")
+            client = await connectProtocol(endpoint, Client())
+            lab.resume()
+            self.assertEqual(await client.closed, b"hi\n")
+            self.assertEqual(lab.abort(), 0)
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_mistakes(self) -> None:
+        """Each is one line that names what is wrong as it is named in Python."""
+        for values, text in (
+            ({"what": "eccho"}, "there is no behaviour eccho (did you mean echo?)"),
+            ({"port": "0"}, "port"),
+            ({"idleTimeout": 0}, "idleTimeout 0: give"),
+            ({"faults": ["reset"]}, "there is no fault 'reset'"),
+            ({"faults": "stall"}, "faults"),
+            ({"listeners": ["echo"]}, "has no @"),
+            ({"listeners": "echo@tcp:0"}, "listeners"),
+            ({"what": 5}, "5: give a SPEC as text, a Protocol class"),
+            ({"workers": 2}, "workers: a Lab is one process"),
+            ({"portFile": "x"}, "portFile: a Lab is one process"),
+        ):
+            given: dict[str, Any] = values
+            problem = str(self.assertRaises(Refused, Lab, **given))
+            self.assertIn(text, problem)
+            self.assertNotIn("\n", problem)
+
+    def test_unknownSetting(self) -> None:
+        problem = str(self.assertRaises(TypeError, Lab, "echo", idletimeout=5))
+        self.assertIn("idleTimeout", problem)
+
+    def test_notStarted(self) -> None:
+        """What needs a started lab says so."""
+        lab = Lab("echo", port=0)
+        for name in ("port", "listeners", "faults", "connections"):
+            problem = str(self.assertRaises(RuntimeError, getattr, lab, name))
+            self.assertIn("await lab.start() first", problem)
+        self.assertEqual(self.successResultOf(lab.stop()), (0, 0))
+        self.assertIsNone(self.successResultOf(lab.stopService()))
+
+    def test_noReactorUntilItStarts(self) -> None:
+        """A lab can be made before a reactor is chosen."""
+        code = (
+            "import sys; from tcplab import Lab; Lab('echo', port=0);"
+            " print('twisted.internet.reactor' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertEqual((done.stdout.strip(), done.stderr), ("False", ""))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Lines, Relay
+from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Relay
 from tcplab.protocols.upstream import LOOPS
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
@@ -333,21 +333,6 @@ class CircleTests(Forwarding):
         for _ in range(10):
             await self.forward(f"tcp:127.0.0.1:{self.host.port}")
         self.assertEqual(await self.talk(exchange, self.connect(), b"hi"), b"hi")
-
-
-class Upper(Forward):
-    framing = Lines
-
-    def downstreamMessage(self, message: bytes) -> bytes:
-        return message.upper()
-
-
-class MessageTests(Forwarding):
-    async def test_aSubclassRewritesThem(self) -> None:
-        await self.echo()
-        await self.serve(ConversationFactory(Upper, to=f"tcp:127.0.0.1:{self.host.port}"))
-        said = b"".join(b"%d little words\n" % number for number in range(10_000))
-        self.assertTrue(await self.talk(exchange, self.connect(), said) == said.upper())
 
 
 class ManyTests(Forwarding):

@@ -37,21 +37,6 @@ class EchoTests(SynchronousTestCase):
         self.assertEqual((peer.value(), peer.messages), (bytes(range(256)), []))
         self.assertFalse(peer.ended)
 
-    def test_slowReader(self) -> None:
-        """While the peer does not read, no more is read from it, however long that takes."""
-        peer = connected(Echo())
-        peer.reading = False
-        data = bytes(range(251)) * 40_000
-        peer.write(data)
-        received = peer.transport.received
-        self.assertLess(received, 1_000_000)
-        peer.clock.pump([1.0] * 60)
-        self.assertEqual(peer.transport.received, received)
-        peer.appetite = len(data)
-        peer.resume()
-        peer.finish()
-        self.assertEqual((peer.value() == data, peer.ended), (True, True))
-
     def test_framed(self) -> None:
         """Whole messages are returned, framed again."""
         for framing, said, answered in (
@@ -103,12 +88,6 @@ class LabTests(SynchronousTestCase):
             self.assertEqual(peer.value(), ACK + word + b"and more\nbye")
             self.assertEqual(peer.messages, [word])
             self.assertEqual((peer.ended, peer.connected), (True, False))
-
-    def test_noMessage(self) -> None:
-        """Nothing is reported."""
-        peer = connected(LabConversation())
-        peer.finish()
-        self.assertEqual((peer.value(), peer.messages, peer.ended), (ACK, [], True))
 
     def test_settings(self) -> None:
         """The greeting may be another or none; in lines, the first line is the message."""

@@ -5,22 +5,24 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults import FaultError, Faults
+from tcplab.faults import FaultError, Faults, FaultSpec, Stall
 from tcplab.faults.faults import FaultRegistry
 from tcplab.faults.parse import parseFault
 from tcplab.listener.events import Connection
 from tcplab.listener.listener import Listener
 from tcplab.observers import LogObserver, Observers
 from tcplab.protocols import ConversationFactory, Echo
-from tests.support.fault_server import Breaking, exchange, toTheEnd
+from tcplab.testing import connected
+from tests.support.fault_memory import broken
+from tests.support.fault_server import Breaking, exchange
 from tests.support.find_program import needed
 from tests.support.socket_server import Told
 
@@ -74,45 +76,49 @@ class RegisterTests(SynchronousTestCase):
         self.assertEqual(register(seed=7).seed, 7)
 
 
-class ListTests(Breaking):
-    """Which faults stand."""
+class ListTests(SynchronousTestCase):
+    """Which faults there are."""
 
-    async def test_names(self) -> None:
-        """Each has one, which is not given twice."""
-        await self.serveBroken(ConversationFactory(Echo))
+    def setUp(self) -> None:
+        self.faults = Faults(clock=Clock())
+        self.faults.watch(Listener("test", Observers()))
+
+    def test_names(self) -> None:
+        """Each has one, which is not given twice; it may be added as a value."""
         self.assertEqual(self.faults.list(), ())
         self.assertEqual(self.faults.add("stall"), "stall")
         self.assertEqual(self.faults.add("stall,after=1s"), "stall-2")
         self.faults.remove("stall-2")
-        self.assertEqual(self.faults.add("stall"), "stall-3")
+        self.assertEqual(self.faults.add(FaultSpec(Stall())), "stall-3")
         self.assertEqual([name for name, _ in self.faults.list()], ["stall", "stall-3"])
         self.assertEqual(self.faults.list()[0].spec.text, "stall")
         self.faults.clear()
         self.assertEqual(self.faults.list(), ())
 
-    async def test_mistakes(self) -> None:
+    def test_mistakes(self) -> None:
         """One line each."""
-        await self.serveBroken(ConversationFactory(Echo), "stall")
+        self.faults.add("stall")
         for call, argument, text in (
             (self.faults.add, "nonsense", "fault 'nonsense': there is no fault 'nonsense'; there"),
-            (
-                self.faults.add,
-                "stall@x",
-                "fault 'stall@x': there is no listener 'x'; there are test",
-            ),
+            (self.faults.add, "stall@x", "fault 'stall@x': there is no listener 'x'; there are t"),
             (self.faults.remove, "x", "there is no fault named 'x'; there are: stall"),
         ):
             error = str(self.assertRaises(FaultError, call, argument))
             self.assertTrue(error.startswith(text), error)
 
-    async def test_value(self) -> None:
-        """A fault may be given as a value."""
-        await self.serveBroken(ConversationFactory(Echo))
-        spec = Faults(clock=reactor).list
-        self.assertEqual(spec(), ())
-        self.faults.add("reset_peer,conn=1")
-        self.faults.add(self.faults.list()[0].spec)
-        self.assertEqual([name for name, _ in self.faults.list()], ["reset_peer", "reset_peer-2"])
+
+class ClockTests(SynchronousTestCase):
+    """Without a clock the reactor of the connection, or of the first port, keeps the time."""
+
+    def test_connection(self) -> None:
+        peer: Any = connected(Echo())
+        faults = Faults()
+        faults.watch(peer.listener)
+        faults.add("latency,latency=100")
+        peer.write(b"a")
+        self.assertEqual(peer.value(), b"")
+        peer.clock.advance(0.1)
+        self.assertEqual(peer.value(), b"a")
 
 
 class SelectionTests(Breaking):
@@ -126,21 +132,18 @@ class SelectionTests(Breaking):
             found.append("ok" if (got, how) == (b"hello", "fin") else how)
         return found
 
-    async def test_first(self) -> None:
-        """The first two fail, then it works: what a client that tries again should survive."""
-        await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=1-2")
-        self.assertEqual(await self.outcomes(4), ["reset", "reset", "ok", "ok"])
-
-    async def test_every(self) -> None:
-        await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=%3")
-        self.assertEqual(await self.outcomes(6), ["ok", "ok", "reset", "ok", "ok", "reset"])
-
-    async def test_countedFromThen(self) -> None:
-        """Connections count from when the fault was added."""
-        await self.serveBroken(ConversationFactory(Echo))
-        self.assertEqual(await self.outcomes(2), ["ok", "ok"])
-        self.faults.add("reset_peer,conn=1")
-        self.assertEqual(await self.outcomes(2), ["reset", "ok"])
+    async def test_counted(self) -> None:
+        """Connections count from when the fault is added."""
+        for fault, outcomes in (
+            ("reset_peer,conn=1-2", "reset reset ok"),
+            ("reset_peer,conn=%2", "ok reset ok reset"),
+            ("reset_peer,probability=0", "ok"),
+        ):
+            await self.serveBroken(ConversationFactory(Echo))
+            self.assertEqual(await self.outcomes(1), ["ok"])
+            self.faults.add(fault)
+            expected = outcomes.split()
+            self.assertEqual(await self.outcomes(len(expected)), expected)
 
     async def test_probability(self) -> None:
         """The same connections for the same seed, others for another."""
@@ -155,10 +158,6 @@ class SelectionTests(Breaking):
         self.assertEqual(found[0], found[1])
         self.assertNotEqual(found[0], found[2])
         self.assertEqual(set(found[0]), {"ok", "reset"})
-
-    async def test_never(self) -> None:
-        await self.serveBroken(ConversationFactory(Echo), "reset_peer,probability=0")
-        self.assertEqual(await self.outcomes(2), ["ok", "ok"])
 
     async def test_oneListener(self) -> None:
         """One of several."""
@@ -235,11 +234,13 @@ class NoneTests(Breaking):
         return {**calls, **spoken, "kind": (type(transport), type(protocol)), "own": own}
 
     async def test_none(self) -> None:
+        """Nor where there is one, for others."""
         await self.serve(ConversationFactory(Echo))
         _, without = await self.way()
-        await self.serveBroken(ConversationFactory(Echo))
-        _, there = await self.way()
-        self.assertEqual(there, without)
+        for faults in (), ("latency,latency=1,conn=2",):
+            await self.serveBroken(ConversationFactory(Echo), *faults)
+            _, there = await self.way()
+            self.assertEqual(there, without)
 
     async def test_nobodyIsTold(self) -> None:
         """A connection costs nothing either, until there is a fault; what was there counts too."""
@@ -264,15 +265,6 @@ class NoneTests(Breaking):
         self.faults.remove(name)
         self.assertEqual(self.calls(transport), before)
         self.assertIsNone(transport.filter)
-
-    async def test_notHit(self) -> None:
-        """Nor where there is one, for others."""
-        await self.serveBroken(ConversationFactory(Echo), "latency,latency=1,conn=2")
-        _, there = await self.way()
-        self.listener.abort()
-        await self.serve(ConversationFactory(Echo))
-        _, without = await self.way()
-        self.assertEqual(there, without)
 
 
 class ToldTests(Breaking):
@@ -338,104 +330,85 @@ class Acting:
         self._act(len(self.hits))
 
 
-class ReentrantTests(Breaking):
-    """An observer may change the faults, and the connection, while it is told of a hit."""
+class ReentrantTests(SynchronousTestCase):
+    """An observer may change the faults, and the connection, while a hit is reported to it."""
 
     data = bytes(range(256)) * 3
 
-    async def broken(self, fault: str, act: Callable[[int], object]) -> Acting:
-        """Serve an echo with a fault, and act at each hit."""
-        await self.serveBroken(ConversationFactory(Echo), fault)
-        acting = Acting(act)
-        self.listener.observers = Observers(acting)
-        return acting
+    def exchanges(self, act: Callable[[int], object]) -> Iterator[tuple[str, list[str]]]:
+        """
+        Send to an echo, and finish, through each fault that holds; act at each hit.
 
-    def cases(self) -> Iterator[str]:
-        """List the faults that hold, in both directions, from the beginning and from a byte on."""
-        for fault in _HOLDING:
-            for direction in ("upstream", "downstream", "both"):
-                for trigger in ("", ",after=100B", ",match=d"):
-                    if not (trigger and fault.startswith("slow_close")):
-                        yield f"{fault},direction={direction}{trigger}"
+        :return: the fault and its hits; ``peer`` and ``faults`` are kept on the test.
+        """
+        for fault, direction, trigger in product(
+            _HOLDING, ("upstream", "downstream", "both"), ("", ",after=100B", ",match=d")
+        ):
+            if trigger and fault.startswith("slow_close"):
+                continue
+            self.peer, self.faults = broken(Echo())
+            acting = Acting(act)
+            self.told = Told()
+            self.peer.listener.observers = Observers(acting, self.told)
+            self.faults.add(f"{fault},direction={direction}{trigger}")
+            if self.peer.connected:
+                self.peer.finish(self.data)
+            yield f"{fault},direction={direction}{trigger}", acting.hits
 
-    async def test_removed(self) -> None:
+    def assertAnswered(self, fault: str) -> None:
+        for _ in range(100):
+            self.peer.clock.advance(0)
+        self.assertEqual((self.peer.value(), self.peer.ended), (self.data, True), fault)
+
+    def test_removed(self) -> None:
         """A fault that is removed at its hit passes on every byte, in order, and the end."""
-        for fault in self.cases():
-            acting = await self.broken(fault, lambda _: self.faults.clear())
-            answer = await self.talk(exchange, self.connect(), self.data)
-            self.assertEqual(answer, (self.data, "fin"), fault)
-            self.assertTrue(acting.hits, fault)
+        for fault, hits in self.exchanges(lambda _: self.faults.clear()):
+            self.assertAnswered(fault)
+            self.assertTrue(hits, fault)
 
-    async def test_another(self) -> None:
+    def test_another(self) -> None:
         """A fault that takes the place of another at its hit gets what that one held."""
 
         def replace(hits: int) -> None:
-            if hits > 1:
-                return
-            [(first, _)] = self.faults.list()
-            self.faults.add("slicer,average_size=50B,direction=both")
-            self.faults.remove(first)
+            if hits == 1:
+                [(first, _)] = self.faults.list()
+                self.faults.add("slicer,average_size=50B,direction=both")
+                self.faults.remove(first)
 
-        for fault in self.cases():
-            acting = await self.broken(fault, replace)
-            answer = await self.talk(exchange, self.connect(), self.data)
-            self.assertEqual(answer, (self.data, "fin"), fault)
+        for fault, hits in self.exchanges(replace):
+            self.assertAnswered(fault)
             if not fault.startswith("slow_close"):  # which has let all bytes pass by then
-                self.assertGreater(len(acting.hits), 1, fault)
+                self.assertGreater(len(hits), 1, fault)
 
-    async def test_behind(self) -> None:
+    def test_behind(self) -> None:
         """A fault that is added at a hit, and stays, holds what the first lets go."""
 
         def add(hits: int) -> None:
             if hits == 1:
                 self.faults.add("latency,latency=600000")
 
-        for fault in self.cases():
-            acting = await self.broken(fault, add)
-            with self.connect() as sock:
-                await self.talk(sock.sendall, self.data)
-                sock.shutdown(socket.SHUT_WR)
-                while not acting.hits:
-                    await self.turn()
-                self.faults.clear()
-                self.assertEqual(await self.talk(toTheEnd, sock), (self.data, "fin"), fault)
+        for fault, hits in self.exchanges(add):
+            self.assertTrue(hits, fault)
+            self.faults.clear()
+            self.assertAnswered(fault)
 
-    def turn(self) -> Deferred[None]:
-        """Wait for a turn of the reactor."""
-        return deferLater(reactor, 0)
-
-    async def test_aborted(self) -> None:
+    def test_aborted(self) -> None:
         """A connection that is aborted at a hit is reset, and ends once."""
-
-        def abort(hits: int) -> None:
-            for transport in self.listener.connections:
-                transport.abortConnection()
-
-        for fault in self.cases():
-            acting = await self.broken(fault, abort)
-            told = Told()
-            self.listener.observers = Observers(acting, told)
-            answer = await self.talk(exchange, self.connect(), self.data)
-            self.assertEqual(answer[1], "reset", fault)
-            await self.listener.whenEmpty()
-            self.assertEqual(len(told.endings), 1, fault)
+        for fault, _ in self.exchanges(lambda _: self.peer.transport.abortConnection()):
+            self.assertEqual((self.peer.wasReset, len(self.told.endings)), (True, 1), fault)
             self.assertEqual(self.faults._filters, {})
+            self.assertEqual(self.peer.clock.getDelayedCalls(), [])
 
-    async def test_raising(self) -> None:
+    def test_raising(self) -> None:
         """An observer that raises is told nothing more, and nothing is lost by that."""
 
         def fail(hits: int) -> None:
             raise ValueError("observer")
 
-        for fault in self.cases():
-            acting = await self.broken(fault, fail)
-            with self.connect() as sock:
-                await self.talk(sock.sendall, self.data)
-                sock.shutdown(socket.SHUT_WR)
-                while not acting.hits:
-                    await self.turn()
-                self.faults.clear()
-                self.assertEqual(await self.talk(toTheEnd, sock), (self.data, "fin"), fault)
+        for fault, hits in self.exchanges(fail):
+            self.assertTrue(hits, fault)
+            self.faults.clear()
+            self.assertAnswered(fault)
             self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1, fault)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,8 +16,8 @@ from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, 
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
 from tests.support.certificates import localhostFile
-from tests.support.fault_server import Breaking, exchange, toTheEnd
-from tests.support.socket_server import readAll
+from tests.support.fault_ports import HELLO
+from tests.support.fault_server import Breaking, exchange, overTLS, toTheEnd
 
 
 class Thing:
@@ -151,143 +149,89 @@ class Plain(Protocol):
         self.transport.write(data)
 
 
-class EndsTests(Breaking):
-    """What a peer sees of a fault that ends."""
+_LIMITED = "limit_data,bytes=100KB"
 
-    async def test_exactlyThenFin(self) -> None:
-        """Of a long answer exactly so many bytes, and an orderly end behind them."""
-        for size in (0, 1, 100_000):
-            told = await self.serveBroken(ConversationFactory(Echo), f"limit_data,bytes={size}")
-            got, how = await self.talk(exchange, self.connect(), DATA, False)
-            self.assertEqual((got, how), (DATA[:size], "fin"))
-            ending = await told.ending()
-            self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", "fault"))
-            self.assertEqual(told.hits, [(1, f"limit_data at={size}")])
-
-    async def test_exactlyThenReset(self) -> None:
-        """The same with a reset: it comes behind the bytes, and takes none of them."""
-        for size in (0, 1, 100_000):
-            fault = f"limit_data,bytes={size},how=reset"
-            told = await self.serveBroken(ConversationFactory(Echo), fault)
-            got, how = await self.talk(exchange, self.connect(), DATA, False)
-            self.assertEqual((got, how), (DATA[:size], "reset"))
-            ending = await told.ending()
-            self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "fault"))
-
-    async def test_plain(self) -> None:
-        """Any protocol of Twisted's, too."""
-        for how in ("fin", "reset"):
-            told = await self.serveBroken(
-                Factory.forProtocol(Plain), f"limit_data,bytes=100KB,how={how}"
-            )
-            got = await self.talk(exchange, self.connect(), DATA, False)
-            self.assertEqual(got, (DATA[:100_000], how))
-            self.assertEqual((await told.ending()).why, "fault")
-
-    async def test_upstream(self) -> None:
-        """Exactly so many bytes reach the server; its answer to them arrives."""
-        for how in ("fin", "reset"):
-            fault = f"limit_data,bytes=1KiB,how={how},direction=upstream"
-            told = await self.serveBroken(ConversationFactory(Echo), fault)
-            got = await self.talk(exchange, self.connect(), DATA, False)
-            self.assertEqual(got, (DATA[:1024], how))
-            self.assertEqual(told.hits, [(1, "limit_data at=1024 direction=upstream")])
-
-    async def test_behindDelays(self) -> None:
-        """The end waits for bytes that other faults hold."""
-        for how in ("fin", "reset"):
-            await self.serveBroken(
-                ConversationFactory(Echo),
+#: A behaviour, its faults, what is sent, what arrives, how the connection ends, and the last hit.
+ENDS: list[tuple[Any, tuple[str, ...], bytes, bytes, str, str]] = [
+    *(
+        (behaviour, (f"{fault},how={how}",), DATA, got, how, hit)
+        for how in ("fin", "reset")
+        for behaviour, fault, got, hit in (
+            (Echo, "limit_data,bytes=0", b"", "limit_data at=0"),
+            (Echo, "limit_data,bytes=1", DATA[:1], "limit_data at=1"),
+            (Echo, _LIMITED, DATA[:100_000], "limit_data at=100000"),
+            (Plain, _LIMITED, DATA[:100_000], "limit_data at=100000"),
+            (
+                Echo,
+                "limit_data,bytes=1KiB,direction=upstream",
+                DATA[:1024],
+                "limit_data at=1024 direction=upstream",
+            ),
+        )
+    ),
+    *(
+        (
+            Echo,
+            (
                 f"limit_data,bytes=10KB,how={how}",
                 "latency,latency=20,jitter=10",
                 "slicer,average_size=1KB",
-            )
-            got = await self.talk(exchange, self.connect(), DATA)
-            self.assertEqual(got, (DATA[:10_000], how))
+            ),
+            *(DATA, DATA[:10_000], how, "slicer at=0"),
+        )
+        for how in ("fin", "reset")
+    ),
+    (Greeting, ("reset_peer",), b"", b"", "reset", "reset_peer at=0"),
+    (Echo, ("timeout,after=9B,timeout=50",), DATA, DATA[:9], "fin", "timeout at=9"),
+    (Greeting, ("slow_close,delay=10",), b"x", HELLO, "fin", f"slow_close at={len(HELLO)}"),
+]
 
-    async def test_resetAtOnce(self) -> None:
-        """Before anything is said."""
-        told = await self.serveBroken(ConversationFactory(Greeting), "reset_peer")
-        self.assertEqual(await self.talk(exchange, self.connect(), b"", False), (b"", "reset"))
-        self.assertEqual((await told.ending()).why, "fault")
-        self.assertEqual(told.hits, [(1, "reset_peer at=0")])
+
+class EndsTests(Breaking):
+    """What a peer sees of a fault that ends."""
+
+    async def test_table(self) -> None:
+        """Exactly the bytes, then exactly the end, which takes none of them; and the cause."""
+        for behaviour, faults, sent, expected, how, hit in ENDS:
+            ours = issubclass(behaviour, Conversation)
+            make = ConversationFactory if ours else Factory.forProtocol
+            told = await self.serveBroken(make(behaviour), *faults)
+            got = await self.talk(exchange, self.connect(), sent, False)
+            self.assertEqual(got, (expected, how), faults)
+            self.assertEqual(told.hits[-1], (1, hit))
+            ending = await told.ending()
+            why = None if "slow_close" in hit else "fault"
+            self.assertEqual((ending.by, ending.how, ending.why), ("server", how, why))
 
     async def test_halfClose(self) -> None:
-        """We finish; what the peer says is still heard."""
-
-        heard: list[bytes] = []
-
-        class Hears(Conversation):
-            greeting = b"hello, and more"
-
-            def messageReceived(self, message: bytes) -> None:
-                heard.append(message)
-
-        told = await self.serveBroken(ConversationFactory(Hears), "half_close,match=hello")
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                got = readAll(sock)
-                sock.sendall(b"still there?")
-                return got
-
-        self.assertEqual(await self.talk(client), b"hello")
-        ending = await told.ending()
-        self.assertEqual((b"".join(heard), ending.why), (b"still there?", "fault"))
-
-    async def test_halfCloseUpstream(self) -> None:
-        """The server hears the end, and answers what it heard before."""
-
-        class Counts(Conversation):
-            heard = 0
-
-            def messageReceived(self, message: bytes) -> None:
-                self.heard += len(message)
-
-            def readConnectionLost(self) -> None:
-                self.write(b"%d" % self.heard)
-                self.hangUp()
-
-        await self.serveBroken(
-            ConversationFactory(Counts), "half_close,after=5B,direction=upstream"
-        )
-        got = await self.talk(exchange, self.connect(), b"1234567", False)
-        self.assertEqual(got, (b"5", "fin"))
-
-    async def test_halfCloseUpstreamFromTheStart(self) -> None:
-        """The server is told of a peer first, and then of its end."""
-        told: list[str] = []
+        """One direction ends; the other one goes on, to its own end."""
 
         class Tells(Conversation):
-            greeting = b"hello"
+            greeting = b"hello, "
 
             def connectionMade(self) -> None:
-                told.append("made")
+                told.append(b"made")
+
+            def messageReceived(self, message: bytes) -> None:
+                told.append(message)
 
             def readConnectionLost(self) -> None:
-                told.append("finished")
+                told.append(b"finished")
+                self.write(b"bye")
                 self.hangUp()
 
-        for direction in ("upstream", "both"):
-            told.clear()
-            await self.serveBroken(ConversationFactory(Tells), f"half_close,direction={direction}")
-            got = await self.talk(readAll, self.connect())
-            self.assertEqual(got, b"hello" if direction == "upstream" else b"")
-            self.assertEqual(told, ["made", "finished"])
-
-    async def test_timeout(self) -> None:
-        """Half an answer, then silence, then the end."""
-        told = await self.serveBroken(ConversationFactory(Echo), "timeout,after=10B,timeout=50")
-        got = await self.talk(exchange, self.connect(), b"0123456789abc")
-        self.assertEqual(got, (b"0123456789", "fin"))
-        self.assertEqual((await told.ending()).why, "fault")
-
-    async def test_slowClose(self) -> None:
-        """The end comes; when, is the stage's to test."""
-        told = await self.serveBroken(ConversationFactory(Greeting), "slow_close,delay=10")
-        got, how = await self.talk(exchange, self.connect(), b"x", False)
-        self.assertEqual((got, how), (b"Hello from server!", "fin"))
-        self.assertEqual(told.hits, [(1, f"slow_close at={len(got)}")])
+        upstream = "direction=upstream"
+        for keys, sent, heard, got in (
+            ("match=hello", b"1234567", [b"made", b"1234567", b"finished"], b"hello"),
+            (f"after=5B,{upstream}", b"1234567", [b"made", b"12345", b"finished"], b"hello, bye"),
+            (upstream, b"", [b"made", b"finished"], b"hello, bye"),
+            ("direction=both", b"", [b"made", b"finished"], b""),
+        ):
+            told: list[bytes] = []
+            observed = await self.serveBroken(ConversationFactory(Tells), f"half_close,{keys}")
+            answer = await self.talk(exchange, self.connect(), sent)
+            self.assertEqual((await observed.ending()).why, "fault")
+            self.assertEqual((told, answer), (heard, (got, "fin")), keys)
 
     async def test_endless(self) -> None:
         """A producer that never ends is not asked for ever when nothing passes."""
@@ -295,6 +239,14 @@ class EndsTests(Breaking):
         got, how = await self.talk(exchange, self.connect(), b"", False)
         self.assertEqual((len(got), how), (10**6, "fin"))
         await told.ending()
+
+
+def receive(sock: Any, size: int) -> bytes:
+    """Read so many bytes, or some more."""
+    got = b""
+    while len(got) < size:
+        got += sock.recv(65536)
+    return got
 
 
 class WholeTests(Breaking):
@@ -320,12 +272,9 @@ class WholeTests(Breaking):
         told = await self.serveBroken(Factory.forProtocol(Plain), *self.HARMLESS)
 
         def client() -> bytes:
-            got = b""
             with self.connect() as sock:
                 sock.sendall(DATA)
-                while len(got) < len(DATA):
-                    got += sock.recv(65536)
-            return got
+                return receive(sock, len(DATA))
 
         self.assertEqual(await self.talk(client), DATA)
         await told.ending()
@@ -345,14 +294,8 @@ class WholeTests(Breaking):
         """A producer that wants to be asked is asked."""
         await self.serveBroken(ConversationFactory(Chargen), *self.HARMLESS)
 
-        def client() -> bytes:
-            got = b""
-            with self.connect() as sock:
-                while len(got) < 300_000:
-                    got += sock.recv(65536)
-            return got
-
-        got = await self.talk(client)
+        with self.connect() as sock:
+            got = await self.talk(receive, sock, 300_000)
         self.assertEqual(got, chargen(0, len(got)))
 
     async def test_dialogue(self) -> None:
@@ -440,69 +383,6 @@ class ComeAndGoTests(Breaking):
             self.names.clear()
         self.turn += 1
 
-    async def test_gone(self) -> None:
-        """Without faults nothing stands in the way any more."""
-        told = await self.serveBroken(ConversationFactory(Echo))
-
-        def client(sock: Any) -> bytes:
-            sock.sendall(b"hello")
-            return bytes(sock.recv(100))
-
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(client, sock), b"hello")
-            (transport,) = self.listener.connections
-            protocol = transport.protocol
-            name = self.faults.add("latency,latency=1")
-            self.assertIsNot(transport.protocol, protocol)
-            self.assertEqual(await self.talk(client, sock), b"hello")
-            self.faults.remove(name)
-            self.assertIs(transport.protocol, protocol)
-            self.assertEqual({"filter", "write", "pauseProducing"} & set(vars(transport)), set())
-            self.assertEqual(await self.talk(client, sock), b"hello")
-        await told.ending()
-
-    async def test_never(self) -> None:
-        """Nor where the fault is for others."""
-        told = await self.serveBroken(ConversationFactory(Echo), "reset_peer,conn=2")
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(self.hello, sock), b"hello")
-            (transport,) = self.listener.connections
-            self.assertNotIn("write", vars(transport))
-        self.assertEqual(await self.talk(exchange, self.connect(), b"", False), (b"", "reset"))
-        await told.ending(2)
-
-    def hello(self, sock: Any) -> bytes:
-        sock.sendall(b"hello")
-        return bytes(sock.recv(100))
-
-    async def test_reader(self) -> None:
-        """What a fault holds is heard at once when it is removed, by whoever is paused later."""
-        heard: list[bytes] = []
-        made: Deferred[Any] = Deferred()
-
-        class Pauses(Protocol):
-            def connectionMade(self) -> None:
-                made.callback(self)
-
-            def dataReceived(self, data: bytes) -> None:
-                heard.append(data)
-
-        told = await self.serveBroken(
-            Factory.forProtocol(Pauses), "bandwidth,rate=0,direction=upstream"
-        )
-        with self.connect() as sock:
-            protocol = await made
-            await self.talk(sock.sendall, b"held")
-            while not told.hits:
-                await told.hit()
-            protocol.transport.pauseProducing()
-            self.faults.clear()
-            self.assertEqual(heard, [])
-            protocol.transport.resumeProducing()
-            self.assertEqual(heard, [b"held"])
-            self.assertIs(protocol.transport.protocol, protocol)
-        await told.ending()
-
 
 class TLSTests(Breaking):
     """Above TLS faults act on what is said, not on how it is encrypted."""
@@ -512,10 +392,7 @@ class TLSTests(Breaking):
         return f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
 
     def secure(self) -> Any:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context.wrap_socket(self.connect())
+        return overTLS(self.connect())
 
     async def test_exactly(self) -> None:
         told = await self.serveBroken(
@@ -556,12 +433,9 @@ class TLSTests(Breaking):
             await self.serveBroken(factory, *WholeTests.HARMLESS, endpoint=self.endpoint())
 
             def client() -> bytes:
-                got = b""
                 with self.secure() as sock:
                     sock.sendall(DATA)
-                    while len(got) < len(DATA) + 5:
-                        got += sock.recv(65536)
-                return got
+                    return receive(sock, len(DATA) + 5)
 
             self.assertEqual(await self.talk(client), b"hello" + DATA)
 

@@ -104,18 +104,24 @@ class HarmlessTests(SynchronousTestCase):
             self.assertTrue(peer.ended)
             self.assertIsNone(peer.ending.why)
 
-    @settings(deadline=None, derandomize=True, max_examples=100)
+    @settings(deadline=None, derandomize=True, max_examples=200)
     @given(
+        st.lists(ordered, max_size=3),
         st.lists(ordered, max_size=3),
         st.integers(0, 300),
         st.sampled_from(["fin", "reset"]),
         streams,
     )
     def test_limited(
-        self, stack: list[str], size: int, how: str, stream: tuple[bytes, set[int]]
+        self,
+        before: list[str],
+        behind: list[str],
+        size: int,
+        how: str,
+        stream: tuple[bytes, set[int]],
     ) -> None:
         """Of whatever is answered exactly so much, then exactly that end."""
-        peer, _ = broken(Echo(), *stack, f"limit_data,bytes={size},how={how}")
+        peer, _ = broken(Echo(), *before, f"limit_data,bytes={size},how={how}", *behind)
         for piece in cut(*stream):
             peer.write(piece)
         for _ in range(400):

@@ -44,6 +44,17 @@ class InboundTests(SynchronousTestCase):
         self.transport.resumeProducing()
         self.assertEqual(self.notes.told, [b"a", b"b"])
 
+    def test_pausedWhenRemoved(self) -> None:
+        """What a removed fault held waits for a paused protocol, and the filter with it."""
+        self.faults.add("bandwidth,rate=0,direction=upstream")
+        self.peer.write(b"held")
+        self.transport.pauseProducing()
+        self.faults.clear()
+        self.assertEqual(self.notes.told, [])
+        self.transport.resumeProducing()
+        self.assertEqual(self.notes.told, [b"held"])
+        self.assertIs(self.transport.protocol, self.notes)
+
     def test_endOfBoth(self) -> None:
         """A fault that ends both directions does not wait for a paused protocol."""
         self.transport.pauseProducing()

@@ -139,6 +139,17 @@ class ListenerFaultsTests(SynchronousTestCase):
         self.assertEqual((self.acting["a"], self.clock.getDelayedCalls()), (None, []))
         self.assertFalse(self.listeners[0].suspended)
 
+    def test_noClock(self) -> None:
+        """Nor before there is a clock: that of the first port."""
+        faults = ListenerFaults(None)
+        faults.add("x", parseFault("refuse,after=1s,for=1s"))
+        faults.watch(self.listeners[0])
+        faults.add("y", parseFault("hang"))
+        self.assertIsNone(self.acting["a"])
+        for _ in range(2):
+            faults.useClock(self.clock)
+        self.assertEqual(self.seen(2), ["hang", "refuse", "hang"])
+
 
 class ServedTests(Breaking):
     """On real sockets."""

@@ -23,7 +23,7 @@ def passed(watch: TriggerMatcher, pieces: list[bytes]) -> int | None:
     return None
 
 
-class WatchTests(SynchronousTestCase):
+class TriggerMatcherTests(SynchronousTestCase):
     """The moment at which a fault begins."""
 
     @settings(deadline=None, derandomize=True)
@@ -53,7 +53,7 @@ class WatchTests(SynchronousTestCase):
         self.assertIsNone(TriggerMatcher(Trigger()).bytesBefore(b"x"))
 
 
-class LinkTests(SynchronousTestCase):
+class ActiveFaultTests(SynchronousTestCase):
     """From the trigger to the end."""
 
     def test_time(self) -> None:
@@ -119,68 +119,14 @@ HARMLESS = (
     "stall,after=15B,for=200ms",
     "stall,after=10ms,for=20ms",
 )
-stacks = st.lists(st.sampled_from(HARMLESS), max_size=5)
 
 
-class ChainTests(SynchronousTestCase):
-    """Faults, one behind the other."""
+class PipelineTests(SynchronousTestCase):
+    """
+    Faults, one behind the other.
 
-    @settings(deadline=None, derandomize=True, max_examples=200)
-    @given(stacks, streams, st.floats(0, 0.1))
-    def test_harmless(self, stack: list[str], stream: tuple[bytes, set[int]], gap: float) -> None:
-        """Whatever stands in the way, and however the bytes come: all of them, then the end."""
-        bench = Bench(*stack)
-        for piece in cut(*stream):
-            bench.say(piece)
-            bench.run(gap, steps=2)
-        bench.finish()
-        bench.idle()
-        self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
-        self.assertIs(bench.came[-1], End.FINISH)
-        self.assertEqual((bench.pipeline.held, bench.full), (0, False))
-
-    @settings(deadline=None, derandomize=True, max_examples=100)
-    @given(stacks, stacks, streams, st.integers(0, 300), st.sampled_from(["fin", "reset"]))
-    def test_limited(
-        self, before: list[str], behind: list[str], stream: tuple[bytes, set[int]], n: int, how: str
-    ) -> None:
-        """Among others too: an exact prefix, then exactly one end."""
-        bench = Bench(*before, f"limit_data,bytes={n},how={how}", *behind)
-        bench.say(*cut(*stream))
-        bench.finish()
-        bench.idle()
-        cutting = End.CLOSE if how == "fin" else End.RESET
-        expected = cutting if len(stream[0]) >= n else End.FINISH
-        self.assertEqual((bench.data, bench.ends), (stream[0][:n], [expected]))
-        self.assertIs(bench.came[-1], expected)
-
-    @settings(deadline=None, derandomize=True, max_examples=200)
-    @given(
-        st.lists(
-            st.one_of(st.sampled_from(HARMLESS), st.integers(0, 9), st.floats(0, 0.2)), max_size=30
-        ),
-        streams,
-    )
-    def test_comeAndGo(
-        self, changes: list[str | int | float], stream: tuple[bytes, set[int]]
-    ) -> None:
-        """Faults are added and removed while bytes pass: none is lost, none overtakes another."""
-        bench = Bench()
-        names: list[str] = []
-        pieces = cut(*stream)
-        for change in changes:
-            if pieces:
-                bench.say(pieces.pop(0))
-            if isinstance(change, str):
-                names.append(bench.add(change))
-            elif isinstance(change, int) and names:
-                bench.remove(names.pop(change % len(names)))
-            else:
-                bench.clock.advance(change)
-        bench.say(*pieces)
-        bench.finish()
-        bench.idle()
-        self.assertEqual((bench.data, bench.ends), (stream[0], [End.FINISH]))
+    `tests.faults.test_filter_models` has them in all orders, on both directions of a connection.
+    """
 
     def test_order(self) -> None:
         """As they were given: what is cut behind a corrupted byte, and what before it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 from twisted.internet.ssl import PrivateCertificate
@@ -10,11 +9,11 @@ from twisted.internet.ssl import PrivateCertificate
 from tcplab.protocols import CRLF, ConversationFactory, Dialogue
 from tcplab.reactor.tls import HalfClosingTLS
 from tests.support.certificates import localhostPEM
-from tests.support.fault_server import Breaking
+from tests.support.fault_server import Breaking, overTLS
 
 
 class Post(Dialogue):
-    """Says something in clear, and something else not."""
+    """Answer in clear, then over TLS."""
 
     framing = CRLF
 
@@ -29,50 +28,31 @@ class Post(Dialogue):
 class StartTLSTests(Breaking):
     """On real sockets."""
 
-    def client(self, sock: Any) -> tuple[bytes, bytes]:
+    def started(self, sock: Any) -> tuple[bytes, Any]:
+        """Return what was answered in clear, and the socket over TLS."""
         sock.sendall(b"STARTTLS\r\n")
-        clear = sock.recv(100)
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        with context.wrap_socket(sock) as secure:
+        return sock.recv(100), overTLS(sock)
+
+    def asked(self, secure: Any) -> bytes:
+        with secure:
             secure.sendall(b"hello\r\n")
             heard = b""
             while not heard.endswith(b"\r\n"):
                 heard += secure.recv(100)
-            return clear, heard
+            return heard
 
     async def test_beneath(self) -> None:
-        told = await self.serveBroken(
-            ConversationFactory(Post),
-            "slicer,average_size=100,direction=both",
-            "latency,latency=1,direction=both",
-        )
-        got = await self.talk(self.client, self.connect())
-        self.assertEqual(got, (b"go ahead\r\n", b"secretly hello\r\n"))
-        await told.ending()
-
-    async def test_removed(self) -> None:
-        """They come out there, too."""
-        told = await self.serveBroken(ConversationFactory(Post), "latency,latency=1,direction=both")
-        sock = self.connect()
-
-        def first() -> Any:
-            sock.sendall(b"STARTTLS\r\n")
-            sock.recv(100)
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context.wrap_socket(sock)
-
-        def then(secure: Any) -> bytes:
-            with secure:
-                secure.sendall(b"hello\r\n")
-                return bytes(secure.recv(100))
-
-        secure = await self.talk(first)
-        (transport,) = self.listener.connections
-        self.faults.clear()
-        self.assertIsInstance(transport.protocol, HalfClosingTLS)
-        self.assertEqual(await self.talk(then, secure), b"secretly hello\r\n")
-        await told.ending()
+        """They act on what TLS sends; when they are removed, TLS is the transport's protocol."""
+        for faults, removed in (
+            (("slicer,average_size=100,direction=both", "latency,latency=1,direction=both"), False),
+            (("latency,latency=1,direction=both",), True),
+        ):
+            told = await self.serveBroken(ConversationFactory(Post), *faults)
+            clear, secure = await self.talk(self.started, self.connect())
+            if removed:
+                (transport,) = self.listener.connections
+                self.faults.clear()
+                self.assertIsInstance(transport.protocol, HalfClosingTLS)
+            heard = await self.talk(self.asked, secure)
+            self.assertEqual((clear, heard), (b"go ahead\r\n", b"secretly hello\r\n"))
+            await told.ending()

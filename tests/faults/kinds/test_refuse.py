@@ -37,10 +37,11 @@ class RefuseTests(FaultyPortTests):
         await self.assertRefuses(f"tcp:{port}:interface=127.0.0.1")
 
     async def test_unix(self) -> None:
-        """A Unix socket keeps its path and its mode."""
+        """A Unix socket keeps its path and its mode; an abstract one keeps its name."""
         path = self.unixPath()
         await self.assertRefuses(f"unix:{path}:mode=640")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        await self.assertRefuses(f"unix:\0{path}:lockfile=0")
 
     async def test_ours(self) -> None:
         """No other process can take the port meanwhile; open connections stay open."""

@@ -16,7 +16,7 @@ from tcplab.reactor.oneshot import OneShot
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.wire.reasons import Reason
 
-log = Logger()
+log = Logger("tcplab.server.drain")
 
 #: Seconds for ports and aborted connections to close. The next turn of the reactor is enough,
 #: unless a user's connectionLost computes.
@@ -42,16 +42,17 @@ class Drained(NamedTuple):
 
 class Drain:
     """
-    A drain: it runs once, whoever calls `run`. Subclasses say what is drained.
+    A drain, which runs once. Subclasses say what is drained.
 
     :param clock: keeps the time.
+    :param log: where the outcome is logged.
+    :param scope: what is drained, at the end of that line.
     """
 
-    #: Ends the line in the log.
-    scope = ""
-
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, log: Logger, scope: str = "") -> None:
         self._clock = clock
+        self._log = log
+        self._scope = scope
         self._outcome: OneShot[Drained] | None = None
 
     def run(self) -> Deferred[Drained]:
@@ -69,9 +70,9 @@ class Drain:
         raise NotImplementedError
 
     def _logged(self, outcome: Drained, began: float) -> Drained:
-        log.emit(
+        self._log.emit(
             LogLevel.warn if outcome.aborted else LogLevel.info,
-            "drained={drained} aborted={aborted} seconds={seconds:.3f}" + self.scope,
+            "drained={drained} aborted={aborted} seconds={seconds:.3f}" + self._scope,
             log_system="tcplab",
             **outcome._asdict(),
             seconds=self._clock.seconds() - began,
@@ -104,7 +105,7 @@ class ListenersDrain(Drain):
         timeout: float | None,
         beforeDrain: Callable[[], object] = lambda: None,
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, log)
         self._listeners = list(listeners)
         self._delay = delay
         self._timeout = timeout

@@ -24,7 +24,7 @@ from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 from tcplab.server.inheritedsockets import AdoptingReactor
 
-log = Logger()
+log = Logger("tcplab.server.service")
 
 #: The reason of a listener for not accepting, after `LabService.suspend`.
 _SUSPENDED = "suspend"

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from tcplab.reactor.interfaces import IReactor
 
-log = Logger()
+log = Logger("tcplab.server.signals")
 
 # Seconds in which the same signal counts once. Programs that end a group of processes, timeout(1)
 # say, send it to the process and then to its group.

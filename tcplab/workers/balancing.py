@@ -1,73 +1,74 @@
-"""How workers share who connects: evenly, and no more than are allowed in all."""
+"""Balance new connections between workers, and keep the limit of all workers together."""
 
 from __future__ import annotations
 
 import select
-from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcplab.listener.policy import Policy
 from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 #: Connections that a worker may have more than another: few beside the hundreds that matter, and
-#: enough that two of them need not take turns.
+#: enough that two workers need not alternate.
 MAX_LEAD = 8
-#: Seconds that a worker holds back. Whoever connects and is not fetched by the others for so long
-#: is fetched by us: they compute, or are stopped.
+#: Seconds for which a worker holds back. A client that waits longer is accepted all the same: the
+#: other workers compute, or are stopped.
 HOLD = 0.01
 
-#: Why a listener accepts nobody.
+#: The reason of a listener for not accepting.
 _REASON = "workers"
 
 
 class AcceptBalancer(Policy):
     """
-    Keep a worker from accepting while others have fewer connections, or all together too many.
+    Keep a worker from accepting while another has fewer connections, or all together too many.
 
-    All wait on the same socket, and whoever is woken first would take all. So a worker that is more
-    than `MAX_LEAD` ahead of another that lives holds back a little. When somebody still waits then,
-    it may be twice as far ahead, and so on: a worker that computes or is stopped delays newcomers
-    by some hundredths of a second, until they are all fetched or its silence tells (`STALE`).
+    All workers wait on the same sockets, and the one that is woken first would accept all clients.
+    So a worker that is more than `MAX_LEAD` connections ahead of another live one holds back for
+    `HOLD` seconds. If a client still waits then, twice the lead is allowed, and so on. A worker
+    that computes or is stopped delays new clients by some hundredths of a second, until its
+    missing heartbeat excludes it (`STALE`).
 
-    :param board: has everybody's numbers.
-    :param row: our own.
-    :param most: connections of all workers together; ``None`` for no limit. Each may overlook one
-        that another accepts in the same moment.
+    **Limit:** two workers that accept in the same moment may exceed the limit by one.
+
+    :param board: has the numbers of all workers.
+    :param row: this worker's.
+    :param most: connections of all workers together; ``None`` for no limit.
     :param clock: keeps the time.
-    :ivar ending: everybody ends: only the limit matters.
+    :ivar draining: all workers drain, and only the limit matters.
     """
 
-    def __init__(self, board: Scoreboard, row: WorkerRow, most: int | None, clock: Any) -> None:
+    def __init__(
+        self, board: Scoreboard, row: WorkerRow, most: int | None, clock: IReactorTime
+    ) -> None:
         super().__init__(clock)
         self._board = board
         self._row = row
         self._most = most
-        self._ahead = MAX_LEAD
-        self._held: Any = None
-        self.ending = False
+        self._maxLead = MAX_LEAD
+        self._hold: IDelayedCall | None = None
+        self.draining = False
 
-    # What the listeners tell
-
-    def connectionAccepted(self, transport: Any) -> None:
-        """Count one more."""
+    def connectionAccepted(self, transport: object) -> None:
+        """Count a connection in the scoreboard."""
         row = self._row
         row.connections += 1
         row.accepted += 1
         row.beat()
 
-    def connectionClosed(self, transport: Any) -> None:
-        """Count one less."""
+    def connectionClosed(self, transport: object) -> None:
+        """Count it no more; accept again if that makes room."""
         self._row.connections -= 1
-        if self._held is not None and not self._tooMany():
+        if self._hold is not None and not self._tooMany():
             self.resume()
 
-    # To hold back
-
     def mayAccept(self) -> bool:
-        """Hold back if others have fewer; they may have accepted, or lost some, meanwhile."""
+        """Hold back if another worker has fewer connections now."""
         if not self._tooMany():
             return True
-        if self._held is None:
-            self._held = self.clock.callLater(HOLD, self._again)
+        if self._hold is None:
+            self._hold = self.clock.callLater(HOLD, self._holdEnded)
             for listener in self.listeners:
                 listener.suspend(_REASON)
         return False
@@ -79,36 +80,34 @@ class AcceptBalancer(Policy):
         return self._most is not None and self._board.total() >= self._most
 
     def _isAhead(self) -> bool:
-        fewestOthers = None if self.ending else self._board.fewestOthers(self._row)
-        if fewestOthers is None or self._row.connections <= fewestOthers + MAX_LEAD:
-            self._ahead = MAX_LEAD
+        fewest = None if self.draining else self._board.fewestOthers(self._row)
+        if fewest is None or self._row.connections <= fewest + MAX_LEAD:
+            self._maxLead = MAX_LEAD
             return False
-        ahead: int = self._row.connections - fewestOthers
-        return ahead > self._ahead
+        lead: int = self._row.connections - fewest
+        return lead > self._maxLead
 
-    def _again(self) -> None:
-        self._held = None
-        if self._waiting() and not self._full():
-            self._ahead *= 2
+    def _holdEnded(self) -> None:
+        self._hold = None
+        if self._clientsWait() and not self._full():
+            self._maxLead *= 2
         self.resume()
 
     def resume(self) -> None:
-        """Accept again: if that is still too many, it is seen when somebody connects."""
-        if self._held is not None:
-            self._held.cancel()
-            self._held = None
+        """Accept again; the next `mayAccept` tells whether that is still too many."""
+        self.stopped()
         for listener in self.listeners:
             listener.resume(_REASON)
 
-    def _waiting(self) -> bool:
-        asked = select.poll()
+    def _clientsWait(self) -> bool:
+        polled = select.poll()
         for listener in self.listeners:
             for port in listener.ports:
-                asked.register(port.fileno(), select.POLLIN)
-        return bool(asked.poll(0))
+                polled.register(port.fileno(), select.POLLIN)
+        return bool(polled.poll(0))
 
     def stopped(self) -> None:
-        """Leave no timer behind."""
-        if self._held is not None:
-            self._held.cancel()
-            self._held = None
+        """Cancel the timer."""
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None

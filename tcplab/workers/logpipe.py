@@ -1,10 +1,9 @@
-"""What a worker reports to the first process: its log, and how far it is."""
+"""The pipe on which a worker sends its log and its state to the supervisor."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from twisted.logger import (
     ILogObserver,
@@ -23,20 +22,22 @@ from tcplab.wire.escaping import escape
 
 log = Logger("tcplab.server.reports")
 
-#: The reactor's, which nobody wants to hear of each worker.
-_LAST_WORDS = "Main loop terminated."
+#: The reactor's last event: of no interest for each worker.
+_REACTOR_STOPPED = "Main loop terminated."
 #: The key of the text of an event.
-_SAID = "log_said"
-#: Of one line; a traceback has some thousand.
-_LONGEST = 1 << 18
+_TEXT = "log_said"
+#: Bytes of one line; a traceback has some thousand.
+_MAX_LINE = 1 << 18
 
 
 @implementer(ILogObserver)
 class LogSender:
     """
-    Write to the first process. It never blocks: who is served matters more than who is told.
+    Send log events and states to the supervisor.
 
-    :param descriptor: a pipe's.
+    It never blocks. **Limit:** if the supervisor does not read, events are dropped and counted.
+
+    :param descriptor: the pipe's.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -44,21 +45,21 @@ class LogSender:
         self._writer.begin()
 
     def __call__(self, event: LogEvent) -> None:
-        """Pass a log event on."""
-        if event.get("log_format") == _LAST_WORDS:
+        """Send a log event."""
+        if event.get("log_format") == _REACTOR_STOPPED:
             return
         try:
-            # Of its own format an event loses what stands behind a colon, when it is flattened.
-            text = eventAsJSON({**event, _SAID: formatEvent(event)})
+            # Flattening loses the format specifications of an event, so its text is sent too.
+            text = eventAsJSON({**event, _TEXT: formatEvent(event)})
         except Exception as e:
             text = json.dumps({"log_format": f"an event that cannot be passed on: {e!r:.200}"})
-        self._line(text)
+        self._put(text)
 
-    def say(self, word: str) -> None:
-        """Say how far we are."""
-        self._line(word)
+    def sendState(self, word: str) -> None:
+        """Send the state of this worker."""
+        self._put(word)
 
-    def _line(self, text: str) -> None:
+    def _put(self, text: str) -> None:
         self._writer.put(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def finish(self) -> None:
@@ -68,57 +69,61 @@ class LogSender:
 
 class LogReceiver:
     """
-    Hear one worker in the first process.
+    Receive the log and the states of one worker, in the supervisor.
 
-    :param say: called with each word that is no log event.
-    :param publish: is given the events.
+    :param onState: called with each state.
+    :param publish: called with each log event.
+    :ivar name: the worker's, in the log.
     """
 
-    def __init__(self, say: Callable[[str], object], publish: Callable[[LogEvent], object]) -> None:
-        self._say = say
+    def __init__(
+        self, onState: Callable[[str], object], publish: Callable[[LogEvent], object]
+    ) -> None:
+        self._onState = onState
         self._publish = publish
-        self._lines: dict[int, bytes] = {}
+        self._partial: dict[int, bytes] = {}
         self.name = "worker"
 
-    def received(self, descriptor: int, data: bytes, reported: bool) -> None:
+    def received(self, descriptor: int, data: bytes, isPipe: bool) -> None:
         """
-        Take what a descriptor of the worker has brought.
+        Take data that a worker has written.
 
-        :param reported: by a `LogSender`; what else it may say are words of Python or of a library.
+        :param descriptor: to which it was written.
+        :param isPipe: it is the pipe of a `LogSender`, and not standard output or error.
         """
-        *lines, rest = (self._lines.get(descriptor, b"") + data).split(b"\n")
-        if len(rest) > _LONGEST:
+        *lines, rest = (self._partial.get(descriptor, b"") + data).split(b"\n")
+        if len(rest) > _MAX_LINE:
             lines, rest = [*lines, rest], b""
-        self._lines[descriptor] = rest
+        self._partial[descriptor] = rest
         for line in lines:
-            if reported:
-                self._report(line.decode("utf-8", "backslashreplace"))
+            if isPipe:
+                self._message(line.decode("utf-8", "backslashreplace"))
             elif line:
-                self._raw(line)
+                self._printed(line)
 
-    def _report(self, line: str) -> None:
+    def _message(self, line: str) -> None:
         if not line.startswith("{"):
-            self._say(line)
+            self._onState(line)
             return
         try:
             event = eventFromJSON(line)
         except (ValueError, KeyError, TypeError, AttributeError):
-            self._raw(line.encode())
+            self._printed(line.encode())
             return
         event.pop("log_flattened", None)
-        said = event.pop(_SAID, None)
-        if said is not None and formatEvent(event) != said:  # it was of an object that is not here
+        text = event.pop(_TEXT, None)
+        if text is not None and formatEvent(event) != text:  # an object of it was not sent
             event["log_format"] = "{said}"
-            event["said"] = said
+            event["said"] = text
         event["log_system"] = f"{self.name},{_system(event)}"
         event["worker"] = self.name.removeprefix("worker ")
         self._publish(event)
 
-    def _raw(self, line: bytes) -> None:
+    def _printed(self, line: bytes) -> None:
         log.warn("{text}", log_system=self.name, text=escape(line, 1000))
 
 
-def _system(event: dict[str, Any]) -> str:
+def _system(event: LogEvent) -> str:
     """Name the system of an event as Twisted's own log would."""
     system = event.get("log_system")
     if system is not None:

@@ -1,4 +1,4 @@
-"""What a worker is started with, and the commands it is sent afterwards."""
+"""What a worker is started with, and the commands that it is sent afterwards."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE
+from twisted.python.failure import Failure
 
+from tcplab.config.settings import Words
 from tcplab.server.inheritedsockets import FIRST
 
-#: Where a worker finds its `WorkerConfig`.
+#: The environment variable that holds the `WorkerConfig`.
 VARIABLE = "TCPLAB_WORKER"
 
-#: What the first process says, a line each. That it says nothing more, because it is gone, is
-#: `STOP`.
+#: Commands of the supervisor, a line each. A closed pipe is `STOP`.
 SERVE, LEAVE, STOP, ABORT = "serve", "leave", "stop", "abort"
-#: What a worker says: it could serve, and it does.
+#: States that a worker sends: it can serve, and it does.
 READY, SERVES = "ready", "serves"
-#: The status of a worker that cannot do what it was asked to (sysexits.h, EX_CONFIG).
+#: The exit status of a worker that cannot serve what it was asked to (sysexits.h).
 EX_CONFIG = 78
 
 
@@ -31,14 +32,14 @@ class WorkerConfig:
     What a worker is started with.
 
     :ivar words: the arguments of `tcplab.config.settings.fromWords`.
-    :ivar owned: for each socket whether it is the lab's own, to be shut down when that stops.
-    :ivar row: in the scoreboard.
+    :ivar owned: for each socket whether the lab has bound it, and shuts it down at its end.
+    :ivar row: its row of the scoreboard.
     :ivar reactor: the module that installs the reactor.
     :ivar folder: where the lab was started.
     :ivar activated: how many sockets systemd has given to the lab, for endpoints ``systemd:``.
     """
 
-    words: Mapping[str, Any]
+    words: Mapping[str, Words]
     owned: tuple[bool, ...]
     row: int
     reactor: str
@@ -46,12 +47,12 @@ class WorkerConfig:
     activated: int = 0
 
     def write(self) -> str:
-        """Make a text of it."""
+        """Return it as text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, text: str) -> WorkerConfig:
-        """Read such a text."""
+        """Make it of such a text."""
         found = json.loads(text)
         return cls(**{**found, "owned": tuple(found["owned"])})
 
@@ -59,12 +60,12 @@ class WorkerConfig:
 
     @property
     def placeholders(self) -> list[int]:
-        """Those which Twisted's endpoints ``systemd:`` ask for, and close: there is nothing."""
+        """The descriptors that Twisted's ``systemd:`` endpoints close; they lead nowhere."""
         return list(range(FIRST, FIRST + self.activated))
 
     @property
     def sockets(self) -> list[int]:
-        """The ports."""
+        """The listening sockets."""
         first = FIRST + self.activated
         return list(range(first, first + len(self.owned)))
 
@@ -75,29 +76,29 @@ class WorkerConfig:
 
     @property
     def commands(self) -> int:
-        """A pipe, in which it is told what to do."""
+        """The pipe of its commands."""
         return self.board + 1
 
     @property
     def reports(self) -> int:
-        """A pipe, in which it says what it does."""
+        """The pipe of its log and states."""
         return self.board + 2
 
 
 class CommandReader(FileDescriptor):
     """
-    Read lines.
+    Read the commands of the supervisor.
 
     :param descriptor: the pipe's.
     :param reactor: runs it.
-    :param onCommand: called with each word.
+    :param onCommand: called with each command.
     :param onClosed: called when the other end is closed.
     """
 
     def __init__(
         self,
         descriptor: int,
-        reactor: Any,
+        reactor: IReactorFDSet,
         onCommand: Callable[[str], object],
         onClosed: Callable[[], object],
     ) -> None:
@@ -106,27 +107,27 @@ class CommandReader(FileDescriptor):
         self._descriptor = descriptor
         self._onCommand = onCommand
         self._onClosed = onClosed
-        self._begun = b""
+        self._partial = b""
         self.connected = 1
 
     def fileno(self) -> int:
         """Return the pipe's descriptor."""
         return self._descriptor
 
-    def doRead(self) -> Any:
-        """Obey what was said."""
+    def doRead(self) -> Exception | None:
+        """Read commands; an exception tells the reactor that the pipe is closed."""
         try:
             data = os.read(self._descriptor, 4096)
         except BlockingIOError:
             return None
         if not data:
             return CONNECTION_DONE
-        *lines, self._begun = (self._begun + data).split(b"\n")
+        *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             self._onCommand(line.decode())
         return None
 
-    def connectionLost(self, reason: Any) -> None:
-        """Tell that nobody tells us anything any more."""
+    def connectionLost(self, reason: Failure) -> None:
+        """The pipe is closed: the supervisor is gone."""
         super().connectionLost(reason)
         self._onClosed()

@@ -1,4 +1,4 @@
-"""How the first process starts a worker: a program of its own, with the ports in its hands."""
+"""Start worker processes, which inherit the ports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from twisted.internet import tcp
 from twisted.logger import Logger, globalLogPublisher
 
 from tcplab.config.errors import SettingsError
+from tcplab.config.settings import Words
+from tcplab.reactor.interfaces import IReactor
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.inheritedsockets import listenFDs
 from tcplab.workers.messages import VARIABLE, WorkerConfig
@@ -24,27 +25,27 @@ log = Logger("tcplab.server.spawning")
 #: Rows of the scoreboard for each worker: those that drain after a restart keep theirs meanwhile.
 _ROWS = 16
 
-#: The folder that tcplab is in.
+#: The folder that holds the package tcplab.
 _ROOT = os.path.abspath(__file__).rpartition(os.path.join("", "tcplab", "workers", ""))[0]
 
 
 class WorkerSpawner:
     """
-    Start workers.
+    Start worker processes.
 
-    They are started anew, not forked off: two processes with one epoll would hear each other's
+    They are new programs, not forks: two processes with one epoll would receive each other's
     events.
 
-    :param words: what they are to do.
+    :param words: what they serve: arguments of `tcplab.config.settings.fromWords`.
     :param reactor: starts them; theirs is of the same kind.
-    :param listeners: what they serve.
-    :param size: how many there are to be.
+    :param listeners: their ports are shared.
+    :param size: how many workers serve.
     """
 
     def __init__(
         self,
-        words: Mapping[str, Any],
-        reactor: Any,
+        words: Mapping[str, Words],
+        reactor: IReactor,
         listeners: Sequence[EndpointListener],
         size: int,
     ) -> None:
@@ -57,40 +58,32 @@ class WorkerSpawner:
 
     @property
     def connections(self) -> int:
-        """How many connections they have, all together."""
+        """The open connections of all workers."""
         return self._board.total() if self._board is not None else 0
 
     def prepare(self) -> None:
         """
-        Get what they share; all ports listen.
+        Make what the workers share; all ports listen.
 
-        :raises SettingsError: one of them cannot be shared.
+        :raises SettingsError: a port cannot be shared.
         """
-        ports = [self._shared(each) for each in self._listeners]
+        ports = [_sharedPort(each) for each in self._listeners]
         self._sockets = [port.fileno() for port in ports]
         self._memory = Scoreboard.create(_ROWS * (self._size + 1))
-        self._nothing = os.open(os.devnull, os.O_RDWR)
+        self._devNull = os.open(os.devnull, os.O_RDWR)
         self._board = Scoreboard(self._memory)
         systemd = any("systemd:" in each.settings.endpoint for each in self._listeners)
         self._config = WorkerConfig(
             words=self._words,
-            owned=tuple(bool(getattr(port, "_shouldShutdown", False)) for port in ports),
+            owned=tuple(bool(port._shouldShutdown) for port in ports),
             row=0,
             reactor=type(self._reactor).__module__,
             folder=self._folder,
             activated=len(listenFDs()) if systemd else 0,
         )
 
-    def _shared(self, serving: EndpointListener) -> Any:
-        if not isinstance(serving.port, tcp.Port):
-            raise SettingsError(
-                f"--workers: {serving.settings.endpoint} cannot be shared by processes:"
-                " use tcp, tcp6, unix, ssl or tls"
-            )
-        return serving.port
-
     def start(self, pool: WorkerPool, generation: int) -> WorkerProcess | None:
-        """Start one, if that can be done now."""
+        """Start a process; log why, and return ``None``, if that is impossible now."""
         assert self._board is not None
         number = self._board.take()
         if number is None:
@@ -102,8 +95,8 @@ class WorkerSpawner:
             row,
             generation,
             self._reactor,
-            pool.changed,
-            pool.closed,
+            pool.stateChanged,
+            pool.pipesClosed,
             globalLogPublisher,
         )
         try:
@@ -122,26 +115,36 @@ class WorkerSpawner:
 
     def _spawn(self, process: WorkerProcess) -> None:
         config = process.config
-        descriptors = {
-            **{0: self._nothing, 1: "r", 2: "r"},
-            **dict.fromkeys(config.placeholders, self._nothing),
+        descriptors: dict[int, int | str] = {
+            **{0: self._devNull, 1: "r", 2: "r"},
+            **dict.fromkeys(config.placeholders, self._devNull),
             **dict(zip(config.sockets, self._sockets, strict=True)),
             **{config.board: self._memory, config.commands: "w", config.reports: "r"},
         }
-        # -P: of what lies in the current folder, only what is named by its dotted name is ours.
-        words = [sys.executable, "-P", "-m", "tcplab.workers"]
+        # -P: modules in the current folder are imported only where the settings name them.
+        command = [sys.executable, "-P", "-m", "tcplab.workers"]
+        environment = self._environment(config)
         self._reactor.spawnProcess(
-            process, words[0], words, self._environment(config), None, childFDs=descriptors
+            process, command[0], command, environment, None, childFDs=descriptors
         )
 
     def _environment(self, config: WorkerConfig) -> dict[str, str]:
         environment = {**os.environ, VARIABLE: config.write()}
-        if self._folder == _ROOT:  # it may be here, and nowhere else
-            there = environment.get("PYTHONPATH")
-            environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{there}" if there else _ROOT
+        if self._folder == _ROOT:  # tcplab may be found here, and nowhere else
+            path = environment.get("PYTHONPATH")
+            environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{path}" if path else _ROOT
         return environment
 
-    def gone(self, process: WorkerProcess) -> None:
-        """Forget one."""
+    def release(self, process: WorkerProcess) -> None:
+        """Free the scoreboard's row of a process that has exited."""
         assert self._board is not None
         self._board.free(process.config.row)
+
+
+def _sharedPort(listener: EndpointListener) -> tcp.Port:
+    if not isinstance(listener.port, tcp.Port):
+        raise SettingsError(
+            f"--workers: {listener.settings.endpoint} cannot be shared by processes:"
+            " use tcp, tcp6, unix, ssl or tls"
+        )
+    return listener.port

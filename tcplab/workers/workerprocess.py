@@ -1,4 +1,4 @@
-"""One worker as the first process sees it: a process that is started, told, and ends."""
+"""A worker process, as the supervisor sees it: commands, state, log, exit."""
 
 from __future__ import annotations
 
@@ -6,61 +6,67 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any
 
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IDelayedCall, IProcessTransport, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import LogEvent, Logger
+from twisted.logger import LogEvent
 from twisted.python.failure import Failure
 
 from tcplab.workers.logpipe import LogReceiver
 from tcplab.workers.messages import ABORT, LEAVE, READY, SERVE, SERVES, STOP, WorkerConfig
 from tcplab.workers.scoreboard import BEAT, WorkerRow
 
-log = Logger("tcplab.server.member")
-
-#: Beats that it may miss: six seconds. A hook that computes for so long stops all its connections.
-_SILENT = int(6 / BEAT)
-#: And while it starts, on a machine that is busy: thirty.
-_SLOW = int(30 / BEAT)
-#: Seconds for what is still in its pipes when it has ended; who else has them may keep them.
-_LAST = 1.0
+#: Heartbeats that a worker may miss: six seconds. A hook that computes for so long stops all its
+#: connections.
+_MAX_MISSED = int(6 / BEAT)
+#: And while it starts, on a busy machine: thirty.
+_MAX_MISSED_STARTING = int(30 / BEAT)
+#: Seconds for what is still in the pipes of a process that has exited. Another process may hold
+#: their other end.
+_PIPE_TIMEOUT = 1.0
 
 
 class WorkerState(Enum):
-    """How far a worker is."""
+    """How far a worker is; it goes down this list, and may skip states."""
 
     STARTING = "starting"
     READY = "ready"
-    ACTIVATING = "called"
+    ACTIVATING = "activating"
     SERVING = "serving"
-    DRAINING = "leaving"
-    EXITED = "gone"
+    DRAINING = "draining"
+    EXITED = "exited"
 
 
 class WorkerProcess(ProcessProtocol):
     """
-    One worker.
+    One worker process.
 
     :ivar state: how far it is.
-    :ivar number: which of the workers it is; 0 until it is called to serve.
-    :ivar servingSince: when it began to serve; ``None``: it has not.
-    :ivar lastState: the stage in which it ended.
-    :ivar status: what it ended with; ``None`` if it was killed by the signal ``killedBy``.
+    :ivar number: which of the workers it is; 0 until it is told to serve.
+    :ivar servingSince: when it began to serve; ``None`` if it has not.
+    :ivar lastState: the state in which it exited.
+    :ivar status: its exit status; ``None`` if it was killed by the signal ``killedBy``.
     :param config: what it is started with.
-    :param row: of the scoreboard.
+    :param row: its row of the scoreboard.
     :param generation: it was started after so many restarts.
-    :param tell: called with us when we are in another stage; ``closed`` when all is heard.
+    :param clock: keeps the time.
+    :param onState: called with this object when its state has changed.
+    :param onClosed: called with this object when everything it wrote was received.
+    :param publish: called with each event of its log.
     """
+
+    transport: IProcessTransport
+    _pipeTimeout: IDelayedCall
 
     def __init__(
         self,
         config: WorkerConfig,
         row: WorkerRow,
         generation: int,
-        clock: Any,
-        tell: Callable[[WorkerProcess], object],
-        closed: Callable[[WorkerProcess], object],
+        clock: IReactorTime,
+        onState: Callable[[WorkerProcess], object],
+        onClosed: Callable[[WorkerProcess], object],
         publish: Callable[[LogEvent], object],
     ) -> None:
         self.row = row
@@ -74,67 +80,67 @@ class WorkerProcess(ProcessProtocol):
         self.status: int | None = None
         self.killedBy = ""
         self._clock = clock
-        self._tell = tell
-        self._closed: Callable[[WorkerProcess], object] | None = closed
-        self._logReceiver = LogReceiver(self._said, publish)
-        self._beats = 0, 0  # the last that was seen, and how often it was
+        self._onState = onState
+        self._onClosed = onClosed
+        self._logReceiver = LogReceiver(self._stateReceived, publish)
+        self._lastBeat = self._missedBeats = 0
 
     def __str__(self) -> str:
         name = f"worker {self.number}" if self.number else "a new worker"
         return f"{name} (pid {self.pid})"
 
-    # What it is told
+    # Commands
 
     def serve(self, number: int) -> None:
-        """Have it serve."""
+        """Let it serve."""
         self.number = number
         self._logReceiver.name = f"worker {number}"
         self.state = WorkerState.ACTIVATING
-        self._say(SERVE)
+        self._send(SERVE)
 
     def leave(self) -> None:
-        """Have it drain; the others go on."""
+        """Let it drain; the other workers go on."""
         self.state = WorkerState.DRAINING
-        self._say(LEAVE)
+        self._send(LEAVE)
 
     def stop(self) -> None:
-        """Have it drain: all end."""
+        """Let it drain, as all workers do."""
         if self.state in (WorkerState.STARTING, WorkerState.READY):
             self.discard()
         elif self.state is not WorkerState.EXITED:
             self.state = WorkerState.DRAINING
-            self._say(STOP)
+            self._send(STOP)
 
     def discard(self) -> None:
-        """End it before it has served: nobody knows it."""
+        """Kill it before it has served."""
         self.state = WorkerState.DRAINING
         self.kill()
 
     def abort(self) -> None:
-        """Have it end at once."""
+        """Let it abort its connections."""
         if self.state is not WorkerState.EXITED:
-            self._say(ABORT)
+            self._send(ABORT)
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill it, unless it has exited."""
         with suppress(ProcessExitedAlready):
-            self.transport.signalProcess("KILL")  # type: ignore[union-attr]
+            self.transport.signalProcess("KILL")
 
-    def _say(self, word: str) -> None:
-        with suppress(KeyError):  # its pipe is closed already: it was killed, and we hear that next
-            self.transport.writeToChild(self.config.commands, f"{word}\n".encode())  # type: ignore[union-attr]
+    def _send(self, command: str) -> None:
+        with suppress(KeyError):  # the pipe is closed: it was killed, and its exit is reported next
+            self.transport.writeToChild(self.config.commands, f"{command}\n".encode())
 
-    # What it does
+    # What it sends
 
     def connectionMade(self) -> None:
         """It runs."""
-        self.pid = self.transport.pid  # type: ignore[union-attr]
+        self.pid = self.transport.pid
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """It says something."""
+        """Receive its log and its state."""
         self._logReceiver.received(childFD, data, childFD == self.config.reports)
 
-    def _said(self, word: str) -> None:
+    def _stateReceived(self, word: str) -> None:
         if word == READY and self.state is WorkerState.STARTING:
             self.state = WorkerState.READY
         elif word == SERVES and self.state is WorkerState.ACTIVATING:
@@ -142,38 +148,35 @@ class WorkerProcess(ProcessProtocol):
             self.servingSince = self._clock.seconds()
         else:
             return
-        self._tell(self)
+        self._onState(self)
 
     def heartbeatLost(self) -> bool:
         """
-        Tell, once, that it has shown no sign of life for too long; to be asked every `BEAT`.
+        Tell, once, that too many heartbeats are missing; to be called every `BEAT` seconds.
 
-        Beats are counted, not seconds: who stops a whole group of processes stops us as well.
+        Calls are counted, not seconds: a program that stops a whole group of processes stops the
+        supervisor as well.
         """
-        last, times = self._beats
-        beat = self.row.heartbeat
-        self._beats = (beat, times + 1) if beat == last else (beat, 0)
-        return self._beats[1] == (_SLOW if self.state is WorkerState.STARTING else _SILENT)
+        last, self._lastBeat = self._lastBeat, self.row.heartbeat
+        self._missedBeats = self._missedBeats + 1 if self._lastBeat == last else 0
+        starting = self.state is WorkerState.STARTING
+        return self._missedBeats == (_MAX_MISSED_STARTING if starting else _MAX_MISSED)
 
-    # Its end
+    # Its exit
 
     def processExited(self, reason: Failure) -> None:
-        """It has ended."""
-        value: Any = reason.value
-        self.status = value.exitCode
-        self.killedBy = signal.Signals(value.signal).name if value.signal else ""
+        """Note how it has exited."""
+        if isinstance(reason.value, ProcessDone | ProcessTerminated):
+            self.status = reason.value.exitCode
+            number = reason.value.signal
+            self.killedBy = signal.Signals(number).name if number else ""
         self.lastState = self.state
         self.state = WorkerState.EXITED
-        self._patience = self._clock.callLater(_LAST, self._allHeard)
-        self._tell(self)
+        self._pipeTimeout = self._clock.callLater(_PIPE_TIMEOUT, self._onClosed, self)
+        self._onState(self)
 
     def processEnded(self, reason: Failure) -> None:
-        """All that it has said was heard."""
-        if self._closed is not None:
-            self._patience.cancel()
-            self._allHeard()
-
-    def _allHeard(self) -> None:
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed(self)
+        """It has exited, and its pipes are closed."""
+        if self._pipeTimeout.active():
+            self._pipeTimeout.cancel()
+            self._onClosed(self)

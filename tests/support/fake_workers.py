@@ -14,7 +14,7 @@ from tcplab.workers.pool import WorkerPool
 from tcplab.workers.scoreboard import Scoreboard
 from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 
-ORDERS = WorkerConfig({}, (True,), 0, "a.reactor", "/")
+CONFIG = WorkerConfig({}, (True,), 0, "a.reactor", "/")
 
 
 class FakeProcess:
@@ -27,7 +27,7 @@ class FakeProcess:
         self.gone = self.closed = False
 
     def writeToChild(self, descriptor: int, data: bytes) -> None:
-        assert descriptor == ORDERS.commands
+        assert descriptor == CONFIG.commands
         if self.closed:
             raise KeyError(descriptor)  # as Twisted's own
         self.words.append(data.decode().strip())
@@ -38,7 +38,7 @@ class FakeProcess:
         self.signals.append(name)
 
 
-class Recruits:
+class FakeSpawner:
     """
     Starts workers, up to a point.
 
@@ -61,12 +61,12 @@ class Recruits:
         number = self.board.take()
         assert number is not None
         process = WorkerProcess(
-            ORDERS,
+            CONFIG,
             self.board.rows[number],
             generation,
             self.clock,
-            pool.changed,
-            pool.closed,
+            pool.stateChanged,
+            pool.pipesClosed,
             self.received.append,
         )
         self.started.append(process)
@@ -74,36 +74,36 @@ class Recruits:
         process.connectionMade()
         return process
 
-    def gone(self, process: WorkerProcess) -> None:
+    def release(self, process: WorkerProcess) -> None:
         self.freed.append(process)
 
 
-class Acting:
+class PoolHelper:
     """A crew, and what its workers do."""
 
     clock: Clock
-    recruits: Recruits
+    spawned: FakeSpawner
     pool: WorkerPool
 
-    def begin(self, size: int = 2) -> None:
+    def startPool(self, size: int = 2) -> None:
         self.clock = Clock()
-        self.recruits = Recruits(self.clock)
-        self.pool = WorkerPool(size, self.recruits, self.clock)
+        self.spawned = FakeSpawner(self.clock)
+        self.pool = WorkerPool(size, self.spawned, self.clock)
         self.outcomes: list[Any] = []
-        self.pool.allServing.addBoth(self.outcomes.append)
-        self.pool.begin()
+        self.pool.allServing.wait().addBoth(self.outcomes.append)
+        self.pool.start()
 
-    def allServing(self, size: int = 2) -> None:
+    def startServing(self, size: int = 2) -> None:
         """All of them serve, and one more is ready."""
-        self.begin(size)
-        for process in self.recruits.started[:size]:
+        self.startPool(size)
+        for process in self.spawned.started[:size]:
             self.say(process, "ready")
             self.say(process, "serves")
         self.clock.advance(1)
-        self.say(self.recruits.started[-1], "ready")
+        self.say(self.spawned.started[-1], "ready")
 
     def say(self, process: WorkerProcess, word: str) -> None:
-        process.childDataReceived(ORDERS.reports, f"{word}\n".encode())
+        process.childDataReceived(CONFIG.reports, f"{word}\n".encode())
 
     def transportOf(self, process: WorkerProcess) -> Any:
         return process.transport

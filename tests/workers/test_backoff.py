@@ -16,12 +16,12 @@ class Pauses(SynchronousTestCase):
 
     def die(self, served: float | None, killed: bool, after: float = 0.0) -> float:
         """Start one that dies after so long, and return the seconds to the next start."""
-        self.now += self.backoff.left(self.now)
+        self.now += self.backoff.remaining(self.now)
         begun = self.now
         self.backoff.started(begun)
         self.now += after
-        self.backoff.died(self.now, served, killed)
-        return round(self.backoff.left(self.now) + after, 6)
+        self.backoff.exited(self.now, served, killed)
+        return round(self.backoff.remaining(self.now) + after, 6)
 
     def test_who_has_served_for_long_is_replaced_at_once(self) -> None:
         for _ in range(5):
@@ -34,8 +34,8 @@ class Pauses(SynchronousTestCase):
     def test_deaths_of_others_put_nothing_off(self) -> None:
         self.die(0.1, True)
         for _ in range(50):
-            self.backoff.died(0.2, None, True)
-        self.assertLessEqual(self.backoff.left(0.2), 0.05 + 1e-9)
+            self.backoff.exited(0.2, None, True)
+        self.assertLessEqual(self.backoff.remaining(0.2), 0.05 + 1e-9)
 
     def test_a_storm_is_over(self) -> None:
         for _ in range(50):
@@ -58,8 +58,8 @@ class Pauses(SynchronousTestCase):
     def test_never_more_than_20_starts_a_second(self, deaths: list[tuple[bool, bool]]) -> None:
         backoff, now, starts = RestartBackoff(0.0), 0.0, []
         for served, killed in deaths:
-            backoff.died(now, 0.01 if served else None, killed)
-            now += backoff.left(now)
+            backoff.exited(now, 0.01 if served else None, killed)
+            now += backoff.remaining(now)
             starts.append(now)
             backoff.started(now)
         for first, last in zip(starts, starts[20:], strict=False):

@@ -168,7 +168,7 @@ class Evenly(SharingCase):
 
     def test_in_the_end_all_who_wait_are_taken(self) -> None:
         self.come(9)
-        self.balancer.ending = True
+        self.balancer.draining = True
         self.balancer.resume()
         self.come(100)
         self.assertFalse(self.held)
@@ -218,6 +218,6 @@ class InAll(SharingCase):
 
     def test_limit_holds_in_the_end_too(self) -> None:
         self.share(5)
-        self.balancer.ending = True
+        self.balancer.draining = True
         self.come(5)
         self.assertTrue(self.held)

@@ -78,13 +78,13 @@ class Passing(Reports):
         self.assertIn("an event that cannot be passed on: ZeroDivisionError", self.text())
 
     def test_words(self) -> None:
-        self.sender.say("ready")
+        self.sender.sendState("ready")
         self.assertEqual(self.hear(), [])
         self.assertEqual(self.words, ["ready"])
 
     def test_the_reactors_last_words_are_left_out(self) -> None:
         self.log.info("Main loop terminated.")
-        self.sender.say("x")
+        self.sender.sendState("x")
         self.assertEqual(self.hear(), [])
 
 
@@ -93,14 +93,14 @@ class Full(Reports):
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
         words = ["x" * 5000, "y"]
         for each in words:
-            self.sender.say(each)
+            self.sender.sendState(each)
         with open(self.reader, closefd=False) as reader:
             self.assertEqual([reader.readline().strip() for _ in words], words)
 
     def test_nobody_is_there(self) -> None:
         os.close(self.reader)
-        self.sender.say("x")
-        self.sender.say("y")
+        self.sender.sendState("x")
+        self.sender.sendState("y")
         self.sender.finish()
         self.reader = os.open(os.devnull, os.O_RDONLY)
         # Its thread goes on trying, and would write into what has the descriptor's number next.
@@ -120,7 +120,7 @@ class Hears(Reports):
         self.assertEqual([formatEvent(each) for each in said], ["Fatal \\x1b[31merror", "out"])
 
     def test_line_without_end(self) -> None:
-        self.patch(logpipe, "_LONGEST", 10)
+        self.patch(logpipe, "_MAX_LINE", 10)
         self.receiver.received(2, b"x" * 20, False)
         self.assertEqual(formatEvent(self.events[-1]), "x" * 20)
 

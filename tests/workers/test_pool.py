@@ -11,19 +11,19 @@ from twisted.python.failure import Failure
 from tcplab.config.errors import SettingsError
 from tcplab.server.drain import Drained
 from tcplab.workers.workerprocess import WorkerProcess, WorkerState
-from tests.support.fake_workers import Acting, Recruits
+from tests.support.fake_workers import FakeSpawner, PoolHelper
 from tests.support.log_capture import Logged
 
 
-class CrewCase(Logged, Acting):
+class CrewCase(Logged, PoolHelper):
     @property
     def started(self) -> list[WorkerProcess]:
-        return self.recruits.started
+        return self.spawned.started
 
 
 class Beginning(CrewCase):
     def test_as_many_as_were_asked_for_and_then_one_that_is_ready(self) -> None:
-        self.begin(3)
+        self.startPool(3)
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 3)
         for process in self.started[:3]:
             self.say(process, "ready")
@@ -32,7 +32,7 @@ class Beginning(CrewCase):
         self.assertEqual(self.stages(), [WorkerState.ACTIVATING] * 3 + [WorkerState.STARTING])
 
     def test_it_is_complete_when_all_serve(self) -> None:
-        self.begin()
+        self.startPool()
         for process in self.started[:2]:
             self.say(process, "ready")
             self.assertEqual(self.outcomes, [])
@@ -41,39 +41,39 @@ class Beginning(CrewCase):
         self.assertIn("worker 1 (pid 101) serves", self.lines())
 
     def test_they_cannot_do_what_they_were_asked_to(self) -> None:
-        self.begin()
+        self.startPool()
         self.die(self.started[0], 78)
         [failure] = self.outcomes
         self.assertIsInstance(failure.value, SettingsError)
 
     def test_none_can_be_started(self) -> None:
-        self.patch(Recruits, "most", 0)
-        self.begin()
+        self.patch(FakeSpawner, "most", 0)
+        self.startPool()
         [failure] = self.outcomes
         self.assertIsInstance(failure.value, SettingsError)
 
     def test_one_can_be_started_and_the_other_later(self) -> None:
-        self.patch(Recruits, "most", 1)
-        self.begin()
+        self.patch(FakeSpawner, "most", 1)
+        self.startPool()
         self.assertEqual((self.outcomes, self.stages()), ([], [WorkerState.STARTING]))
-        self.recruits.most = 9
+        self.spawned.most = 9
         self.clock.advance(1)
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
     def test_the_system_gives_no_process(self) -> None:
-        self.allServing()
-        self.recruits.most = 0
+        self.startServing()
+        self.spawned.most = 0
         self.die(self.at(1))
         self.clock.advance(0.5)
         self.assertEqual(len(self.pool.processes), 2)
-        self.recruits.most = 99
+        self.spawned.most = 99
         self.clock.advance(2)
         self.assertEqual(len(self.pool.processes), 3)
 
 
 class Dying(CrewCase):
     def test_who_is_ready_takes_its_place_at_once(self) -> None:
-        self.allServing()
+        self.startServing()
         ready = self.started[-1]
         lost = self.at(1)
         lost.row.connections = 7
@@ -85,10 +85,10 @@ class Dying(CrewCase):
             "worker 1 (pid 101) was killed by SIGKILL after 1.0 s, with 7 connections;"
             " another takes its place",
         )
-        self.assertEqual(self.recruits.freed, [lost])
+        self.assertEqual(self.spawned.freed, [lost])
 
     def test_then_another_gets_ready(self) -> None:
-        self.allServing()
+        self.startServing()
         self.die(self.at(2))
         self.say(self.started[2], "serves")
         self.clock.advance(1)
@@ -97,7 +97,7 @@ class Dying(CrewCase):
         )
 
     def test_one_that_was_called_dies(self) -> None:
-        self.allServing()
+        self.startServing()
         self.die(self.at(1))
         self.die(self.started[2])
         self.clock.advance(1)
@@ -107,22 +107,22 @@ class Dying(CrewCase):
         )
 
     def test_one_dies_while_it_is_being_started(self) -> None:
-        self.allServing()
-        start = self.recruits.start
+        self.startServing()
+        start = self.spawned.start
 
         def stillborn(*words: Any) -> WorkerProcess | None:
             process = start(*words)
             assert process is not None
-            self.patch(self.recruits, "start", start)
+            self.patch(self.spawned, "start", start)
             self.die(process, received=False)  # to start it is to ask whether it has ended
             return process
 
-        self.patch(self.recruits, "start", stillborn)
+        self.patch(self.spawned, "start", stillborn)
         self.clock.advance(1)
         self.die(self.at(1))
         dead = self.started[3]
         self.assertNotIn(dead, self.pool.processes)
-        self.assertEqual(self.recruits.freed.count(dead), 1)
+        self.assertEqual(self.spawned.freed.count(dead), 1)
         warned = self.lines(LogLevel.warn)
         self.assertIn("a new worker (pid 104) was killed by SIGKILL before", warned[-1])
         self.assertEqual(len(self.pool.processes), 2)
@@ -130,7 +130,7 @@ class Dying(CrewCase):
         self.assertEqual(len(self.pool.processes), 3)
 
     def test_never_more_than_20_a_second_and_a_line_each(self) -> None:
-        self.allServing()
+        self.startServing()
         before = len(self.started)
         for _ in range(1000):
             for process in list(self.pool.processes):
@@ -145,7 +145,7 @@ class Dying(CrewCase):
         self.assertRegex(lines[-1], r"another in 0\.\d+ s$")
 
     def test_those_that_end_before_they_serve_are_waited_for_longer(self) -> None:
-        self.allServing()
+        self.startServing()
         before = len(self.started)
         for _ in range(600):
             for process in list(self.pool.processes):
@@ -156,7 +156,7 @@ class Dying(CrewCase):
         self.assertIn("ended: 1 before it served; another in 5 s", self.lines(LogLevel.warn)[-1])
 
     def test_one_that_does_not_answer_is_killed(self) -> None:
-        self.allServing()
+        self.startServing()
         stuck = self.at(2)
         self.beat(5, stuck)
         self.assertEqual(self.transportOf(stuck).signals, [])
@@ -169,7 +169,7 @@ class Dying(CrewCase):
 
 class Restarting(CrewCase):
     def test_each_serves_before_the_one_it_replaces_leaves(self) -> None:
-        self.allServing()
+        self.startServing()
         old = [self.at(1), self.at(2)]
         stale = self.started[-1]
         self.pool.restart()
@@ -194,18 +194,18 @@ class Restarting(CrewCase):
         )
 
     def test_new_one_fails(self) -> None:
-        self.allServing()
+        self.startServing()
         self.pool.restart()
         self.clock.advance(1)
         self.die(self.started[-1], 78)
         self.assertEqual(self.lines(LogLevel.error), ["not restarted: the old workers go on"])
-        self.assertEqual(len(self.pool._at(WorkerState.SERVING)), 2)
+        self.assertEqual(len(self.pool._inState(WorkerState.SERVING)), 2)
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
         self.assertIs(self.started[-1].state, WorkerState.READY)
 
     def test_new_one_is_killed(self) -> None:
-        self.allServing()
+        self.startServing()
         self.pool.restart()
         self.clock.advance(1)
         self.die(self.started[-1])
@@ -216,7 +216,7 @@ class Restarting(CrewCase):
         )
 
     def test_once_more_in_the_middle(self) -> None:
-        self.allServing()
+        self.startServing()
         self.pool.restart()
         self.pool.restart()
         for _ in range(2):
@@ -226,7 +226,7 @@ class Restarting(CrewCase):
         self.assertEqual(self.lines()[-1], "restarted: every worker is a new one")
 
     def test_before_it_has_begun_and_after_its_end(self) -> None:
-        self.allServing()
+        self.startServing()
         self.pool.stop()
         count = len(self.started)
         self.pool.restart()
@@ -241,7 +241,7 @@ class Ending(CrewCase):
         return ended
 
     def test_all_drain(self) -> None:
-        self.allServing()
+        self.startServing()
         serving, ready = self.started[:2], self.started[2]
         ended = self.stop()
         self.assertEqual([self.words(each)[-1] for each in serving], ["stop", "stop"])
@@ -256,7 +256,7 @@ class Ending(CrewCase):
         self.assertEqual(self.lines(LogLevel.warn), [])
 
     def test_connections_of_one_that_is_killed_are_lost(self) -> None:
-        self.allServing(1)
+        self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):
             process.row.connections = 4
@@ -264,7 +264,7 @@ class Ending(CrewCase):
         self.assertEqual(ended, [Drained(0, 8)])
 
     def test_it_waits_until_all_is_heard(self) -> None:
-        self.allServing(1)
+        self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):
             self.die(process, 0, received=False)
@@ -273,21 +273,21 @@ class Ending(CrewCase):
         self.assertEqual(ended, [Drained(0, 0)])
 
     def test_nobody_is_replaced_any_more(self) -> None:
-        self.allServing()
+        self.startServing()
         self.stop()
         self.die(self.started[0])
         self.clock.advance(5)
         self.assertEqual(len(self.started), 3)
 
     def test_one_that_is_stuck_is_killed(self) -> None:
-        self.allServing(1)
+        self.startServing(1)
         self.stop()
         stuck = self.started[0]
         self.beat(10, stuck)
         self.assertEqual(self.transportOf(stuck).signals, ["KILL"])
 
     def test_in_a_hurry(self) -> None:
-        self.allServing(1)
+        self.startServing(1)
         self.stop()
         serving = self.started[0]
         self.pool.abortNow()
@@ -297,18 +297,17 @@ class Ending(CrewCase):
         self.assertEqual(self.transportOf(serving).signals, ["KILL"])
 
     def test_before_all_serve(self) -> None:
-        self.begin()
+        self.startPool()
         self.stop()
         [failure] = self.outcomes
         self.assertIsInstance(failure, Failure)
         self.assertIsInstance(failure.value, CancelledError)
 
     def test_before_it_has_begun(self) -> None:
-        self.begin()
-        pool = type(self.pool)(2, self.recruits, self.clock)
-        pool.allServing.addErrback(lambda _: None)
+        self.startPool()
+        pool = type(self.pool)(2, self.spawned, self.clock)
         ended: list[Any] = []
         pool.stop().addCallback(ended.append)
-        pool.begin()
+        pool.start()
         self.assertEqual(ended, [Drained(0, 0)])
         self.assertEqual(pool.processes, [])

@@ -104,7 +104,7 @@ class SpawningCase(Logged):
         self.assertEqual([first.config.row, second.config.row], [0, 1])
         first.row.connections, second.row.connections = 2, 3
         self.assertEqual(self.spawner.connections, 5)
-        self.spawner.gone(first)
+        self.spawner.release(first)
         self.assertEqual(self.spawner.connections, 3)
         self.assertEqual(self.start().config.row, 0)
 
@@ -158,5 +158,5 @@ class SpawningCase(Logged):
         # Its endpoints close what they have adopted from, whatever that is.
         self.assertEqual(self.config.placeholders, [3, 4])
         descriptors = self.reactor.descriptors
-        self.assertEqual({descriptors[3], descriptors[4]}, {self.spawner._nothing})
+        self.assertEqual({descriptors[3], descriptors[4]}, {self.spawner._devNull})
         self.assertEqual(sorted(descriptors), list(range(len(descriptors))))

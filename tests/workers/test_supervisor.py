@@ -15,11 +15,11 @@ from tcplab.server.drain import Drained
 from tcplab.workers import supervisor
 from tcplab.workers.supervisor import Supervisor
 from tcplab.workers.workerprocess import WorkerState
-from tests.support.fake_workers import Acting, Recruits
+from tests.support.fake_workers import FakeSpawner, PoolHelper
 from tests.support.log_capture import Logged
 
 
-class FakeSpawning(Recruits):
+class FakeWorkerSpawner(FakeSpawner):
     """Starts workers that are no processes."""
 
     connections = 5
@@ -47,15 +47,15 @@ class WithClock:
         function()
 
 
-class Supervising(Logged, Acting):
+class Supervising(Logged, PoolHelper):
     def setUp(self) -> None:
         super().setUp()
-        self.begin(1)  # for its clock
-        self.patch(supervisor, "WorkerSpawner", FakeSpawning)
+        self.startPool(1)  # for its clock
+        self.patch(supervisor, "WorkerSpawner", FakeWorkerSpawner)
         words = {"serve": ["echo@tcp:0:interface=127.0.0.1"], "workers": "2"}
         settings = fromWords(**words)  # type: ignore[arg-type]
         self.lab = Supervisor(settings, WithClock(self.clock), Observers(), words=words)
-        self.recruits = self.lab._spawner  # type: ignore[assignment]
+        self.spawned = self.lab._spawner  # type: ignore[assignment]
         self.pool = self.lab._pool
         self.addCleanup(reactor.iterate)
         self.addCleanup(self.close)
@@ -80,11 +80,11 @@ class Supervising(Logged, Acting):
         [serving] = self.lab.listeners
         self.assertTrue(serving.suspended)
         self.assertNotIn(serving.port, reactor.getReaders())
-        self.assertEqual(self.recruits.made[1], 2)  # type: ignore[attr-defined]
+        self.assertEqual(self.spawned.made[1], 2)  # type: ignore[attr-defined]
 
     def test_workers_are_started_with_it(self) -> None:
         self.lab.privilegedStartService()
-        self.assertEqual(self.recruits.started, [])
+        self.assertEqual(self.spawned.started, [])
         self.lab.startService()
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
@@ -103,7 +103,7 @@ class Supervising(Logged, Acting):
         self.failureResultOf(self.lab.whenServing(), SettingsError)
 
     def test_ports_cannot_be_shared(self) -> None:
-        self.recruits.problem = SettingsError("no")  # type: ignore[attr-defined]
+        self.spawned.problem = SettingsError("no")  # type: ignore[attr-defined]
         self.lab.startService()
         self.failureResultOf(self.lab.whenServing(), SettingsError)
 
@@ -115,7 +115,7 @@ class Supervising(Logged, Acting):
 
     def test_seed(self) -> None:
         """Workers have the same, chosen and logged once; who has no dice has no seed."""
-        self.assertNotIn("seed", self.recruits.made[0])  # type: ignore[attr-defined]
+        self.assertNotIn("seed", self.spawned.made[0])  # type: ignore[attr-defined]
         for seed in (None, "7"):
             words = {"workers": "2", "faults": ["stall,probability=0.5"], "seed": seed}
             lab = Supervisor(fromWords(**words), reactor, Observers(), words=words)  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ class WorkerCase(Logged):
     def beginLoggingTo(self, observers: Any) -> None:
         self.assertEqual(observers, [self])
 
-    def say(self, word: str) -> None:
+    def sendState(self, word: str) -> None:
         self.reports.append(word)
 
     def finish(self) -> None:
@@ -207,7 +207,7 @@ class Ending(WorkerCase):
     def test_what_became_of_its_connections_is_on_the_board(self) -> None:
         def drained() -> None:
             self.service.drained = Drained(4, 2)
-            self.worker._drained(None)
+            self.worker._drained(None, self.service)
             self.assertEqual((self.row.drained, self.row.aborted), (4, 2))
 
         self.told("serve", then=drained)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from twisted.logger import formatEvent
 
 from tcplab.workers.workerprocess import WorkerProcess, WorkerState
-from tests.support.fake_workers import Acting
+from tests.support.fake_workers import PoolHelper
 from tests.support.log_capture import Logged
 
 
-class Members(Logged, Acting):
+class Members(Logged, PoolHelper):
     def setUp(self) -> None:
         super().setUp()
-        self.begin(1)
-        [self.process] = self.recruits.started
+        self.startPool(1)
+        [self.process] = self.spawned.started
 
     @property
     def state(self) -> WorkerState:
@@ -117,7 +117,7 @@ class Members(Logged, Acting):
     def test_how_it_ended(self) -> None:
         self.die(self.process, 3)
         self.assertEqual((self.process.status, self.process.killedBy), (3, ""))
-        another = self.recruits.start(self.pool, 0)
+        another = self.spawned.start(self.pool, 0)
         assert another is not None
         self.pool.processes.append(another)
         self.die(another)

@@ -1,4 +1,4 @@
-"""One listener of a lab: a behaviour's factory on an endpoint, watched."""
+"""A listener of a lab: a behaviour on an endpoint."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import select
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import NoReturn
 
 from twisted.internet import tcp
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
@@ -24,26 +25,27 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.settings import ListenerSettings
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
+from tcplab.reactor.oneshot import OneShot
 from tcplab.server.certificates import worldReadableKeys
 from tcplab.server.endpoints import cannotListen, formatAddress, reachability
 from tcplab.server.unixlock import removeStaleLock
 
 log = Logger("tcplab.server.serving")
 
-#: How often a port that ends accepts once more, 64 connections each time: so all of a full backlog
-#: are served, and a flood of new ones cannot hold up the end.
+#: How often a port that closes accepts once more, up to 64 connections each time. That suffices for
+#: a full listen queue, and a flood of new connections cannot delay the end.
 _BATCHES = 128
 
 
 class EndpointListener(Listener):
     """
-    Serve one behaviour in one place.
+    Serve a behaviour on an endpoint.
 
     :ivar settings: what is served, and where.
-    :ivar factory: builds the behaviour.
+    :ivar factory: makes the behaviour's protocols.
     :ivar endpoint: where to listen.
-    :ivar port: what listens, while it does.
-    :ivar quiet: it does not say so.
+    :ivar port: the port, while it listens.
+    :ivar quiet: do not log that it listens.
     """
 
     quiet = False
@@ -60,29 +62,29 @@ class EndpointListener(Listener):
         self.factory = factory
         self.endpoint = endpoint
         self.port: IListeningPort | None = None
-        self._starting: Deferred[Any] | None = None
-        self._closing: Deferred[Any] = succeed(None)
+        self._starting: Deferred[IListeningPort] | None = None
+        self._closed: OneShot[None] | None = None
 
     @property
     def host(self) -> IAddress:
-        """Where it listens."""
+        """The address of the port."""
         assert self.port is not None
         return self.port.getHost()
 
     def listen(self) -> Deferred[None]:
         """
-        Listen, and say so in the log.
+        Listen, and log that.
 
-        :return: fires when it listens; with a `SettingsError`, one line, if it cannot.
+        :return: fires when the port listens; fails with a `SettingsError`, one line.
         """
         self._starting = maybeDeferred(self.endpoint.listen, self.factory)
         self._starting.addErrback(self._retryWithoutStaleLock)
-        return self._starting.addCallbacks(self._listening, self._failed)
+        return self._starting.addCallbacks(self._portBound, self._listenFailed)
 
-    def _retryWithoutStaleLock(self, failure: Failure) -> Any:
+    def _retryWithoutStaleLock(self, failure: Failure) -> Failure | Deferred[IListeningPort]:
         return self.endpoint.listen(self.factory) if removeStaleLock(failure.value) else failure
 
-    def _listening(self, port: Any) -> None:
+    def _portBound(self, port: IListeningPort) -> None:
         if not IListeningPort.providedBy(port):
             raise SettingsError(
                 f"{self.settings.option}: {self.settings.endpoint} is no place to listen:"
@@ -92,7 +94,7 @@ class EndpointListener(Listener):
         self._checkListening(port.getHost())
         watched = self.addPort(port)
         if not self.quiet:
-            self._announce(port)
+            self._logListening(port)
         if not watched:
             log.warn(
                 "connections of {name} are not told of, nor ended politely: {port} is not one of"
@@ -111,20 +113,20 @@ class EndpointListener(Listener):
                 prefix = f"{self.settings.option}: " if self.settings.option else ""
                 raise SettingsError(f"{prefix}{self.settings.spec.name}: {problem}") from None
 
-    def _failed(self, failure: Failure) -> None:
+    def _listenFailed(self, failure: Failure) -> NoReturn:
         if failure.check(CancelledError):
             failure.raiseException()
         raise cannotListen(self.settings, failure.value)
 
-    def _announce(self, port: IListeningPort) -> None:
+    def _logListening(self, port: IListeningPort) -> None:
         host = port.getHost()
-        kind = "unix" if not hasattr(host, "port") else "tcp"
-        if isinstance(getattr(port, "factory", None), TLSMemoryBIOFactory):
+        kind = "unix" if isinstance(host, UNIXAddress) else "tcp"
+        if isinstance(port, tcp.Port) and isinstance(port.factory, TLSMemoryBIOFactory):
             kind = "tls"
         log.info(
             "serving {behaviour} on {kind} {place} ({reach})",
             log_system="tcplab",
-            # What was typed; a terminal that cannot show it must not end the log.
+            # As it was typed, in characters that every terminal can show.
             behaviour=str(self.settings.spec).encode("ascii", "backslashreplace").decode("ascii"),
             name=self.settings.name,
             kind=kind,
@@ -140,9 +142,9 @@ class EndpointListener(Listener):
 
     def rewriteLock(self) -> None:
         """
-        Own the lock of a Unix socket that was bound before this process was forked.
+        Write the number of this process into the lock of a Unix socket, after a fork.
 
-        It has the number of a process that is gone; others would take the socket for left over.
+        The process that bound the socket has exited, so that the lock looks stale.
         """
         lock = getattr(self.port, "lockFile", None)
         if lock is not None and os.readlink(lock.name) != os.fsencode(str(os.getpid())):
@@ -150,46 +152,39 @@ class EndpointListener(Listener):
             os.symlink(str(os.getpid()), mine)
             os.replace(mine, lock.name)
 
-    # The end
-
     def stopListening(self) -> Deferred[None]:
         """
-        Accept who has connected, and nobody any more; who is connected stays.
+        Accept the clients in the listen queue, then close the port; connections stay open.
 
-        New connections are refused at once. To ask again is the same as once.
+        New connections are refused at once. Further calls change nothing.
 
-        :return: fires when the port is closed, and may be cancelled: it closes all the same.
+        :return: fires when the port is closed. It may be cancelled: the port closes all the same.
         """
-        port: Any = self.port
-        self.port = None
+        port, self.port = self.port, None
         if port is not None:
             if isinstance(port, tcp.Port) and port.connected:
-                _acceptTheRest(port, self)
-                _refuse(port)
-            self._closing = maybeDeferred(port.stopListening).addErrback(_socketLeft)
+                _acceptBacklog(port, self)
+                _shutDown(port)
+            self._closed = closed = OneShot[None]()
+            closing: Deferred[object] = maybeDeferred(port.stopListening)
+            closing.addErrback(_closeFailed).addCallback(lambda _: closed.fire(None))
         elif self._starting is not None:
             self._starting.cancel()
-        asked: Deferred[None] = Deferred()
-        self._closing.addBoth(_tell, asked)
-        return asked
+        return succeed(None) if self._closed is None else self._closed.wait()
 
 
-def _tell(result: object, asked: Deferred[None]) -> object:
-    asked.callback(None)
-    return result
-
-
-def _socketLeft(failure: Failure) -> None:
-    # A Unix socket, and we are not root any more. The next lab to be started there removes it.
-    failure.trap(OSError)
-    error: OSError = failure.value  # type: ignore[assignment]
-    if error.filename and not isinstance(error, FileNotFoundError):
+def _closeFailed(failure: Failure) -> None:
+    error = failure.value
+    if not isinstance(error, OSError):
+        log.failure("a port could not be closed", failure)
+    # A Unix socket, and this process is no longer root. The next lab removes it.
+    elif error.filename and not isinstance(error, FileNotFoundError):
         path = os.fsdecode(error.filename)
         log.warn("{path} stays behind: {why}", log_system="tcplab", path=path, why=error.strerror)
 
 
-def _acceptTheRest(port: tcp.Port, listener: Listener) -> None:
-    # For the kernel they are connected, and may have spoken: to close the port would reset them.
+def _acceptBacklog(port: tcp.Port, listener: Listener) -> None:
+    # The kernel has connected them, and they may have sent data. Closing the port resets them.
     waiting = select.poll()
     waiting.register(port.fileno(), select.POLLIN)
     for _ in range(_BATCHES):
@@ -198,9 +193,9 @@ def _acceptTheRest(port: tcp.Port, listener: Listener) -> None:
         port.doRead()
 
 
-def _refuse(port: tcp.Port) -> None:
-    # Twisted closes it in the reactor's next turn, and with a thousand clients a turn is long.
-    # A socket that others own too, systemd say, goes on taking connections for them.
-    if getattr(port, "_shouldShutdown", False):
+def _shutDown(port: tcp.Port) -> None:
+    # Twisted closes it in the reactor's next turn, which is long with a thousand clients. A socket
+    # that another process owns, systemd say, goes on accepting for it.
+    if port._shouldShutdown:
         with suppress(OSError):
             port.socket.shutdown(socket.SHUT_RDWR)

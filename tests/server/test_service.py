@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterable
 from threading import Thread
 from typing import Any
@@ -16,7 +14,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import fromWords
@@ -28,6 +26,7 @@ from tcplab.server.service import LabService
 from tests.support.certificates import localhostFile
 from tests.support.fake_listeners import FakeListener
 from tests.support.log_capture import Logged
+from tests.support.socket_server import Serving, readAll
 
 
 class FakeEndpoint:
@@ -155,25 +154,25 @@ class Starting(Logged, SynchronousTestCase):
         self.successResultOf(service.stopService())
 
 
-class FakeLimits:
-    """Keeps what it is told."""
+class FakePolicies:
+    """Keeps which methods were called."""
 
-    told: list[str]
+    called: list[str]
 
     def __init__(self, settings: object, clock: object) -> None:
-        self.told = FakeLimits.told = []
+        FakePolicies.called = []
 
     def attach(self, listeners: Iterable[object]) -> None:
-        self.told.append("attach")
+        self.called.append("attach")
 
     def portsBound(self, ports: Any) -> None:
-        self.ports = list(ports)
+        self.called.append("bound")
 
     def log(self) -> None:
-        self.told.append("log")
+        self.called.append("log")
 
     def detach(self) -> None:
-        self.told.append("detach")
+        self.called.append("detach")
 
 
 class FakeEndpointListener(FakeListener, EndpointListener):
@@ -188,7 +187,7 @@ class FakeEndpointListener(FakeListener, EndpointListener):
 class Faked(Logged, SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(module, "ConnectionPolicies", FakeLimits)
+        self.patch(module, "ConnectionPolicies", FakePolicies)
         self.patch(module, "EndpointListener", FakeEndpointListener)
 
     def started(self, *polite: bool, **words: Any) -> LabService:
@@ -211,29 +210,21 @@ class Pausing(Faked):
     def reasons(self) -> list[set[str]]:
         return [listener.reasons for listener in self.listeners]
 
-    def test_all_listeners_are_suspended_and_resumed(self) -> None:
+    def test_allListeners(self) -> None:
+        """Their other reasons for not accepting stay, and a drain ends the pause."""
         service = self.started(True, True)
+        self.listeners[0].suspend("max-connections")
         for _ in range(2):
             service.suspend()
-            self.assertEqual(self.reasons(), [{"suspend"}] * 2)
+            self.assertEqual(self.reasons(), [{"max-connections", "suspend"}, {"suspend"}])
         for _ in range(2):
             service.resume()
-            self.assertEqual(self.reasons(), [set(), set()])
-
-    def test_other_reasons_stay(self) -> None:
-        service = self.started(True)
-        self.listeners[0].suspend("max-connections")
-        service.suspend()
-        service.resume()
-        self.assertEqual(self.reasons(), [{"max-connections"}])
-
-    def test_is_over_when_it_has_drained(self) -> None:
-        service = self.started(True)
+            self.assertEqual(self.reasons(), [{"max-connections"}, set()])
         service.suspend()
         self.drained(service)
-        self.assertEqual(self.reasons(), [set()])
+        self.assertEqual(self.reasons(), [{"max-connections"}, set()])
 
-    def test_empty_when_all_listeners_are(self) -> None:
+    def test_whenEmpty(self) -> None:
         service = self.started(True, True)
         waiting = service.whenEmpty()
         self.listeners[0].end()
@@ -244,22 +235,18 @@ class Pausing(Faked):
 
 
 class Ending(Faked):
-    def test_drain_tells_everyone_and_says_how_many_have_gone(self) -> None:
-        service = self.started(True, True)
-        self.assertIsNone(service.drained)
-        self.assertEqual(self.successResultOf(self.drained(service)), (4, 0))
-        self.assertEqual(service.drained, (4, 0))
-
-    def test_the_rest_is_aborted_after_the_drain_timeout(self) -> None:
+    def test_settings(self) -> None:
         service = self.started(True, False, drainDelay="2", drainTimeout="7")
+        self.assertIsNone(service.drained)
         draining = service.drain()
         for seconds in (2, 6.9):
             self.reactor.advance(seconds)
             self.assertNoResult(draining)
         self.reactor.advance(0.1)
         self.assertEqual(self.successResultOf(draining), (2, 2))
+        self.assertEqual(service.drained, (2, 2))
 
-    def test_drain_again_is_the_same_as_once(self) -> None:
+    def test_once(self) -> None:
         service = self.started(False)
         asked = [self.drained(service), self.drained(service)]
         self.listeners[0].end()
@@ -268,12 +255,13 @@ class Ending(Faked):
         self.assertEqual(self.listeners[0].told, ["drain", "abort"])
         self.assertEqual(sum("drained=" in line for line in self.lines()), 1)
 
-    def test_drain_before_it_listens_is_nothing(self) -> None:
+    def test_beforeItListens(self) -> None:
         service = lab(MemoryReactorClock(), "echo@tcp:1", drainDelay="9")
         self.assertEqual(self.successResultOf(service.drain()), (0, 0))
         self.assertEqual(self.lines(), [])
 
-    def test_stopping_the_service_drains(self) -> None:
+    def test_stopService(self) -> None:
+        """It drains, and after a drain it is nothing more."""
         service = self.started(False)
         stopping = service.stopService()
         self.reactor.advance(0)
@@ -282,57 +270,39 @@ class Ending(Faked):
         self.assertEqual(self.listeners[0].told, ["drain"])
         self.listeners[0].end()
         self.assertIsNone(self.successResultOf(stopping))
-
-    def test_stopping_the_service_after_a_drain_is_nothing_more(self) -> None:
-        service = self.started(True, drainDelay="9")
-        service.drain()
-        self.reactor.advance(9)
         self.successResultOf(service.stopService())
         self.assertEqual(service.drained, (2, 0))
 
-    def test_abort_ends_a_drain_at_once(self) -> None:
+    def test_abort(self) -> None:
+        """It ends a drain at once; without one the lab goes on listening."""
         for delay in ("0", "9"):
             service = self.started(False, False, drainDelay=delay)
+            self.assertEqual(service.abort(), 4)
+            self.assertEqual([each.told for each in self.listeners], [["abort"]] * 2)
+            self.assertTrue(service.running)
+            self.listeners[0].fake(False, 3)
             draining = service.drain()
             self.assertNoResult(draining)
-            self.assertEqual(service.abort(), 4)
-            self.assertEqual(self.successResultOf(draining), (0, 4))
+            self.assertEqual(service.abort(), 3)
+            self.assertEqual(self.successResultOf(draining), (0, 3))
             self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_abort_without_a_drain_goes_on_listening(self) -> None:
-        service = self.started(False, False)
-        self.assertEqual(service.abort(), 4)
-        self.assertEqual([each.told for each in self.listeners], [["abort"]] * 2)
-        self.assertTrue(service.running)
-
-    def test_can_be_started_again(self) -> None:
-        service = self.started(True)
+    def test_startedAgain(self) -> None:
+        """When the drain is over; the policies are attached for so long as it listens."""
+        service = self.started(False)
+        begun = ["attach", "bound", "log"]
         for number in (2, 3):
-            stopping = service.stopService()
-            self.reactor.advance(0)
-            self.successResultOf(stopping)
+            self.drained(service)
+            listening = service.listen()
             service.startService()
+            self.assertNoResult(listening)
+            self.assertEqual(len(self.reactor.tcpServers), number - 1)
+            self.assertEqual(FakePolicies.called[-3:], begun)
+            self.listeners[0].end()
+            self.successResultOf(listening)
             self.assertEqual(len(self.reactor.tcpServers), number)
-
-    def test_listens_again_when_the_drain_is_over(self) -> None:
-        service = self.started(False)
-        self.drained(service)
-        listening = service.listen()
-        service.startService()
-        self.assertNoResult(listening)
-        self.assertEqual(len(self.reactor.tcpServers), 1)
-        self.listeners[0].end()
-        self.successResultOf(listening)
-        self.assertEqual(len(self.reactor.tcpServers), 2)
-
-    def test_limits_hold_as_long_as_it_listens(self) -> None:
-        service = self.started(False)
-        self.assertEqual(FakeLimits.told, ["attach", "log"])
-        self.drained(service)
-        self.assertEqual(FakeLimits.told, ["attach", "log"])
-        self.listeners[0].end()
-        service.startService()
-        self.assertEqual(FakeLimits.told, ["attach", "log", "detach", "attach", "log"])
+            self.assertEqual(FakePolicies.called[-4:], ["detach", *begun])
+            self.listeners[0].fake(False)
 
 
 class Limited(Logged, SynchronousTestCase):
@@ -351,29 +321,22 @@ class Limited(Logged, SynchronousTestCase):
         self.assertEqual(reactor.tcpServers, [])
 
 
-class RealSockets(Logged, TestCase):
+class RealSockets(Logged, Serving):
     timeout = 60
 
     def started(self, *serve: str, **words: Any) -> LabService:
         service = lab(reactor, *serve, **words)
         service.startService()
         self.addCleanup(service.stopService)
+        self.host = service.listeners[0].host
         return service
 
     def lab(self, behaviour: str, **words: Any) -> LabService:
         """Serve on a port of the loopback interface."""
-        service = self.started(f"{behaviour}@tcp:0:interface=127.0.0.1", **words)
-        self.port = service.listeners[0].host.port
-        return service
-
-    def socketPath(self) -> str:
-        # Not mktemp: a Unix socket's path is limited to 107 bytes.
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        return os.path.join(folder, "s")
+        return self.started(f"{behaviour}@tcp:0:interface=127.0.0.1", **words)
 
     def connect(self) -> socket.socket:
-        peer = socket.create_connection(("127.0.0.1", self.port))
+        peer = super().connect()
         self.addCleanup(peer.close)
         peer.settimeout(30)
         return peer
@@ -410,17 +373,12 @@ class RealSockets(Logged, TestCase):
         self.assertEqual(await draining, (50, 0))
         self.assertEqual(self.lines(LogLevel.warn), [])
 
-    async def test_who_comes_later_is_refused_at_once(self) -> None:
-        service = self.lab("echo")
+    async def test_clients_in_the_listen_queue_are_served_and_later_ones_refused(self) -> None:
+        service = self.lab("lab", lingerTimeout="30")
+        peers = [self.connect() for _ in range(40)]
         draining = service.drain()
         # The reactor has had no turn: there is no moment in between.
         self.assertRaises(ConnectionRefusedError, self.connect)
-        await draining
-
-    async def test_who_has_come_before_is_served(self) -> None:
-        service = self.lab("lab", lingerTimeout="30")
-        peers = [self.connect() for _ in range(40)]  # in the backlog: nobody has accepted them
-        draining = service.drain()
         for peer in peers:
             peer.sendall(b"hi")
             peer.shutdown(socket.SHUT_WR)
@@ -429,54 +387,27 @@ class RealSockets(Logged, TestCase):
         self.assertEqual(await draining, (40, 0))
 
     async def test_what_has_arrived_is_answered(self) -> None:
-        service = self.lab("echo,framing=lines")
-        peer = self.connect()
-        peer.sendall(b"hi\n")
-        draining = service.drain()
-        self.assertEqual(await self.hear(peer, 4), b"hi\n")  # and the end
-        peer.close()
-        self.assertEqual(await draining, (1, 0))
-
-    async def test_polite_end_that_has_begun_goes_on(self) -> None:
-        service = self.lab("greeting", lingerTimeout="30")
-        peer = self.connect()
-        peer.sendall(b"hi")
-        self.assertEqual(await self.hear(peer, 19), b"Hello from server!")  # and the end
-        draining = service.drain()
-        self.assertNoResult(draining)
-        peer.sendall(b"more")
-        peer.close()
-        self.assertEqual(await draining, (1, 0))
-
-    async def test_plain_protocols_lose_their_connection(self) -> None:
-        service = self.lab("twisted.protocols.wire.Echo")
-        peer = self.connect()
-        peer.sendall(b"hi")
-        self.assertEqual(await self.hear(peer, 2), b"hi")
-        draining = service.drain()
-        self.assertEqual(await self.hear(peer, 1), b"")
-        self.assertEqual(await draining, (1, 0))
+        for behaviour in ("echo,framing=lines", "greeting"):
+            service = self.lab(behaviour)
+            peer = self.connect()
+            peer.sendall(b"hi\n")
+            draining = service.drain()
+            answer = b"hi\n" if behaviour[0] == "e" else b"Hello from server!"
+            self.assertEqual(await self.hear(peer, 30), answer)  # and the end
+            peer.close()
+            self.assertEqual(await draining, (1, 0))
 
     async def test_peer_that_reads_nothing_is_aborted(self) -> None:
         service = self.lab("chargen", drainTimeout="0.1")
         peer = self.connect()
         await self.hear(peer, 1)
         self.assertEqual(await service.drain(), (0, 1))
-
-        def read() -> None:
-            while peer.recv(65536):
-                pass
-
         with self.assertRaises(ConnectionResetError):
-            await deferToThread(read)
+            await deferToThread(readAll, peer)
 
     async def test_handshake_that_is_under_way_goes_on(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        certificate = localhostFile(folder)
+        certificate = localhostFile(self.folder())
         service = self.started(f"lab@ssl:0:privateKey={certificate}:interface=127.0.0.1")
-        [serving] = service.listeners
-        self.port = serving.host.port
         peer = self.connect()
         draining = service.drain()
 
@@ -491,62 +422,6 @@ class RealSockets(Logged, TestCase):
         self.assertEqual(await deferToThread(talk), b"You are connected!hi")
         self.assertEqual(await draining, (1, 0))
 
-    # Suspending
-
-    async def test_suspended_lab_serves_who_is_there_and_lets_others_wait(self) -> None:
-        service = self.lab("lab")
-        before = self.connect()
-        await self.hear(before, 18)
-        service.suspend()
-        after = self.connect()
-        after.setblocking(False)
-        before.sendall(b"hi")
-        self.assertEqual(await self.hear(before, 2), b"hi")
-        self.assertRaises(BlockingIOError, after.recv, 1)
-        service.resume()
-        after.settimeout(30)
-        self.assertEqual(await self.hear(after, 18), b"You are connected!")
-
-    async def test_lab_that_is_suspended_before_it_listens(self) -> None:
-        service = lab(reactor, "lab@tcp:0:interface=127.0.0.1")
-        service.suspend()
-        service.startService()
-        self.addCleanup(service.stopService)
-        self.port = service.listeners[0].host.port
-        self.assertNotIn(service.listeners[0].port, reactor.getReaders())
-        peer = self.connect()
-        service.resume()
-        self.assertEqual(await self.hear(peer, 18), b"You are connected!")
-
-    async def test_who_waits_when_a_suspended_lab_drains_is_refused(self) -> None:
-        service = self.lab("lab")
-        service.suspend()
-        peer = self.connect()
-        self.assertEqual(await service.drain(), (0, 0))
-        self.assertRaises(ConnectionResetError, peer.recv, 1)
-
-    async def test_suspend_wait_and_start_again(self) -> None:
-        service = self.lab("lab")
-        peer = self.connect()
-        await self.hear(peer, 18)
-        service.suspend()
-        empty = service.whenEmpty()
-        self.assertNoResult(empty)
-        peer.close()
-        await empty
-        await service.drain()
-        await service.listen()
-        self.port = service.listeners[0].host.port
-        self.assertEqual(await self.hear(self.connect(), 18), b"You are connected!")
-
-    # Limits
-
-    async def test_limits_are_kept(self) -> None:
-        self.lab("lab", maxConnections="2", maxPerPeer="1")
-        first = self.connect()
-        self.assertEqual(await self.hear(first, 18), b"You are connected!")
-        self.assertEqual(await self.hear(self.connect(), 18), b"busy\r\n")
-
     async def test_limit_that_is_reached_when_it_drains(self) -> None:
         service = self.lab("lab", maxConnections="1")
         first = self.connect()
@@ -557,10 +432,38 @@ class RealSockets(Logged, TestCase):
         self.assertEqual(await draining, (1, 0))
         self.assertRaises(ConnectionResetError, second.recv, 1)
 
+    # Suspending
+
+    async def test_suspended(self) -> None:
+        """From the start on: a client waits until the lab resumes, and connections go on."""
+        service = lab(reactor, "lab@tcp:0:interface=127.0.0.1")
+        service.suspend()
+        service.startService()
+        self.addCleanup(service.stopService)
+        [listener] = service.listeners
+        self.host = listener.host
+        self.assertNotIn(listener.port, reactor.getReaders())
+        peer = self.connect()
+        service.resume()
+        self.assertEqual(await self.hear(peer, 18), b"You are connected!")
+        service.suspend()
+        later = self.connect()
+        peer.sendall(b"hi")
+        self.assertEqual(await self.hear(peer, 2), b"hi")
+        peer.close()
+        await service.whenEmpty()
+        later.setblocking(False)
+        self.assertRaises(BlockingIOError, later.recv, 1)
+        self.assertEqual(await service.drain(), (0, 0))
+        self.assertRaises(ConnectionResetError, later.recv, 1)
+        await service.listen()
+        self.host = listener.host
+        self.assertEqual(await self.hear(self.connect(), 18), b"You are connected!")
+
     # The ports
 
     async def test_unix_socket_is_removed(self) -> None:
-        path = self.socketPath()
+        path = self.unixPath()
         service = self.started(f"lab@unix:{path}")
         self.assertTrue(os.path.exists(path))
         await service.stopService()
@@ -568,7 +471,7 @@ class RealSockets(Logged, TestCase):
 
     async def test_when_one_cannot_listen_the_others_stop(self) -> None:
         taken = self.started("echo@tcp:0:interface=127.0.0.1").listeners[0].host
-        path = self.socketPath()
+        path = self.unixPath()
         service = lab(reactor, f"lab@unix:{path}", f"lab@tcp:{taken.port}:interface=127.0.0.1")
         problem = self.failureResultOf(service.listen(), SettingsError)
         self.assertIn(f"port {taken.port} is in use on 127.0.0.1", str(problem.value))

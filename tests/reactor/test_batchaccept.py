@@ -15,7 +15,7 @@ from tests.listener.test_acceptor import Hall
 
 
 class UnwatchedTests(SynchronousTestCase):
-    """A port of the eager reactor that nobody watches."""
+    """A port of the eager reactor without a listener."""
 
     def setUp(self) -> None:
         self.reactor = EagerReactor()
@@ -29,7 +29,7 @@ class UnwatchedTests(SynchronousTestCase):
         return sock
 
     def test_numbers(self) -> None:
-        """Its sessions are numbered from 0, as Twisted's own are."""
+        """Connections are numbered from 0, as by Twisted."""
         self.client()
         self.client()
         self.port.doRead()
@@ -37,7 +37,7 @@ class UnwatchedTests(SynchronousTestCase):
         self.assertEqual([each.sessionno for each in sessions], [0, 1])
 
     def test_errors(self) -> None:
-        """An accept() that fails is dealt with by Twisted's own port, in its way."""
+        """Twisted's own port handles an error of accept()."""
         failures = [OSError(errno.EMFILE, "too many")]
 
         def failing(port: Any) -> Any:
@@ -55,7 +55,7 @@ class UnwatchedTests(SynchronousTestCase):
         self.assertEqual(sock.recv(100), b"hello")
 
     def test_anotherTransport(self) -> None:
-        """``port.transport`` may be any: one that has no cork greets in its own way."""
+        """``port.transport`` may be any class, also one without coalescing."""
 
         class Mine(tcp.Server):
             pass

@@ -29,12 +29,12 @@ class InstallTests(SynchronousTestCase):
         self.patch(eager, "installReactor", self.installed.append)
 
     def test_known(self) -> None:
-        """On a Twisted that it knows."""
+        """Twisted has all that it needs."""
         eager.install()
         self.assertIsInstance(self.installed[0], eager.EagerReactor)
 
     def test_unknown(self) -> None:
-        """On another the epoll reactor serves, and one line says why."""
+        """On another Twisted, the epoll reactor is installed, and one line says why."""
         events: list[Any] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
@@ -51,12 +51,11 @@ class Greets(Protocol):
         self.transport.write(b"there")
 
     def dataReceived(self, data: bytes) -> None:
-        log.msg("heard", heard=True)
         self.transport.loseConnection()
 
 
 class Running(SynchronousTestCase):
-    """A reactor of our own, run to its end."""
+    """An eager reactor, run to its end."""
 
     greets: type[Protocol] = Greets
 
@@ -77,10 +76,8 @@ class Running(SynchronousTestCase):
 
 
 class RunTests(Running):
-    """Who is served by it."""
-
     def test_greetingLeavesAtOnce(self) -> None:
-        """What makeConnection writes is one segment."""
+        """All bytes written in makeConnection are one segment."""
         seen: list[bytes] = []
 
         def client() -> None:
@@ -91,7 +88,7 @@ class RunTests(Running):
         self.assertEqual(seen, [b"hello there"])
 
     def test_portOutlivesItsConnections(self) -> None:
-        """A connection that fails while it is accepted does not end the port."""
+        """A connection that fails while it is accepted does not close the port."""
 
         class Fails(Protocol):
             def connectionMade(self) -> None:
@@ -117,25 +114,9 @@ class RunTests(Running):
         self.assertEqual(heard, [b"bye"] * 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 
-    def test_logPrefix(self) -> None:
-        """A message that is logged while bytes are read stands under the connection's name."""
-        events: list[Any] = []
-        log.addObserver(events.append)
-        self.addCleanup(log.removeObserver, events.append)
-
-        def client() -> None:
-            self.sock.recv(100)
-            self.sock.send(b"x")
-            self.sock.recv(100)
-            self.reactor.callFromThread(self.reactor.stop)
-
-        self.run_(client)
-        (heard,) = (each for each in events if "heard" in each)
-        self.assertEqual(heard["system"], "Greets,0,127.0.0.1")
-
 
 class Logs(Protocol):
-    """Log in every way while bytes are read."""
+    """Log in every way during a read."""
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
@@ -157,10 +138,10 @@ _newer = Logger()
 
 
 class LogContextTests(Running):
-    """What is logged stands under the connection on which it happened, and under no other."""
+    """Log lines have the tag of the connection that caused them."""
 
     def test_systems(self) -> None:
-        """Wherever it is logged: in the read, in contexts, in a thread that the read asked."""
+        """In the read, in nested contexts, and in a thread that the read started."""
         self.patch(self, "greets", Logs)
         events: list[Any] = []
         log.addObserver(events.append)
@@ -173,7 +154,7 @@ class LogContextTests(Running):
         self.assertNotEqual(systems["later"], name)
 
     def test_failure(self) -> None:
-        """A traceback stands under the connection too, and ends no other."""
+        """So has a traceback."""
 
         class Fails(Protocol):
             def dataReceived(self, data: bytes) -> None:
@@ -196,7 +177,7 @@ class LogContextTests(Running):
 
 
 class LastWords(Conversation):
-    """Say something to the peer's end."""
+    """Write at the peer's FIN."""
 
     greeting = b"hello"
     words = b"bye"
@@ -207,10 +188,10 @@ class LastWords(Conversation):
 
 
 class EndingTests(Running):
-    """The end that was seen is told, though nobody asks the kernel when there is no need to."""
+    """The reported end is right, though the kernel is asked only where necessary."""
 
     def ending(self, **settings: Any) -> Ending:
-        """Return the end of a connection whose peer has closed."""
+        """Return the ending of a connection whose peer has closed."""
         endings: list[Ending] = []
 
         class Closed(Observer):
@@ -232,16 +213,16 @@ class EndingTests(Running):
         return ending
 
     def test_nothingSaid(self) -> None:
-        """Who finishes, and hears nothing more, finishes."""
+        """Without further bytes, the FIN of the peer is the end."""
         self.assertEqual(self.ending(words=b"")[:3], ("peer", "fin", None))
 
     def test_reset(self) -> None:
-        """Who is gone answers by a reset to whatever is said then."""
+        """A peer that has closed answers further bytes by a reset."""
         self.assertEqual(self.ending()[:3], ("peer", "reset", None))
 
 
 class PluginTests(TestCase):
-    """Twisted's programs know it by name."""
+    """Twisted's programs list it."""
 
     async def run_(self, *command: str) -> str:
         out, err, code = await getProcessOutputAndValue(
@@ -251,5 +232,5 @@ class PluginTests(TestCase):
         return out.decode()
 
     async def test_help(self) -> None:
-        """twist and trial offer it."""
+        """trial offers it."""
         self.assertIn("eager", await self.run_("twisted.trial", "--help-reactors"))

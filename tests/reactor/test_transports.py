@@ -20,38 +20,11 @@ from zope.interface import implementer
 
 from tcplab.reactor import eager, transports
 from tcplab.reactor.coalescing import CoalescingTransport
-from tests.support import scripted_transport
-from tests.support.scripted_transport import PATTERN, UnixTransport, play
 from tests.support.socket_server import Serving, Told, readAll
 
 
-class NestedTests(SynchronousTestCase):
-    """A protocol that turns the reactor itself is read while it is read."""
-
-    def heard(self, script: list[scripted_transport.Step]) -> bytes:
-        self.patch(unix, "sendmsg", scripted_transport.Messages())
-        actor, peer = play(self, UnixTransport, [("heard", script)])
-        self.assertEqual(actor.written, 20)
-        return peer.value()
-
-    def test_outerHeld(self) -> None:
-        """What the outer read wrote leaves before what the inner one writes."""
-        value = self.heard([("write", 10), ("read", [("write", 10)])])
-        self.assertEqual(value, PATTERN[:20])
-
-    def test_outerCollected(self) -> None:
-        """Several pieces too."""
-        value = self.heard([("write", 5), ("write", 5), ("read", [("write", 10)])])
-        self.assertEqual(value, PATTERN[:20])
-
-    def test_innerSilent(self) -> None:
-        """It leaves when the inner one writes nothing, too."""
-        value = self.heard([("write", 20), ("read", [])])
-        self.assertEqual(value, PATTERN[:20])
-
-
 class Kept(Factory):
-    """Build protocols of a kind, and keep the last."""
+    """Build protocols of a kind."""
 
     noisy = False
 
@@ -61,7 +34,7 @@ class Kept(Factory):
 
 @implementer(IFileDescriptorReceiver)
 class Passes(Protocol):
-    """Return every descriptor in the middle of a sentence."""
+    """Send every file descriptor back in the middle of the answer."""
 
     descriptor = -1
 
@@ -81,7 +54,7 @@ class Passes(Protocol):
 
 
 class Unready(Protocol):
-    """Pass a descriptor without a byte to carry it."""
+    """Send a file descriptor without a byte."""
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.sendFileDescriptor(0)  # type: ignore[union-attr]
@@ -117,7 +90,7 @@ class TalkTests(Serving):
         return sock
 
     async def test_descriptors(self) -> None:
-        """They travel with the bytes among which they were passed; nothing is lost or twice."""
+        """File descriptors arrive with the bytes among which they were sent, each once."""
         told = await self.listen(Passes)
         here, there = os.pipe()
         self.addCleanup(os.close, here)
@@ -145,14 +118,14 @@ class TalkTests(Serving):
         self.assertEqual(os.read(here, 100), b"")  # all others are closed
 
     async def test_descriptorAlone(self) -> None:
-        """One that no byte carries is a bug of the protocol's, as in Twisted."""
+        """A file descriptor without a byte ends the connection, as in Twisted."""
         told = await self.listen(Unready)
         await self.talk(self.connect().sendall, b"x")
         await told.ending()
         self.factory.reason.trap(FileDescriptorOverrun)
 
-    async def test_atOnce(self) -> None:
-        """What is said leaves when all is said, in one piece."""
+    async def test_oneSend(self) -> None:
+        """All writes of a read leave in one send."""
         told = await self.listen(Answers)
 
         def client() -> bytes:
@@ -166,7 +139,7 @@ class TalkTests(Serving):
         self.assertEqual((ending.received, ending.sent), (2, 3))
 
     async def test_exception(self) -> None:
-        """What an exception interrupts is not sent."""
+        """An exception drops the bytes written before it."""
         told = await self.listen(Fails)
 
         def client() -> bytes:
@@ -179,8 +152,8 @@ class TalkTests(Serving):
         self.assertEqual((ending.why, ending.sent), ("error", 0))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    async def test_peerClosesWithoutReading(self) -> None:
-        """A Unix socket has resets too: they are told by their name."""
+    async def test_reset(self) -> None:
+        """A peer that closes with unread bytes resets a Unix connection, too."""
         told = await self.listen(Answers)
 
         def client() -> None:
@@ -194,10 +167,10 @@ class TalkTests(Serving):
 
 
 class KindTests(SynchronousTestCase):
-    """Each is Twisted's own transport, corked; what they do, Twisted's own suites test."""
+    """Each is Twisted's own transport with coalescing; Twisted's own suites test the rest."""
 
     def test_kinds(self) -> None:
-        """The cork comes before what it corks."""
+        """Coalescing comes first."""
         for kind, stock in (
             (transports.TCPServer, tcp.Server),
             (transports.TCPClient, tcp.Client),
@@ -210,21 +183,21 @@ class KindTests(SynchronousTestCase):
 
 
 class Goes(Protocol):
-    """A server's side, that ends at once."""
+    """Close at once."""
 
     def connectionMade(self) -> None:
         self.transport.loseConnection()  # type: ignore[union-attr]
 
 
 class Stops(Protocol):
-    """A client's side, that ends the reactor."""
+    """Stop the reactor at the end of the connection."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.transport.reactor.stop()  # type: ignore[union-attr]
 
 
 class PartingTests(SynchronousTestCase):
-    """A connection that is over keeps nothing alive that the garbage collector must look for."""
+    """A connection that has ended leaves nothing to the garbage collector."""
 
     def setUp(self) -> None:
         self.reactor = eager.EagerReactor()
@@ -239,7 +212,7 @@ class PartingTests(SynchronousTestCase):
         self.reactor.run(installSignalHandlers=False)
 
     def held(self, where: str) -> Any:
-        """Connect to an endpoint, and return a weak reference to what was the transport."""
+        """Connect to an endpoint, and return a weak reference to the transport."""
         found: list[Any] = []
         connecting = clientFromString(self.reactor, where).connect(Factory.forProtocol(Stops))
         connecting.addCallback(lambda protocol: found.append(weakref.ref(protocol.transport)))
@@ -256,7 +229,7 @@ class PartingTests(SynchronousTestCase):
         self.assertIsNone(self.held(f"unix:{quoteStringArgument(path)}")())
 
     def test_failed(self) -> None:
-        """An endpoint's connector lets go of the factory that it was for."""
+        """After a failure, the connector of an endpoint drops the factory."""
         port = self.reactor.listenTCP(0, self.serving, interface="127.0.0.1")
         where = f"tcp:127.0.0.1:{port.getHost().port}"
         port.stopListening()
@@ -269,7 +242,7 @@ class PartingTests(SynchronousTestCase):
         self.assertIsNone(found())
 
     def test_again(self) -> None:
-        """Who has a connector of his own may connect again."""
+        """A factory with its own connector may connect again."""
 
         class Again(ClientFactory):
             noisy = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -27,7 +28,7 @@ from tests.support.socket_server import Serving, Told, readAll
 
 
 class Farewell(Conversation):
-    """Say goodbye to the first message."""
+    """Send a long goodbye at the first message."""
 
     lingerTimeout = 1.0
     goodbye = b"goodbye" * 100_000
@@ -45,7 +46,7 @@ class KeepLines(Conversation):
 
 
 class TLSServing(Serving):
-    """Serve over TLS; clients speak it with OpenSSL on blocking sockets."""
+    """Serve over TLS; the clients are OpenSSL on blocking sockets."""
 
     async def serveTLS(self, factory: Any) -> Told:
         pem = localhostFile(self.folder())
@@ -81,20 +82,25 @@ def exchange(tls: SSL.Connection, data: bytes) -> bytes:
     return readToCloseNotify(tls)
 
 
+def finish(tls: SSL.Connection) -> None:
+    """Send a FIN without a close_notify."""
+    tls.sock_shutdown(socket.SHUT_WR)
+
+
 class HalfCloseTests(TLSServing):
     """close_notify ends one direction."""
 
     async def test_everythingIsAnswered(self) -> None:
-        """Whatever came before close_notify is answered, and the answer ends with close_notify."""
+        """All bytes before close_notify are answered, and the answer ends with close_notify."""
         told = await self.serveTLS(ConversationFactory(Echo))
-        for number, size in enumerate([1, 7, 1000, 16_384, 60_000, 100_000] * 3, 1):
+        for number, size in enumerate([1, 7, 1000, 16_384, 60_000, 100_000], 1):
             data = bytes(range(251)) * (size // 251 + 1)
             answer = await self.talk(lambda data=data: exchange(self.connectTLS(), data))
             self.assertEqual(answer, data)
             self.assertEqual((await told.ending(number)).by, "peer")
 
     async def test_finishedInOneSegment(self) -> None:
-        """Data, close_notify and FIN that arrive together are all that and in this order."""
+        """Data, close_notify and FIN may arrive together."""
         await self.serveTLS(ConversationFactory(LabConversation))
 
         def client() -> bytes:
@@ -118,7 +124,7 @@ class HalfCloseTests(TLSServing):
         self.assertEqual(await self.talk(client), b"You are connected!" + b"x" * 10_000)
 
     async def test_stockProtocol(self) -> None:
-        """A plain protocol's answer leaves before the end that close_notify is to it."""
+        """The answer of a protocol without half-close leaves before the connection is closed."""
 
         class Stock(Factory):
             noisy = False
@@ -130,13 +136,13 @@ class HalfCloseTests(TLSServing):
             self.assertEqual(len(answer), size)
 
     async def test_truncated(self) -> None:
-        """A FIN without close_notify: an unfinished line is no message, and the loss is told."""
+        """After a FIN without close_notify an unfinished line is no message."""
         told = await self.serveTLS(ConversationFactory(KeepLines))
 
         def client() -> None:
             tls = self.connectTLS()
             tls.sendall(b"whole\npart")
-            tls.sock_shutdown(socket.SHUT_WR)
+            finish(tls)
             with contextlib.suppress(SSL.Error):
                 tls.recv(1)
 
@@ -146,72 +152,60 @@ class HalfCloseTests(TLSServing):
         self.assertEqual((ending.by, ending.how), ("peer", "fin"))
 
     async def test_truncatedIsAnsweredToo(self) -> None:
-        """A peer that finishes by FIN alone still gets its answers."""
+        """Such a peer still gets its answers."""
         await self.serveTLS(ConversationFactory(Echo))
 
         def client() -> bytes:
             tls = self.connectTLS()
             tls.sendall(b"x" * 16_000)
-            tls.sock_shutdown(socket.SHUT_WR)
+            finish(tls)
             return readToCloseNotify(tls)
 
         self.assertEqual(len(await self.talk(client)), 16_000)
 
 
-class PoliteEndTests(TLSServing):
+class LingeringCloseTests(TLSServing):
     """hangUp() over TLS."""
 
-    async def test_goodbye(self) -> None:
-        """The peer can read every byte, close_notify and FIN behind it, even while it sends."""
-        told = await self.serveTLS(ConversationFactory(Farewell, lingerTimeout=30.0))
+    async def ending(
+        self, factory: ConversationFactory, sent: int, *last: Callable[[SSL.Connection], None]
+    ) -> tuple[bytes, Any]:
+        """Send bytes, read the answer to its end, take the last steps, and return the ending."""
+        told = await self.serveTLS(factory)
 
         def client() -> bytes:
-            tls = self.connectTLS()
-            for _ in range(50):
-                tls.sendall(b"x" * 1000)
+            self.kept = tls = self.connectTLS()
+            tls.sendall(b"x" * sent)
             answer = readToCloseNotify(tls)
-            tls.sendall(b"still talking")
-            tls.shutdown()
-            tls.sock_shutdown(socket.SHUT_WR)
+            for step in last:
+                step(tls)
             return answer
 
-        self.assertEqual(await self.talk(client), Farewell.goodbye)
+        answer = await self.talk(client)
         ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+        return answer, (ending.by, ending.how, ending.why)
 
-    async def test_peerThatNeverAnswers(self) -> None:
-        """A peer silent on close_notify is aborted at the linger deadline."""
-        told = await self.serveTLS(ConversationFactory(Farewell))
+    async def test_answered(self) -> None:
+        """The peer can read every byte, close_notify and FIN, even while it sends."""
+        factory = ConversationFactory(Farewell, lingerTimeout=30.0)
+        talks = lambda tls: tls.sendall(b"still talking")  # noqa: E731
+        ended = await self.ending(factory, 50_000, talks, SSL.Connection.shutdown, finish)
+        self.assertEqual(ended, (Farewell.goodbye, ("server", "fin", None)))
 
-        def client() -> bytes:
-            tls = self.connectTLS()
-            tls.sendall(b"x")
-            self.kept = tls
-            return readToCloseNotify(tls)
+    async def test_unanswered(self) -> None:
+        """A peer that does not answer the close_notify is reset at the linger deadline."""
+        ended = await self.ending(ConversationFactory(Farewell), 1)
+        self.assertEqual(ended, (Farewell.goodbye, ("server", "reset", "linger-timeout")))
 
-        self.assertEqual(await self.talk(client), Farewell.goodbye)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "linger-timeout"))
-
-    async def test_peerThatJustCloses(self) -> None:
-        """One that closes after our close_notify, as many do, has ended well."""
-        told = await self.serveTLS(ConversationFactory(Ack, lingerTimeout=30.0))
-
-        def client() -> bytes:
-            tls = self.connectTLS()
-            tls.sendall(b"x")
-            answer = readToCloseNotify(tls)
-            tls.sock_shutdown(socket.SHUT_WR)
-            return answer
-
-        self.assertEqual(await self.talk(client), b"You are connected!")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+    async def test_closed(self) -> None:
+        """A peer that just closes after our close_notify, as many do, has ended well."""
+        ended = await self.ending(ConversationFactory(Ack, lingerTimeout=30.0), 1, finish)
+        self.assertEqual(ended, (b"You are connected!", ("server", "fin", None)))
 
 
 @implementer(IHalfCloseableProtocol)
 class Closes(Protocol):
-    """Close at the first word, with both directions known."""
+    """Close at the first message; half-close is known."""
 
     transport: Any
 
@@ -225,7 +219,7 @@ class Closes(Protocol):
 
 
 class PlainEndTests(TLSServing):
-    """loseConnection of a protocol that knows half-close ends both directions."""
+    """loseConnection() of a protocol with half-close ends both directions."""
 
     async def ended(self, *last: str) -> Any:
         told = await self.serveTLS(factory := Factory.forProtocol(Closes))
@@ -243,62 +237,51 @@ class PlainEndTests(TLSServing):
         return await told.ending()
 
     async def test_answered(self) -> None:
-        """It is over when the peer has answered with its own close_notify."""
+        """The connection ends with the peer's own close_notify."""
         ending = await self.ended("shutdown")
         self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
 
     async def test_finished(self) -> None:
-        """Or when it has just gone."""
+        """It ends with the peer's FIN, too."""
         self.assertEqual((await self.ended("close")).by, "server")
 
 
 class HandshakeTests(TLSServing):
-    """Nobody is there before the handshake."""
+    """No connection is reported before its handshake."""
 
     async def test_greetingWaits(self) -> None:
-        """A peer is told of, and greeted, once the handshake is through."""
+        """The connection is reported, and greeted, once the handshake is complete."""
         told = await self.serveTLS(ConversationFactory(LabConversation))
 
         def client() -> bytes:
             tls = self.connectTLS()
             answer = tls.recv(100)
             tls.shutdown()
-            tls.sock_shutdown(socket.SHUT_WR)
+            finish(tls)
             return answer
 
         self.assertEqual(await self.talk(client), b"You are connected!")
         await told.ending()
-        self.assertEqual(len(told.opened), 1)
-        self.assertEqual(told.opened[0].prefix, "Lab,1,127.0.0.1")
+        self.assertEqual([each.prefix for each in told.opened], ["Lab,1,127.0.0.1"])
 
-    async def test_garbage(self) -> None:
-        """Whoever speaks no TLS was never there, and got no byte of the application."""
-        told = await self.serveTLS(ConversationFactory(LabConversation))
+    async def test_none(self) -> None:
+        """A peer without TLS, or one that closes at once, gets no byte of the application."""
+        for number, data in enumerate((b"GET / HTTP/1.0\r\n\r\n", b""), 1):
+            told = await self.serveTLS(ConversationFactory(LabConversation))
 
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                try:
-                    return readAll(sock)
-                except ConnectionResetError:
-                    return b""
+            def client(data: bytes = data) -> bytes:
+                with self.connect() as sock, contextlib.suppress(ConnectionResetError):
+                    sock.sendall(data)
+                    return readAll(sock) if data else b""
+                return b""
 
-        self.assertNotIn(b"connected", await self.talk(client))
-        ending = await told.ending()
-        self.assertEqual(told.opened, [])
-        self.assertEqual(ending.why, "handshake")
-
-    async def test_goneBeforeIt(self) -> None:
-        """A bare connect and close is no error."""
-        told = await self.serveTLS(ConversationFactory(LabConversation))
-        await self.talk(lambda: self.connect().close())
-        self.assertEqual((await told.ending()).why, "handshake")
-        self.assertEqual(told.opened, [])
+            self.assertNotIn(b"connected", await self.talk(client), number)
+            self.assertEqual(((await told.ending()).why, told.opened), ("handshake", []))
 
 
 class FactoryTests(SynchronousTestCase):
     def test_halfClosing(self) -> None:
-        """Every TLS layer of a factory is found, also below others, and only those."""
+        """Every TLS layer of a factory can half-close, and no other is changed."""
         plain = Factory()
         tls = TLSMemoryBIOFactory(CertificateOptions(), False, plain)
         self.assertTrue(enableHalfClose(tls))

@@ -14,7 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import tcplab
-from tcplab import lazily
+from tcplab.exports import lazily
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ from typing import cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.endpoints import _WrappingProtocol
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
@@ -49,16 +49,16 @@ def topProtocol(transport: object) -> object:
     return above
 
 
-def removeEndpointWrapper(transport: object, protocol: object) -> None:
+def removeEndpointWrapper(transport: object, protocol: IProtocol) -> None:
     """
     Remove the wrapper that a client endpoint leaves between a transport and a protocol.
 
     Its only task is done once the connection is made. Of several interfaces that the protocol
     provides it passes on only the last: half-close is lost (Twisted 26.10).
     """
-    above = getattr(transport, "protocol", None)
+    above = transport.protocol if isinstance(transport, Connection) else None
     if isinstance(above, _WrappingProtocol) and above._wrappedProtocol is protocol:
-        cast(Connection, transport).protocol = protocol
+        transport.protocol = protocol
 
 
 def reportingTransport(transport: object) -> CoalescingTransport | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from OpenSSL.SSL import SENT_SHUTDOWN, Error, WantReadError, ZeroReturnError
 from twisted.internet.interfaces import (
@@ -18,8 +18,10 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     ILoggingContext,
     IProtocol,
+    IProtocolFactory,
 )
 from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -228,21 +230,21 @@ def startTLS(transport: Any, protocol: IProtocol, contextFactory: ContextFactory
 
     :raises RuntimeError: there is something else between the two already.
     """
-    above: object = getattr(transport, "protocol", None)
+    above: object = transport.protocol if isinstance(transport, Connection) else None
     splice = spliceOf(transport)
     if splice is not None and splice is above:
         above = splice.wrappedProtocol  # the splice stays below TLS
     if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
     # The side that connected is the client, as in ITLSTransport.startTLS.
-    nothing: Any = None  # no factory is wrapped: the protocol exists already
+    nothing = cast(IProtocolFactory, None)  # no factory is wrapped: the protocol exists already
     factory = TLSFactory(contextFactory, transport._tlsClientDefault, nothing, transport.reactor)
     tls = HalfClosingTLS(factory, protocol, _connectWrapped=False)
     transport.protocol = tls
     return tls
 
 
-def enableHalfClose(factory: Any) -> bool:
+def enableHalfClose(factory: object) -> bool:
     """
     Make every TLS layer that a port's factory builds able to half-close.
 

@@ -8,7 +8,7 @@ On any other reactor, bytes written would never be sent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from twisted.internet._newtls import _BypassTLS
@@ -158,7 +158,7 @@ def startTLS(transport: Any, contextFactory: ContextFactory, normal: bool = True
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:
         transport.unregisterProducer()
-    nothing: Any = None  # no factory is wrapped: the protocol exists already
+    nothing = cast(IProtocolFactory, None)  # no factory is wrapped: the protocol exists already
     factory = TLSMemoryBIOFactory(contextFactory, client, nothing, transport.reactor)
     tls = ReactorTLS(factory, transport.protocol, False)
     transport.protocol = tls

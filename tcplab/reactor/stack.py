@@ -69,8 +69,8 @@ def reportingTransport(transport: object) -> CoalescingTransport | None:
 
 def setReason(transport: object, reason: Reason) -> None:
     """Record why this side is about to end a connection, on a transport that reports it."""
-    bottom = reportingTransport(transport)
-    if bottom is not None:
+    bottom = bottomTransport(transport)
+    if isinstance(bottom, CoalescingTransport):
         bottom.setReason(reason)
 
 

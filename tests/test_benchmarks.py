@@ -21,6 +21,7 @@ from benchmarks.figures import Figures, Spread, spread
 from benchmarks.picture import svg
 from benchmarks.report import ratio, rst, text
 from tests.support.subprocess_server import ROOT
+from tests.support.tiers import slow
 from tests.support.twistd_process import TWISTD
 
 QUICK = (sys.executable, "-m", "benchmarks", "--quick")
@@ -116,6 +117,7 @@ class PagesTests(SynchronousTestCase):
         self.assertIn("failed", [each.text for each in tree.iter(f"{SVG}text")])
 
 
+@slow
 class CommandTests(SynchronousTestCase):
     """The command itself, on real sockets."""
 

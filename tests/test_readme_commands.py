@@ -29,6 +29,7 @@ from tests.support.rst_pages import (
     terminals,
 )
 from tests.support.subprocess_server import ROOT, Server, lab, run, scratch
+from tests.support.tiers import processes
 
 README = page("README.rst")
 
@@ -132,6 +133,7 @@ def _commands(text: str) -> list[str]:
     return typed + [each for each in inline if each != "tcplab connect"]
 
 
+@processes
 class MakeTests(SynchronousTestCase):
     def does(self, target: str) -> str:
         if shutil.which("make") is None:
@@ -151,6 +153,7 @@ class MakeTests(SynchronousTestCase):
             self.assertIn(part, does)
 
 
+@processes
 class Typing(SynchronousTestCase):
     """Type commands in a copy of the examples; the only change is the port."""
 

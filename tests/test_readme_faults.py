@@ -15,10 +15,12 @@ from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS
 from tcplab.faults.parse import COMMON
 from tests.support.rst_pages import literals, page, section, table
 from tests.support.subprocess_server import LIMIT, Server, scratch
+from tests.support.tiers import processes
 
 FAULTS = section(page("README.rst"), "Faults")
 
 
+@processes
 class FaultsTests(SynchronousTestCase):
     def test_kinds(self) -> None:
         rows = table(FAULTS, "The kinds have")

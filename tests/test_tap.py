@@ -34,6 +34,7 @@ from tcplab.tap import makeLab
 from tcplab.wire.names import BEHAVIOURS
 from tcplab.workers.supervisor import Supervisor
 from tests.support.log_capture import Logged
+from tests.support.tiers import processes
 
 _IMPORTED = """
 import sys
@@ -78,6 +79,7 @@ class Making(SynchronousTestCase):
         problem = self.assertRaises(SettingsError, self.make, 90, 91, serve=serve)
         self.assertIn("systemd has handed over no such socket", str(problem))
 
+    @processes
     def test_what_nobody_asked_for_is_not_even_imported(self) -> None:
         words = [sys.executable, "-c", _IMPORTED]
         imported = subprocess.run(words, capture_output=True, text=True, check=True).stdout

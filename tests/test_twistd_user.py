@@ -24,6 +24,7 @@ import twisted
 from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.subprocess_server import ROOT
+from tests.support.tiers import slow
 from tests.support.twistd_process import Command
 
 #: Who serves; every system has these.
@@ -166,6 +167,7 @@ def _kill(process: int) -> None:
     os.close(process)
 
 
+@slow
 class Several(Shed):
     async def test_workers_and_those_who_replace_them(self) -> None:
         command = self.twistd("--workers", "2")

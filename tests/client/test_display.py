@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tcplab.client.display import Display, ForTerminal, HexDump, Nothing, Raw, display
+from tests.support.tiers import processes
 
 quick = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -116,6 +117,7 @@ class HexDumpTests(SynchronousTestCase):
         lines = shown(HexDump, data).decode().splitlines()
         self.assertEqual(b"".join(bytes.fromhex(line[10:58]) for line in lines), data)
 
+    @processes
     def test_itIsWhatHexdumpWrites(self) -> None:
         program = shutil.which("hexdump")
         if program is None:

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.test_textbook import TextbookServer, echo, slide
 from tests.support.subprocess_server import LIMIT, environment, run, scratch
 from tests.support.terminal_input import EXAMPLES
+from tests.support.tiers import slow
 
 FOLDER = EXAMPLES / "chain"
 NAMES = ("ada", "bob", "cleo", "dan", "eve", "fay", "gil", "hana", "ivo", "jo")
@@ -87,6 +88,7 @@ class Chain:
         return self.output
 
 
+@slow
 class ChainTests(SynchronousTestCase):
     def chain(self, script: str, *words: str) -> Chain:
         chain = Chain(script, scratch(self), *words)

@@ -14,6 +14,7 @@ from tests.support.pictures import PICTURES
 from tests.support.rst_pages import page, programs
 from tests.support.subprocess_server import Server, run, scratch
 from tests.support.terminal_input import EXAMPLES
+from tests.support.tiers import slow
 
 PAGE = page("docs/cookbook.rst")
 FOLDER = EXAMPLES / "cookbook"
@@ -146,6 +147,7 @@ class CookbookTests(SynchronousTestCase):
                 self.assertIn(path.stem, typed)
 
 
+@slow
 class RecipeTests(SynchronousTestCase):
     """Each recipe, as it is typed, and what it prints; then its picture, with plain sockets."""
 

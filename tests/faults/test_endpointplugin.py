@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, faultendpoint
 from tcplab.faults.endpointplugin import FaultParser
+from tests.support.tiers import processes
 
 
 class Faulted:
@@ -48,6 +49,7 @@ class ParserTests(SynchronousTestCase):
             found = [each for each in getPlugins(interface) if isinstance(each, FaultParser)]
             self.assertEqual(len(found), 1)
 
+    @processes
     def test_light(self) -> None:
         """Whoever only has it loaded pays for little."""
         code = "import sys, tcplab.faults.endpointplugin\nprint('OpenSSL' in sys.modules)"

@@ -25,6 +25,7 @@ from tests.support.fault_memory import broken
 from tests.support.fault_server import Breaking, exchange
 from tests.support.find_program import needed
 from tests.support.socket_server import Told
+from tests.support.tiers import processes
 
 
 def register(*texts: str, seed: int | None = 1) -> FaultRegistry:
@@ -412,6 +413,7 @@ class ReentrantTests(SynchronousTestCase):
             self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1, fault)
 
 
+@processes
 class WindowTests(Breaking):
     """A stall is a window of zero."""
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test as runStateMachine
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.subprocess_server import Server, lab, scratch
+from tests.support.tiers import processes
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() resets
 
@@ -113,6 +114,7 @@ class Client(RuleBasedStateMachine):
         self.said = self.heard = b""
 
 
+@processes
 class EchoModelTests(SynchronousTestCase):
     def test_whatIsReadIsWhatWasSaid(self) -> None:
         folder = scratch(self)

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.rst_pages import page, programs, terminals
 from tests.support.subprocess_server import LIMIT, Server, run, scratch
+from tests.support.tiers import processes
 
 PAGE = page("docs/forward.rst")
 PLACES = ("50544", "50545", "50546")
@@ -30,6 +31,7 @@ def last(server: Server) -> str:
     return str(served[-1]) if "starting up" in server.output and served else ""
 
 
+@processes
 class PageTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = scratch(self)

@@ -21,6 +21,7 @@ from soak.lab import Lab, Start, State, settled
 from soak.talk import Address, connected, echoed
 from tcplab.wire.names import FRAMINGS
 from tests.support.certificates import localhostFile
+from tests.support.tiers import processes
 
 FRAMED = [f"{kind},framing={name}" for kind in ("echo", "lab", "ack") for name in FRAMINGS]
 
@@ -85,6 +86,7 @@ def ends(sock: socket.socket) -> bool:
     return heard < ENOUGH
 
 
+@processes
 class FuzzTests(SynchronousTestCase):
     """Each with a server of its own, that serves echo too: the canary."""
 

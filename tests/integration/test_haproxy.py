@@ -36,6 +36,7 @@ from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.socket_server import Told, readAll
 from tests.support.subprocess_server import ROOT, run
+from tests.support.tiers import slow
 
 net: Any = reactor
 
@@ -85,6 +86,7 @@ class Lab(Told):
             listener.addPolicy(Headers(self.headers))
 
 
+@slow
 class Balanced(TestCase):
     """Two labs behind HAProxy."""
 

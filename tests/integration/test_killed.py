@@ -6,9 +6,11 @@ import os
 import socket
 
 from tests.integration.test_workers import Workers
+from tests.support.tiers import slow
 from tests.support.twistd_process import TWISTD, Command
 
 
+@slow
 class Killed(Workers):
     async def serving_(self, *words: str) -> Command:
         command = self.start(*TWISTD, "tcplab", "-s", "ack@unix:s", *words)

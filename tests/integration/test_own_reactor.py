@@ -5,8 +5,10 @@ from __future__ import annotations
 from unittest import TestCase
 
 from tests.support.subprocess_server import run
+from tests.support.tiers import processes
 
 
+@processes
 class OwnReactorTests(TestCase):
     """Every behaviour and every fault, over TCP and TLS, and every way to call a server."""
 

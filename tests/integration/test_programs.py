@@ -15,6 +15,7 @@ from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.socket_server import Serving, Told, readAll
 from tests.support.subprocess_server import run
+from tests.support.tiers import processes
 
 MEGABYTE = b"".join(b"%07d\n" % number for number in range(125_000))
 
@@ -58,6 +59,7 @@ class Programs(Serving):
         return done
 
 
+@processes
 class HalfClosing:
     """For programs that say their end and go on reading."""
 
@@ -124,6 +126,7 @@ class Whole(Dialogue):
         self.send(await self.receiveExactly(len(MEGABYTE)))
 
 
+@processes
 class OpenSSLTests(Programs):
     """It never reads after its own end; with -quiet it waits for the server's."""
 

@@ -16,6 +16,7 @@ from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.eager_name import EPollReactor
+from tests.support.tiers import processes
 
 MODULES = (
     "core",
@@ -43,7 +44,9 @@ def suites() -> dict[str, type[SynchronousTestCase]]:
                 (builder,) = (
                     each for each in case.__mro__ if each.__name__ == label.split("_EPoll")[0]
                 )
-                found.update(builder.makeTestCaseClasses())
+                for title, built in builder.makeTestCaseClasses().items():
+                    built.__module__ = __name__  # its full name leads here, not to Twisted's own
+                    found[title] = processes(built) if name == "process" else built
     return found
 
 

@@ -23,6 +23,7 @@ from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.subprocess_server import ROOT, scratch
+from tests.support.tiers import processes, slow
 from tests.support.twistd_process import PATIENCE, Command
 
 #: Where the unit has it from, and where it is.
@@ -76,6 +77,7 @@ class SaidTests(SynchronousTestCase):
         self.assertEqual(said("tcplab.service", "SuccessExitStatus"), ["1"])
 
 
+@processes
 class AnalyzedTests(SynchronousTestCase):
     """What systemd itself says of them."""
 
@@ -125,6 +127,7 @@ class AnalyzedTests(SynchronousTestCase):
         self.assertNotEqual(self.security(path).returncode, 0)
 
 
+@slow
 class Activated(Workers):
     """Started as systemd does it: with the socket in its hands, held by somebody else too."""
 
@@ -260,6 +263,7 @@ class Connects:
             assert self._served.acquire(timeout=PATIENCE / 4), self.failures
 
 
+@slow
 class BySystemd(Workers):
     """By the program of systemd's that plays it."""
 

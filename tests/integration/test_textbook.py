@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols import Ack, Conversation, ConversationFactory, Echo, Greeting, LabConversation
 from tests.support.socket_server import Serving
 from tests.support.subprocess_server import run
+from tests.support.tiers import processes
 
 CONNECTED = b"You are connected!"
 HELLO = b"Hello from server!"
@@ -144,6 +145,7 @@ def echo(sock: socket.socket) -> bytes:
     return heard
 
 
+@processes
 class ConnectToTextbookServersTests(SynchronousTestCase):
     def _connect(self, server: TextbookServer, words: str = "", say: bytes = b"") -> bytes:
         command = f"{sys.executable} -m tcplab connect 127.0.0.1:{server.port} {words}"

@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.support.certificates import localhostFile
+from tests.support.tiers import slow
 from tests.support.twistd_process import PATIENCE, TWISTD, Command, Commands
 
 #: Says which process it is, and then what it hears; falls dead when it is told to.
@@ -158,6 +159,7 @@ def _first(peers: list[socket.socket]) -> list[socket.socket]:
     return ready
 
 
+@slow
 class Killed(Workers):
     async def test_nobody_who_waits_is_reset_and_another_takes_its_place(self) -> None:
         command = await self.lab("--workers", "2")
@@ -234,6 +236,7 @@ def _ended(process: int) -> None:
     assert ready
 
 
+@slow
 class Ending(Workers):
     async def test_everybody_finishes(self) -> None:
         command = await self.lab("--workers", "2", "--linger-timeout", "600")
@@ -281,6 +284,7 @@ class Ending(Workers):
         self.assertEnded(command, 0)
 
 
+@slow
 class Restarting(Workers):
     async def test_nobody_notices(self) -> None:
         command = await self.lab("--workers", "2", "--linger-timeout", "2")
@@ -322,6 +326,7 @@ class Restarting(Workers):
         self.assertEnded(command, 0)
 
 
+@slow
 class HandedOver(Workers):
     """Without workers: a parent, as systemd is one, holds the socket."""
 

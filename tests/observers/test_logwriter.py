@@ -13,6 +13,7 @@ from twisted.logger import LogLevel
 from tcplab.observers import logwriter
 from tcplab.observers.logwriter import LogWriter
 from tests.support.log_capture import Logged
+from tests.support.tiers import processes
 
 #: Seconds for what another thread does at once.
 PATIENCE = 60
@@ -216,6 +217,7 @@ class Failing(Writing):
         self.assertEqual(self.paper.lines, [b"1", b"2"])
 
 
+@processes
 class Forked(Writing):
     def child(self) -> None:
         """Log something as a child would, and end."""

@@ -26,6 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.policies import limitendpoint
 from tcplab.policies.limitplugin import LimitError, LimitParser
 from tests.support.certificates import localhostFile
+from tests.support.tiers import processes
 
 
 class Limited:
@@ -257,6 +258,7 @@ class PluginTests(SynchronousTestCase):
         ]
         self.assertEqual([type(parser) for parser in parsers], [LimitParser])
 
+    @processes
     def test_light(self) -> None:
         """Programs that use another plugin load it too: it costs them nothing, and no reactor."""
         program = (

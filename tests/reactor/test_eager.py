@@ -19,6 +19,7 @@ from tcplab.listener.listener import Listener
 from tcplab.observers import Observer, Observers
 from tcplab.protocols import Conversation, ConversationFactory
 from tcplab.reactor import eager
+from tests.support.tiers import processes
 
 
 class InstallTests(SynchronousTestCase):
@@ -221,6 +222,7 @@ class EndingTests(Running):
         self.assertEqual(self.ending()[:3], ("peer", "reset", None))
 
 
+@processes
 class PluginTests(TestCase):
     """Twisted's programs list it."""
 

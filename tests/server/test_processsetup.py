@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.server.processsetup import disablePidFile, restrictLogMode
 from tests.support.subprocess_server import ROOT
+from tests.support.tiers import processes
 
 _PROGRAM = """
 import atexit, sys
@@ -24,6 +25,7 @@ sys.stdout.write("the end of the program\\n")
 
 
 class ExitWith(SynchronousTestCase):
+    @processes
     def test_ends_with_the_status_after_all_that_was_asked_for(self) -> None:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60
@@ -55,6 +57,7 @@ print(json.dumps([early() is None, frozen > 1000, looked < 1000, late() is None]
 
 
 class CollectSeldomTests(SynchronousTestCase):
+    @processes
     def test_whatIsThereStaysAndWhatComesIsStillCollected(self) -> None:
         words = [sys.executable, "-c", PROGRAM]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, check=True, timeout=30)

@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from soak.__main__ import chosen
 from tests.support.subprocess_server import ROOT
+from tests.support.tiers import slow
 
 CASES = "28,29,30,31,32,34,35"
 
 
 class FleetTests(SynchronousTestCase):
+    @slow
     def test_quick(self) -> None:
         with tempfile.TemporaryDirectory(prefix="tcplab") as folder:
             page = Path(folder) / "page.rst"

@@ -10,10 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from soak.lab import ACCIDENT, Lab, Start, State, Trouble, serving, settled
 from soak.talk import connected, echoed
+from tests.support.tiers import processes
 
 ECHO = Start(("--port", "0", "--behaviour", "echo"))
 
 
+@processes
 class LabTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcplab"))

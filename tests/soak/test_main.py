@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from soak.__main__ import chosen, parsed
 from soak.scale import Scale
 from tests.support.subprocess_server import ROOT
+from tests.support.tiers import slow
 
 QUICK = (sys.executable, "-m", "soak", "--quick")
 
@@ -43,6 +44,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(str(error), "soak: not here: 99")
 
 
+@slow
 class RunTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcplab"))

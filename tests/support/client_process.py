@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.thread_servers import PATIENCE
+from tests.support.tiers import processes
 
 Done = subprocess.CompletedProcess[bytes]
 TCPLAB = [sys.executable, "-m", "tcplab"]
@@ -34,6 +35,7 @@ def start(*arguments: str, **settings: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*TCPLAB, *arguments], **settings)
 
 
+@processes
 class Running(SynchronousTestCase):
     """Run the command and look at what every end must have."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.subprocess_server import LIMIT, Server, environment, lab, run, scratch
+from tests.support.tiers import slow
 
 _FOLDERS = [*os.environ["PATH"].split(":"), "/usr/sbin"]
 _FOLDERS += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
@@ -30,6 +31,7 @@ def program(name: str, package: str) -> str:
     return path
 
 
+@slow
 class Behind(SynchronousTestCase):
     """A server on a Unix socket, and a lab that forwards to it."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.subprocess_server import ROOT, Server, lab, program, run, scratch
+from tests.support.tiers import processes
 
 EXAMPLES = ROOT / "examples"
 ALL = sorted(path.stem for path in EXAMPLES.glob("*.py"))
@@ -45,6 +46,7 @@ def serves(command: str) -> bool:
     return "serverFromString" in text or "Lab(" in text
 
 
+@processes
 class Typed(SynchronousTestCase):
     """Run the commands of an example's docstring, in a copy of the folder."""
 

@@ -22,6 +22,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests.support.tiers import processes
+
 #: Seconds for what takes well under one: only a machine in trouble needs them.
 PATIENCE = 120
 
@@ -110,6 +112,7 @@ class Command(ProcessProtocol):
         await self.ended()
 
 
+@processes
 class Commands(TestCase):
     """Start commands in a folder of the test's own."""
 

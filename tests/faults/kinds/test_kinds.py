@@ -11,6 +11,7 @@ from tcplab import faults
 from tcplab.faults import KINDS
 from tcplab.faults.parse import parseFault
 from tcplab.wire.names import FAULTS
+from tests.support.tiers import processes
 
 
 class KindsTests(SynchronousTestCase):
@@ -23,6 +24,7 @@ class KindsTests(SynchronousTestCase):
             self.assertIs(getattr(faults, kind.__name__), kind)
         self.assertEqual((len(KINDS), KINDS.get("nothing")), (13, None))
 
+    @processes
     def test_lazy(self) -> None:
         """Neither the names nor the package load a fault before it is looked up."""
         program = (

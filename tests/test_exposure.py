@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from tests.integration.test_workers import Workers
+from tests.support.ports import free
 from tests.support.subprocess_server import run
 from tests.support.twistd_process import TWISTD, Command
 
@@ -86,8 +87,7 @@ class Exposure(Workers):
             self.skipTest(f"there is no openssl: {done.stderr!r}")
 
     async def test_itself_behind_itself(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free()
         there = f"tcp:127.0.0.1:{port}"
         for spec in (f"forward,to={there}", f"relay,name=ann,next={there}"):
             command = self.start(*TWISTD, "tcplab", "-p", str(port), "-b", spec)

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SkipTest
 import tcplab
 from tests.support.certificates import localhostFile
 from tests.support.client_process import Done, Running, tcplabs
+from tests.support.ports import refusing
 from tests.support.thread_servers import echo, hangingUp, reset, saying, serve, silent
 
 
@@ -83,9 +84,9 @@ class OutcomeTests(Running):
         self.assertIn("expected 'yes', but 'no' came", self.assertEnded(done, 1, "UNEXPECTED"))
 
     def test_refused(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            where = f"127.0.0.1:{unused.getsockname()[1]}"
-        line = self.assertEnded(self.connect(where), 3, "REFUSED")
+        with refusing() as port:
+            where = f"127.0.0.1:{port}"
+            line = self.assertEnded(self.connect(where), 3, "REFUSED")
         self.assertEqual(line, f"REFUSED {where}: nobody listens there; is the server running?")
 
     def test_timeout(self) -> None:

@@ -50,7 +50,7 @@ class Running(Commands):
 
     async def test_pid_file_that_was_asked_for(self) -> None:
         command = self.start(*TWISTD, "--pidfile", "my.pid", "tcplab", "--port", "0")
-        await self.greeted(command)
+        (await self.greeted(command)).close()
         self.assertEqual(int(self.read("my.pid")), command.transport.pid)
         command.signal("TERM")
         await command.ended()
@@ -58,7 +58,7 @@ class Running(Commands):
 
     async def test_several_listeners_and_the_port_file(self) -> None:
         command = self.start(
-            *(*TWISTD, "tcplab", "--port", "0", "--port-file", "ports"),
+            *(*TWISTD, "tcplab", "--port", "0", "--port-file", "ports", "--linger-timeout", "0.1"),
             *("--serve", "echo,framing=lines@tcp6:0:interface=\\:\\:1"),
             *("--serve", "lab@unix:s", "--serve", "twisted.protocols.wire.Echo@tcp:0"),
         )

@@ -22,6 +22,7 @@ from tcplab.client.result import Outcome, Result
 from tcplab.protocols import Ack, ConversationFactory, Discard, Echo, LabConversation
 from tests.support.certificates import localhostFile
 from tests.support.pipes import Pipes
+from tests.support.ports import refusing
 from tests.support.socket_server import Serving
 
 
@@ -174,9 +175,8 @@ class DialingTests(Holding):
         self.assertEqual(printed, b"hello")
 
     async def test_nobodyListens(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            port = unused.getsockname()[1]
-        ending, _ = await self.hold(f"127.0.0.1:{port}")
+        with refusing() as port:
+            ending, _ = await self.hold(f"127.0.0.1:{port}")
         self.assertIs(ending.outcome, Outcome.REFUSED)
 
     async def test_aUnixSocketThatIsNotThere(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.test_textbook import TextbookServer, echo, slide
+from tests.support.ports import free
 from tests.support.subprocess_server import LIMIT, environment, run, scratch
 from tests.support.terminal_input import EXAMPLES
 from tests.support.tiers import slow
@@ -20,25 +21,6 @@ from tests.support.tiers import slow
 FOLDER = EXAMPLES / "chain"
 NAMES = ("ada", "bob", "cleo", "dan", "eve", "fay", "gil", "hana", "ivo", "jo")
 SCRIPTS = ("one", "ten")
-
-
-def freePorts() -> int:
-    """Find ten ports in a row that nobody has, and return the first."""
-    # Not where another run of these tests begins to look.
-    for first in range(20_000 + os.getpid() % 500 * 10, 30_000, 10):
-        socks = [socket.socket() for _ in NAMES]
-        try:
-            for number, sock in enumerate(socks):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(("127.0.0.1", first + number))
-        except OSError:
-            continue
-        else:
-            return first
-        finally:
-            for sock in socks:
-                sock.close()
-    raise AssertionError("there are no ten free ports in a row")
 
 
 def _often(ask: Callable[[], bool]) -> None:
@@ -59,7 +41,7 @@ class Chain:
     """A script that runs."""
 
     def __init__(self, script: str, folder: Path, *words: str) -> None:
-        self.port = freePorts()
+        self.port = free(len(NAMES))
         self._log = folder / f"{script}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -7,6 +7,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.ports import free
 from tests.support.rst_pages import page, programs, terminals
 from tests.support.subprocess_server import LIMIT, Server, run, scratch
 from tests.support.tiers import processes
@@ -18,11 +19,8 @@ ECHO = "twistd -n tcplab --port 50545 --behaviour echo"
 
 def freePorts() -> dict[str, str]:
     """Find a free port for each that is in the page."""
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in PLACES]
-    ports = {place: str(sock.getsockname()[1]) for place, sock in zip(PLACES, socks, strict=True)}
-    for sock in socks:
-        sock.close()
-    return ports
+    first = free(len(PLACES))
+    return {place: str(first + number) for number, place in enumerate(PLACES)}
 
 
 def last(server: Server) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -34,6 +32,7 @@ from tcplab.server.service import LabService
 from tcplab.wire.proxyheader import InetAddress, ProxyHeader, writeHeader
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
+from tests.support.ports import free
 from tests.support.socket_server import Told, readAll
 from tests.support.subprocess_server import ROOT, run
 from tests.support.tiers import slow
@@ -306,14 +305,6 @@ class SpokenTests(Balanced):
         done = run(f"{words} haproxy -c -f deploy/haproxy.cfg")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn(b"WARNING", done.stdout + done.stderr)
-
-
-def free() -> int:
-    """Find a port that is free, and not of those that the kernel gives to clients meanwhile."""
-    while True:
-        port = random.randrange(10000, 30000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def listens(port: int) -> bool:

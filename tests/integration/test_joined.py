@@ -14,6 +14,7 @@ from typing import Any
 from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Relay
 from tcplab.protocols.upstream import LOOPS
 from tests.support.certificates import localhostFile
+from tests.support.ports import free, refusing
 from tests.support.socket_server import Serving, Told, readAll
 
 SIZES = (1, 7, 1000, 60_000)
@@ -262,14 +263,13 @@ class ResetTests(Forwarding):
             self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "upstream"))
 
     async def test_aRefusedUpstreamIsAResetBeforeAByte(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        told = await self.forward(f"tcp:127.0.0.1:{port}")
-        with self.connect() as sock:
-            sock.sendall(b"hi")
-            with self.assertRaises(ConnectionResetError):
-                await self.talk(sock.recv, 1)
-        ending = await told.ending()
+        with refusing() as port:
+            told = await self.forward(f"tcp:127.0.0.1:{port}")
+            with self.connect() as sock:
+                sock.sendall(b"hi")
+                with self.assertRaises(ConnectionResetError):
+                    await self.talk(sock.recv, 1)
+            ending = await told.ending()
         self.assertEqual((ending.how, ending.why, ending.sent), ("reset", "upstream", 0))
 
     async def test_itIsNoticedWhileNothingIsReadFromWhoResets(self) -> None:
@@ -300,8 +300,7 @@ class ResetTests(Forwarding):
 class CircleTests(Forwarding):
     async def circle(self, kind: type[Conversation], key: str, length: int, **more: Any) -> Told:
         """Serve nodes of which each leads to the next, and the last to the first."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            first = to = free.getsockname()[1]
+        first = to = free()
         for _ in range(length - 1):
             factory = ConversationFactory(kind, **{key: f"tcp:127.0.0.1:{to}", **more})
             await self.serve(factory)

@@ -22,6 +22,7 @@ from tcplab.tap import Options
 from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
+from tests.support.ports import free
 from tests.support.subprocess_server import ROOT, scratch
 from tests.support.tiers import processes, slow
 from tests.support.twistd_process import PATIENCE, Command
@@ -269,8 +270,7 @@ class BySystemd(Workers):
 
     async def test_first_who_connects_starts_it(self) -> None:
         program = needed("systemd-socket-activate", "systemd")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free()
         command = self.start(program, "--fdname=lab", "-l", f"127.0.0.1:{port}", *started())
         await self.until(lambda: f":{port}" in command.err, command)
         answer = await self.talk(self.connect(port), b"hi")

@@ -17,6 +17,7 @@ from tcplab.observers import Observers
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tests.support.log_capture import Logged
+from tests.support.ports import free
 from tests.support.socket_server import Told, readAll
 
 
@@ -99,9 +100,7 @@ class OwnUpstreamTests(Logged, TestCase):
     """A proxy that would be its own upstream is refused when it begins to listen."""
 
     def test_refused(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free()
         for interface in (":interface=127.0.0.1", ""):
             words = f"forward,to=tcp:127.0.0.1:{port}@tcp:{port}{interface}"
             service = LabService(fromWords(serve=[words]), reactor, Observers())

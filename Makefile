@@ -1,15 +1,18 @@
 # make serve     a lab on port 50544, in a virtual environment of its own
-# make test      all tests
+# make test      all tests but the slow ones; make test-all has these too
+# make quick     those that start no process: for work at the keyboard
 # make check     style, types, documentation and coverage besides
 # make bench     measure the echo servers beside each other; QUICK=1 only sees that it works
 # make soak      try it with all that a peer can do; QUICK=1 only sees that it works, LONG=1 takes hours
 # make clean     remove what the others have made
 #
-# PORT=8888 and ARGS="--behaviour echo" change what is served, PYTHON=python3.12 the Python.
+# PORT=8888 and ARGS="--behaviour echo" change what is served, PYTHON=python3.12 the Python,
+# JOBS=1 how many tests run at a time.
 
 VENV ?= .venv
 PORT ?= 50544
 ARGS ?=
+JOBS ?= auto
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -23,11 +26,23 @@ help:
 serve: $(VENV)/installed
 	@exec $(BIN)/twistd -n tcplab --port $(PORT) $(ARGS)
 
-# trial runs every test there is; pytest shows that the tests, and tcplab.testing, run under it too,
-# beside pytest-twisted. (Plain test functions, which trial would not see, are not allowed.)
+# A plain "trial tests" runs every test there is. pytest shows that the tests, and tcplab.testing,
+# run under it too, beside pytest-twisted. (Plain test functions, which trial would not see, are not
+# allowed.)
+TIER = $(BIN)/python -m tests.support.tiers
+TRIAL = --jobs $(JOBS) --reporter=text
+
+quick: $(VENV)/installed-test
+	$(TIER) quick $(TRIAL)
+
 test: $(VENV)/installed-test
-	$(BIN)/trial tests
+	$(TIER) test $(TRIAL)
 	$(BIN)/python -m pytest --quiet tests/wire tests/testing
+
+test-slow: $(VENV)/installed-test
+	$(TIER) slow $(TRIAL)
+
+test-all: test test-slow
 
 check: lint types docs coverage
 
@@ -52,9 +67,9 @@ COVERED = $(filter-out $(WITHOUT),$(patsubst tests/%/__init__.py,tests.%,$(wildc
 
 coverage: $(VENV)/installed-check
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m twisted.trial --reactor=eager --reporter=text $(COVERED)
+	$(BIN)/coverage run -m twisted.trial --reactor=eager $(TRIAL) $(COVERED)
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/coverage report --fail-under=98
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
@@ -94,4 +109,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	$(PIP) --editable '.[bench]'
 	@touch $@
 
-.PHONY: help serve test check lint types docs coverage bench soak clean
+.PHONY: help serve quick test test-slow test-all check lint types docs coverage bench soak clean

@@ -64,20 +64,21 @@ def names(tier: str, package: str = "tests") -> list[str]:
     """
     Return the full names of the tests of a tier.
 
-    A module that cannot be imported counts to every tier, so that it fails there.
+    A module that cannot be imported counts as a test without marks, which trial reports.
     """
     suite = TestLoader().loadByName(package, recurse=True)
-    return [test.id() for test in _each(suite) if TIERS[tier](test)]
+    return [test.id() for test in each(suite) if TIERS[tier](test)]
 
 
-def _each(suite: Any) -> Iterator[TestCase]:
+def each(suite: Any) -> Iterator[TestCase]:
+    """Yield the tests of a suite, and of those in it."""
     try:
         tests = iter(suite)
     except TypeError:
         yield suite
         return
     for test in tests:
-        yield from _each(test)
+        yield from each(test)
 
 
 def forbidProcesses() -> None:
@@ -92,8 +93,15 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise AssertionError(f"{event}: a test that starts a process is marked by @processes")
 
 
-def main(tier: str, *options: str) -> None:
-    """Run trial on the tests of a tier; it ends the interpreter, by trial's own status."""
+def main(*words: str) -> None:
+    """
+    Run trial on the tests of a tier; it ends the interpreter, by trial's own status.
+
+    :raises SystemExit: there is no such tier.
+    """
+    tier, options = "".join(words[:1]), words[1:]
+    if tier not in TIERS:
+        raise SystemExit(f"usage: python -m tests.support.tiers {'|'.join(TIERS)} [--jobs N ...]")
     tests = names(tier)
     os.environ[VARIABLE] = tier  # for the processes that trial starts, not for this one
     sys.argv = ["trial", *options, *tests]

@@ -10,12 +10,18 @@ from twisted.internet.defer import gatherResults
 from tests.support.twistd_process import DAEMON, TWIST, TWISTD, Commands
 
 
-class Refusing(Commands):
-    """Whatever is wrong: one line that says what to do, status 1, and nothing left behind."""
+class Refused(Commands):
+    """
+    Whatever is wrong: one line that says what to do, status 1, and nothing left behind.
+
+    :cvar ways: the ways to start it that are tried.
+    """
+
+    ways = (TWISTD, TWIST, DAEMON)
 
     async def refused(self, *words: str, folder: tuple[str, ...] = ()) -> str:
-        """Try it in every way there is, and return the line."""
-        commands = [self.start(*how, "tcplab", *words) for how in (TWISTD, TWIST, DAEMON)]
+        """Try it in these ways, and return the line."""
+        commands = [self.start(*how, "tcplab", *words) for how in self.ways]
         await gatherResults([command.ended() for command in commands])
         lines = set()
         for command in commands:
@@ -27,6 +33,10 @@ class Refusing(Commands):
         self.assertEqual(len(lines), 1)
         self.assertEqual(sorted(os.listdir(self.folder)), sorted(folder))
         return lines.pop()
+
+
+class Refusing(Refused):
+    """What ports, files, folders and twistd itself have a part in, in every way there is."""
 
     async def test_port_in_use(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -58,27 +68,12 @@ class Refusing(Commands):
         line = await self.refused("--serve", "lab@unix:s", folder=("s", "s.lock"))
         self.assertIn("another process serves on", line)
 
-    async def test_unknown_behaviour(self) -> None:
-        line = await self.refused("--behaviour", "ecko")
-        self.assertIn("there is no behaviour ecko (did you mean echo?)", line)
-
-    async def test_unknown_key(self) -> None:
-        line = await self.refused("--behaviour", "echo,frame=lines")
-        self.assertIn("echo has no setting frame (did you mean framing?)", line)
-
-    async def test_bad_endpoint(self) -> None:
-        self.assertIn("did you mean tcp?", await self.refused("--serve", "lab@tpc:80"))
-
     async def test_file_that_is_missing(self) -> None:
         line = await self.refused("--serve", "lab@ssl:0:privateKey=key.pem")
         self.assertIn("key.pem: No such file", line)
 
     async def test_folder_of_certificates_that_is_missing(self) -> None:
         self.assertIn("nowhere", await self.refused("--serve", "lab@tls:nowhere:0"))
-
-    async def test_class_that_is_no_protocol(self) -> None:
-        line = await self.refused("--behaviour", "collections.OrderedDict")
-        self.assertIn("neither a Protocol nor a Factory", line)
 
     async def test_module_that_is_not_there(self) -> None:
         line = await self.refused("--behaviour", "nowhere.Shout")
@@ -91,13 +86,6 @@ class Refusing(Commands):
 
     async def test_unknown_option(self) -> None:
         self.assertIn("(did you mean --port?)", await self.refused("--prot", "0"))
-
-    async def test_options_that_contradict_each_other(self) -> None:
-        line = await self.refused("--serve", "lab@tcp:0", "--behaviour", "echo")
-        self.assertIn("--serve has replaced the default port", line)
-
-    async def test_greeting_that_nobody_says(self) -> None:
-        self.assertIn("changes nothing", await self.refused("-b", "echo", "-g", "hi"))
 
     async def test_port_file_that_cannot_be_written(self) -> None:
         line = await self.refused("-p", "0", "--port-file", "nowhere/ports")
@@ -137,3 +125,31 @@ class Refusing(Commands):
             self.assertEnded(command, 1)
             self.assertIn("tcplab: --serve lab@late: cannot listen on late", command.out)
             self.assertIn("the other side said no", command.out)
+
+
+class Misspelt(Refused):
+    """What only our own words decide, which every way hands on alike."""
+
+    ways = (TWISTD,)
+
+    async def test_unknown_behaviour(self) -> None:
+        line = await self.refused("--behaviour", "ecko")
+        self.assertIn("there is no behaviour ecko (did you mean echo?)", line)
+
+    async def test_unknown_key(self) -> None:
+        line = await self.refused("--behaviour", "echo,frame=lines")
+        self.assertIn("echo has no setting frame (did you mean framing?)", line)
+
+    async def test_bad_endpoint(self) -> None:
+        self.assertIn("did you mean tcp?", await self.refused("--serve", "lab@tpc:80"))
+
+    async def test_class_that_is_no_protocol(self) -> None:
+        line = await self.refused("--behaviour", "collections.OrderedDict")
+        self.assertIn("neither a Protocol nor a Factory", line)
+
+    async def test_options_that_contradict_each_other(self) -> None:
+        line = await self.refused("--serve", "lab@tcp:0", "--behaviour", "echo")
+        self.assertIn("--serve has replaced the default port", line)
+
+    async def test_greeting_that_nobody_says(self) -> None:
+        self.assertIn("changes nothing", await self.refused("-b", "echo", "-g", "hi"))

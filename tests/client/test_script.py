@@ -17,7 +17,7 @@ from tcplab.testing import Peer, connected
 from tests.support.memory_console import MemoryConsole, ended
 from tests.support.memory_console import outcome as outcomeOf
 
-quick = settings(deadline=None, derandomize=True, max_examples=500)
+quick = settings(deadline=None, derandomize=True, max_examples=200)
 
 
 def text(data: bytes) -> ExpectText:

@@ -31,7 +31,7 @@ from tests.support.scripted_transport import (
 class OrderTests(SynchronousTestCase):
     """Every byte written before the end arrives, once and in order."""
 
-    @settings(deadline=None, derandomize=True, max_examples=400)
+    @settings(deadline=None, derandomize=True, max_examples=200)
     @given(scripted_transport.turns(nested=True))
     def test_tcp(self, turns: Any) -> None:
         """Any mix of writes, ends, producers, peers that do not read, and turns within turns."""
@@ -44,7 +44,7 @@ class OrderTests(SynchronousTestCase):
         self.patch(unix, "sendmsg", scripted_transport.Messages())
         check(self, *play(self, UnixTransport, turns))
 
-    @settings(deadline=None, derandomize=True, max_examples=400)
+    @settings(deadline=None, derandomize=True, max_examples=200)
     @given(scripted_transport.turns(nested=False, push=False))
     def test_asTwistedsOwn(self, turns: Any) -> None:
         """

@@ -30,7 +30,7 @@ quick = settings(deadline=None, derandomize=True)
 
 
 class AnyFramingTests(SynchronousTestCase):
-    @settings(quick, max_examples=1000)
+    @settings(quick, max_examples=300)
     @given(st.sampled_from(MAKERS), WIRE, CUTS)
     def test_piecesMakeNoDifference(
         self, make: type[Framing], data: bytes, cuts: list[int]
@@ -71,7 +71,7 @@ class AnyFramingTests(SynchronousTestCase):
             told, error = outcome(framing(), [data])
             self.assertEqual((len(told), error), (1, None))
 
-    @settings(quick, max_examples=500)
+    @settings(quick, max_examples=200)
     @given(st.sampled_from(FRAMED), st.lists(st.binary(max_size=6)), WIRE, CUTS, st.data())
     def test_unreadGivesExactlyWhatWasNotDelivered(
         self,
@@ -106,7 +106,7 @@ class AnyFramingTests(SynchronousTestCase):
         used.unread()
         self.assertEqual(outcome(used, pieces(data, cuts)), outcome(make(), pieces(data, cuts)))
 
-    @settings(quick, max_examples=500)
+    @settings(quick, max_examples=200)
     @given(st.sampled_from(MAKERS), WIRE, WIRE)
     def test_anErrorStays(self, make: type[Framing], data: bytes, more: bytes) -> None:
         framing = make()

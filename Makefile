@@ -29,7 +29,7 @@ serve: $(VENV)/installed
 # A plain "trial tests" runs every test there is. pytest shows that the tests, and tcplab.testing,
 # run under it too, beside pytest-twisted. (Plain test functions, which trial would not see, are not
 # allowed.)
-TIER = $(BIN)/python -m tests.support.tiers
+TIER = $(BIN)/python -m tests
 TRIAL = --jobs $(JOBS) --reporter=text
 
 quick: $(VENV)/installed-test

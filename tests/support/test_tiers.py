@@ -87,6 +87,6 @@ class RunTests(SynchronousTestCase):
             self.assertEqual("is marked by @processes" in done.stderr, fails, done.stderr)
 
     def test_unknownTier(self) -> None:
-        done = self.run_("-m", "tests.support.tiers", "quickly")
+        done = self.run_("-m", "tests", "quickly")
         self.assertEqual(done.returncode, 1)
         self.assertIn("quick|test|slow", done.stderr)

@@ -1,8 +1,8 @@
 """
-The tiers of the tests, and a ``trial`` for one of them.
+The tiers of the tests.
 
 A class of tests, or one test, is marked by `slow` or by `processes`; classes inherit their marks.
-``python -m tests.support.tiers TIER [option of trial ...]`` runs one of these:
+``python -m tests TIER [option of trial ...]`` runs one of these:
 
 ``quick``
     what starts no process and is not slow: for work at the keyboard.
@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from unittest import TestCase
 
-from twisted.scripts import trial
 from twisted.trial.runner import TestLoader
 
 _Marked = TypeVar("_Marked", bound=Callable[..., Any])
@@ -91,22 +90,3 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     # ctypes asks ldconfig for the C library while Twisted's own tests are imported.
     if event in _STARTS and arguments[:1] != ("/sbin/ldconfig",):
         raise AssertionError(f"{event}: a test that starts a process is marked by @processes")
-
-
-def main(*words: str) -> None:
-    """
-    Run trial on the tests of a tier; it ends the interpreter, by trial's own status.
-
-    :raises SystemExit: there is no such tier.
-    """
-    tier, options = "".join(words[:1]), words[1:]
-    if tier not in TIERS:
-        raise SystemExit(f"usage: python -m tests.support.tiers {'|'.join(TIERS)} [--jobs N ...]")
-    tests = names(tier)
-    os.environ[VARIABLE] = tier  # for the processes that trial starts, not for this one
-    sys.argv = ["trial", *options, *tests]
-    trial.run()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -9,6 +9,7 @@ import stat
 
 from tcplab.faults import Refuse
 from tests.support.fault_ports import HELLO, FaultyPortTests, greeted
+from tests.support.ports import free
 
 
 class RefuseTests(FaultyPortTests):
@@ -32,9 +33,7 @@ class RefuseTests(FaultyPortTests):
 
     async def test_given(self) -> None:
         """So does one that was given."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        await self.assertRefuses(f"tcp:{port}:interface=127.0.0.1")
+        await self.assertRefuses(f"tcp:{free()}:interface=127.0.0.1")
 
     async def test_unix(self) -> None:
         """A Unix socket keeps its path and its mode; an abstract one keeps its name."""

@@ -118,10 +118,16 @@ def isReset(transport: object) -> bool:
 
 
 def reactorOf(transport: object) -> IReactorTime:
-    """Return the reactor of a transport; the global one for a transport that names none."""
-    reactor = getattr(bottomTransport(transport), "reactor", None)
+    """
+    Return the reactor of a transport.
+
+    :raises RuntimeError: the transport names none, as `StringTransport` does not.
+    """
+    bottom = bottomTransport(transport)
+    named = getattr(bottom, "_reader", bottom)  # that of a StandardIO
+    reactor = getattr(named, "reactor", None)
     if reactor is None:
-        from twisted.internet import reactor as reactor
+        raise RuntimeError(f"{type(bottom).__name__} names no reactor: give the protocol a clock")
     return cast(IReactorTime, reactor)
 
 

@@ -41,6 +41,7 @@ USED: dict[str, dict[str, str]] = {
             "_WrappingFactory _WrappingProtocol _parseTrustRootPath _privateCertFromPaths"
         ),
         "twisted.internet.endpoints._WrappingProtocol": "_wrappedProtocol",
+        "twisted.internet.stdio.StandardIO": "_reader",
         "twisted.internet.tcp.Port": "_type",
         "twisted.internet.tcp.Server": "_tlsClientDefault",
         "twisted.protocols.tls._AggregateSmallWrites": "_clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 from typing import Any
@@ -11,8 +12,9 @@ from OpenSSL import SSL
 from twisted.internet.endpoints import _WrappingProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.stdio import StandardIO
 from twisted.internet.tcp import Connection
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -101,17 +103,24 @@ class StackTests(SynchronousTestCase):
             self.bottom.write(b"x" * 7)
             self.assertEqual(bufferedBytes(transport), (before or 0) + 7)
 
+    def test_standardIO(self) -> None:
+        """Its reactor is that of its reader."""
+        ends = os.pipe()
+        self.addCleanup(lambda: [os.close(end) for end in ends])
+        reactor = MemoryReactorClock()
+        transport = StandardIO(Protocol(), *ends, reactor=reactor)
+        self.assertIs(reactorOf(wrapped(transport)), reactor)
+
     def test_foreign(self) -> None:
         """A transport of another kind tells nothing, and is told nothing."""
-        from twisted.internet import reactor
-
         bottom = StringTransport()
         for transport in (bottom, wrapped(bottom)):
             self.assertIs(bottomTransport(transport), bottom)
             self.assertIsNone(socketTransport(transport))
             self.assertIsNone(bufferedBytes(transport))
             self.assertEqual(unacknowledgedBytes(transport), 0)
-            self.assertIs(reactorOf(transport), reactor)
+            error = self.assertRaises(RuntimeError, reactorOf, transport)
+            self.assertIn("StringTransport names no reactor: give the protocol a clock", str(error))
             self.assertFalse(canHalfClose(transport) or isTLS(transport) or isReset(transport))
             setReason(transport, "fault")
         self.assertIsNone(topProtocol(bottom))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -119,7 +120,7 @@ class FaultClose:
         if not left or now - self._since >= LINGER:
             bottomTransport(self._transport).abortConnection()  # TLS would send an alert before
         else:
-            self._later(delay, lambda: self._resetOrWait(min(2 * delay, _LONGEST)))
+            self._later(delay, partial(self._resetOrWait, min(2 * delay, _LONGEST)))
 
 
 def _waiting(transport: object) -> int:

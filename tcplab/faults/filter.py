@@ -37,7 +37,7 @@ from zope.interface import implementer
 
 from tcplab.faults.closing import FaultClose
 from tcplab.faults.inbound import Inbound
-from tcplab.faults.outbound import Outbound
+from tcplab.faults.outbound import Outbound, ProducerProxy
 from tcplab.faults.pipeline import ActiveFault
 
 # An unconnected wrapper has these only later, from the transport beneath it.
@@ -98,17 +98,13 @@ class Splice:
                 setattr(self, name, getattr(self.transport, name))
             self._covers[name] = own[name] = cover
         own["filter"] = self._filter
-        self._filter.wrappedProtocol = self._protocol
+        self._filter.wrappedProtocol = getattr(self._owner, self._name, None)
         setattr(self._owner, self._name, self._filter)
         self._inserted = True
 
-    @property
-    def _protocol(self) -> object:
-        return getattr(self._owner, self._name, None)
-
     def reassert(self) -> None:
         """Stay in place: ``transport.protocol = other`` has replaced the protocol, not us."""
-        there = above = self._protocol
+        there = above = getattr(self._owner, self._name, None)
         if there is self._filter or there is None or not self._inserted:
             return
         while above is not None:
@@ -131,39 +127,39 @@ class Splice:
                 if name in self._earlier:
                     own[name] = self._earlier[name]
         own.pop("filter", None)
-        if self._protocol is self._filter:
+        if getattr(self._owner, self._name, None) is self._filter:
             setattr(self._owner, self._name, self._filter.wrappedProtocol)
 
     # The producer that is registered with the transport
 
     @property
-    def _registry(self) -> tuple[object, str, str]:
-        # What holds the producer, and the names of that and of its state.
-        if isinstance(self.transport, TLSMemoryBIOProtocol):
-            return self.transport._producer, "_producer", "_producerPaused"
-        return self.transport, "producer", "producerPaused"
-
-    @property
     def producer(self) -> Any:
         """The producer; it can be replaced without the transport's knowledge."""
-        registry, name, _ = self._registry
-        return getattr(registry, name, None)
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            membrane = self.transport._producer
+            return None if membrane is None else membrane._producer
+        return getattr(self.transport, "producer", None)
 
     @producer.setter
     def producer(self, producer: object) -> None:
-        registry, name, _ = self._registry
-        setattr(registry, name, producer)
+        owner: Any = self.transport
+        if not isinstance(owner, TLSMemoryBIOProtocol):
+            owner.producer = producer
+        elif owner._producer is not None:
+            owner._producer._producer = producer
 
     @property
     def producerStreams(self) -> bool:
         """Whether it is a push producer; TLS makes one of any."""
-        return bool(getattr(self._registry[0], "streamingProducer", True))
+        return bool(getattr(self.transport, "streamingProducer", True))
 
     @property
     def producerPaused(self) -> bool:
         """Whether the transport has paused it."""
-        registry, _, paused = self._registry
-        return bool(getattr(registry, paused, False))
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            membrane = self.transport._producer
+            return membrane is not None and bool(membrane._producerPaused)
+        return bool(getattr(self.transport, "producerPaused", False))
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -203,10 +199,11 @@ class FaultFilter(Protocol):
         self._reportHit = reportHit
         self._hits: list[tuple[ActiveFault, int]] = []
         splice = self._splice = Splice(transport, self)
-        self.close = FaultClose(splice, clock, self._detachProducer)
-        outbound = self.outbound = Outbound(splice, self.close, self)
+        producers = ProducerProxy(splice, clock)
+        self.close = FaultClose(splice, clock, producers.detach)
+        outbound = self.outbound = Outbound(splice, self.close, producers, self)
         inbound = self.inbound = Inbound(splice, self.close, outbound, self, reading)
-        outbound.producers.takeOver()
+        producers.takeOver()
         splice.insert(
             {
                 "write": outbound.write,
@@ -219,9 +216,6 @@ class FaultFilter(Protocol):
                 "resumeProducing": inbound.resumeProducing,
             }
         )
-
-    def _detachProducer(self) -> None:
-        self.outbound.producers.detach()
 
     # Faults are added and removed
 

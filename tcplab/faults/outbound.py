@@ -183,21 +183,27 @@ class Outbound:
 
     :param raw: the transport.
     :param close: the end that a fault makes.
+    :param producers: stands between the protocol's producer and the transport.
     :param filter: is told that bytes have moved.
     :ivar pipeline: the faults.
-    :ivar producers: the protocol's producer.
     :ivar closing: the protocol has asked for the end of the connection.
     :ivar finished: our FIN has been asked for.
     :ivar halfClosed: a fault asked for it, not the protocol.
     """
 
-    def __init__(self, raw: ProducerTransport, close: FaultClose, filter: PipelineOwner) -> None:
+    def __init__(
+        self,
+        raw: ProducerTransport,
+        close: FaultClose,
+        producers: ProducerProxy,
+        filter: PipelineOwner,
+    ) -> None:
         self._raw = raw
         self._close = close
         self._filter = filter
         self._early: list[bytes | End] | None = []
         self.pipeline = Pipeline(self)
-        self.producers = ProducerProxy(raw, filter.clock)
+        self.producers = producers
         self.closing = self.finished = self.halfClosed = False
 
     def start(self) -> None:

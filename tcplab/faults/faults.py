@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from twisted.internet import tcp
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -18,8 +17,7 @@ from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec
 from tcplab.listener.events import Connection, Observer
-from tcplab.listener.listener import Listener
-from tcplab.listener.policy import Policy
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.stack import reactorOf, socketTransport
@@ -204,14 +202,14 @@ class Faults(Policy):
 
     # Their listeners
 
-    def watch(self, listener: Any) -> None:
+    def watch(self, listener: PolicyListener) -> None:
         """Break the connections of this listener too, and its ports."""
         self.listeners = (*self.listeners, listener)
         if self._registry:
             self._addTo(listener)
         self._listenerFaults.watch(listener)
 
-    def _addTo(self, listener: Listener) -> None:
+    def _addTo(self, listener: PolicyListener) -> None:
         if self not in listener.policies:
             listener.addPolicy(self)
 
@@ -227,7 +225,7 @@ class Faults(Policy):
         super().useClock(clock)
         self._listenerFaults.useClock(self.clock)
 
-    def portAdded(self, listener: Listener) -> None:
+    def portAdded(self, listener: PolicyListener) -> None:
         """Have the faults of ports act on a new one."""
         self._listenerFaults.update(listener)
 
@@ -318,10 +316,10 @@ def _topTransport(transport: object) -> object:
     return transport
 
 
-def _readingTransports(live: Sequence[tcp.Connection]) -> set[tcp.Connection]:
+def _readingTransports(live: Sequence[ObservedTransport]) -> set[object]:
     """Return the transports that read now; all at once, since to ask for each would cost more."""
     reactors = {transport.reactor for transport in live}
     if not all(IReactorFDSet.providedBy(reactor) for reactor in reactors):
         return set(live)
     found = [each for reactor in reactors for each in reactor.getReaders()]
-    return {each for each in found if isinstance(each, tcp.Connection)}
+    return {each for each in found if isinstance(each, ObservedTransport)}

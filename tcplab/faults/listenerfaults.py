@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 from tcplab.faults.spec import FaultSpec
-from tcplab.listener.listener import Listener
+from tcplab.listener.policy import PolicyListener
 
 # A port accepts 64 connections at once: so many times before a fault begins.
 _BATCHES = 16
@@ -69,12 +69,12 @@ class ListenerFaults:
 
     def __init__(self, clock: IReactorTime | None) -> None:
         self._clock = clock
-        self._ports: dict[Listener, dict[StreamPort, FaultyPort]] = {}
+        self._ports: dict[PolicyListener, dict[StreamPort, FaultyPort]] = {}
         self._specs: dict[str, FaultSpec] = {}
         self._acting: dict[str, FaultSpec] = {}
         self._timers: dict[str, IDelayedCall] = {}
 
-    def watch(self, listener: Listener) -> None:
+    def watch(self, listener: PolicyListener) -> None:
         """Act on this listener too; with the first one the time of all faults begins."""
         first = not self._ports
         self._ports[listener] = {}
@@ -89,7 +89,7 @@ class ListenerFaults:
             if self._ports:
                 self._scheduleAll()
 
-    def forget(self, listener: Listener) -> None:
+    def forget(self, listener: PolicyListener) -> None:
         """End all faults on a listener, and act on it no more."""
         for port in self._ports.pop(listener, {}).values():
             port.set(None)
@@ -146,7 +146,7 @@ class ListenerFaults:
         for listener in self._ports:
             self.update(listener)
 
-    def update(self, listener: Listener) -> None:
+    def update(self, listener: PolicyListener) -> None:
         """Have the faults that act now act on a listener's ports, new ones too."""
         fault = self._current(listener)
         known = self._ports[listener]
@@ -159,7 +159,7 @@ class ListenerFaults:
         else:
             listener.suspend(_REASON)  # to poll a port that does not listen would be a busy loop
 
-    def _current(self, listener: Listener) -> ListenerFault | None:
+    def _current(self, listener: PolicyListener) -> ListenerFault | None:
         faults = [
             spec.fault
             for spec in self._acting.values()

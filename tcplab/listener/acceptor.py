@@ -5,20 +5,18 @@ from __future__ import annotations
 import errno
 import math
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from tcplab.listener.policy import ListenerFilter, PolicyHooks
 from tcplab.listener.refusal import TLS_INTERNAL_ERROR, refuse
-from tcplab.listener.servertransport import Server, UnixServer
+from tcplab.listener.servertransport import ObservedTransport, ProxiedPeer, Server, UnixServer
 from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked, withScope
-
-if TYPE_CHECKING:
-    from tcplab.listener.listener import Listener
-    from tcplab.listener.servertransport import ProxiedPeer
-
 
 # Connections accepted before anything else is read, with TLS: about 150 us.
 _TLS_BATCH = 8
@@ -26,27 +24,49 @@ _TLS_BATCH = 8
 # Seconds until accept() is tried again after it failed, doubled each time: as Go's net/http.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 
-# The peer's own end, told by accept() (RFC 793 leaves it to the system); the next may be well.
+# Errors of one client, which accept() reports (RFC 793 leaves it to the system); the next client
+# may be well.
 _CLIENT_ERRORS = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 
-# Of them in a row, that is no longer somebody's impatience.
+# In a row; more of them are no accident.
 _MAX_CLIENT_ERRORS = 16
 
 _logger = Logger("tcplab.reactor.accepting")
 
 
+class AcceptingListener(Protocol):
+    """What an acceptor needs of its listener."""
+
+    name: str
+    suspended: bool
+    hooks: PolicyHooks
+    filter: ListenerFilter | None
+
+    def mayAccept(self) -> bool: ...
+
+    def admit(self, address: Any) -> bytes | None: ...
+
+    def nextNumber(self) -> int: ...
+
+    def connectionAccepted(
+        self, transport: ObservedTransport, host: IAddress | None, here: bool, peer: IAddress
+    ) -> None: ...
+
+    def removeAcceptor(self, acceptor: ListenerAcceptor, /) -> None: ...
+
+
 class ListenerAcceptor(BatchAcceptor):
     """
-    Accepts for a listener: as many as that lets in, and after a while when accept() fails.
+    Accepts connections for a listener, and pauses for a while where accept() fails.
 
-    Twisted's own port is told again at once when the system lacks something (40 % of a core and
-    3,300 lines a second), and closes whoever waits when it lacks descriptors. This one leaves them
-    in the backlog.
+    Twisted's own port is called again at once when the system lacks something (40 % of a core and
+    3,300 lines a second). When it lacks descriptors it closes the clients in the listen queue; this
+    one leaves them there.
 
-    :param plain: there is no TLS: a peer is here as soon as it is accepted.
+    :param plain: there is no TLS: a connection is established as soon as it is accepted.
     """
 
-    def __init__(self, port: Any, listener: Listener, plain: bool) -> None:
+    def __init__(self, port: Any, listener: AcceptingListener, plain: bool) -> None:
         earlier = acceptorOf(port)
         if earlier is not None:
             earlier.detach()
@@ -56,19 +76,20 @@ class ListenerAcceptor(BatchAcceptor):
         self._plain = plain
         self.batch = BATCH if plain else _TLS_BATCH
         self._pause = _FIRST_PAUSE
-        self._retry: Any = None
+        self._retry: IDelayedCall | None = None
         self._lastLogged = -math.inf, 0.0
         self._clientErrors = 0
         port.connectionLost = self.connectionLost
         if listener.suspended:
             self.suspend()
         self._unix = isinstance(port, unix.Port)
+        self._transport: type[UnixServer | Server] = UnixServer if self._unix else Server
         self._host = _fixedHost(port)
         if not self._unix:
-            # Handed on to those accepted. An answer leaves whole: nothing is won by waiting.
+            # Accepted sockets inherit it. An answer leaves whole: to wait wins nothing.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    # When
+    # The port
 
     @property
     def port(self) -> Any:
@@ -83,24 +104,24 @@ class ListenerAcceptor(BatchAcceptor):
         return not listener.hooks.mayAccept or listener.mayAccept()
 
     def suspend(self) -> None:
-        """Accept nobody until `resume`: they wait in the backlog."""
+        """Stop accepting until `resume`: clients wait in the listen queue."""
         self._port.pauseProducing()
 
     def resume(self) -> None:
-        """Accept again, if nothing speaks against it."""
+        """Accept again, unless there is another reason not to."""
         if self._retry is None and not self.listener.suspended:
             self._port.resumeProducing()
 
     def acceptFailed(self, error: OSError) -> bool:
-        """Wait a little, unless it was only somebody who waited that has gone."""
+        """Pause, unless only one client has gone; tell whether to go on."""
         if error.errno in _CLIENT_ERRORS and self._clientErrors < _MAX_CLIENT_ERRORS:
             self._clientErrors += 1
             return True
         if error.errno == errno.EINVAL:
-            # It listens no more: shut down, perhaps by another process that has it too.
+            # The socket listens no more: shut down, perhaps by another process that has it too.
             self._port.stopReading()
             return False
-        now = self._port.reactor.seconds()
+        now = self.reactor.seconds()
         if self._pause > self._lastLogged[1] or now - self._lastLogged[0] > 0.9:
             # A success now and then begins the pauses anew, but not the lines.
             self._lastLogged = now, self._pause
@@ -111,12 +132,16 @@ class ListenerAcceptor(BatchAcceptor):
                 seconds=self._pause,
             )
         self.suspend()
-        self._retry = self._port.reactor.callLater(self._pause, self._tryAgain)
+        self._retry = self.reactor.callLater(self._pause, self._tryAgain)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return False
 
-    def connectionLost(self, reason: Any) -> None:
-        """Forget the port that closes."""
+    def _tryAgain(self) -> None:
+        self._retry = None
+        self.resume()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Leave the port, which closes."""
         self.detach()
         self._port.connectionLost(reason)
 
@@ -128,19 +153,24 @@ class ListenerAcceptor(BatchAcceptor):
             self._retry = None
         del self._port.connectionLost  # the class's own is called
 
-    def _tryAgain(self) -> None:
-        self._retry = None
-        self.resume()
+    # Connections
 
-    # Whom
+    def connect(self, client: socket.socket, address: Any) -> None:
+        """Make a connection of an accepted socket; the listener's filter, if any, comes first."""
+        filter = self.listener.filter
+        if filter is None:
+            self.connectFiltered(client, address)
+        else:
+            filter.accepted(client, address, self)
 
-    def connect(
-        self, client: socket.socket, address: Any, announced: ProxiedPeer | None = None
+    def connectFiltered(
+        self, client: socket.socket, address: Any, proxied: ProxiedPeer | None = None
     ) -> None:
         """
-        Make a connection of a socket, unless a guard refuses it.
+        Make a connection of a socket, unless a policy refuses it.
 
-        :param announced: the peer, where a proxy holds the other end of the socket.
+        :param address: of the other end, as ``accept()`` gave it.
+        :param proxied: the peer that a proxy at the other end speaks for.
         """
         self._pause = _FIRST_PAUSE
         self._clientErrors = 0
@@ -148,47 +178,51 @@ class ListenerAcceptor(BatchAcceptor):
         if port.addressFamily == socket.AF_INET6:
             address = _unmapped(address)
         if listener.hooks.admit:
-            goodbye = listener.admit(announced.address if announced else address)
-            if goodbye is not None:
-                refuse(
-                    client, goodbye if self._plain else goodbye and TLS_INTERNAL_ERROR, port.reactor
-                )
+            refusal = listener.admit(proxied.address if proxied else address)
+            if refusal is not None:
+                self._refuse(client, refusal)
                 return
-        peer = announced.peer if announced else self._peer(address)
+        peer = proxied.peer if proxied else self._peer(address)
         try:
             protocol = port.factory.buildProtocol(peer)
             if protocol is None:
                 client.close()
                 return
-            kind = UnixServer if self._unix else Server
-            transport = kind(client, protocol, address, port, listener.nextNumber(), port.reactor)
+            number = listener.nextNumber()
+            transport = self._transport(
+                client, protocol, address, port, number, port.reactor, peer=proxied
+            )
         except BaseException:
-            client.close()  # nobody else would
+            client.close()  # it has no other owner
             raise
-        if announced:
-            announced.of(transport)
         listener.connectionAccepted(transport, self._host, self._plain, peer)
         connectCorked(protocol, transport)
 
-    def _peer(self, address: Any) -> Any:
+    def _refuse(self, client: socket.socket, refusal: bytes) -> None:
+        if refusal and not self._plain:
+            refusal = TLS_INTERNAL_ERROR
+        refuse(client, refusal, self._port.reactor)
+
+    def _peer(self, address: Any) -> IAddress:
         if not self._unix and len(address) == 2:
             return IPv4Address("TCP", *address)
-        return self._port._buildAddr(address)
+        peer: IAddress = self._port._buildAddr(address)
+        return peer
 
 
 def acceptorOf(port: tcp.Port) -> ListenerAcceptor | None:
-    """Return what accepts for a port, if a listener has it."""
+    """Return the acceptor of a port, if a listener has it."""
     acceptor = getattr(port.doRead, "__self__", None)
     return acceptor if isinstance(acceptor, ListenerAcceptor) else None
 
 
 def _unmapped(address: Any) -> Any:
-    """Return who connected to an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
+    """Return the address of a client of an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
     host = address[0].removeprefix("::ffff:")
     return (host, address[1]) if "." in host else withScope(address)
 
 
-def _fixedHost(port: Any) -> Any:
-    """Return the one address at which a port is reached, or ``None``: it depends on the peer."""
-    host = port.getHost()
+def _fixedHost(port: tcp.Port) -> IAddress | None:
+    """Return the one address of a port, or ``None``: it depends on the connection."""
+    host: IAddress = port.getHost()
     return None if getattr(host, "host", None) in ("0.0.0.0", "::") else host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
@@ -11,35 +11,19 @@ from twisted.logger import Logger
 
 from tcplab.listener.acceptor import ListenerAcceptor, acceptorOf
 from tcplab.listener.events import Connection, Ending, Observer
-from tcplab.listener.policy import Policy, PolicyHooks, allAccept, call, firstRefusal
+from tcplab.listener.policy import (
+    ListenerFilter,
+    Policy,
+    PolicyHooks,
+    allAccept,
+    call,
+    firstRefusal,
+)
 from tcplab.reactor.stack import topProtocol
 from tcplab.reactor.tls import enableHalfClose
 from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.reactor.port")
-
-
-class ListenerFilter(Protocol):
-    """
-    Where those wait who have been accepted, until it is known who they are.
-
-    They are no connections of the listener's yet. It lets them in by an acceptor's ``welcome``, as
-    that stood before `open`.
-    """
-
-    def __len__(self) -> int: ...
-
-    def open(self, acceptor: ListenerAcceptor) -> None:
-        """Take in whom this acceptor accepts from now on, in the place of its ``welcome``."""
-
-    def resume(self) -> None:
-        """Let in who is ready and had to wait because the listener was suspended."""
-
-    def drain(self) -> None:
-        """The listener accepts nobody any more, and wants to end."""
-
-    def abort(self) -> None:
-        """Send all away."""
 
 
 class Listener:
@@ -67,7 +51,7 @@ class Listener:
         self._number = 0
         self._acceptors: list[ListenerAcceptor] = []
         self._reasons: set[str] = set()
-        self._draining = False
+        self.draining = False
 
     @staticmethod
     def of(port: IListeningPort, name: str, observers: Observer) -> Listener | None:
@@ -83,15 +67,14 @@ class Listener:
         """
         if not isinstance(port, tcp.Port):
             return None
-        acceptor = acceptorOf(port)
-        if acceptor is None:
+        listener = _listenerOf(port)
+        if listener is None:
             listener = Listener(name, observers)
             listener._isOfPort = True
             listener.addPort(port)
-            return listener
-        if acceptor.listener._isOfPort:
-            acceptor.listener.name = name
-        return acceptor.listener
+        elif listener._isOfPort:
+            listener.name = name
+        return listener
 
     def addPort(self, port: IListeningPort) -> bool:
         """
@@ -103,15 +86,13 @@ class Listener:
         """
         if not isinstance(port, tcp.Port):
             return False
-        self._draining = False
-        earlier = acceptorOf(port)
+        self.draining = False
+        earlier = _listenerOf(port)
         # Where there is TLS a peer is here once its handshake is through.
         acceptor = ListenerAcceptor(port, self, plain=not enableHalfClose(port.factory))
         self._acceptors.append(acceptor)
-        if self.filter is not None:
-            self.filter.open(acceptor)
-        if earlier is not None and earlier.listener._isOfPort:
-            self._takePolicies(earlier.listener)
+        if earlier is not None and earlier._isOfPort:
+            self._takePolicies(earlier)
         for policy in self.hooks.policies:
             policy.useClock(acceptor.reactor)
         call(self.hooks.portAdded, self)
@@ -133,8 +114,6 @@ class Listener:
     def setFilter(self, filter: ListenerFilter) -> None:
         """Have everyone who connects from now on wait there first."""
         self.filter = filter
-        for acceptor in self._acceptors:
-            filter.open(acceptor)
 
     def suspend(self, reason: str) -> None:
         """Accept nobody, until no reason not to is left: who connects waits in the backlog."""
@@ -210,7 +189,7 @@ class Listener:
         """Tell that a peer is here."""
         self.observers.connectionOpened(transport.connection)
         call(self.hooks.opened, transport)
-        if self._draining:
+        if self.draining:
             # The protocol has not been told of the handshake yet.
             transport.reactor.callLater(0, self._drainConnection, transport)
 
@@ -251,7 +230,7 @@ class Listener:
         A protocol that has no ``connectionDraining`` is closed when what it wrote has left. A peer
         that has not finished its handshake is asked when it has.
         """
-        self._draining = True
+        self.draining = True
         for transport in list(self.connections):
             self._drainConnection(transport)
         if self.filter is not None:
@@ -282,3 +261,9 @@ class Listener:
             transport.setReason(Reason.DRAIN_TIMEOUT)
             transport.abortConnection()
         return len(self.connections)
+
+
+def _listenerOf(port: tcp.Port) -> Listener | None:
+    acceptor = acceptorOf(port)
+    listener = None if acceptor is None else acceptor.listener
+    return listener if isinstance(listener, Listener) else None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import socket
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from tcplab.listener.events import Observer
+from tcplab.listener.servertransport import ObservedTransport, ProxiedPeer
 
 log = Logger("tcplab.reactor.guards")
 
@@ -16,19 +20,81 @@ _Result = TypeVar("_Result")
 Hooks = list[tuple["Policy", Callable[..., _Result]]]
 
 
+class ConnectionMaker(Protocol):
+    """
+    What makes connections of accepted sockets.
+
+    :ivar reactor: runs them.
+    """
+
+    reactor: Any
+
+    def connectFiltered(
+        self, client: socket.socket, address: Any, proxied: ProxiedPeer | None = None, /
+    ) -> None:
+        """Make a connection, on behalf of a peer that a proxy speaks for if one is given."""
+
+
+class ListenerFilter(Protocol):
+    """
+    What runs on accepted sockets before a connection is made of them.
+
+    Such sockets are no connections of the listener yet: no policy and no observer knows them.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of sockets in the filter."""
+
+    def accepted(self, client: socket.socket, address: Any, maker: ConnectionMaker, /) -> None:
+        """
+        Take a socket; when it is ready hand it to ``maker``.
+
+        :param address: as ``accept()`` gave it.
+        """
+
+    def resume(self) -> None:
+        """Hand on the sockets that were ready while the listener was suspended."""
+
+    def drain(self) -> None:
+        """Finish soon: the listener accepts no more, and waits until it is empty."""
+
+    def abort(self) -> None:
+        """Reset all sockets."""
+
+
 class PolicyListener(Protocol):
-    """What a policy needs of a `tcplab.listener.listener.Listener` to watch it."""
+    """
+    What a policy may use of a `tcplab.listener.listener.Listener`, which has its documentation.
+
+    :ivar name: its name in the log.
+    """
+
+    name: str
+    observers: Observer
+    connections: set[ObservedTransport]
+    suspended: bool
+    draining: bool
+    filter: ListenerFilter | None
 
     @property
-    def connections(self) -> Collection[Any]: ...
+    def ports(self) -> list[Any]: ...
 
-    def addPolicy(self, policy: Policy) -> None: ...
+    @property
+    def policies(self) -> tuple[Policy, ...]: ...
+
+    def addPolicy(self, policy: Policy, *, first: bool = False) -> None: ...
 
     def removePolicy(self, policy: Policy) -> None: ...
+
+    def setFilter(self, filter: ListenerFilter) -> None: ...
 
     def suspend(self, reason: str) -> None: ...
 
     def resume(self, reason: str) -> None: ...
+
+    def mayAccept(self) -> bool: ...
+
+    def checkEmpty(self) -> None: ...
 
 
 class Policy:
@@ -45,7 +111,7 @@ class Policy:
     """
 
     clock: IReactorTime
-    listeners: tuple[Any, ...] = ()
+    listeners: tuple[PolicyListener, ...] = ()
     _hasClock = False
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
@@ -67,16 +133,16 @@ class Policy:
         """Tell whether another connection may be accepted; asked before each ``accept()``."""
         return True
 
-    def portAdded(self, listener: Any) -> None:
+    def portAdded(self, listener: PolicyListener) -> None:
         """A watched listener has one port more."""
 
-    def connectionAccepted(self, transport: Any) -> None:
+    def connectionAccepted(self, transport: ObservedTransport) -> None:
         """A connection was accepted; a TLS handshake may be ahead of it."""
 
-    def connectionOpened(self, transport: Any) -> None:
+    def connectionOpened(self, transport: ObservedTransport) -> None:
         """The handshake of a connection is through, if there was one."""
 
-    def connectionClosed(self, transport: Any) -> None:
+    def connectionClosed(self, transport: ObservedTransport) -> None:
         """A connection has ended, whether it was opened or not."""
 
     def stopped(self) -> None:
@@ -108,8 +174,8 @@ class Policy:
             self.clock = clock
 
 
-def _acceptedAt(transport: Any) -> float:
-    return float(transport.accepted)
+def _acceptedAt(transport: ObservedTransport) -> float:
+    return transport.accepted
 
 
 class PolicyHooks:

@@ -8,126 +8,168 @@ import os
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+import typing
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
 
 from twisted.internet import error, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from tcplab.listener.events import Connection, Ending
+from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.transports import CoalescingUnixTransport
 from tcplab.wire.escaping import escape
+from tcplab.wire.proxyheader import ProxyHeader
 from tcplab.wire.reasons import Reason
 
-if TYPE_CHECKING:
-    from tcplab.listener.listener import Listener
+_Socket = socket.socket
 
 
 class ProxiedPeer(NamedTuple):
     """
-    What was announced of one connection.
+    The peer that a proxy speaks for.
 
-    :ivar peer: who it is.
-    :ivar header: all that was said, as it was read.
+    :ivar peer: its address.
+    :ivar header: the PROXY header that names it.
     """
 
     peer: IAddress
-    header: Any
+    header: ProxyHeader
 
     @property
-    def address(self) -> Any:
+    def address(self) -> tuple[str, int] | bytes:
         """The peer's address as ``accept()`` would have given it."""
-        host = getattr(self.peer, "host", None)
-        return b"" if host is None else (host, getattr(self.peer, "port", 0))
+        if isinstance(self.peer, (IPv4Address, IPv6Address)):
+            return self.peer.host, self.peer.port
+        return b""
 
     @property
     def name(self) -> str:
-        """What the peer is called in front of its log lines."""
-        host = getattr(self.peer, "host", None)
-        if host is not None:
-            return str(host)
+        """The name of the peer in the tag of its log lines."""
+        if isinstance(self.peer, (IPv4Address, IPv6Address)):
+            return self.peer.host
         return escape(os.fsencode(getattr(self.peer, "name", None) or b"unix"))
-
-    def of(self, transport: Any) -> None:
-        """
-        Have a transport name this peer as its own, before anybody is told of it.
-
-        Its class still knows who holds the other end of the socket, ``type(transport).getPeer``,
-        and ``announced`` is the header.
-        """
-        peer = self.peer
-        transport.announced = self.header
-        transport.getPeer = lambda: peer
-        behaviour = transport._getLogPrefix(transport.protocol)
-        transport.logstr = f"{behaviour},{transport.sessionno},{self.name}"
 
 
 # Kernel states (include/net/tcp_states.h) in which the peer's FIN or RST has arrived.
 _PEER_ENDED = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING
 
+_Outcome = Literal["fin", "reset", "timeout"]
 
-class ObservedTransport:
+
+class ConnectionOwner(typing.Protocol):
     """
-    What `Server` and `UnixServer` add to Twisted's own.
+    What a transport needs of the listener that accepted it.
 
-    :ivar listener: who accepted it, and is told.
-    :ivar connection: the value that observers are told.
-    :ivar established: the peer has been told of: at once, with TLS after the handshake.
-    :ivar reason: our own cause for ending it.
+    :ivar observers: the observers of its connections.
     """
 
-    listener: Listener
+    observers: Observer
+
+    @property
+    def connections(self) -> Collection[ObservedTransport]: ...
+
+    def connectionOpened(self, transport: ObservedTransport, /) -> None:
+        """The handshake of a connection is complete."""
+
+    def connectionClosed(self, transport: ObservedTransport, ending: Ending, /) -> None:
+        """A connection has ended."""
+
+
+class ObservedTransport(CoalescingTransport):
+    """
+    An accepted connection: it reports its start, its messages and its end to its listener.
+
+    :ivar listener: the listener that accepted it.
+    :ivar connection: the connection as observers know it.
+    :ivar accepted: the time of accept, in seconds of the reactor.
+    :ivar established: the connection has been reported as open: at once, or after a TLS handshake.
+    :ivar reason: our own cause for its end.
+    :ivar proxied: the peer that a proxy speaks for; ``None`` without one.
+    """
+
+    listener: ConnectionOwner
     connection: Connection
+    accepted = 0.0
     established = False
     reason: Reason | None = None
-    accepted = 0.0
+    proxied: ProxiedPeer | None = None
     _endedBy: Literal["peer", "server"] | None = None
 
+    # Of Twisted's own classes
+    bufferSize: int
+    connected: Any
+    logstr: str
+    protocol: Any
+    reactor: Any
+    sessionno: int
+    socket: _Socket
+
+    # A proxy's connection
+
+    def getPeer(self) -> IAddress:
+        """Return the address of the peer; behind a proxy that of the peer it speaks for."""
+        return self._neighbour() if self.proxied is None else self.proxied.peer
+
+    def _neighbour(self) -> IAddress:
+        address: IAddress = super().getPeer()  # type: ignore[misc]
+        return address
+
+    @property
+    def proxy(self) -> IAddress | None:
+        """The address of the proxy at the other end of the socket; ``None`` without one."""
+        return None if self.proxied is None else self._neighbour()
+
+    @property
+    def announced(self) -> ProxyHeader | None:
+        """The PROXY header of the connection; ``None`` without one."""
+        return None if self.proxied is None else self.proxied.header
+
+    # Reports
+
     def connectionOpened(self) -> None:
-        """Tell that a peer is here, now that any handshake is through."""
+        """Report the connection as open, now that any handshake is complete."""
         if self.established:
-            return  # the handshake that is through now was STARTTLS's
+            return  # the handshake that is complete now was STARTTLS's
         self.established = True
         self.listener.connectionOpened(self)
 
     def messageReported(self, message: bytes) -> None:
-        """Tell a message that the behaviour found worth telling."""
+        """Report a message that the behaviour received."""
         self.listener.observers.messageReported(self.connection, message)
 
-    # Who ended first, and why
-
     def setReason(self, reason: Reason) -> None:
-        """Say why we are about to end this connection; the first cause given stays."""
+        """Record why this side is about to end the connection; the first reason stays."""
         if self.reason is None:
             self.reason = reason
 
     def markEnded(self, who: Literal["peer", "server"]) -> None:
-        """Note that this side has finished; whoever finished first stays noted."""
+        """Record which side has finished; the first one stays."""
         if self._endedBy is None:
-            # The peer's FIN may be here already, behind data that we have not read.
+            # The peer's FIN may be here already, behind data that is not read yet.
             self._endedBy = "peer" if who == "peer" or self._peerHasEnded() else "server"
 
-    def _peerHasEnded(self: Any) -> bool:
-        info: bytes = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    def _peerHasEnded(self) -> bool:
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
         return info[0] in _PEER_ENDED
 
     def _closeWriteConnection(self) -> None:
         self.markEnded("server")
         super()._closeWriteConnection()  # type: ignore[misc]
 
-    def abortConnection(self: Any) -> None:
-        """Reset the connection; what was written and not sent is dropped."""
+    def abortConnection(self) -> None:
+        """Reset the connection; what was not sent is dropped."""
         if self.connected:
             self.markEnded("server")
-        super().abortConnection()  # type: ignore[misc]
+        super().abortConnection()
 
-    # How it ended
+    # The end
 
-    def connectionLost(self: Any, reason: Failure) -> None:
-        """End, and tell it: the protocol, then the listener."""
+    def connectionLost(self, reason: Failure) -> None:
+        """Close the socket, and report the end: to the protocol, then to the listener."""
         if not hasattr(self, "socket"):
             return  # twice, see twisted.internet.tcp.Connection.connectionLost
         self._spill()
@@ -142,7 +184,7 @@ class ObservedTransport:
         finally:
             self.listener.connectionClosed(self, self._ending(reason, how))
 
-    def _wireOutcome(self: Any, reason: Failure) -> Literal["fin", "reset", "timeout"]:
+    def _wireOutcome(self, reason: Failure) -> _Outcome:
         if self.errno is None and self.checkedAt != self.sent:
             waiting = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if waiting:
@@ -151,23 +193,24 @@ class ObservedTransport:
             return "timeout"
         if self.errno or isinstance(reason.value, error.ConnectionAborted):
             return "reset"
-        # Behind a FIN that we have read there is nothing.
+        # Behind a FIN that was read there are no bytes.
         if self._endedBy != "peer" and self._unreadBytes():
             return "reset"
         return "fin"
 
-    def _unreadBytes(self: Any) -> int:
+    def _unreadBytes(self) -> int:
         # Linux answers a close() with unread bytes by a reset (RFC 2525, 2.17).
         buffer = fcntl.ioctl(self.socket, termios.FIONREAD, b"\0\0\0\0")
         return int(struct.unpack("i", buffer)[0])
 
-    def _ending(self: Any, reason: Failure, how: Literal["fin", "reset", "timeout"]) -> Ending:
+    def _ending(self, reason: Failure, how: _Outcome) -> Ending:
         why = self.reason
         if why is None:
             if not self.established:
                 why = Reason.HANDSHAKE
             elif not isinstance(reason.value, error.ConnectionClosed):
                 why = Reason.ERROR
+        assert self._endedBy is not None
         seconds = max(0.0, self.reactor.seconds() - self.accepted)
         return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
 
@@ -186,11 +229,25 @@ def _close(transport: Any, reason: Failure) -> None:
     protocol.connectionLost(reason)
 
 
-class Server(ObservedTransport, CoalescingTransport, tcp.Server):
-    """An accepted TCP connection."""
+class Server(ObservedTransport, tcp.Server):
+    """
+    An accepted TCP connection.
+
+    :param client: the address of the other end, as ``accept()`` gave it.
+    :param server: the port.
+    :param number: of the connection, on its listener.
+    :param peer: the peer that a proxy at the other end speaks for.
+    """
 
     def __init__(
-        self, sock: Any, protocol: Any, client: Any, server: Any, number: int, reactor: Any
+        self,
+        sock: Any,
+        protocol: IProtocol,
+        client: Any,
+        server: Any,
+        number: int,
+        reactor: Any,
+        peer: ProxiedPeer | None = None,
     ) -> None:
         # As twisted.internet.tcp.Server and the three above it, but for the text of __repr__.
         sock.setblocking(False)
@@ -207,7 +264,11 @@ class Server(ObservedTransport, CoalescingTransport, tcp.Server):
         kind = type(protocol)
         usual = getattr(kind, "logPrefix", None) is Protocol.logPrefix
         prefix = kind.__name__ if usual else self._getLogPrefix(protocol)
-        self.logstr = f"{prefix},{number},{client[0]}"
+        if peer is None:
+            self.logstr = f"{prefix},{number},{client[0]}"
+        else:
+            self.proxied = peer
+            self.logstr = f"{prefix},{number},{peer.name}"
         self._tempDataBuffer: list[bytes] = []
         self._tempDataLen = 0
         self._begin()
@@ -216,7 +277,7 @@ class Server(ObservedTransport, CoalescingTransport, tcp.Server):
 
     @property
     def hostname(self) -> object:  # type: ignore[override]
-        """Who is at the other end."""
+        """The host at the other end of the socket."""
         return self.client[0]
 
     def __repr__(self) -> str:
@@ -224,19 +285,26 @@ class Server(ObservedTransport, CoalescingTransport, tcp.Server):
         return f"<{behaviour} #{self.sessionno} on {self.server._realPortNumber}>"
 
     def getHost(self) -> IPv4Address | IPv6Address:
-        """Return our own address, IPv4 for an IPv4 peer of an IPv6 socket."""
+        """Return the local address, IPv4 for an IPv4 peer of an IPv6 socket."""
         host, port = self.socket.getsockname()[:2]
         return self._addressType("TCP", host.removeprefix("::ffff:") if "." in host else host, port)
 
 
 class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
-    """An accepted connection of a Unix socket; descriptors may be passed over it."""
+    """
+    An accepted connection of a Unix socket; descriptors may be passed over it.
 
-    def __init__(self, *args: Any) -> None:
+    :param peer: the peer that a proxy at the other end speaks for.
+    """
+
+    def __init__(self, *args: Any, peer: ProxiedPeer | None = None) -> None:
         super().__init__(*args)
-        # Its peer may have no name, or have chosen any.
+        # The socket at the other end may have no name, or have chosen any.
         hostname: Any = self.hostname
         name = escape(os.fsencode(hostname or b"unix"))
+        if peer is not None:
+            self.proxied = peer
+            name = peer.name
         self.logstr = self.logstr.removesuffix(str(hostname)) + name
 
     def _peerHasEnded(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import TypeVar
 
@@ -163,7 +163,7 @@ class Deadlines(Policy):
 
     # Which deadlines have expired
 
-    def _expired(self, connections: list[AcceptedTransport]) -> dict[AcceptedTransport, Reason]:
+    def _expired(self, connections: Sequence[AcceptedTransport]) -> dict[AcceptedTransport, Reason]:
         """Return the connections that are past a deadline, each with the reason."""
         expired = {}
         if self._idle < inf:

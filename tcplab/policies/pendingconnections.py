@@ -14,8 +14,7 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from tcplab.listener.acceptor import ListenerAcceptor
-from tcplab.listener.listener import Listener
+from tcplab.listener.policy import ConnectionMaker, PolicyListener
 from tcplab.listener.servertransport import ProxiedPeer
 from tcplab.wire.proxyheader import MAX_LENGTH, InetAddress
 from tcplab.wire.proxyreader import HeaderReader, ProxyError, ProxyHeader
@@ -168,25 +167,19 @@ class ProxyHeaderFilter:
     that all that follows, TLS too, finds the socket as if it had been accepted just now.
     """
 
-    def __init__(self, keeper: ProxyRules, listener: Listener) -> None:
+    def __init__(self, keeper: ProxyRules, listener: PolicyListener) -> None:
         self.keeper = keeper
         self._listener = listener
         self._visitors: set[PendingConnection] = set()
         self._ready: dict[PendingConnection, ProxiedPeer | None] = {}
-        self._draining = False
 
     def __len__(self) -> int:
         return len(self._visitors) + len(self._ready)
 
-    def open(self, acceptor: ListenerAcceptor) -> None:
-        """Take in whom this acceptor accepts from now on."""
-        self._draining = False
-        welcome, reactor = acceptor.connect, acceptor.reactor
-
-        def receive(client: socket.socket, address: Any) -> None:
-            self._receive(PendingConnection(self, client, address, welcome, reactor))
-
-        acceptor.connect = receive  # type: ignore[method-assign, assignment]
+    def accepted(self, client: socket.socket, address: Any, maker: ConnectionMaker) -> None:
+        """Take in a socket that was accepted."""
+        welcome, reactor = maker.connectFiltered, maker.reactor
+        self._receive(PendingConnection(self, client, address, welcome, reactor))
 
     def _receive(self, visitor: PendingConnection) -> None:
         if self.keeper.trusts(visitor.address):
@@ -230,7 +223,7 @@ class ProxyHeaderFilter:
 
     def resume(self) -> None:
         """Let in who is ready, while the listener accepts."""
-        while self._ready and (self._draining or not self._listener.suspended):
+        while self._ready and (self._listener.draining or self._listener.mayAccept()):
             visitor = next(iter(self._ready))
             self._letIn(visitor, self._ready.pop(visitor))
 
@@ -243,7 +236,6 @@ class ProxyHeaderFilter:
 
     def drain(self) -> None:
         """Let in who is ready; the others have a little time."""
-        self._draining = True
         self.resume()
         for visitor in list(self._visitors):
             visitor.hurry(DRAIN_GRACE)

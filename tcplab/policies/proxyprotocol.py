@@ -10,8 +10,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tcplab.listener.listener import Listener
-from tcplab.listener.policy import Policy
+from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
@@ -32,8 +31,8 @@ class ProxyProtocol(Policy):
 
     Until the header is whole nobody is built, greeted, told of or counted. Then it is as if the
     announced peer had connected itself: the factory, ``getPeer()``, the log and the limits know no
-    other. Only ``type(transport).getPeer(transport)`` is the proxy, ``transport.announced`` is all
-    that it said, and our own address stays our own. What a proxy connects for itself (``LOCAL``),
+    other. Only ``transport.proxy`` is the proxy's address, ``transport.announced`` is all that it
+    said, and our own address stays our own. What a proxy connects for itself (``LOCAL``),
     or for it does not say whom (``UNKNOWN``), comes from the proxy.
 
     Who is not trusted, says anything else, or says it too late, is reset, with a line in the log
@@ -83,7 +82,7 @@ class ProxyProtocol(Policy):
             why: ThrottledLog(self._say, self) for why in (Reason.HEADER, Reason.HANDSHAKE_TIMEOUT)
         }
 
-    def watch(self, listener: Listener) -> None:  # type: ignore[override]
+    def watch(self, listener: PolicyListener) -> None:
         """Expect the header from everyone who connects to this listener from now on."""
         super().watch(listener)
         if listener.filter is None:

@@ -31,7 +31,7 @@ class WhoAmI(Conversation):
 
     def _fields(self) -> list[tuple[str, str]]:
         beneath = bottomTransport(self.transport)
-        neighbour = type(beneath).getPeer(beneath)  # whatever stands before it now
+        neighbour = getattr(beneath, "proxy", None) or beneath.getPeer()
         return [
             ("name", _escaped(self.name or socket.gethostname())),
             ("host", _formatted(self.transport.getHost())),

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.wire import Echo as StockEcho
 from twisted.python.failure import Failure
@@ -23,26 +22,17 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
+from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
+from tcplab.wire.proxyheader import ProxyHeader
+from tests.support.scripted_transport import UnixTransport
 from tests.support.socket_server import Serving, readAll
 
 ADA = IPv4Address("TCP", "203.0.113.9", 4711)
 
 
-class Transport:
-    """What is asked of one."""
+class ProxiedPeerTests(SynchronousTestCase):
+    """The peer that a proxy speaks for."""
 
-    sessionno = 7
-    logstr = "Ack,7,127.0.0.1"
-    protocol = None
-
-    def _getLogPrefix(self, protocol: object) -> str:
-        return "Ack"
-
-    def getPeer(self) -> IAddress:
-        return IPv4Address("TCP", "127.0.0.1", 1)
-
-
-class AnnouncedTests(SynchronousTestCase):
     def test_names(self) -> None:
         for peer, address, name in (
             (ADA, ("203.0.113.9", 4711), "203.0.113.9"),
@@ -50,15 +40,32 @@ class AnnouncedTests(SynchronousTestCase):
             (UNIXAddress(b"/run/\x1b,1,"), b"", "/run/\\x1b,1,"),
             (UNIXAddress(None), b"", "unix"),
         ):
-            announced = ProxiedPeer(peer, None)
-            self.assertEqual((announced.address, announced.name), (address, name))
+            proxied = ProxiedPeer(peer, ProxyHeader(1))
+            self.assertEqual((proxied.address, proxied.name), (address, name))
 
-    def test_ofATransport(self) -> None:
-        transport: Any = Transport()
-        ProxiedPeer(ADA, "header").of(transport)
-        self.assertEqual((transport.getPeer(), transport.announced), (ADA, "header"))
-        self.assertEqual(transport.logstr, "Ack,7,203.0.113.9")
-        self.assertEqual(type(transport).getPeer(transport).host, "127.0.0.1")
+    def test_transport(self) -> None:
+        """Only ``proxy`` is the neighbour; without a proxy there is none."""
+        proxied = ProxiedPeer(ADA, ProxyHeader(1))
+        for kind, proxy in (
+            (MemoryTransport, IPv4Address("TCP", "127.0.0.1", 1)),
+            (UnixTransport, UNIXAddress(None)),
+        ):
+            made: list[Any] = [
+                kind(
+                    MemorySocket(),
+                    Ack(),
+                    ("127.0.0.1", 1),
+                    None,
+                    7,
+                    MemoryReactor(lambda: None),
+                    peer=peer,
+                )
+                for peer in (proxied, None)
+            ]
+            there, alone = made
+            self.assertEqual((there.getPeer(), there.announced), (ADA, proxied.header))
+            self.assertEqual((there.proxy, there.logstr), (proxy, "Ack,7,203.0.113.9"))
+            self.assertEqual((alone.getPeer(), alone.proxy, alone.announced), (proxy, None, None))
 
 
 class Stock(Factory):

@@ -171,8 +171,8 @@ class StockTransport(tcp.Server):
 class UnixTransport(UnixServer):
     """Our Unix transport, on a socket in memory that passes no descriptors."""
 
-    def __init__(self, socket: Any, protocol: Any, address: Any, *args: Any) -> None:
-        super().__init__(socket, protocol, "", *args)
+    def __init__(self, socket: Any, protocol: Any, address: Any, *args: Any, **peer: Any) -> None:
+        super().__init__(socket, protocol, "", *args, **peer)
 
     _closeSocket: Any = MemoryTransport._closeSocket
     _peerHasEnded: Any = MemoryTransport._peerHasEnded

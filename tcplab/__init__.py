@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     )
     from tcplab.protocols.factory import ConversationFactory
     from tcplab.server.lab import Lab
-    from tcplab.wire.framing import CRLF, Framing, FramingError, Lines, Stream
-    from tcplab.wire.lengthprefix import Int32, Netstrings
+    from tcplab.wire.framing import CRLF, Framing, FramingError, Int32, Lines, Netstrings, Stream
 
 __all__ = [
     "CRLF",
@@ -72,7 +71,7 @@ __getattr__ = lazily(
         **dict.fromkeys(
             ("CRLF", "Framing", "FramingError", "Lines", "Stream"), "tcplab.wire.framing"
         ),
-        **dict.fromkeys(("Int32", "Netstrings"), "tcplab.wire.lengthprefix"),
+        **dict.fromkeys(("Int32", "Netstrings"), "tcplab.wire.framing"),
         **dict.fromkeys(("Connection", "Ending", "Observer"), "tcplab.listener.events"),
         **dict.fromkeys(
             ("Dialogue", "DialogueOver", "Draining", "PeerFinished", "PeerSilent"),

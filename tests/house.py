@@ -224,7 +224,7 @@ def structure(code: Texts, tests: Texts) -> list[Figure]:
         Figure("modules", len(modules(code)), 135),
         Figure("modules in the largest folder", largestFolder(code), 14),
         Figure("circles of imports", len(circles(code)), 0),
-        Figure("mixins with one user", len(mixins(code)), 0),
+        Figure("mixins with one user, but for coalescing", len(mixins(others)), 0),
         Figure("TYPE_CHECKING imports", occurrences(r"\bif TYPE_CHECKING\b", code), 3),
         Figure("self: Any, but for coalescing", occurrences(r"\bself: Any\b", others), 0),
         Figure("type: ignore, but for coalescing", occurrences("type: ignore", others), 15),

@@ -22,10 +22,11 @@ from tcplab.wire.framing import (
     FixedLength,
     Framing,
     FramingError,
+    Int32,
     Lines,
+    Netstrings,
     Stream,
 )
-from tcplab.wire.lengthprefix import Int32, Netstrings
 
 __all__ = [
     "CRLF",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tcplab.wire.framing import CRLF, Framing, Lines, Stream
-from tcplab.wire.lengthprefix import Int32, Netstrings
+from tcplab.wire.framing import CRLF, Framing, Int32, Lines, Netstrings, Stream
 
 #: The behaviours, by the name that ``--behaviour`` and ``--serve`` take: where each class stands.
 BEHAVIOURS: dict[str, str] = {

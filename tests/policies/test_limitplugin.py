@@ -272,5 +272,7 @@ class PluginTests(SynchronousTestCase):
         own = [name for name in done.stdout.split() if name.startswith("tcplab.")]
         packages = ["tcplab.faults", "tcplab.policies", "tcplab.wire"]
         parsers = ["tcplab.faults.endpointplugin", "tcplab.policies.limitplugin"]
-        self.assertEqual(own, sorted([*packages, *parsers, "tcplab.wire.endpointstring"]))
+        self.assertEqual(
+            own, sorted([*packages, *parsers, "tcplab.exports", "tcplab.wire.endpointstring"])
+        )
         self.assertNotIn("twisted.internet.reactor", done.stdout)

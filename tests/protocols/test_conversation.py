@@ -14,8 +14,7 @@ from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import Peer, connected
-from tcplab.wire.framing import CRLF, FramingError, Lines
-from tcplab.wire.lengthprefix import Netstrings
+from tcplab.wire.framing import CRLF, FramingError, Lines, Netstrings
 from tests.support.conversations import LineRecorder, Recorder, Shout
 
 

@@ -11,8 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.testing import Peer, checkBehaviour, connected
-from tcplab.wire.framing import CRLF, Lines, MessageTooLong
-from tcplab.wire.lengthprefix import Netstrings
+from tcplab.wire.framing import CRLF, Lines, MessageTooLong, Netstrings
 
 
 class Recipe(Dialogue):

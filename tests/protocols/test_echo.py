@@ -11,8 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.echo import Echo, LabConversation
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import checkBehaviour, connected
-from tcplab.wire.framing import CRLF, Lines
-from tcplab.wire.lengthprefix import Int32, Netstrings
+from tcplab.wire.framing import CRLF, Int32, Lines, Netstrings
 
 ACK = b"You are connected!"
 

@@ -6,8 +6,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tcplab.wire.framing import CRLF, Delimited, FixedLength, Framing, FramingError, Lines, Stream
-from tcplab.wire.lengthprefix import Int32, Netstrings
+from tcplab.wire.framing import (
+    CRLF,
+    Delimited,
+    FixedLength,
+    Framing,
+    FramingError,
+    Int32,
+    Lines,
+    Netstrings,
+    Stream,
+)
 
 
 class ShortLines(Lines):

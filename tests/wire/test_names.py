@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.framing import CRLF, Lines, Stream
-from tcplab.wire.lengthprefix import Int32, Netstrings
+from tcplab.wire.framing import CRLF, Int32, Lines, Netstrings, Stream
 from tcplab.wire.names import FRAMINGS
 
 

@@ -16,7 +16,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.wire import Echo as WireEcho
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from tcplab.faults import FaultError
@@ -150,53 +149,54 @@ class Ask(Dialogue):
         return got
 
 
+class Waits(Protocol):
+    """Say something, and note what is received and the end."""
+
+    def __init__(self, said: bytes, size: int) -> None:
+        self.said = said
+        self.size = size
+        self.got = b""
+        self.heard: Deferred[bytes] = Deferred()
+        self.over: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.write(self.said)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+        if len(self.got) == self.size:
+            self.heard.callback(self.got)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.over.callback(None)
+
+
 class ClientTests(Breaking):
     """Any Twisted client."""
 
     def endpoint(self, fault: str) -> Any:
         return clientFromString(reactor, f"fault:{fault}:tcp:127.0.0.1:{self.host.port}")
 
-    async def test_downstream(self) -> None:
-        """What comes from the server goes downstream."""
-        await self.serve(ConversationFactory(Echo))
-        endpoint = self.endpoint("half_close,after=2B")
-        for _ in range(2):
-            ask = await connectProtocol(endpoint, Ask())
-            self.assertEqual(await ask.whenFinished(), b"he")
-
-    async def test_upstream(self) -> None:
-        await self.serve(ConversationFactory(Echo))
-        endpoint = self.endpoint("half_close,after=3B,direction=upstream")
-        ask = await connectProtocol(endpoint, Ask())
-        self.assertEqual(await ask.whenFinished(), b"hel")
-
-    async def test_told(self) -> None:
-        """A hit has its line, under the name of the protocol."""
+    async def test_directions(self) -> None:
+        """What is read goes downstream. A hit has its line, under the name of the protocol."""
         events = logged(self)
         await self.serve(ConversationFactory(Echo))
-        ask = await connectProtocol(self.endpoint("half_close,after=2B"), Ask())
-        await ask.whenFinished()
-        said = [(each["log_system"], formatEvent(each)) for each in events if "fault" in each]
-        self.assertEqual(said, [("Ask,client", "fault half_close at=2")])
+        for keys, got in (("after=2B", b"he"), ("after=3B,direction=upstream", b"hel")):
+            endpoint = self.endpoint(f"half_close,{keys}")
+            for _ in range(2):
+                ask = await connectProtocol(endpoint, Ask())
+                self.assertEqual(await ask.whenFinished(), got)
+        lines = [(each["log_system"], formatEvent(each)) for each in events if "fault" in each]
+        self.assertEqual(lines[0], ("Ask,client", "fault half_close at=2"))
+        self.assertEqual(len(lines), 4)
 
     async def test_plain(self) -> None:
         """A protocol of Twisted's; only the connections that are meant."""
         await self.serve(ConversationFactory(Echo, greeting=b"hi"))
         endpoint = self.endpoint("reset_peer,conn=1,after=2B")
 
-        class Waits(Protocol):
-            def __init__(self) -> None:
-                self.heard: Deferred[bytes] = Deferred()
-                self.over: Deferred[Failure] = Deferred()
-
-            def dataReceived(self, data: bytes) -> None:
-                self.heard.callback(data)
-
-            def connectionLost(self, reason: Any = None) -> None:
-                self.over.callback(None)
-
         for _ in range(2):
-            waits = await connectProtocol(endpoint, Waits())
+            waits = await connectProtocol(endpoint, Waits(b"", 2))
             self.assertEqual(await waits.heard, b"hi")
             self.assertIsInstance(waits, Waits)
             if waits.transport.protocol is waits:
@@ -220,28 +220,11 @@ class ClientTests(Breaking):
             ),
             "slicer,average_size=1,direction=both",
         )
-        heard: Deferred[bytes] = Deferred()
-        over: Deferred[None] = Deferred()
-
-        class Says(Protocol):
-            got = b""
-
-            def connectionMade(self) -> None:
-                self.transport.write(b"hello")
-
-            def dataReceived(self, data: bytes) -> None:
-                self.got += data
-                if len(self.got) == 5:
-                    heard.callback(self.got)
-
-            def connectionLost(self, reason: Any = None) -> None:
-                over.callback(None)
-
-        says = await connectProtocol(endpoint, Says())
-        self.assertIsInstance(says, Says)
-        self.assertEqual(await heard, b"hello")
-        says.transport.loseConnection()
-        await over
+        waits = await connectProtocol(endpoint, Waits(b"hello", 5))
+        self.assertIsInstance(waits, Waits)
+        self.assertEqual(await waits.heard, b"hello")
+        waits.transport.loseConnection()
+        await waits.over
 
     async def test_mistakes(self) -> None:
         """What only a listener has."""

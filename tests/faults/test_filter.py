@@ -261,11 +261,17 @@ class WholeTests(Breaking):
     )
 
     async def test_echo(self) -> None:
-        """A conversation, and its end."""
-        told = await self.serveBroken(ConversationFactory(Echo), *self.HARMLESS)
-        data = DATA * 4
-        self.assertEqual(await self.talk(self.both, self.connect(), data), (data, "fin"))
-        self.assertEqual((await told.ending()).why, None)
+        """A conversation, and its end, on TCP and on a Unix socket."""
+        path = self.unixPath()
+        for endpoint in "tcp:0:interface=127.0.0.1", f"unix:{path}":
+            told = await self.serveBroken(
+                ConversationFactory(Echo), *self.HARMLESS, endpoint=endpoint
+            )
+            sock = socket.socket(socket.AF_UNIX) if "unix" in endpoint else self.connect()
+            if "unix" in endpoint:
+                sock.connect(path)
+            self.assertEqual(await self.talk(self.both, sock, DATA), (DATA, "fin"))
+            self.assertEqual((await told.ending()).why, None)
 
     async def test_plain(self) -> None:
         """Half-close is nothing that this protocol knows: the client asks for less, and stays."""
@@ -278,17 +284,6 @@ class WholeTests(Breaking):
 
         self.assertEqual(await self.talk(client), DATA)
         await told.ending()
-
-    async def test_unix(self) -> None:
-        path = self.unixPath()
-        await self.serveBroken(ConversationFactory(Echo), *self.HARMLESS, endpoint=f"unix:{path}")
-
-        def client() -> Any:
-            sock = socket.socket(socket.AF_UNIX)
-            sock.connect(path)
-            return self.both(sock, DATA)
-
-        self.assertEqual(await self.talk(client), (DATA, "fin"))
 
     async def test_pull(self) -> None:
         """A producer that wants to be asked is asked."""
@@ -394,35 +389,25 @@ class TLSTests(Breaking):
     def secure(self) -> Any:
         return overTLS(self.connect())
 
-    async def test_exactly(self) -> None:
-        told = await self.serveBroken(
-            ConversationFactory(Echo), "limit_data,bytes=100KB", endpoint=self.endpoint()
-        )
+    async def test_ends(self) -> None:
+        """Exactly the bytes, then the end. (Python's TLS takes a reset for an end.)"""
+        for fault, size, how in (
+            ("limit_data,bytes=100KB", 100_000, "fin"),
+            ("reset_peer,after=5B", 5, "reset"),
+        ):
+            told = await self.serveBroken(
+                ConversationFactory(Echo), fault, endpoint=self.endpoint()
+            )
 
-        def client() -> tuple[bytes, str]:
-            with self.secure() as sock:
-                with contextlib.suppress(OSError):
-                    sock.sendall(DATA)
-                return toTheEnd(sock)
+            def client() -> bytes:
+                with self.secure() as sock:
+                    with contextlib.suppress(OSError):
+                        sock.sendall(DATA)
+                    return toTheEnd(sock)[0]
 
-        self.assertEqual((await self.talk(client))[0], DATA[:100_000])
-        self.assertEqual((await told.ending()).why, "fault")
-
-    async def test_reset(self) -> None:
-        told = await self.serveBroken(
-            ConversationFactory(Echo, greeting=b"hello world"),
-            "reset_peer,after=5B",
-            endpoint=self.endpoint(),
-        )
-
-        def client() -> tuple[bytes, str]:
-            with self.secure() as sock:
-                return toTheEnd(sock)
-
-        # Python's TLS takes a reset for an end.
-        self.assertEqual((await self.talk(client))[0], b"hello")
-        ending = await told.ending()
-        self.assertEqual((ending.how, ending.why), ("reset", "fault"))
+            self.assertEqual(await self.talk(client), DATA[:size])
+            ending = await told.ending()
+            self.assertEqual((ending.how, ending.why), (how, "fault"))
 
     async def test_whole(self) -> None:
         """Greeting, echo and the end, whoever speaks first and whatever is delayed."""

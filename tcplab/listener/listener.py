@@ -1,12 +1,25 @@
-"""A listening port and the connections it has accepted."""
+"""
+A listening port and the connections it has accepted.
+
+States of a listener: it is *open*; *suspended* while any reason for that stands, so that clients
+wait in the listen queue; *draining* from `Listener.drain` until a port is added again; *empty*
+while it has no connection and its filter no socket.
+
+What calls what: a port calls its `ListenerAcceptor`, which asks `Listener.mayAccept`, accepts, and
+hands the socket to the filter, if there is one. Then it asks `Listener.admit`, makes a transport,
+and calls `Listener.connectionAccepted`. The transport calls `Listener.connectionOpened`, at once or
+after its TLS handshake, and at the end `Listener.connectionClosed`. In each of these the listener
+reports to its observers, then calls the hooks of its policies. It calls a transport only to drain
+or reset it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.logger import Logger
 
 from tcplab.listener.acceptor import ListenerAcceptor, acceptorOf
@@ -19,6 +32,9 @@ from tcplab.listener.policy import (
     call,
     firstRefusal,
 )
+from tcplab.listener.servertransport import ObservedTransport
+from tcplab.reactor.interfaces import StreamTransport
+from tcplab.reactor.oneshot import OneShot
 from tcplab.reactor.stack import topProtocol
 from tcplab.reactor.tls import enableHalfClose
 from tcplab.wire.reasons import Reason
@@ -28,14 +44,15 @@ log = Logger("tcplab.reactor.port")
 
 class Listener:
     """
-    Watch the ports of one service: know each live connection, tell its beginning and its end.
+    The ports of one service and their connections, with their policies and observers.
 
-    :ivar name: what the listener is called in the log and in the port file.
-    :ivar observers: who is told.
-    :ivar connections: the transports that are open now, those in a handshake too.
-    :ivar hooks: the hooks of its policies, see `addPolicy`.
-    :ivar suspended: whether no connection is accepted now, see `suspend`.
-    :ivar filter: runs on accepted sockets first, if there is one, see `setFilter`.
+    :ivar name: the name of the listener in the log and in the port file.
+    :ivar observers: the observers of its connections.
+    :ivar connections: the transports of open connections, those in a handshake too.
+    :ivar hooks: the hooks of its policies.
+    :ivar suspended: no connection is accepted now, see `suspend`.
+    :ivar draining: connections are asked to finish, see `drain`.
+    :ivar filter: runs on accepted sockets before connections are made of them; ``None`` for none.
     """
 
     _isOfPort = False
@@ -43,23 +60,25 @@ class Listener:
     def __init__(self, name: str, observers: Observer) -> None:
         self.name = name
         self.observers = observers
-        self.connections: set[Any] = set()
+        self.connections: set[ObservedTransport] = set()
         self.hooks = PolicyHooks()
         self.suspended = False
+        self.draining = False
         self.filter: ListenerFilter | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._emptied: OneShot[None] | None = None
         self._number = 0
         self._acceptors: list[ListenerAcceptor] = []
         self._reasons: set[str] = set()
-        self.draining = False
+
+    # Ports
 
     @staticmethod
     def of(port: IListeningPort, name: str, observers: Observer) -> Listener | None:
         """
         Return the listener of a port; make one if there is none.
 
-        It is for policies that come with an endpoint, as ``limit:`` does: a listener that adds the
-        port later takes them over.
+        It is for policies that come with an endpoint, as ``limit:`` does: a listener to which the
+        port is added later takes them over.
 
         :param name: of a new listener, or of one that was made here.
         :param observers: of a new listener.
@@ -78,7 +97,7 @@ class Listener:
 
     def addPort(self, port: IListeningPort) -> bool:
         """
-        Accept what connects to a port from now on, in the place of any other listener.
+        Accept the connections of a port from now on; another listener of the port loses it.
 
         The policies of a listener that was made by `of` watch this one from now on.
 
@@ -88,7 +107,7 @@ class Listener:
             return False
         self.draining = False
         earlier = _listenerOf(port)
-        # Where there is TLS a peer is here once its handshake is through.
+        # With TLS a connection is established when its handshake is complete.
         acceptor = ListenerAcceptor(port, self, plain=not enableHalfClose(port.factory))
         self._acceptors.append(acceptor)
         if earlier is not None and earlier._isOfPort:
@@ -104,36 +123,16 @@ class Listener:
                 policy.stop()
                 policy.watch(self)
 
+    def removeAcceptor(self, acceptor: ListenerAcceptor) -> None:
+        """Forget the acceptor of a port that closes, or that another listener takes."""
+        self._acceptors.remove(acceptor)
+
     @property
     def ports(self) -> list[Any]:
-        """The ports that are watched, and listen still."""
+        """Its ports that listen."""
         return [acceptor.port for acceptor in self._acceptors]
 
-    # Accepting
-
-    def setFilter(self, filter: ListenerFilter) -> None:
-        """Have everyone who connects from now on wait there first."""
-        self.filter = filter
-
-    def suspend(self, reason: str) -> None:
-        """Accept nobody, until no reason not to is left: who connects waits in the backlog."""
-        self._reasons.add(reason)
-        self.suspended = True
-        for acceptor in self._acceptors:
-            acceptor.suspend()
-
-    def resume(self, reason: str) -> None:
-        """Take a reason not to accept away."""
-        self._reasons.discard(reason)
-        self.suspended = bool(self._reasons)
-        if self.filter is not None:
-            self.filter.resume()
-        for acceptor in self._acceptors:
-            acceptor.resume()
-
-    def removeAcceptor(self, acceptor: ListenerAcceptor) -> None:
-        """Accept no more for a port that is closed."""
-        self._acceptors.remove(acceptor)
+    # Policies
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -141,35 +140,63 @@ class Listener:
         return tuple(self.hooks.policies)
 
     def addPolicy(self, policy: Policy, *, first: bool = False) -> None:
-        """Call the hooks of a policy from now on, after those of the others, or ``first``."""
+        """Call the hooks of a policy from now on: after those of the others, or ``first``."""
         self.hooks.add(policy, first)
         if self._acceptors:
             policy.useClock(self._acceptors[0].reactor)
 
     def removePolicy(self, policy: Policy) -> None:
-        """Call the hooks of a policy no more; nothing happens if it is not there."""
+        """Call the hooks of a policy no more; a policy that was not added is ignored."""
         self.hooks.remove(policy)
 
+    def setFilter(self, filter: ListenerFilter) -> None:
+        """Run this filter on every accepted socket before a connection is made."""
+        self.filter = filter
+
+    def suspend(self, reason: str) -> None:
+        """Stop accepting, until every reason is taken back by `resume`."""
+        self._reasons.add(reason)
+        self.suspended = True
+        for acceptor in self._acceptors:
+            acceptor.suspend()
+
+    def resume(self, reason: str) -> None:
+        """Take back a reason of `suspend`."""
+        self._reasons.discard(reason)
+        self.suspended = bool(self._reasons)
+        if self.filter is not None:
+            self.filter.resume()
+        for acceptor in self._acceptors:
+            acceptor.resume()
+
+    # Questions of acceptors, and reports of transports
+
     def mayAccept(self) -> bool:
-        """Tell whether a connection may be accepted: neither `suspend` nor a policy says no."""
+        """Tell whether to accept one more connection: neither `suspend` nor a policy says no."""
         return not self.suspended and allAccept(self.hooks.mayAccept)
 
     def admit(self, address: Any) -> bytes | None:
-        """Ask the policies: return the bytes to refuse a peer with, ``None`` to admit it."""
+        """Return the bytes to refuse a peer with, ``None`` to admit it, as the policies say."""
         return firstRefusal(self.hooks.admit, address)
 
     def nextNumber(self) -> int:
-        """Count one more connection."""
+        """Return the number of the next connection."""
         self._number += 1
         return self._number
 
-    def connectionAccepted(self, transport: Any, host: Any, here: bool, peer: Any = None) -> None:
+    def connectionAccepted(
+        self,
+        transport: ObservedTransport,
+        host: IAddress | None,
+        established: bool,
+        peer: IAddress | None = None,
+    ) -> None:
         """
-        Take a new transport in.
+        Add the transport of a new connection.
 
-        :param host: our own address; ``None``: ask.
-        :param here: there is no handshake to wait for.
-        :param peer: who connected; ``None``: ask.
+        :param host: the local address; ``None``: ask the transport.
+        :param established: there is no handshake.
+        :param peer: the address of the peer; ``None``: ask the transport.
         """
         transport.listener = self
         transport.accepted = transport.reactor.seconds()
@@ -178,57 +205,56 @@ class Listener:
             transport.sessionno,
             transport.logstr,
             peer or transport.getPeer(),
-            host or transport.getHost(),
+            host or cast(StreamTransport, transport).getHost(),
         )
         self.connections.add(transport)
         call(self.hooks.accepted, transport)
-        if here:
+        if established:
             transport.connectionOpened()
 
-    def connectionOpened(self, transport: Any) -> None:
-        """Tell that a peer is here."""
+    def connectionOpened(self, transport: ObservedTransport) -> None:
+        """Report a connection as open, its handshake being complete."""
         self.observers.connectionOpened(transport.connection)
         call(self.hooks.opened, transport)
         if self.draining:
-            # The protocol has not been told of the handshake yet.
+            # The protocol does not know of the handshake yet.
             transport.reactor.callLater(0, self._drainConnection, transport)
 
-    def connectionClosed(self, transport: Any, ending: Ending) -> None:
-        """Forget a transport and tell its end."""
+    def connectionClosed(self, transport: ObservedTransport, ending: Ending) -> None:
+        """Forget a transport, and report its end."""
         self.connections.discard(transport)
         self.observers.connectionClosed(transport.connection, ending)
         call(self.hooks.closed, transport)
         if not self.connections:
             self.checkEmpty()
 
-    def checkEmpty(self) -> None:
-        """Tell who waits for it that nobody is left, if that is so."""
-        if self._waiting and self.empty:
-            waiting, self._waiting = self._waiting, []
-            for deferred in waiting:
-                deferred.callback(None)
-
-    # Ending them all
+    # The end of all connections
 
     @property
     def empty(self) -> bool:
-        """Whether no connection is open, and none about to be."""
+        """Whether there is no connection, and no socket in the filter."""
         return not (self.connections or self.filter)
 
     def whenEmpty(self) -> Deferred[None]:
-        """Fire as soon as no connection is open, and none about to be."""
+        """Fire as soon as the listener is `empty`."""
         if self.empty:
             return succeed(None)
-        deferred: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(deferred)
-        return deferred
+        if self._emptied is None:
+            self._emptied = OneShot()
+        return self._emptied.wait()
+
+    def checkEmpty(self) -> None:
+        """Fire the results of `whenEmpty` if the listener is empty now."""
+        if self._emptied is not None and self.empty:
+            emptied, self._emptied = self._emptied, None
+            emptied.fire(None)
 
     def drain(self) -> None:
         """
-        Ask every conversation to finish in its own time.
+        Ask every connection to finish.
 
-        A protocol that has no ``connectionDraining`` is closed when what it wrote has left. A peer
-        that has not finished its handshake is asked when it has.
+        A protocol without ``connectionDraining`` is closed when all it wrote has been sent. A
+        connection in a handshake is asked after that.
         """
         self.draining = True
         for transport in list(self.connections):
@@ -236,12 +262,9 @@ class Listener:
         if self.filter is not None:
             self.filter.drain()
 
-    def _drainConnection(self, transport: Any) -> None:
-        """Ask one of them to finish, if it has begun."""
-        if transport.established and transport in self.connections:
-            self._drain(transport)
-
-    def _drain(self, transport: Any) -> None:
+    def _drainConnection(self, transport: ObservedTransport) -> None:
+        if not (transport.established and transport in self.connections):
+            return
         protocol: Any = topProtocol(transport)
         try:
             if hasattr(protocol, "connectionDraining"):
@@ -254,7 +277,7 @@ class Listener:
             transport.abortConnection()
 
     def abort(self) -> int:
-        """Reset what is still open, and say how many that were."""
+        """Reset all connections, and return their number; reset the sockets in the filter."""
         if self.filter is not None:
             self.filter.abort()
         for transport in list(self.connections):

@@ -39,7 +39,7 @@ class Peer:
         self.protocol = protocol
         address = ("127.0.0.1", 36702)
         self.transport = MemoryTransport(self._socket, protocol, address, None, 1, self.clock)
-        self.listener.connectionAccepted(self.transport, None, here=True)
+        self.listener.connectionAccepted(self.transport, None, established=True)
         protocol.makeConnection(self.transport)
         self._run()
 

@@ -509,7 +509,7 @@ class GuardTests(SynchronousTestCase):
         self.listener.addPolicy(Policy())
         self.assertIs(self.listener.admit("who"), None)
         peer = connected(Protocol())
-        self.listener.connectionAccepted(peer.transport, None, here=True)
+        self.listener.connectionAccepted(peer.transport, None, established=True)
         self.listener.connectionClosed(peer.transport, Ending("peer", "fin", None, None, 0, 0, 0.0))
 
     def test_counted(self) -> None:
@@ -522,7 +522,7 @@ class GuardTests(SynchronousTestCase):
         transport = peer.transport
         transport.established = False
         self.listener.addPolicy(Guard(self.book))
-        self.listener.connectionAccepted(transport, None, here=False)
+        self.listener.connectionAccepted(transport, None, established=False)
         self.assertEqual(self.book, [("accepted", False)])
         self.assertEqual(transport.accepted, peer.clock.seconds())
         transport.connectionOpened()
@@ -534,9 +534,9 @@ class GuardTests(SynchronousTestCase):
     def test_host(self) -> None:
         """Our address is asked for where it depends on the peer."""
         peer = connected(Protocol())
-        self.listener.connectionAccepted(peer.transport, None, here=True)
+        self.listener.connectionAccepted(peer.transport, None, established=True)
         self.assertEqual(peer.transport.connection.host, peer.transport.getHost())
-        self.listener.connectionAccepted(peer.transport, host := object(), here=True)
+        self.listener.connectionAccepted(peer.transport, host := object(), established=True)
         self.assertIs(peer.transport.connection.host, host)
 
 

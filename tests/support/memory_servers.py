@@ -159,6 +159,6 @@ class Echoing:
     def connect(self, factory: Any) -> Deferred[Any]:
         protocol, address = factory.buildProtocol(None), ("127.0.0.1", 7)
         transport = MemoryTransport(_EchoingSocket(), protocol, address, None, 1, self._reactor)
-        Listener("echo", Observers()).connectionAccepted(transport, None, here=True)
+        Listener("echo", Observers()).connectionAccepted(transport, None, established=True)
         protocol.makeConnection(transport)
         return succeed(protocol)

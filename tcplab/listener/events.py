@@ -1,23 +1,23 @@
-"""What observers are told of a connection, and the interface of an observer."""
+"""What is reported of connections, and the interface of what it is reported to."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 
 from tcplab.wire.reasons import Reason
 
 
 class Connection(NamedTuple):
     """
-    One connection that a listener accepted; it is known by its listener and number.
+    An accepted connection, identified by its listener and number.
 
     :ivar listener: the listener's name, as in the port file.
     :ivar number: counted from 1 for each listener.
-    :ivar prefix: what stands in brackets before its log lines: behaviour, number and host.
-    :ivar peer: who connected. An IPv4 peer of an IPv6 socket is an IPv4 address.
-    :ivar host: our own address.
+    :ivar prefix: the tag of its log lines: behaviour, number and host.
+    :ivar peer: the address of the peer. An IPv4 peer of an IPv6 socket has an IPv4 address.
+    :ivar host: the local address.
     """
 
     listener: str
@@ -40,13 +40,13 @@ class Ending(NamedTuple):
     """
     How a connection ended.
 
-    :ivar by: who ended first.
+    :ivar by: the side that ended first.
     :ivar how: what was seen on the wire: an orderly end, a reset, or a peer that went silent.
-    :ivar why: our own cause, by the name of its option where there is one; ``None`` for none.
-    :ivar errno: the system's error number, where there was one.
+    :ivar why: our own cause; ``None`` for none.
+    :ivar errno: the system's error number; ``None`` for none.
     :ivar received: bytes taken from the kernel (with TLS: ciphertext).
-    :ivar sent: bytes the kernel took. Whether the peer read them, no one can know.
-    :ivar seconds: how long it lasted, from accept.
+    :ivar sent: bytes that the kernel took. **Limit:** the peer may not have read them.
+    :ivar seconds: the duration, from accept.
     """
 
     by: Literal["peer", "server"]
@@ -60,27 +60,30 @@ class Ending(NamedTuple):
 
 class Observer:
     """
-    All that an observer may be told; each method is optional, and so is this class.
+    All hooks of an observer. Each is optional, and so is this base class.
 
-    An observer is called from the transport while bytes wait: it must not block.
+    A hook is called from the transport while bytes wait: it must not block.
     """
 
+    def useClock(self, clock: IReactorTime) -> None:
+        """Keep the time by this clock if there is no other: the reactor of a listener's port."""
+
     def connectionOpened(self, connection: Connection) -> None:
-        """A peer is here, after any PROXY header and TLS handshake."""
+        """A connection is open, after any PROXY header and TLS handshake."""
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
-        """A behaviour found this message worth telling; its text is the peer's, unescaped."""
+        """A behaviour received a message worth a report; its bytes are the peer's, unescaped."""
 
     def faultHit(self, connection: Connection | None, text: str) -> None:
         """
         A fault hit this connection; ``None``: a listener, before there is one.
 
-        :param text: which one, and where, as in ``reset_peer at=1024``.
+        :param text: the fault, and where it hit, as in ``reset_peer at=1024``.
         """
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """
-        A connection is over.
+        A connection has ended.
 
         It was never opened if its handshake failed: ``ending.why`` is then `Reason.HANDSHAKE`.
         """

@@ -112,6 +112,7 @@ class Listener:
         self._acceptors.append(acceptor)
         if earlier is not None and earlier._isOfPort:
             self._takePolicies(earlier)
+        self.observers.useClock(acceptor.reactor)
         for policy in self.hooks.policies:
             policy.useClock(acceptor.reactor)
         call(self.hooks.portAdded, self)

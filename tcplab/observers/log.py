@@ -1,4 +1,4 @@
-"""The log: a line when a peer connects, when a message is reported, and when it ends."""
+"""The log: a line when a connection opens, reports a message, meets a fault, and closes."""
 
 from __future__ import annotations
 
@@ -7,41 +7,45 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tcplab.listener.events import Connection, Ending
+from tcplab.listener.events import Connection, Ending, Observer
+from tcplab.observers.throttle import SummaryTimer
 from tcplab.wire.escaping import escape
 from tcplab.wire.texts import withoutLineEnd
 
-#: Lines of a kind a second before they are summed up: each costs about 12 us, so that logging
-#: stays below 1 % of a core (100 connections x 3 lines x 12 us = 3.6 ms a second).
+#: Lines of a kind in a second; further ones are summarised. A line costs about 12 us, so that
+#: logging stays below 1 % of a core (100 connections x 3 lines x 12 us = 3.6 ms a second).
 FULL_LINES = 100
 
 
-class LogObserver:
+class LogObserver(Observer):
     """
-    Write what is told to Twisted's log, with named fields for JSON.
+    Write events to Twisted's log, with named fields for JSON.
 
-    Above `FULL_LINES` a second of one kind, the rest of that second is counted, and one line
-    says how many there were: never a silent drop, never a log that floods.
+    Above `FULL_LINES` of a kind in a second, the rest of that second is counted, and one line has
+    the exact counts: no event is dropped silently, and the log is not flooded. **Limit:** without a
+    clock every event has its line.
 
-    :param clock: what the seconds are counted with; ``None`` means the global reactor.
+    :param clock: counts the seconds; ``None`` means the reactor of the listener's first port.
     """
 
     log = Logger()
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
-        self._clock: Any = clock
-        self._second, self._next = -1, 0
-        self._opened = self._reported = self._hits = self._closed = 0
-        self._received = self._sent = 0
-        self._summary: Any = None
-        self._triggered = False
+        self._clock = clock
+        self._timer = SummaryTimer(self._logSummary)
+        self._startSecond(-1)
+
+    def useClock(self, clock: IReactorTime) -> None:
+        """Count the seconds by this clock, unless there is one."""
+        if self._clock is None:
+            self._clock = clock
 
     def connectionOpened(self, connection: Connection) -> None:
-        """Say who connected."""
-        self._turn()
+        """Log the address of the peer."""
+        self._nextSecond()
         self._opened += 1
         if self._opened > FULL_LINES:
-            self._sumUp()
+            self._scheduleSummary()
             return
         peer = connection.peer
         host, port = getattr(peer, "host", None), getattr(peer, "port", None)
@@ -49,33 +53,33 @@ class LogObserver:
         self._line(connection, "server: got connection " + where, host=host, port=port)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
-        """Say what the peer said, escaped, cut at 200 characters, without one trailing line end."""
-        self._turn()
+        """Log a message, escaped, cut at 200 characters, without one line end at its end."""
+        self._nextSecond()
         self._reported += 1
         if self._reported > FULL_LINES:
-            self._sumUp()
+            self._scheduleSummary()
             return
         self._line(connection, "Got the message:{text}", text=escape(withoutLineEnd(message)))
 
     def faultHit(self, connection: Connection | None, text: str) -> None:
-        """Say which fault hit, and where."""
-        self._turn()
+        """Log the name of a fault, and the place that it hit."""
+        self._nextSecond()
         self._hits += 1
         if self._hits > FULL_LINES:
-            self._sumUp()
+            self._scheduleSummary()
         elif connection is None:
             self.log.info("fault {fault}", log_system="tcplab", fault=text)
         else:
             self._line(connection, "fault {fault}", fault=text)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        """Say who ended it, how, why, after how many bytes and how long."""
-        self._turn()
+        """Log which side ended a connection, how and why, and its bytes and seconds."""
+        self._nextSecond()
         self._closed += 1
         self._received += ending.received
         self._sent += ending.sent
         if self._closed > FULL_LINES:
-            self._sumUp()
+            self._scheduleSummary()
             return
         why = " why={why}" if ending.why is not None else ""
         number = " errno={errno}" if ending.errno is not None else ""
@@ -83,13 +87,7 @@ class LogObserver:
             connection,
             "closed by={by} how={how}" + why + number + " received={received} sent={sent}"
             " seconds={seconds:.3f}",
-            by=ending.by,
-            how=ending.how,
-            why=ending.why,
-            errno=ending.errno,
-            received=ending.received,
-            sent=ending.sent,
-            seconds=ending.seconds,
+            **ending._asdict(),
         )
 
     def _line(self, connection: Connection, text: str, /, **fields: Any) -> None:
@@ -101,12 +99,17 @@ class LogObserver:
             **fields,
         )
 
-    # More than is worth reading
+    # More lines than are worth reading
 
-    def _turn(self) -> None:
-        now = self._seconds()
+    def _nextSecond(self) -> None:
+        if self._clock is None:
+            self._startSecond(-1)
+            return
+        now = self._clock.seconds()
         if not self._second <= now < self._next:
-            self._flush()  # the reactor may be late, and the clock may have been set
+            if self._timer.running:  # the reactor may be late, and the clock may have been set
+                self._timer.cancel()
+                self._logSummary()
             self._startSecond(int(now))
 
     def _startSecond(self, second: int) -> None:
@@ -114,28 +117,12 @@ class LogObserver:
         self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
 
-    def _sumUp(self) -> None:
-        if self._summary is None:
+    def _scheduleSummary(self) -> None:
+        if self._clock is not None and not self._timer.running:
             # At the end of this second; until then the counts belong to it.
-            clock = self._time()
-            left = max(0.0, self._next - clock.seconds())
-            self._summary = clock.callLater(left, self._say)
-            self._beforeTheEnd(clock)
+            self._timer.start(self._clock, max(0.0, self._next - self._clock.seconds()))
 
-    def _beforeTheEnd(self, clock: Any) -> None:
-        # Connections end when a server stops, and its timers never fire.
-        add = getattr(clock, "addSystemEventTrigger", None)
-        if add is not None and not self._triggered:
-            self._triggered = True
-            add("after", "shutdown", self._flush)
-
-    def _flush(self) -> None:
-        if self._summary is not None:
-            self._summary.cancel()
-            self._say()
-
-    def _say(self) -> None:
-        self._summary = None
+    def _logSummary(self) -> None:
         self.log.info(
             "in one second: {opened} connections opened, {reported} messages, "
             + ("{hits} faults, " if self._hits else "")
@@ -150,26 +137,24 @@ class LogObserver:
             sent=self._sent,
             limit=FULL_LINES,
         )
-        self._startSecond(int(self._seconds()))
-
-    def _seconds(self) -> float:
-        self._seconds = self._time().seconds  # type: ignore[method-assign]  # found faster next time
-        return self._seconds()
-
-    def _time(self) -> Any:
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = reactor
-        return self._clock
+        if self._clock is not None:
+            self._startSecond(int(self._clock.seconds()))
 
 
-class FaultLog:
+class FaultLog(Observer):
     """
-    Write hits of faults to the log, as `LogObserver` does, and nothing else.
+    Write the hits of faults to the log, as `LogObserver` does, and nothing else.
 
     :param clock: as for `LogObserver`.
     """
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
-        self.faultHit = LogObserver(clock).faultHit
+        self._log = LogObserver(clock)
+
+    def useClock(self, clock: IReactorTime) -> None:
+        """Count the seconds by this clock, unless there is one."""
+        self._log.useClock(clock)
+
+    def faultHit(self, connection: Connection | None, text: str) -> None:
+        """Log the name of a fault, and the place that it hit."""
+        self._log.faultHit(connection, text)

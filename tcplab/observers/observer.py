@@ -1,36 +1,43 @@
-"""A group of observers that are told together."""
+"""A group of observers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.events import Connection, Ending, Observer
 
 log = Logger("tcplab.observers.observers")
 
+_HOOKS = ("useClock", "connectionOpened", "messageReported", "faultHit", "connectionClosed")
+
 
 class Observers(Observer):
     """
-    Tell several observers, in the order given.
+    Call several observers, in the order given.
 
-    One that raises is logged once and told nothing more: watching must not break what is watched.
+    An observer that raises an exception is logged once and removed: to observe a connection must
+    not break it. Hooks that an observer does not have, or inherits from `Observer`, are not called.
     """
 
     def __init__(self, *observers: object) -> None:
         self._observers = list(observers)
         self._hooks: dict[str, list[tuple[object, Callable[..., object]]]] = {}
+        self._clock: IReactorTime | None = None
         self._lookUp()
 
     def add(self, observer: object) -> None:
-        """Tell this one too, from now on."""
+        """Call this one too, from now on."""
         self._observers.append(observer)
         self._lookUp()
+        if self._clock is not None:
+            self.useClock(self._clock)
 
     def remove(self, observer: object) -> None:
         """
-        Tell this one no more.
+        Call this one no more.
 
         :raises ValueError: it is not in the group.
         """
@@ -46,15 +53,20 @@ class Observers(Observer):
         return found
 
     def _lookUp(self) -> None:
-        # Once a change, not once an event: only hooks that are there cost anything.
-        for name in ("connectionOpened", "messageReported", "faultHit", "connectionClosed"):
+        # Once a change, not once an event.
+        for name in _HOOKS:
+            default = getattr(Observer, name)
             hooks = [(each, getattr(each, name, None)) for each in self._observers]
-            self._hooks[name] = [(each, hook) for each, hook in hooks if hook is not None]
+            self._hooks[name] = [
+                (each, hook)
+                for each, hook in hooks
+                if hook is not None and getattr(hook, "__func__", None) is not default
+            ]
 
     # Loops that look alike: a common one would cost each connection two microseconds.
 
     def connectionOpened(self, connection: Connection) -> None:
-        """Tell that a peer is here."""
+        """Report a connection as open."""
         for observer, hook in self._hooks["connectionOpened"]:
             try:
                 hook(connection)
@@ -62,7 +74,7 @@ class Observers(Observer):
                 self._failed(observer)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
-        """Tell a message that a behaviour reported."""
+        """Report a message that a behaviour received."""
         for observer, hook in self._hooks["messageReported"]:
             try:
                 hook(connection, message)
@@ -70,7 +82,7 @@ class Observers(Observer):
                 self._failed(observer)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        """Tell that a connection is over."""
+        """Report the end of a connection."""
         for observer, hook in self._hooks["connectionClosed"]:
             try:
                 hook(connection, ending)
@@ -78,10 +90,19 @@ class Observers(Observer):
                 self._failed(observer)
 
     def faultHit(self, connection: Connection | None, text: str) -> None:
-        """Tell that a fault hit a connection, or a listener."""
+        """Report that a fault hit a connection, or a listener."""
         for observer, hook in self._hooks["faultHit"]:
             try:
                 hook(connection, text)
+            except Exception:
+                self._failed(observer)
+
+    def useClock(self, clock: IReactorTime) -> None:
+        """Offer a clock."""
+        self._clock = clock
+        for observer, hook in self._hooks["useClock"]:
+            try:
+                hook(clock)
             except Exception:
                 self._failed(observer)
 

@@ -55,7 +55,8 @@ class SummaryTimer:
 
     def _shutDown(self) -> None:
         self._trigger = None  # it is gone by itself
-        self._expired()
+        if self.running:
+            self._expired()
 
     def _expired(self) -> None:
         self.cancel()

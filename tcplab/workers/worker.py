@@ -104,7 +104,7 @@ class Worker:
             self._service = service = LabService(
                 self._settings,
                 self._reactor,
-                Observers(LogObserver()),
+                Observers(LogObserver(self._reactor)),
                 listening=AdoptingReactor(self._reactor, self._inherited),
                 quiet=True,
             )

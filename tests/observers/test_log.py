@@ -266,15 +266,19 @@ class EventTests(SynchronousTestCase):
         [event] = published
         self.assertEqual(event["log_namespace"], "tcplab.observers.log.LogObserver")
 
-    def test_globalReactorUnlessGivenAClock(self) -> None:
-        """Without a clock it counts in the global reactor's time, and leaves no timer there."""
-        from twisted.internet import reactor
-
-        before = reactor.getDelayedCalls()  # type: ignore[attr-defined]
+    def test_clock(self) -> None:
+        """Without a clock each has its line; the first clock that is offered stays."""
         published = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
-        LogObserver().connectionOpened(TCP)
-        self.assertEqual(len(list(published)), 1)
-        self.assertEqual(reactor.getDelayedCalls(), before)  # type: ignore[attr-defined]
+        log, clocks = LogObserver(), [Clock(), Clock()]
+        for _ in range(FULL_LINES + 1):
+            log.connectionOpened(TCP)
+        self.assertEqual(len(published), FULL_LINES + 1)
+        for each in clocks:
+            log.useClock(each)
+        for _ in range(FULL_LINES + 1):
+            log.connectionOpened(TCP)
+        self.assertEqual(len(published), 2 * FULL_LINES + 1)
+        self.assertEqual([len(each.getDelayedCalls()) for each in clocks], [1, 0])
 
 
 class StormTests(SynchronousTestCase):
@@ -416,13 +420,13 @@ class StormTests(SynchronousTestCase):
         self.assertEqual(kept.clock.getDelayedCalls(), [])
 
     def test_serverStopsQuietly(self) -> None:
-        """However many storms there were, one trigger is kept, and it has nothing to say twice."""
+        """However many storms there were, none is summed up twice."""
         kept = Kept(MemoryReactorClock())
         for _ in range(3):
             kept.tell("opened", 150)
             kept.clock.advance(1)
-        [(function, args, kwargs)] = kept.clock.triggers["after"]["shutdown"]
-        function(*args, **kwargs)
+        for function, args, kwargs in kept.clock.triggers["after"]["shutdown"]:
+            function(*args, **kwargs)
         self.assertEqual(len(kept.summaries), 3)
 
 

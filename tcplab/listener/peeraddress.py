@@ -1,16 +1,23 @@
-"""Who is one peer, where connections are counted by whom they come from."""
+"""The key under which the connections of one peer are counted."""
 
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Protocol
+
+from tcplab.listener.events import Connection
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
-def peerKey(address: Any) -> str | None:
+class _Accepted(Protocol):
+    @property
+    def connection(self) -> Connection: ...
+
+
+def peerKey(address: object) -> str | None:
     """
-    Name who is counted as one peer: an IPv4 address, or the network of an IPv6 address.
+    Return the key of a peer: its IPv4 address, or the /64 network of its IPv6 address.
 
     :param address: as ``accept()`` gives it.
     :return: ``None`` for a Unix socket.
@@ -26,7 +33,6 @@ def peerKey(address: Any) -> str | None:
     return socket.inet_ntop(socket.AF_INET6, packed[:8] + bytes(8)) + "/64"
 
 
-def connectionPeerKey(transport: Any) -> str | None:
-    """Name the peer of a connection, as it has been announced."""
-    address = transport.connection.peer
-    return peerKey((getattr(address, "host", None), getattr(address, "port", None)))
+def connectionPeerKey(transport: _Accepted) -> str | None:
+    """Return the key of the peer of a connection; behind a proxy the peer that it speaks for."""
+    return peerKey((getattr(transport.connection.peer, "host", None),))

@@ -146,11 +146,11 @@ class ObservedTransport(CoalescingTransport):
         if self.reason is None:
             self.reason = reason
 
-    def markEnded(self, who: Literal["peer", "server"]) -> None:
+    def markEnded(self, side: Literal["peer", "server"]) -> None:
         """Record which side has finished; the first one stays."""
         if self._endedBy is None:
             # The peer's FIN may be here already, behind data that is not read yet.
-            self._endedBy = "peer" if who == "peer" or self._peerHasEnded() else "server"
+            self._endedBy = "peer" if side == "peer" or self._peerHasEnded() else "server"
 
     def _peerHasEnded(self) -> bool:
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)

@@ -1,4 +1,4 @@
-"""Lines that a thread of their own writes, so that nobody waits for who does not take them."""
+"""Lines that a thread of its own writes, so that no connection waits for a reader of the log."""
 
 from __future__ import annotations
 
@@ -11,52 +11,58 @@ from twisted.logger import Logger
 
 log = Logger("tcplab.observers.writer")
 
-#: Bytes that wait for a reader who stands still, or for room on a disk: some thousand lines. What
-#: comes above that is counted, and the count is told.
+#: Bytes that wait for a reader that has stopped, or for room on a disk: some thousand lines.
+#: Further lines are counted and lost.
 MAX_BUFFERED = 1 << 20
-#: Seconds until what could not be written is tried again.
+#: Seconds until a line that could not be written is tried again.
 RETRY = 1.0
 #: Seconds for the last lines, at the end of the process.
 SHUTDOWN_TIMEOUT = 2.0
-#: Seconds without a line after which the thread ends. As long as there is a second one, the kernel
-#: counts who uses a descriptor in every call that takes one: 4 % of what an echo costs.
+#: Seconds without a line after which the thread ends. While a second thread lives, the kernel
+#: counts the users of a descriptor in every call that takes one: 4 % of what an echo costs.
 IDLE_TIMEOUT = 0.1
 
 
 class LogWriter:
     """
-    Take lines at once, and have a thread write them, in their order; it lives while there are some.
+    Take lines at once; a thread, which lives while there are some, writes them in their order.
 
     A line that cannot be written is tried again: the disk may have room by then, or the pipe a
-    reader. If too many wait, the next are lost, until all that wait are written; then one line says
-    how many those were.
+    reader. **Limit:** above `MAX_BUFFERED`, further lines are lost until all that wait are written;
+    then ``onLost`` is called with their number.
 
-    There is no thread before `begin`, for twistd may fork first. It holds up no process that ends:
-    the last lines are for `finish`.
+    There is no thread before `begin`, for twistd may fork first. It does not keep a process from
+    ending: the last lines are for `finish`. In a child of a fork there is no thread: its lines are
+    written at once.
 
     :param write: writes a line; may block, and may raise ``OSError``.
-    :param tell: is told, in any thread, how many lines were lost, and why.
+    :param onLost: called, in any thread, with the number of lost lines, and why; logs it by
+        default.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], object],
-        tell: Callable[[int, str], object] | None = None,
+        onLost: Callable[[int, str], object] | None = None,
     ) -> None:
         self._write = write
-        self._tell = tell or _logLost
+        self._onLost = onLost or _logLost
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._lost = 0
         self._failed = ""
         self._begun = False
+        self._inChild = False
         self._thread: threading.Thread | None = None
-        # Reentrant, for what interrupts us: the handler of a signal may log too.
+        # Reentrant, since the handler of a signal may log in the middle of it.
         self._changed = threading.Condition(threading.RLock())
         os.register_at_fork(after_in_child=self._forked)
 
     def put(self, line: bytes) -> None:
-        """Take a line, or count it."""
+        """Take a line, or count it as lost."""
+        if self._inChild:
+            self._written(line)
+            return
         with self._changed:
             if self._lost or self._size > MAX_BUFFERED:
                 self._lost += 1
@@ -68,7 +74,7 @@ class LogWriter:
             self._start()
 
     def begin(self) -> None:
-        """Begin to write, what was taken first."""
+        """Begin to write, the lines first that were taken before."""
         with self._changed:
             self._begun = True
             self._start()
@@ -79,25 +85,25 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # there may be no more threads now; the next line tries again
+        except RuntimeError:  # no more threads are allowed now; the next line tries again
             self._thread = None
 
     def finish(self) -> None:
-        """Have the rest written. Give up if that fails once, or takes more than two seconds."""
+        """Write the rest. Give up if that fails once, or takes more than two seconds."""
+        if self._inChild:
+            return
         with self._changed:
             self._failed = ""
             self._changed.notify_all()
             if self._thread is not None:
                 self._changed.wait_for(lambda: not self._lines or self._failed, SHUTDOWN_TIMEOUT)
-            else:  # the reactor has never run, or nothing waits
+            else:  # the reactor has never run, or no line waits
                 while self._lines and self._written(self._lines[0]):
                     self._lines.popleft()
 
     def _forked(self) -> None:
-        # Threads stay with the parent, and so do the lines that wait for ours.
-        if self._begun:
-            self.put = self._written  # type: ignore[method-assign, assignment]
-            self.finish = lambda: None  # type: ignore[method-assign]
+        # Threads stay with the parent, and so do the lines that wait for one. Its lock may be held.
+        self._inChild = self._begun
 
     def _written(self, line: bytes) -> bool:
         try:
@@ -133,7 +139,7 @@ class LogWriter:
             why, self._failed = self._failed or "nobody read it", ""
             self._changed.notify_all()
         if lost:
-            self._tell(lost, why)
+            self._onLost(lost, why)
 
 
 def _logLost(lost: int, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the log goes: twistd's own observers, with a thread that does their writing."""
+"""Twistd's own log observers, with a thread that does their writing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tcplab.observers.logwriter import LogWriter
 
 class DescriptorWriter:
     """
-    Write whole lines to a descriptor; what a full disk has cut short is said again, on a new line.
+    Write whole lines to a descriptor; a line that a full disk cut short is repeated on a new line.
 
-    :param number: the descriptor's.
+    :param number: of the descriptor.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,12 +27,12 @@ class DescriptorWriter:
         self._cut = False
 
     def __call__(self, line: bytes) -> None:
-        """Write one; blocks as long as it takes."""
+        """Write a line; block as long as that takes."""
         left = memoryview(b"\n" + line if self._cut else line)
         while left:
             try:
                 count = os.write(self._number, left)
-            except BlockingIOError:  # a program that shares it has made it so
+            except BlockingIOError:  # a program that shares it has set it to
                 ready = select.poll()
                 ready.register(self._number, select.POLLOUT)
                 ready.poll()
@@ -42,7 +42,7 @@ class DescriptorWriter:
 
 
 class _RotatedFile:
-    """The same for twistd's log file, which begins anew when it is long."""
+    """Write whole lines to twistd's log file, which is rotated; likewise."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class _RotatedFile:
     def __call__(self, line: bytes) -> None:
         file = self._file
         file.write(b"\n" + line if self._cut else line)
-        # It counts what it was given; of that a full disk may have taken a part.
+        # It counts what it was given; a full disk may have taken only a part of that.
         size = file._file.tell()
         self._cut = size < file.size
         if self._cut:
@@ -60,7 +60,7 @@ class _RotatedFile:
 
 
 class _Output:
-    """What a ``FileLogObserver`` writes to, in the place of a file."""
+    """Stands in the place of the file of a ``FileLogObserver``."""
 
     def __init__(self, writer: LogWriter, encoding: str) -> None:
         self._writer = writer
@@ -68,21 +68,20 @@ class _Output:
 
     def write(self, text: str | bytes) -> None:
         """Take a text."""
-        # Strange characters must not cost the line.
+        # A character that has no code must not cost the line.
         self._writer.put(
             text if isinstance(text, bytes) else text.encode(self._encoding, "backslashreplace")
         )
 
     def flush(self) -> None:
-        """There is nothing to wait for."""
+        """Do nothing: no text waits here."""
 
 
 def makeNonBlocking(observer: object) -> LogWriter | None:
     """
-    Have a thread do what an observer writes, from now on.
+    Have a thread do the writing of a log observer from now on.
 
-    :return: the thread's; ``None`` for an observer of a kind that we do not know, which stays as it
-        is.
+    :return: the writer; ``None`` for an observer of an unknown kind, which stays as it is.
     """
     while isinstance(observer, FilteringLogObserver):
         observer = observer._observer
@@ -129,7 +128,7 @@ def _nonBlockingSyslog(observer: Any) -> LogWriter:
 
 class NonBlockingLog:
     """
-    Wait until twistd or twist begins to log, and take over what its observers write.
+    Wait until twistd or twist begins to log, and take over the writing of its observers.
 
     :param beginner: where logging begins: Twisted's ``globalLogBeginner``.
     """
@@ -147,11 +146,11 @@ class NonBlockingLog:
         self._usual(observers, *args, **settings)
 
     def begin(self) -> None:
-        """Begin to write; to be called when the process will not fork any more."""
+        """Begin to write. Call it when the process does not fork any more."""
         for each in self.writers:
             each.begin()
 
     def finish(self) -> None:
-        """Have the rest written; to be called at the end of the process."""
+        """Write the rest. Call it at the end of the process."""
         for each in self.writers:
             each.finish()

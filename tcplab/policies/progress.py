@@ -9,6 +9,7 @@ from OpenSSL.SSL import SENT_SHUTDOWN, Connection
 from twisted.internet import unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from tcplab.listener import events
 from tcplab.reactor.stack import bufferedBytes, unacknowledgedBytes
 from tcplab.wire.reasons import Reason
 
@@ -44,6 +45,9 @@ class AcceptedTransport(Hashable, Protocol):
 
     @property
     def protocol(self) -> object: ...
+
+    @property
+    def connection(self) -> events.Connection: ...
 
     @property
     def listener(self) -> _Listener: ...

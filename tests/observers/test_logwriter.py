@@ -176,7 +176,7 @@ class Lost(Writing):
         self.loses("No space left on device")
 
     def test_the_log_says_so(self) -> None:
-        LogWriter(self.paper.write)._tell(2, "nobody read it")
+        LogWriter(self.paper.write)._onLost(2, "nobody read it")
         self.assertEqual(
             self.lines(LogLevel.warn), ["2 lines of the log were lost: nobody read it"]
         )

@@ -14,7 +14,7 @@ def lazily(
     :param package: the package's ``__name__``.
     :param names: the public names, and the module of each.
     :param deprecated: names that go with a later release: each with the version that deprecated it
-        and the name that replaces it. Their use is a `DeprecationWarning`.
+        and the name that replaces it. Their use is a ``DeprecationWarning``.
     """
 
     def load(name: str) -> object:

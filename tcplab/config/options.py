@@ -33,8 +33,8 @@ class Parser(Generic[T_co]):
     """
     How an option gets its value.
 
-    Both functions raise `ValueError` for what makes no sense. Its text is one line that follows the
-    option's name.
+    Both functions raise ``ValueError`` for what makes no sense. Its text is one line that follows
+    the option's name.
 
     :ivar read: makes a value of the word that was typed.
     :ivar accept: returns the value for what was given in Python.

@@ -205,12 +205,13 @@ class Settings:
     What a lab is to do.
 
     The fields are the options of ``twistd tcplab --help``, in camelCase. ``None`` is what the help
-    text names as the default, and no limit where that is ``none``.
+    text names as the default, and no limit where that is ``none``. Messages call the options by
+    the argument ``named``; without it, by their names in Python.
 
     :ivar listeners: at least one.
     :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
     :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
-    :param named: what messages call the options; their names in Python, if not given.
+
     :raises SettingsError: the values make no sense.
     """
 

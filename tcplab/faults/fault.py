@@ -153,7 +153,7 @@ class Fault:
 
 
 class StreamPort(Protocol):
-    """One of Twisted's own ports, `twisted.internet.tcp.Port` or its like, as a fault needs it."""
+    """One of Twisted's ports, ``twisted.internet.tcp.Port`` or its like, as a fault needs it."""
 
     addressFamily: int
     backlog: int

@@ -2,7 +2,7 @@
 The stack of a connection: from a protocol down to its socket, through TLS and any other wrapper.
 
 A wrapper has the transport below it as ``transport``, and the protocol above it as
-``wrappedProtocol``, as those of `twisted.protocols.policies`. Any other transport is the bottom.
+``wrappedProtocol``, as those of ``twisted.protocols.policies``. Any other transport is the bottom.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def reactorOf(transport: object) -> IReactorTime:
     """
     Return the reactor of a transport.
 
-    :raises RuntimeError: the transport names none, as `StringTransport` does not.
+    :raises RuntimeError: the transport names none, as ``StringTransport`` does not.
     """
     bottom = bottomTransport(transport)
     named = getattr(bottom, "_reader", bottom)  # that of a StandardIO

@@ -33,7 +33,7 @@ class GivenTwice(ValueError):
 
 
 def split(text: str, separator: str) -> tuple[str, str, str]:
-    """Split as `str.partition` does, at the first separator that is not escaped."""
+    """Split as ``str.partition`` does, at the first separator that is not escaped."""
     end = 0
     for character in _CHARACTER.findall(text):
         if character == separator:

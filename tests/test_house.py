@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,17 +31,25 @@ STRANGERS = [{"listener", "protocols"}, {"policies", "faults"}]
 CLIENT = ("wire", "reactor")
 #: On top of the house: they may import from every room.
 ON_TOP = ("testing", "tap", "exports", "__main__", "__init__")
-#: The programs; all others are given their reactor.
+#: What chooses a reactor; everything else is given one, or takes its connection's. A `Lab` looks
+#: the process's up when it starts and was given none.
 PROGRAMS = ("tap.py", "__main__.py")
+LAB = "tcplab/server/lab.py"
 
 #: Modules of which a package's ``__init__`` imports what it does not export.
 _NOT_EXPORTED = ("__future__", "typing", "tcplab.exports")
 
-LONGEST_FILE = 400
-#: A file of one class may be longer; it stands here with its reason.
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+#: A file of one class, or a function, may be longer; it stands here with its reason.
 LONG = {
     "tcplab/protocols/conversation.py": "Conversation: hooks, verbs, delivery",
+    "tcplab/reactor/coalescing.py: doRead": "one send in line: a call more costs 1 % of a request",
+    "tcplab/policies/socketoptions.py: setListenOptions": "a table of options with their reasons",
 }
+#: The modules of a folder, its ``__init__`` aside.
+LARGEST_FOLDER = 14
+#: Names that two modules give to a public class: Twisted's own there, ours here.
+TWICE = {"Options"}
 
 #: What tools leave in the tree: the lock of a running trial is a link to its process's number.
 TOOLS = (".git", ".venv", "_trial_temp")
@@ -118,12 +127,16 @@ def importTime(tree: ast.AST) -> Iterator[ast.AST]:
             yield from importTime(node)
 
 
+def globalReactors(path: Path, tree: ast.Module) -> Iterator[str]:
+    for name in imported(path, tree):
+        if name.startswith("twisted.internet.reactor"):
+            yield "imports the global reactor"
+
+
 def earlyReactors(path: Path, tree: ast.Module) -> Iterator[str]:
     for node in importTime(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            for name in imported(path, ast.Module([node], [])):
-                if name.startswith("twisted.internet.reactor"):
-                    yield "imports the global reactor when it is imported itself"
+            yield from globalReactors(path, ast.Module([node], []))
 
 
 def wrongNamesForAll(path: Path, tree: ast.Module) -> Iterator[str]:
@@ -151,6 +164,14 @@ def tooLong(path: Path, tree: ast.Module) -> Iterator[str]:
     lines = len(path.read_text("utf-8").splitlines())
     if lines > LONGEST_FILE and relative(path) not in LONG:
         yield f"{lines} lines; it has more than one role"
+
+
+def longFunctions(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if lines > LONGEST_FUNCTION and f"{relative(path)}: {node.name}" not in LONG:
+                yield f"{node.name} has {lines} lines"
 
 
 def epytext(path: Path, tree: ast.Module) -> Iterator[str]:
@@ -227,10 +248,12 @@ class RoomTests(SynchronousTestCase):
         """``wire`` knows bytes and values; no Twisted, no sockets."""
         self.assertEqual(broken(CODE / "wire", twistedImports), [])
 
-    def test_noEarlyReactor(self) -> None:
-        """To import a module must not choose the reactor; only the programs may."""
-        found = broken(CODE, earlyReactors)
-        self.assertEqual([each for each in found if not each.split(":")[0].endswith(PROGRAMS)], [])
+    def test_noGlobalReactor(self) -> None:
+        """Only the programs import it, and a lab that was given none, when it starts."""
+        where = {each.split(":")[0] for each in broken(CODE, globalReactors)}
+        self.assertEqual({each for each in where if not each.endswith(PROGRAMS)}, {LAB})
+        early = {each.split(":")[0] for each in broken(CODE, earlyReactors)}
+        self.assertEqual({each for each in early if not each.endswith(PROGRAMS)}, set())
 
     def test_packaged(self) -> None:
         """What is installed is what there is."""
@@ -261,8 +284,37 @@ class ModuleTests(SynchronousTestCase):
         self.assertEqual(found, [])
 
     def test_notTooLong(self) -> None:
-        """One role a file."""
-        self.assertEqual(broken(CODE, tooLong), [])
+        """One role a file, and a function that fits a screen; exceptions are listed and real."""
+        self.assertEqual(broken(CODE, tooLong) + broken(CODE, longFunctions), [])
+        for each in LONG:
+            path, _, function = each.partition(": ")
+            source = (ROOT / path).read_text("utf-8")
+            self.assertIn(f"def {function}(" if function else "class ", source, each)
+
+    def test_folders(self) -> None:
+        """A folder can be overlooked at a glance."""
+        folders = Counter(path.parent for path in sources(CODE) if path.name != "__init__.py")
+        large = {relative(folder): n for folder, n in folders.items() if n > LARGEST_FOLDER}
+        self.assertEqual(large, {})
+
+    def test_noCircles(self) -> None:
+        """No modules import each other, whichever way round."""
+        code = {relative(path): path.read_text("utf-8") for path in sources(CODE)}
+        self.assertEqual(house.circles(code), [])
+
+    def test_noNameTwice(self) -> None:
+        """No two modules have the same name, nor two public classes."""
+        modules = Counter(
+            path.stem for path in sources(CODE) if path.stem not in ("__init__", "__main__")
+        )
+        classes = Counter(
+            node.name
+            for path in sources(CODE)
+            for node in parsed(path).body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        )
+        self.assertEqual([name for name, n in modules.items() if n > 1], [])
+        self.assertEqual({name for name, n in classes.items() if n > 1} - TWICE, set())
 
     def test_documentation(self) -> None:
         """Docstrings are in one language."""
@@ -373,7 +425,7 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(self.found(twistedImports, "from twisted.logger import Logger"), 1)
 
     def test_reactors(self) -> None:
-        """At import time, wherever that is; not in a function that runs later."""
+        """However it is imported; a function that runs later does not choose it early."""
         for source in (
             "from twisted.internet import reactor",
             "from twisted.internet import defer, reactor as r",
@@ -383,6 +435,7 @@ class RuleTests(SynchronousTestCase):
         ):
             self.assertEqual(self.found(earlyReactors, source), 1, source)
         late = "def f():\n from twisted.internet import reactor"
+        self.assertEqual(self.found(globalReactors, late), 1)
         self.assertEqual(self.found(earlyReactors, late), 0)
 
     def test_all(self) -> None:

@@ -33,7 +33,12 @@ from tcplab.reactor.batchaccept import BatchAcceptor
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import DONE
 from tcplab.reactor.tlsclock import TLSMethods
-from tcplab.reactor.transports import TCPConnector, TCPServer, UnixConnector, UnixServer
+from tcplab.reactor.transports import (
+    EagerTCPConnector,
+    EagerTCPServer,
+    EagerUnixConnector,
+    EagerUnixServer,
+)
 from tcplab.reactor.twistedinternals import missing
 
 _log = Logger()
@@ -190,7 +195,7 @@ class EagerReactor(TLSMethods, EPollReactor):
         bindAddress: Any = None,
     ) -> IConnector:
         """Connect as Twisted does, with a transport that writes at once."""
-        connector = TCPConnector(host, port, factory, timeout, bindAddress, self)
+        connector = EagerTCPConnector(host, port, factory, timeout, bindAddress, self)
         connector.connect()
         return connector
 
@@ -198,7 +203,7 @@ class EagerReactor(TLSMethods, EPollReactor):
         self, address: Any, factory: ClientFactory, timeout: float = 30, checkPID: int = 0
     ) -> IConnector:
         """Connect as Twisted does, with a transport that writes at once."""
-        connector = UnixConnector(address, factory, timeout, self, checkPID)
+        connector = EagerUnixConnector(address, factory, timeout, self, checkPID)
         connector.connect()
         return connector
 
@@ -206,13 +211,13 @@ class EagerReactor(TLSMethods, EPollReactor):
 class EagerPort(tcp.Port):
     """A TCP port whose connections write at once."""
 
-    transport: Any = TCPServer
+    transport: Any = EagerTCPServer
 
 
 class EagerUnixPort(unix.Port):
     """A Unix port whose connections write at once."""
 
-    transport: Any = UnixServer
+    transport: Any = EagerUnixServer
 
 
 def install() -> None:

@@ -58,19 +58,19 @@ class CoalescingUnixTransport(CoalescingTransport):
         return sent
 
 
-class TCPServer(CoalescingTransport, tcp.Server):
+class EagerTCPServer(CoalescingTransport, tcp.Server):
     """A TCP connection that was accepted."""
 
 
-class UnixServer(CoalescingUnixTransport, unix.Server):
+class EagerUnixServer(CoalescingUnixTransport, unix.Server):
     """A Unix connection that was accepted."""
 
 
-class TCPClient(CoalescingTransport, tcp.Client):
+class EagerTCPClient(CoalescingTransport, tcp.Client):
     """A TCP connection to a server."""
 
 
-class UnixClient(CoalescingUnixTransport, unix.Client):
+class EagerUnixClient(CoalescingUnixTransport, unix.Client):
     """A Unix connection to a server."""
 
 
@@ -98,15 +98,15 @@ class _ReleasingConnector(base.BaseConnector):
                 del self.factory
 
 
-class TCPConnector(_ReleasingConnector, tcp.Connector):
+class EagerTCPConnector(_ReleasingConnector, tcp.Connector):
     """A connector of TCP connections."""
 
-    def _makeTransport(self) -> TCPClient:
-        return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
+    def _makeTransport(self) -> EagerTCPClient:
+        return EagerTCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
-class UnixConnector(_ReleasingConnector, unix.Connector):
+class EagerUnixConnector(_ReleasingConnector, unix.Connector):
     """A connector of Unix connections."""
 
     def _makeTransport(self) -> Any:
-        return UnixClient(self.address, self, self.reactor, self.checkPID)
+        return EagerUnixClient(self.address, self, self.reactor, self.checkPID)

@@ -172,10 +172,10 @@ class KindTests(SynchronousTestCase):
     def test_kinds(self) -> None:
         """Coalescing comes first."""
         for kind, stock in (
-            (transports.TCPServer, tcp.Server),
-            (transports.TCPClient, tcp.Client),
-            (transports.UnixServer, unix.Server),
-            (transports.UnixClient, unix.Client),
+            (transports.EagerTCPServer, tcp.Server),
+            (transports.EagerTCPClient, tcp.Client),
+            (transports.EagerUnixServer, unix.Server),
+            (transports.EagerUnixClient, unix.Client),
         ):
             order = kind.__mro__
             self.assertLess(order.index(CoalescingTransport), order.index(stock))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import KINDS
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS
-from tcplab.faults.parse import COMMON
+from tcplab.faults.spec import COMMON
 from tests.support.rst_pages import literals, page, section, table
 from tests.support.subprocess_server import LIMIT, Server, scratch
 from tests.support.tiers import processes

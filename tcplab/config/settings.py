@@ -25,8 +25,7 @@ from tcplab.config.options import (
     repeatable,
     seconds,
 )
-from tcplab.faults.parse import parseFault
-from tcplab.faults.spec import FaultSpec
+from tcplab.faults.spec import FaultSpec, parseFault
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
 #: The recipe's own port. It lies in the range that the kernel hands out to clients.

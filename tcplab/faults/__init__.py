@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from tcplab.faults.kinds.slow_close import SlowClose
     from tcplab.faults.kinds.stall import Stall
     from tcplab.faults.kinds.timeout import Timeout
-    from tcplab.faults.parse import KINDS, parseFault
-    from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger
+    from tcplab.faults.spec import KINDS, FaultError, FaultSpec, Selection, Trigger, parseFault
     from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 __all__ = [
@@ -85,8 +84,7 @@ _MODULES = {
     "kinds.slow_close": "SlowClose",
     "kinds.stall": "Stall",
     "kinds.timeout": "Timeout",
-    "parse": "KINDS parseFault",
-    "spec": "FaultError FaultSpec Selection Trigger",
+    "spec": "FaultError FaultSpec KINDS Selection Trigger parseFault",
     "stage": "BufferingStage End Stage StageContext",
 }
 

@@ -20,8 +20,7 @@ from zope.interface import implementer
 
 from tcplab.faults.fault import ListenerFault
 from tcplab.faults.faults import Faults
-from tcplab.faults.parse import parseFault
-from tcplab.faults.spec import FaultError, FaultSpec
+from tcplab.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.listener.listener import Listener
 from tcplab.observers import FaultLog, Observers
 from tcplab.reactor.stack import removeEndpointWrapper

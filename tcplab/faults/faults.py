@@ -13,9 +13,8 @@ from tcplab.faults.dice import Dice, randomSeed
 from tcplab.faults.fault import ListenerFault
 from tcplab.faults.filter import FaultFilter
 from tcplab.faults.listenerfaults import ListenerFaults
-from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault
-from tcplab.faults.spec import FaultError, FaultSpec
+from tcplab.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.listener.events import Connection, Observer
 from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.listener.servertransport import ObservedTransport

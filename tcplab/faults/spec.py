@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, replace
+from functools import partial
+from importlib import import_module
+from typing import TypeVar
 
-from tcplab.faults.fault import Fault
+from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
+from tcplab.wire.escaping import unescape
+from tcplab.wire.keyvalue import GivenTwice, NotKeyValue, readArguments, split, unescapeSeparators
+from tcplab.wire.names import FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +102,199 @@ class FaultSpec:
         if chosen is None:
             chosen = reading if self.fault.readingSide else "downstream"
         return ("downstream", "upstream") if chosen == "both" else (chosen,)
+
+
+_Value = TypeVar("_Value")
+
+
+class _Kinds(Mapping[str, type[Fault]]):
+    def __getitem__(self, name: str) -> type[Fault]:
+        package, _, className = FAULTS[name].rpartition(".")
+        kind: type[Fault] = getattr(import_module(package), className)
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FAULTS)
+
+    def __len__(self) -> int:
+        return len(FAULTS)
+
+
+#: The class of each kind of fault, by the name that is typed; loaded when it is looked up.
+KINDS: Mapping[str, type[Fault]] = _Kinds()
+
+_CONN = re.compile("([1-9][0-9]{0,8})(-)?([1-9][0-9]{0,8})?|%([1-9][0-9]{0,8})")
+
+
+def readConn(text: str) -> Selection:
+    """
+    Read ``3``, ``1-2``, ``4-`` or ``%3``.
+
+    :raises ValueError: the text is none of these.
+    """
+    found = _CONN.fullmatch(text)
+    if found is None or (found[3] and not found[2]):
+        raise ValueError("give 3, 1-2, 4- or %3 (every third)")
+    if found[4]:
+        return Selection(every=int(found[4]))
+    first = int(found[1])
+    last = int(found[3]) if found[3] else None if found[2] else first
+    if last is not None and last < first:
+        raise ValueError(f"give the smaller number first, {last}-{first}")
+    return Selection(first, last)
+
+
+def readProbability(text: str) -> float:
+    """
+    Read a number from 0 to 1.
+
+    :raises ValueError: the text is no such number.
+    """
+    if not re.fullmatch(r"[01]|0?\.[0-9]{1,12}|[01]\.0+", text) or float(text) > 1:
+        raise ValueError("give a number from 0 to 1, as in 0.1")
+    return float(text)
+
+
+DIRECTIONS = ("downstream", "upstream", "both")
+
+
+def parseFault(text: str) -> FaultSpec:
+    """
+    Read ``KIND[,key=value…][@LISTENER]``; a value may have ``\\,`` ``\\@`` and ``\\=`` in it.
+
+    :raises FaultError: the text is no fault.
+    """
+    words, at, listener = split(text, "@")
+    if at and not listener:
+        raise FaultError(f"fault {text!r}: there is no listener after the @: name one, as in @echo")
+    name, comma, rest = split(words, ",")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise FaultError(
+            f"fault {text!r}: there is no fault {name!r}; there are {', '.join(KINDS)}"
+        )
+    typed = _typed(text, rest) if comma else {}
+    return _made(text, kind, typed, listener or None)
+
+
+def _typed(text: str, rest: str) -> dict[str, str]:
+    try:
+        return readArguments(rest, lambda key: key if re.fullmatch(r"\w+", key) else "")
+    except (NotKeyValue, GivenTwice) as e:
+        raise FaultError(f"fault {text!r}: {e}") from None
+
+
+# What any fault may have: how it is read into a trigger, a selection and a direction.
+
+
+def _direction(value: str) -> str:
+    if value not in DIRECTIONS:
+        raise ValueError(f"give {', '.join(DIRECTIONS[:-1])} or {DIRECTIONS[-1]}")
+    return value
+
+
+def _after(trigger: Trigger, value: str) -> Trigger:
+    if isTime(value):
+        return replace(trigger, afterSeconds=seconds(value))
+    try:
+        return replace(trigger, afterBytes=size(value))
+    except ValueError:
+        raise ValueError("give bytes or a time with its unit, as in 10B or 250ms") from None
+
+
+def _match(trigger: Trigger, value: str) -> Trigger:
+    if not value:
+        raise ValueError("give the text that it begins behind")
+    return replace(trigger, match=unescape(value))
+
+
+def _for(trigger: Trigger, value: str) -> Trigger:
+    duration = seconds(value)
+    if not duration:
+        raise ValueError("give more than 0")
+    return replace(trigger, duration=duration)
+
+
+def _conn(selection: Selection, value: str) -> Selection:
+    return replace(readConn(value), probability=selection.probability)
+
+
+def _probability(selection: Selection, value: str) -> Selection:
+    return replace(selection, probability=readProbability(value))
+
+
+_TRIGGERS = {"after": _after, "match": _match, "for": _for}
+_SELECTIONS = {"conn": _conn, "probability": _probability}
+COMMON = (*_TRIGGERS, *_SELECTIONS, "direction")
+_OF_LISTENERS = ("after", "for")
+
+
+def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
+    common = _OF_LISTENERS if issubclass(kind, ListenerFault) else COMMON
+    own = kind.named()
+    for key in typed:
+        if key not in own and key not in common:
+            raise FaultError(f"fault {text!r}: {_unknown(kind, key, common)}")
+    trigger, selection, direction = Trigger(), Selection(), None
+    values: dict[str, object] = {}
+    for key, word in typed.items():
+        value = _plain(text, key, word)
+        if key in own:
+            values[key] = _read(text, key, word, own[key].metadata["read"], value)
+        elif key in _TRIGGERS:
+            trigger = _read(text, key, word, partial(_TRIGGERS[key], trigger), value)
+        elif key in _SELECTIONS:
+            selection = _read(text, key, word, partial(_SELECTIONS[key], selection), value)
+        else:
+            direction = _read(text, key, word, _direction, value)
+    fault = _fault(text, kind, values)
+    spec = FaultSpec(fault, direction, trigger, selection, listener, text)
+    _check(text, spec)
+    return spec
+
+
+def _unknown(kind: type[Fault], key: str, common: tuple[str, ...]) -> str:
+    own = ", ".join(kind.named())
+    if issubclass(kind, ListenerFault) and key in COMMON:
+        return (
+            f"{key} makes no sense for {kind.kind}, which comes before any connection;"
+            f" it has {', '.join(common)}"
+        )
+    has = f"it has {own}, and " if own else "it has "
+    return f"{kind.kind} has no {key!r}; {has}{', '.join(common)}"
+
+
+def _read(text: str, key: str, word: str, read: Callable[[str], _Value], value: str) -> _Value:
+    try:
+        return read(value)
+    except ValueError as e:
+        shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in word)
+        raise FaultError(f"fault {text!r}: {key}={shown}: {e}") from None
+
+
+def _fault(text: str, kind: type[Fault], values: dict[str, object]) -> Fault:
+    for name, field in kind.named().items():
+        if name not in values and field.default is MISSING:
+            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}=")
+    try:
+        make: Callable[..., Fault] = kind
+        return make(**values)
+    except ValueError as e:
+        raise FaultError(f"fault {text!r}: {e}") from None
+
+
+def _check(text: str, spec: FaultSpec) -> None:
+    trigger = spec.trigger
+    if trigger.match and (trigger.afterBytes is not None or trigger.afterSeconds is not None):
+        raise FaultError(f"fault {text!r}: after and match are two triggers: give one")
+    if trigger.duration is not None and spec.fault.atOnce:
+        raise FaultError(f"fault {text!r}: {spec.fault.kind} happens at once: for makes no sense")
+    if isinstance(spec.fault, ListenerFault) and trigger.afterBytes is not None:
+        raise FaultError(f"fault {text!r}: after is a time here: no byte comes before a connection")
+
+
+def _plain(text: str, key: str, value: str) -> str:
+    try:
+        return unescapeSeparators(value)
+    except ValueError as e:
+        raise FaultError(f"fault {text!r}: {key} {e}") from None

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, Faults, FaultSpec, Stall
 from tcplab.faults.faults import FaultRegistry
-from tcplab.faults.parse import parseFault
+from tcplab.faults.spec import parseFault
 from tcplab.listener.events import Connection
 from tcplab.listener.listener import Listener
 from tcplab.observers import LogObserver, Observers

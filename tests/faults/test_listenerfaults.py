@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import Hang, ListenerFault, Refuse, listenerfaults
 from tcplab.faults.listenerfaults import ListenerFaults
-from tcplab.faults.parse import parseFault
+from tcplab.faults.spec import parseFault
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Greeting

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from tcplab.faults.dice import Dice
-from tcplab.faults.parse import parseFault
 from tcplab.faults.pipeline import ActiveFault, Pipeline
+from tcplab.faults.spec import parseFault
 from tcplab.faults.stage import End
 
 

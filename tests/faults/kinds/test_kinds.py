@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import faults
 from tcplab.faults import KINDS
-from tcplab.faults.parse import parseFault
+from tcplab.faults.spec import parseFault
 from tcplab.wire.names import FAULTS
 from tests.support.tiers import processes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults.parse import parseFault
+from tcplab.faults.spec import parseFault
 from tcplab.faults.stage import End
 from tests.support.fault_pipeline import Bench
 

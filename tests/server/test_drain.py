@@ -1,4 +1,4 @@
-"""How a lab ends: one thing after the other, with an end to each."""
+"""Tests for `tcplab.server.drain`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from tcplab.server.drain import Drained, ListenersDrain, whenEmpty
+from tcplab.wire.reasons import Reason
 from tests.support.fake_listeners import FakeListener
 from tests.support.log_capture import Logged
 
@@ -39,44 +40,32 @@ class Draining(Logged):
         self.clock.advance(0)
 
 
-class InOrder(Draining):
-    def test_accepts_nobody_then_tells_everyone(self) -> None:
+class StepsTests(Draining):
+    def test_order(self) -> None:
+        """The ports close, the reactor turns to read what has arrived, then conversations end."""
         listeners = FakeListener(), FakeListener()
-        done = self.begun(*listeners)
-        self.assertEqual(self.successResultOf(done), (4, 0))
+        done = self.begun(*listeners, closed=False)
         for listener in listeners:
-            self.assertEqual(listener.told[:2], ["stop", "drain"])
+            listener.close()
+            self.assertEqual(listener.told, ["stop"])
+        self.clock.advance(0)
+        for listener in listeners:
+            self.assertEqual(listener.told, ["stop", "drain", "abort"])
+        self.assertEqual(self.successResultOf(done), (4, 0))
 
-    def test_tells_nobody_before_what_has_arrived_is_read(self) -> None:
-        listener = FakeListener()
-        done = self.begun(listener, closed=False)
-        self.listeners[0].close()
-        self.assertEqual(listener.told, ["stop"])
-        self.clock.advance(0)  # a turn of the reactor
-        self.assertEqual(listener.told, ["stop", "drain", "abort"])
-        self.successResultOf(done)
-
-    def test_accepts_during_the_delay(self) -> None:
-        listener = FakeListener()
+    def test_delay(self) -> None:
+        """It accepts meanwhile; connections that end in the delay are not counted."""
+        listener = FakeListener(count=3)
         done = self.begun(listener, delay=3)
         self.clock.advance(2.9)
         self.assertEqual(listener.told, [])
+        listener.connections.pop()
         self.clock.advance(0.1)
         self.assertEqual(listener.told, ["stop"])
         self.close()
         self.assertEqual(self.successResultOf(done), (2, 0))
 
-    def test_who_comes_and_goes_during_the_delay_is_not_counted(self) -> None:
-        listener = FakeListener(count=0)
-        done = self.begun(listener, delay=3)
-        listener.connections = FakeListener(count=3).connections
-        self.clock.advance(1)
-        listener.connections = FakeListener(count=1).connections
-        self.clock.advance(2)
-        self.close()
-        self.assertEqual(self.successResultOf(done), (1, 0))
-
-    def test_waits_for_the_last_one(self) -> None:
+    def test_lastConnection(self) -> None:
         listeners = FakeListener(polite=False), FakeListener(polite=False)
         done = self.begun(*listeners)
         listeners[1].end()
@@ -84,10 +73,7 @@ class InOrder(Draining):
         listeners[0].end()
         self.assertEqual(self.successResultOf(done), (4, 0))
 
-    def test_nobody_is_there(self) -> None:
-        self.assertEqual(self.successResultOf(self.begun(FakeListener(count=0))), (0, 0))
-
-    def test_is_run_once_for_each_who_asks(self) -> None:
+    def test_once(self) -> None:
         listener = FakeListener()
         first = self.begun(listener, closed=False)
         second = self.drain.run()
@@ -97,49 +83,43 @@ class InOrder(Draining):
         self.assertEqual(listener.told.count("stop"), 1)
 
 
-class Deadline(Draining):
-    def test_the_rest_is_aborted(self) -> None:
-        stuck, polite = FakeListener(polite=False), FakeListener()
-        done = self.begun(stuck, polite)
-        self.clock.advance(14.9)
+class DeadlineTests(Draining):
+    def ends(self, done: Deferred[Drained], seconds: float, outcome: tuple[int, int]) -> None:
+        """Check that it ends after so many seconds, not before."""
+        self.clock.advance(seconds - 0.1)
         self.assertNoResult(done)
         self.clock.advance(0.1)
-        self.assertEqual(self.successResultOf(done), (2, 2))
+        self.assertEqual(self.successResultOf(done), outcome)
 
-    def test_counts_from_the_end_of_accepting(self) -> None:
+    def test_rest(self) -> None:
+        self.ends(self.begun(FakeListener(polite=False), FakeListener()), 15, (2, 2))
+
+    def test_fromTheEndOfAccepting(self) -> None:
         done = self.begun(FakeListener(polite=False), delay=10)
         self.clock.advance(10)
         self.close()
-        self.clock.advance(14.9)
-        self.assertNoResult(done)
-        self.clock.advance(0.1)
-        self.assertEqual(self.successResultOf(done), (0, 2))
+        self.ends(done, 15, (0, 2))
 
-    def test_holds_for_ports_that_do_not_close(self) -> None:
-        listener = FakeListener(polite=False)
-        done = self.begun(listener, closed=False)
+    def test_portsThatCloseLate(self) -> None:
+        done = self.begun(FakeListener(polite=False), closed=False)
         self.clock.advance(10)
         self.close()
-        self.clock.advance(5)
-        self.assertEqual(self.successResultOf(done), (0, 2))
+        self.ends(done, 5, (0, 2))
 
-    def test_port_that_never_closes_is_waited_for_a_second_more(self) -> None:
+    def test_portThatNeverCloses(self) -> None:
+        """A second more."""
         done = self.begun(FakeListener(), closed=False)
         self.clock.advance(15)
-        self.assertNoResult(done)
-        self.clock.advance(1)
-        self.assertEqual(self.successResultOf(done), (2, 0))
+        self.ends(done, 1, (2, 0))
 
-    def test_who_cannot_even_be_aborted_is_waited_for_a_second(self) -> None:
+    def test_connectionThatCannotBeAborted(self) -> None:
         stuck = FakeListener(polite=False)
         self.patch(stuck, "end", lambda: None)
         done = self.begun(stuck)
         self.clock.advance(15)
-        self.assertNoResult(done)
-        self.clock.advance(1)
-        self.assertEqual(self.successResultOf(done), (0, 2))
+        self.ends(done, 1, (0, 2))
 
-    def test_none_is_for_ever(self) -> None:
+    def test_none(self) -> None:
         stuck = FakeListener(polite=False)
         done = self.begun(stuck, timeout=None)
         self.clock.advance(1e9)
@@ -148,38 +128,39 @@ class Deadline(Draining):
         self.assertEqual(self.successResultOf(done), (2, 0))
 
 
-class Losing(Draining):
-    def ended(self, why: str) -> tuple[int, int]:
-        listener = FakeListener(polite=False)
-        done = self.begun(listener)
-        listener.end(why)
-        self.assertEqual(listener.policies, ())
-        return self.successResultOf(done)
+class LossesTests(Draining):
+    def test_reasons(self) -> None:
+        """A connection that is reset because its peer reads nothing counts as aborted."""
+        for why, outcome in (
+            (Reason.UNREAD, (0, 2)),
+            (Reason.WRITE_TIMEOUT, (0, 2)),
+            (Reason.LINGER_TIMEOUT, (2, 0)),
+            (Reason.IDLE_TIMEOUT, (2, 0)),
+            (None, (2, 0)),
+        ):
+            listener = FakeListener(polite=False)
+            done = self.begun(listener)
+            listener.end(why)
+            self.assertEqual(listener.policies, ())
+            self.assertEqual(self.successResultOf(done), outcome)
 
-    def test_who_is_reset_because_it_reads_nothing_is_aborted(self) -> None:
-        for why in ("unread", "write-timeout"):
-            self.assertEqual(self.ended(why), (0, 2))
-
-    def test_who_had_read_everything_is_not(self) -> None:
-        for why in ("linger-timeout", "handshake-timeout", "idle-timeout", "error"):
-            self.assertEqual(self.ended(why), (2, 0))
-
-    def test_nobody_is_counted_twice(self) -> None:
+    def test_countedOnce(self) -> None:
         one, two = FakeListener(polite=False), FakeListener(polite=False, count=3)
         done = self.begun(one, two)
-        one.end("unread")
+        one.end(Reason.UNREAD)
         self.clock.advance(15)
         self.assertEqual(self.successResultOf(done), (0, 5))
 
 
-class Hurrying(Draining):
-    def test_aborts_at_once(self) -> None:
-        listener = FakeListener(polite=False)
-        done = self.begun(listener)
-        self.assertEqual(self.drain.abortNow(), 2)
-        self.assertEqual(self.successResultOf(done), (0, 2))
+class AbortTests(Draining):
+    def test_whileConnectionsEnd(self) -> None:
+        for timeout in (15, None):
+            done = self.begun(FakeListener(polite=False), timeout=timeout)
+            self.assertEqual(self.drain.abortNow(), 2)
+            self.assertEqual(self.drain.abortNow(), 0)
+            self.assertEqual(self.successResultOf(done), (0, 2))
 
-    def test_during_the_delay(self) -> None:
+    def test_duringTheDelay(self) -> None:
         listener = FakeListener()
         done = self.begun(listener, delay=60)
         self.drain.abortNow()
@@ -187,58 +168,44 @@ class Hurrying(Draining):
         self.assertEqual(self.successResultOf(done), (0, 2))
         self.assertEqual(listener.told, ["stop", "abort"])
 
-    def test_while_the_ports_close_lets_them_close(self) -> None:
+    def test_whilePortsClose(self) -> None:
+        """They do close."""
         done = self.begun(FakeListener(), closed=False)
         self.drain.abortNow()
         self.assertNoResult(done)
         self.close()
         self.assertEqual(self.successResultOf(done), (0, 2))
 
-    def test_without_a_deadline(self) -> None:
-        done = self.begun(FakeListener(polite=False), timeout=None)
-        self.drain.abortNow()
-        self.assertEqual(self.successResultOf(done), (0, 2))
 
-    def test_again_changes_nothing(self) -> None:
-        done = self.begun(FakeListener(polite=False))
-        self.drain.abortNow()
-        self.assertEqual(self.drain.abortNow(), 0)
-        self.assertEqual(self.successResultOf(done), (0, 2))
-
-
-class Saying(Draining):
-    def test_how_many_and_how_long(self) -> None:
+class LogTests(Draining):
+    def test_lines(self) -> None:
         self.begun(FakeListener(polite=False), FakeListener(), delay=2)
         self.clock.advance(2)
         self.close()
         self.clock.advance(15)
-        self.assertEqual(
-            self.lines(),
-            [
-                "accepting for 2 s more, then draining",
-                "draining: 4 connected, 15 s to finish",
-            ],
-        )
+        found = ["accepting for 2 s more, then draining", "draining: 4 connected, 15 s to finish"]
+        self.assertEqual(self.lines(), found)
         self.assertEqual(self.lines(LogLevel.warn), ["drained=2 aborted=2 seconds=15.000"])
 
-    def test_nothing_but_the_outcome_when_nobody_is_there(self) -> None:
-        self.begun(FakeListener(count=0))
+    def test_noConnection(self) -> None:
+        done = self.begun(FakeListener(count=0))
+        self.assertEqual(self.successResultOf(done), (0, 0))
         self.assertEqual(self.lines(), ["drained=0 aborted=0 seconds=0.000"])
 
-    def test_without_a_deadline(self) -> None:
+    def test_noDeadline(self) -> None:
         self.begun(FakeListener(), timeout=None)
         self.assertEqual(self.lines()[0], "draining: 2 connected, no limit")
 
 
-class WhenEmpty(Logged):
+class WhenEmptyTests(Logged):
     def waiting(self, *listeners: Any) -> Deferred[None]:
         return Deferred.fromCoroutine(whenEmpty(listeners))
 
-    def test_at_once_when_nobody_is_there(self) -> None:
+    def test_atOnce(self) -> None:
         self.successResultOf(self.waiting(FakeListener(count=0)))
         self.successResultOf(self.waiting())
 
-    def test_all_at_the_same_time(self) -> None:
+    def test_together(self) -> None:
         one, two = FakeListener(), FakeListener()
         waiting = self.waiting(one, two)
         one.end()
@@ -248,7 +215,7 @@ class WhenEmpty(Logged):
         one.end()
         self.successResultOf(waiting)
 
-    def test_can_be_cancelled(self) -> None:
+    def test_cancelled(self) -> None:
         one = FakeListener()
         waiting = self.waiting(one, FakeListener())
         waiting.cancel()

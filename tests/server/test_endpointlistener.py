@@ -1,26 +1,19 @@
-"""One listener: listening, saying so, and stopping."""
+"""Tests for `tcplab.server.endpointlistener`."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
-from socket import AF_INET
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.endpoints import (
-    AdoptedStreamServerEndpoint,
-    TCP4ServerEndpoint,
-    UNIXServerEndpoint,
-)
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import LogLevel
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.config.behaviourspec import parseSpec
@@ -32,6 +25,7 @@ from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 from tests.support.certificates import localhostFile
 from tests.support.log_capture import Logged
+from tests.support.socket_server import Serving
 
 
 @implementer(IListeningPort)
@@ -96,7 +90,7 @@ class Listening(Logged, SynchronousTestCase):
         self.assertIn("no place to listen", self.refused(succeed(object())))
 
 
-class Stopping(SynchronousTestCase):
+class Stopping(Logged, SynchronousTestCase):
     def test_stops_the_port(self) -> None:
         port = ForeignPort()
         started = serving(succeed(port))
@@ -128,122 +122,119 @@ class Stopping(SynchronousTestCase):
         for each in [*asked[1:], started.stopListening()]:
             self.successResultOf(each)
 
+    def test_failure(self) -> None:
+        """A path that stays behind is logged; so is a bug."""
+        for error, lines in (
+            (PermissionError(13, "Permission denied", b"/a/s"), ["/a/s stays behind: Permission"]),
+            (FileNotFoundError(2, "No such file", b"/a/s"), []),
+            (ValueError("a bug"), []),
+        ):
+            self.events.clear()
+            port: Any = ForeignPort()
+            port.stopListening = lambda error=error: fail(error)
+            started = serving(succeed(port))
+            started.quiet = True
+            started.listen()
+            self.successResultOf(started.stopListening())
+            found = [each for each in self.lines(LogLevel.warn) if "stays" in each]
+            self.assertEqual([each[:28] for each in found], [each[:28] for each in lines])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
-class StoppingRealPorts(TestCase):
+
+class RealPorts(Logged, Serving):
     def listening(self, endpoint: Any) -> EndpointListener:
-        settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
+        if isinstance(endpoint, str):
+            settings = ListenerSettings("echo", parseSpec("echo"), endpoint)
+            endpoint = endpointOf(reactor, settings)
+        else:
+            settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
         made = EndpointListener(settings, ConversationFactory(Echo), endpoint, Observers())
-        self.successResultOf(made.listen())
+        self.successResultOf(made.listen())  # at once
         self.addCleanup(made.abort)
         self.addCleanup(made.stopListening)
+        self.host: Any = made.host
         return made
 
     def tcp(self, backlog: int = 50) -> EndpointListener:
-        return self.listening(TCP4ServerEndpoint(reactor, 0, backlog, "127.0.0.1"))
+        return self.listening(f"tcp:0:interface=127.0.0.1:backlog={backlog}")
 
-    def connect(self, place: Any) -> socket.socket:
-        peer = socket.create_connection(place, timeout=30)
+    def connect(self) -> socket.socket:
+        peer = super().connect()
         self.addCleanup(peer.close)
         return peer
 
-    async def test_who_has_connected_is_accepted_first(self) -> None:
+    async def test_kinds(self) -> None:
+        for endpoint, place in (
+            ("tcp:0:interface=127.0.0.1", "on tcp 127.0.0.1:"),
+            (f"ssl:0:privateKey={localhostFile(self.folder())}", "on tls 0.0.0.0:"),
+            ("tcp6:0:interface=\\:\\:1", "on tcp [::1]:"),
+            (f"unix:{self.unixPath()}", "on unix /"),
+        ):
+            await self.listening(endpoint).stopListening()
+            self.assertIn(place, self.lines(LogLevel.info)[-1])
+        self.assertEqual(self.lines(LogLevel.warn), [])
+
+    async def test_listenQueue(self) -> None:
+        """Its clients are accepted first."""
         made = self.tcp(backlog=1000)
         port: Any = made.port
-        place = "127.0.0.1", made.host.port
-        peers = [self.connect(place) for _ in range(500)]  # many times what is accepted at once
+        peers = [self.connect() for _ in range(500)]  # many times what is accepted at once
         self.assertEqual(len(made.connections), 0)
         stopping = made.stopListening()
         self.assertEqual(len(made.connections), 500)
-        self.assertRaises(ConnectionRefusedError, self.connect, place)
+        self.assertRaises(ConnectionRefusedError, self.connect)
         await stopping
         self.assertFalse(port.connected)
         for peer in peers:
             peer.close()
         await made.whenEmpty()
 
-    async def test_a_flood_does_not_hold_it_up(self) -> None:
+    async def test_flood(self) -> None:
+        """It does not delay the end."""
         made = self.tcp()
         port: Any = made.port
-        accepted = []
+        accepted: list[int] = []
         port.doRead = lambda: accepted.append(1)  # one more is there each time
-        self.connect(("127.0.0.1", made.host.port))
+        self.connect()
         await made.stopListening()
         self.assertEqual(len(accepted), 128)
 
-    async def test_nobody_is_accepted_while_it_is_suspended(self) -> None:
+    async def test_suspended(self) -> None:
         made = self.tcp()
         made.suspend("test")
-        self.connect(("127.0.0.1", made.host.port))
+        self.connect()
         await made.stopListening()
         self.assertEqual(len(made.connections), 0)
 
-    async def test_socket_of_others_goes_on(self) -> None:
+    async def test_sharedSocket(self) -> None:
+        """It goes on listening for the other process."""
         with socket.create_server(("127.0.0.1", 0)) as owned:
             owned.setblocking(False)
             lent = os.dup(owned.fileno())  # which the endpoint closes
-            made = self.listening(AdoptedStreamServerEndpoint(reactor, lent, AF_INET))
+            made = self.listening(AdoptedStreamServerEndpoint(reactor, lent, socket.AF_INET))
             await made.stopListening()
-            self.connect(owned.getsockname())  # waits for them
+            self.connect()
 
-    async def test_unix_socket(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        made = self.listening(UNIXServerEndpoint(reactor, f"{folder}/s"))
+    async def test_unixSocket(self) -> None:
+        path = self.unixPath()
+        made = self.listening(f"unix:{path}")
         stopping = made.stopListening()
         with socket.socket(socket.AF_UNIX) as peer:
-            self.assertRaises(ConnectionRefusedError, peer.connect, f"{folder}/s")
+            self.assertRaises(ConnectionRefusedError, peer.connect, path)
         await stopping
-        self.assertEqual(os.listdir(folder), [])
+        self.assertEqual(os.listdir(os.path.dirname(path)), [])
 
-
-class TakingOver(TestCase):
-    """A Unix socket that was bound by a process which has forked and gone."""
-
-    def setUp(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        self.lock = os.path.join(folder, "s.lock")
-        settings = ListenerSettings("echo", parseSpec("echo"), f"unix:{folder}/s")
-        self.bound = EndpointListener(
-            settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
-        )
-        self.successResultOf(self.bound.listen())
-
-    async def test_lock_becomes_this_processs(self) -> None:
-        os.remove(self.lock)
-        os.symlink("1", self.lock)
-        self.bound.rewriteLock()
-        self.assertEqual(os.readlink(self.lock), str(os.getpid()))
-        await self.bound.stopListening()
-        self.assertEqual(os.listdir(os.path.dirname(self.lock)), [])
-
-    async def test_lock_of_this_process_is_left_alone(self) -> None:
-        before = os.lstat(self.lock).st_ino
-        self.bound.rewriteLock()
-        self.assertEqual(os.lstat(self.lock).st_ino, before)
-        await self.bound.stopListening()
-
-    async def test_what_has_no_lock_needs_nothing(self) -> None:
-        serving(succeed(ForeignPort())).rewriteLock()
-        await self.bound.stopListening()
-
-
-class RealSockets(Logged, TestCase):
-    async def test_tcp_and_unix(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        for endpoint, place in (
-            ("tcp:0:interface=127.0.0.1", "on tcp 127.0.0.1:"),
-            (f"ssl:0:privateKey={localhostFile(folder)}", "on tls 0.0.0.0:"),
-            ("tcp6:0:interface=\\:\\:1", "on tcp [::1]:"),
-            (f"unix:{folder}/s", "on unix /"),
-        ):
-            settings = ListenerSettings("echo", parseSpec("echo"), endpoint)
-            started = EndpointListener(
-                settings, ConversationFactory(Echo), endpointOf(reactor, settings), Observers()
-            )
-            listening = started.listen()
-            self.successResultOf(listening)  # at once
-            await started.stopListening()
-            self.assertIn(place, self.lines(LogLevel.info)[-1])
-        self.assertEqual(self.lines(LogLevel.warn), [])
+    async def test_lock(self) -> None:
+        """Of a Unix socket that was bound by a process which has forked and exited."""
+        lock = (path := self.unixPath()) + ".lock"
+        made = self.listening(f"unix:{path}")
+        before = os.lstat(lock).st_ino
+        made.rewriteLock()  # it is this process's already
+        self.assertEqual(os.lstat(lock).st_ino, before)
+        os.remove(lock)
+        os.symlink("1", lock)
+        made.rewriteLock()
+        self.assertEqual(os.readlink(lock), str(os.getpid()))
+        await made.stopListening()
+        self.assertEqual(os.listdir(os.path.dirname(path)), [])
+        serving(succeed(ForeignPort())).rewriteLock()  # there is none

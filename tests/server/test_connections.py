@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.settings import fromWords
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.server.connections import ConnectionRecord, Connections
-from tcplab.server.service import LabService
-from tests.support.log_capture import Logged
-from tests.support.socket_server import Told, readAll
+from tests.support.lab_service import ServingLab
+from tests.support.socket_server import Told
 
 ENDING = Ending("peer", "fin", None, None, 1, 2, 3.0)
 
@@ -73,27 +68,8 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(len(Connections([other])), 0)
 
 
-class OfServiceTests(Logged, TestCase):
+class OfServiceTests(ServingLab):
     """``service.connections``, on real sockets."""
-
-    timeout = 30
-
-    def lab(self, *faults: str) -> LabService:
-        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"], faults=faults)
-        service = LabService(settings, reactor, Observers())
-        service.startService()
-        self.addCleanup(service.stopService)
-        self.port = service.listeners[0].host.port
-        return service
-
-    async def exchange(self, said: bytes) -> bytes:
-        def talk() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
-                sock.sendall(said)
-                sock.shutdown(socket.SHUT_WR)
-                return readAll(sock)
-
-        return await deferToThread(talk)
 
     async def test_eachOnesEnding(self) -> None:
         service = self.lab("limit_data,bytes=3,conn=2")
@@ -111,18 +87,15 @@ class OfServiceTests(Logged, TestCase):
 
     async def test_whoIsConnected(self) -> None:
         service = self.lab()
-        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
-            await deferToThread(self.say, sock)
+        with self.connect() as sock:
+            sock.sendall(b"hello")
+            await self.talk(sock.recv, 5)
             [live] = service.connections
             self.assertEqual(
                 (live.ending, live.connection.peer.port), (None, sock.getsockname()[1])
             )  # type: ignore[attr-defined]
         await service.whenEmpty()
         self.assertEqual([each.ending is None for each in service.connections], [False])
-
-    def say(self, sock: socket.socket) -> None:
-        sock.sendall(b"hello")
-        sock.recv(5)
 
     async def test_nobodyIsWatchedUntilItIsAskedFor(self) -> None:
         """No observer, no list: nothing is done for a connection."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tcplab.config.errors import SettingsError
@@ -16,9 +15,10 @@ from tcplab.listener.events import Connection
 from tcplab.observers import Observers
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
+from tests.support.lab_service import ServingLab
 from tests.support.log_capture import Logged
 from tests.support.ports import free
-from tests.support.socket_server import Told, readAll
+from tests.support.socket_server import Told
 
 
 class Opened(Told):
@@ -38,28 +38,12 @@ class Opened(Told):
         await self._come
 
 
-class FaultTests(Logged, TestCase):
+class FaultTests(ServingLab):
     """``--fault``, and ``service.faults``."""
-
-    timeout = 30
 
     def lab(self, *faults: str, **words: Any) -> LabService:
         self.told = Opened()
-        settings = fromWords(serve=["echo@tcp:0:interface=127.0.0.1"], faults=faults, **words)
-        service = LabService(settings, reactor, Observers(self.told))
-        service.startService()
-        self.addCleanup(service.stopService)
-        self.port = service.listeners[0].host.port
-        return service
-
-    def exchange(self, said: bytes) -> Deferred[bytes]:
-        def talk() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
-                sock.sendall(said)
-                sock.shutdown(socket.SHUT_WR)
-                return readAll(sock)
-
-        return deferToThread(talk)
+        return super().lab(*faults, observer=self.told, **words)
 
     async def test_from_the_command_line(self) -> None:
         self.lab("limit_data,bytes=3,conn=2")
@@ -83,7 +67,7 @@ class FaultTests(Logged, TestCase):
         self.assertEqual(await self.exchange(b"hello"), b"he")
         await service.stopService()
         service.startService()
-        self.port = service.listeners[0].host.port
+        self.host = service.listeners[0].host
         self.assertEqual(await self.exchange(b"hello"), b"he")
 
     async def test_a_drain_ends_what_would_not_end(self) -> None:

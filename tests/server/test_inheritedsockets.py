@@ -24,22 +24,19 @@ from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving
 
 
-class Environment(SynchronousTestCase):
-    def found(self, **words: str) -> list[int]:
-        return listenFDs({"LISTEN_PID": "7", **words}, 7)
-
-    def test_as_systemd_says_it(self) -> None:
-        self.assertEqual(self.found(LISTEN_FDS="2"), [3, 4])
-        self.assertEqual(self.found(LISTEN_FDS="1", LISTEN_FDNAMES="web"), [3])
-
-    def test_another_process_is_meant(self) -> None:
-        self.assertEqual(listenFDs({"LISTEN_PID": "8", "LISTEN_FDS": "1"}, 7), [])
-        self.assertEqual(listenFDs({"LISTEN_FDS": "1"}, 7), [])
-
-    def test_no_number(self) -> None:
-        for word in ("", "-1", "x"):
-            self.assertEqual(self.found(LISTEN_FDS=word), [])
-        self.assertEqual(self.found(), [])
+class EnvironmentTests(SynchronousTestCase):
+    def test_variables(self) -> None:
+        for words, found in (
+            ({"LISTEN_PID": "7", "LISTEN_FDS": "2"}, [3, 4]),
+            ({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}, [3]),
+            ({"LISTEN_PID": "8", "LISTEN_FDS": "1"}, []),
+            ({"LISTEN_FDS": "1"}, []),
+            ({"LISTEN_PID": "7", "LISTEN_FDS": ""}, []),
+            ({"LISTEN_PID": "7", "LISTEN_FDS": "-1"}, []),
+            ({"LISTEN_PID": "7", "LISTEN_FDS": "x"}, []),
+            ({"LISTEN_PID": "7"}, []),
+        ):
+            self.assertEqual(listenFDs(words, 7), found)
 
     def test_our_own_process_was_given_none(self) -> None:
         self.assertEqual(listenFDs(), [])
@@ -77,25 +74,22 @@ class Taking(SynchronousTestCase):
         raised = self.assertRaises(InheritedSocketError, InheritedSockets([]).next, socket.AF_INET)
         self.assertIn("no socket that was handed over is left", str(raised))
 
-    def refused(self, found: socket.socket, *families: int, port: int = 0) -> str:
-        inherited = self.inherited(found)
-        return str(self.assertRaises(InheritedSocketError, inherited.next, *families, port=port))
-
-    def test_another_family(self) -> None:
-        self.assertIn("is one of AF_INET:", self.refused(self.listening(), socket.AF_UNIX))
-        unix = self.refused(self.listening(socket.AF_UNIX), socket.AF_INET, socket.AF_INET6)
-        self.assertIn("is one of AF_UNIX:", unix)
-
-    def test_another_port(self) -> None:
-        found = self.listening()
-        number = found.getsockname()[1]
-        self.assertIn(f"listens on port {number}", self.refused(found, socket.AF_INET, port=1))
-        self.inherited(found).next(socket.AF_INET, port=number).close()
-
-    def test_it_does_not_listen(self) -> None:
-        found = socket.socket()
-        self.addCleanup(found.close)
-        self.assertIn("a socket that does not listen", self.refused(found, socket.AF_INET))
+    def test_mismatch(self) -> None:
+        four, unix = self.listening(), self.listening(socket.AF_UNIX)
+        silent = socket.socket()
+        self.addCleanup(silent.close)
+        number = four.getsockname()[1]
+        internet = socket.AF_INET, socket.AF_INET6
+        for found, families, port, problem in (
+            (four, (socket.AF_UNIX,), 0, "is one of AF_INET:"),
+            (unix, internet, 0, "is one of AF_UNIX:"),
+            (four, internet, 1, f"listens on port {number}"),
+            (silent, internet, 0, "a socket that does not listen"),
+        ):
+            inherited = self.inherited(found)
+            raised = self.assertRaises(InheritedSocketError, inherited.next, *families, port=port)
+            self.assertIn(problem, str(raised))
+        self.inherited(four).next(socket.AF_INET, port=number).close()
 
     def test_it_is_no_socket(self) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What a lab that was killed has left of a Unix socket."""
+"""Tests for `tcplab.server.unixlock`."""
 
 from __future__ import annotations
 
@@ -34,31 +34,26 @@ class Removing(SynchronousTestCase):
             sock.listen(0)
         return sock
 
-    def test_nobodyListens(self) -> None:
-        self.lock()
-        self.bound().close()
-        self.assertTrue(removeStaleLock(self.error))
-        self.assertEqual(os.listdir(self.folder), [])
+    def test_stale(self) -> None:
+        """With the path, and without it."""
+        for bound in (True, False):
+            self.lock()
+            if bound:
+                self.bound().close()
+            self.assertTrue(removeStaleLock(self.error))
+            self.assertEqual(os.listdir(self.folder), [])
 
-    def test_onlyTheLockIsLeft(self) -> None:
-        self.lock()
-        self.assertTrue(removeStaleLock(self.error))
-        self.assertEqual(os.listdir(self.folder), [])
-
-    def test_somebodyListens(self) -> None:
+    def test_inUse(self) -> None:
         self.lock()
         self.bound(listening=True)
-        self.assertFalse(removeStaleLock(self.error))
+        for _ in range(2):
+            self.assertFalse(removeStaleLock(self.error))
+            with socket.socket(socket.AF_UNIX) as waiting:
+                waiting.setblocking(False)
+                waiting.connect_ex(self.path)  # now the listen queue is full
         self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
 
-    def test_somebodyListensAndIsBusy(self) -> None:
-        self.lock()
-        self.bound(listening=True)
-        with socket.socket(socket.AF_UNIX) as waiting:
-            waiting.connect(self.path)
-            self.assertFalse(removeStaleLock(self.error))
-
-    def test_somebodyIsStarting(self) -> None:
+    def test_starting(self) -> None:
         self.lock(seconds=0)
         self.bound()
         self.assertFalse(removeStaleLock(self.error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ class Drained(NamedTuple):
     aborted: int
 
 
-class Drain:
+class Drain(ABC):
     """
     A drain, which runs once. Subclasses say what is drained.
 
@@ -62,12 +63,13 @@ class Drain:
             Deferred.fromCoroutine(self._run()).addBoth(self._outcome.fire)
         return self._outcome.wait()
 
+    @abstractmethod
     def abortNow(self) -> int:
         """Stop waiting, abort what is still open, and return how many connections that is."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _run(self) -> Drained:
-        raise NotImplementedError
+        """Drain, and return the outcome."""
 
     def _logged(self, outcome: Drained, began: float) -> Drained:
         self._log.emit(

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
@@ -21,10 +22,9 @@ from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
 from tcplab.listener.servertransport import Server
-from tcplab.observers import Observers
+from tcplab.observers import LogObserver, Observers
 from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.factory import ConversationFactory
-from tcplab.testing import connected
+from tcplab.testing import Peer, connected
 from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
@@ -47,7 +47,7 @@ class Meeting(Factory):
 
 
 class Met(Protocol):
-    """A plain protocol: it says what it has to say and knows nothing of draining."""
+    """A plain echo without ``connectionDraining``."""
 
     def connectionMade(self) -> None:
         self.factory.queue.put(self)  # type: ignore[union-attr]
@@ -56,41 +56,33 @@ class Met(Protocol):
         self.transport.write(data)  # type: ignore[union-attr]
 
 
-class MetConversation(Conversation):
-    """A conversation that says goodbye when it is told to drain."""
+class Drains(Conversation):
+    """Say goodbye when asked to drain; the test may know it before its handshake is over."""
 
-    def connectionMade(self) -> None:
-        self.factory.queue.put(self)  # type: ignore[union-attr]
+    drained = 0
+
+    def makeConnection(self, transport: Any) -> None:
+        super().makeConnection(transport)
+        if isinstance(self.factory, Meeting):
+            self.factory.queue.put(self)
 
     def connectionDraining(self) -> None:
+        self.drained += 1
         self.write(b"goodbye")
         self.hangUp()
 
 
-class FailsToDrain(MetConversation):
-    def connectionDraining(self) -> None:
-        raise RuntimeError("a bug of the subclass")
-
-
-class Unmet(Conversation):
-    """A conversation that the test knows before its handshake is over."""
-
-    drained = False
-
-    def makeConnection(self, transport: Any) -> None:
-        super().makeConnection(transport)
-        self.factory.queue.put(self)  # type: ignore[union-attr]
-
-    def connectionDraining(self) -> None:
-        self.drained = True
-
-
-class PlainThatDrains(Met):
+class PlainDrains(Protocol):
     """A plain protocol that has the hook."""
 
     def connectionDraining(self) -> None:
-        self.transport.write(b"I heard")  # type: ignore[union-attr]
+        self.transport.write(b"goodbye")  # type: ignore[union-attr]
         self.transport.loseConnection()  # type: ignore[union-attr]
+
+
+class FailsToDrain(Protocol):
+    def connectionDraining(self) -> None:
+        raise RuntimeError("a bug of the subclass")
 
 
 class Refusing(Factory):
@@ -102,22 +94,9 @@ class Refusing(Factory):
         return None
 
 
-class Ordered:
-    """Write down, with what the protocols say, when a connection is told."""
-
-    def __init__(self) -> None:
-        self.book: list[str] = []
-
-    def connectionOpened(self, connection: Connection) -> None:
-        self.book.append("opened")
-
-    def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        self.book.append("closed")
-
-
 @implementer(IListeningPort)
 class StrangePort:
-    """Somebody's own kind of port."""
+    """A port of an unknown kind."""
 
     def startListening(self) -> None: ...
 
@@ -126,208 +105,58 @@ class StrangePort:
     def getHost(self) -> None: ...
 
 
-class WatchTests(SynchronousTestCase):
-    """Only what can be watched is."""
+class PortTests(Serving):
+    """Twisted's own stream ports can be added, and have one listener."""
 
-    def test_strangePort(self) -> None:
-        """A port of another kind is left as it is, and it is said that nothing is told of it."""
-        listener = Listener("test", Observers())
-        for port in (StrangePort(), MemoryReactorClock().listenTCP(0, Refusing())):
-            before = dict(vars(port))
-            self.assertIs(listener.addPort(port), False)
-            self.assertEqual(vars(port), before)
-
-
-class RealPortTests(Serving):
-    """Of the reactor's own ports, those of streams can be watched."""
-
-    async def watched(self, listen: Any, *args: Any, **keywords: Any) -> bool:
-        port = listen(*args, **keywords)
-        self.addCleanup(port.stopListening)
-        return Listener("test", Observers()).addPort(port)
-
-    async def test_streams(self) -> None:
-        """TCP, TLS and Unix sockets."""
-        self.assertIs(await self.watched(net.listenTCP, 0, Refusing(), interface="127.0.0.1"), True)
-        self.assertIs(await self.watched(net.listenUNIX, self.unixPath(), Refusing()), True)
-        tls = await self.watched(
-            net.listenSSL, 0, Refusing(), CertificateOptions(), interface="127.0.0.1"
-        )
-        self.assertIs(tls, True)
-
-    async def test_datagrams(self) -> None:
-        """There are no connections on UDP."""
-        udp = await self.watched(net.listenUDP, 0, DatagramProtocol(), interface="127.0.0.1")
-        self.assertIs(udp, False)
-
-
-class ConnectionsTests(Serving):
-    """A listener knows what is connected, and tells it."""
-
-    async def test_live(self) -> None:
-        """The set holds the transports that are open now, with their protocols."""
-        told = await self.serve(factory := Meeting())
-        self.assertEqual(self.listener.connections, set())
-        first, second = self.connect(), self.connect()
-        protocols = [await factory.queue.get(), await factory.queue.get()]
-        self.assertEqual(
-            {transport.protocol for transport in self.listener.connections}, set(protocols)
-        )
-        for transport in self.listener.connections:
-            self.assertIsInstance(transport, Server)
-        first.close()
-        await told.ending()
-        self.assertEqual(len(self.listener.connections), 1)
-        second.close()
-        await told.ending(2)
-        self.assertEqual(self.listener.connections, set())
-
-    async def test_numbers(self) -> None:
-        """They are counted from 1."""
-        told = await self.serve(factory := Meeting())
-        for _ in range(3):
-            self.connect().close()
-            await factory.queue.get()
-        await told.ending(3)
-        self.assertEqual([each.number for each in told.opened], [1, 2, 3])
-
-    async def test_toldBeforeTheProtocolSpeaks(self) -> None:
-        """The beginning is told before the protocol's, the end after the protocol's."""
-        ordered = Ordered()
-
-        class Writes(Met):
-            def connectionMade(self) -> None:
-                ordered.book.append("made")
-                super().connectionMade()
-
-            def connectionLost(self, reason: Any = None) -> None:
-                ordered.book.append("lost")
-
-        told = await self.serve(Meeting(Writes))
-        self.listener.observers = Observers(ordered, told)
-        self.connect().close()
-        await told.ending()
-        self.assertEqual(ordered.book, ["opened", "made", "lost", "closed"])
-
-    async def test_oneValueFromBeginningToEnd(self) -> None:
-        """Whoever is told the end can look up what was noted at the beginning."""
-        noted: dict[Connection, str] = {}
-        found: list[str | None] = []
-
-        class Notes:
-            def connectionOpened(self, connection: Connection) -> None:
-                noted[connection] = "noted"
-
-            def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-                found.append(noted.pop(connection, None))
-
-        for endpoint in ("tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:"):
-            told = await self.serve(Meeting(), endpoint)
-            self.listener.observers = Observers(Notes(), told)
-            self.connect().close()
-            await told.ending()
-        self.assertEqual((noted, found), ({}, ["noted"] * 2))
-
-    async def test_oneValueOnUnixSocketsToo(self) -> None:
-        """Even when the port has gone before the connection, and its file with it."""
-        told = await self.serve(factory := Meeting(), f"unix:{self.unixPath()}")
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(self.port.getHost().name)
-            await factory.queue.get()
-            noted = {told.opened[0]: "noted"}
-            await self.port.stopListening()
-            ended = next(iter(self.listener.connections)).connection
-        await told.ending()
-        self.assertEqual((ended, noted.get(ended)), (told.opened[0], "noted"))
-
-    async def test_refusedByTheFactory(self) -> None:
-        """A connection that the factory wants nothing of is none."""
-        told = await self.serve(Refusing())
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"")
-        self.assertEqual((told.opened, told.endings), ([], []))
-        self.assertEqual(self.listener.connections, set())
-
-    async def test_severalPorts(self) -> None:
-        """One listener watches several ports; all their connections are its own."""
-        told = await self.serve(factory := Meeting())
-        path = self.unixPath()
-        for endpoint in ("tcp:0:interface=127.0.0.1", f"unix:{path}"):
-            port = await serverFromString(net, endpoint).listen(factory)
+    async def test_kinds(self) -> None:
+        """TCP, TLS and Unix sockets; others stay as they are."""
+        local = {"interface": "127.0.0.1"}
+        ports = [
+            (net.listenTCP(0, Refusing(), **local), True),
+            (net.listenSSL(0, Refusing(), CertificateOptions(), **local), True),
+            (net.listenUNIX(self.unixPath(), Refusing()), True),
+            (net.listenUDP(0, DatagramProtocol(), **local), False),
+            (MemoryReactorClock().listenTCP(0, Refusing()), False),
+            (StrangePort(), False),
+        ]
+        for port, added in ports:
             self.addCleanup(port.stopListening)
-            self.assertTrue(self.listener.addPort(port))
-            if endpoint.startswith("tcp"):
-                other = port.getHost().port
-        unix = socket.socket(socket.AF_UNIX)
-        unix.connect(path)
-        clients = [self.connect(), socket.create_connection(("127.0.0.1", other)), unix]
-        for sock in clients:
-            self.addCleanup(sock.close)
-        for _ in clients:
-            await factory.queue.get()
-        self.assertEqual(len(self.listener.connections), 3)
-        self.assertEqual(self.listener.abort(), 3)
-        await self.listener.whenEmpty()
-        self.assertEqual(len(told.endings), 3)
+            before = dict(vars(port))
+            self.assertIs(Listener("test", Observers()).addPort(port), added)
+            if not added:
+                self.assertEqual(vars(port), before)
+                self.assertIsNone(Listener.of(port, "test", Observers()))
 
-    async def test_severalPortsCountTogether(self) -> None:
-        """The number is the listener's count: no two of its connections have the same."""
-        told = await self.serve(factory := Meeting())
-        port = await serverFromString(net, "tcp:0:interface=127.0.0.1").listen(factory)
+    async def test_clock(self) -> None:
+        """Policies and observers without a clock have the reactor of the port."""
+        before, after, log = Policy(), Policy(), LogObserver()
+        await self.serve(Refusing())
+        self.listener.observers = Observers(log)
+        before.watch(self.listener)
+        port = net.listenTCP(0, Refusing(), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.listener.addPort(port)
-        self.connect().close()
-        await told.ending()
-        socket.create_connection(("127.0.0.1", port.getHost().port)).close()
-        await told.ending(2)
-        self.assertEqual([each.number for each in told.opened], [1, 2])
+        after.watch(self.listener)
+        self.assertEqual((before.clock, after.clock, log._clock), (net, net, net))
 
-    async def test_answersLeaveAtOnce(self) -> None:
-        """Nothing waits for a segment to be full."""
-        await self.serve(factory := Meeting())
-        with self.connect():
-            protocol = await factory.queue.get()
-            self.assertTrue(protocol.transport.getTcpNoDelay())
-
-
-class SuspendTests(Serving):
-    """Who connects while accepting is suspended waits in the backlog."""
-
-    def client(self) -> socket.socket:
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        return sock
-
-    async def turns(self, number: int = 5) -> None:
-        """Let the reactor go round."""
-        for _ in range(number):
-            done: Deferred[None] = Deferred()
-            net.callLater(0, done.callback, None)
-            await done
-
-    async def test_anotherListenerTakesThePort(self) -> None:
-        """A port has one listener: the earlier one lets go, and keeps its policies."""
+    async def test_otherListener(self) -> None:
+        """The earlier listener loses the port, and keeps its policies."""
         told = await self.serve(factory := Meeting())
         first, second = self.listener, Listener("second", Observers(told))
         (policy := Policy()).watch(first)
         second.addPort(self.port)
         self.assertEqual((first.policies, second.policies), ((policy,), ()))
-        self.assertIs(Listener.of(self.port, "any", Observers()), second)
         second.suspend("full")
         first.suspend("x")
         first.resume("x")
-        self.client()
-        await self.turns()
-        self.assertEqual(told.opened, [])
-        second.resume("full")
-        await factory.queue.get()
-        self.assertEqual([each.listener for each in told.opened], ["second"])
-        second.abort()
-        await second.whenEmpty()
+        with self.connect():
+            await turns()
+            self.assertEqual(told.opened, [])
+            second.resume("full")
+            await factory.queue.get()
+            self.assertEqual([each.listener for each in told.opened], ["second"])
+            second.abort()
+            await second.whenEmpty()
 
     async def test_ofPort(self) -> None:
         """The policies of a port's own listener go over to the one that adds the port, once."""
@@ -349,301 +178,280 @@ class SuspendTests(Serving):
         self.assertIs(Listener.of(port, "any", Observers()), other)
         self.assertEqual(other.name, "other")
 
+
+async def turns(number: int = 5) -> None:
+    """Let the reactor turn."""
+    for _ in range(number):
+        done: Deferred[None] = Deferred()
+        net.callLater(0, done.callback, None)
+        await done
+
+
+class ConnectionsTests(Serving):
+    """A listener knows its connections, and reports them."""
+
+    async def test_severalPorts(self) -> None:
+        """All connections of its ports are its own, and counted together from 1."""
+        told = await self.serve(factory := Meeting())
+        self.assertEqual(self.listener.connections, set())
+        path = self.unixPath()
+        port = net.listenUNIX(path, factory)
+        self.addCleanup(port.stopListening)
+        self.assertTrue(self.listener.addPort(port))
+        unix = socket.socket(socket.AF_UNIX)
+        unix.connect(path)
+        for sock in (self.connect(), self.connect(), unix):
+            self.addCleanup(sock.close)
+        protocols = {await factory.queue.get() for _ in range(3)}
+        connections = self.listener.connections
+        self.assertEqual({each.protocol for each in connections}, protocols)
+        self.assertEqual(sum(isinstance(each, Server) for each in connections), 2)
+        self.assertEqual(sorted(each.number for each in told.opened), [1, 2, 3])
+        sock.close()
+        await told.ending()
+        self.assertEqual((len(connections), self.listener.abort()), (2, 2))
+        await self.listener.whenEmpty()
+        self.assertEqual(connections, set())
+
+    async def test_order(self) -> None:
+        """The opening is reported before the protocol's, the end after the protocol's."""
+        book: list[str] = []
+
+        class Ordered:
+            def connectionOpened(self, connection: Connection) -> None:
+                book.append("opened")
+
+            def connectionClosed(self, connection: Connection, ending: Ending) -> None:
+                book.append("closed")
+
+        class Writes(Met):
+            def connectionMade(self) -> None:
+                book.append("made")
+
+            def connectionLost(self, reason: Any = None) -> None:
+                book.append("lost")
+
+        told = await self.serve(Meeting(Writes))
+        self.listener.observers = Observers(Ordered(), told)
+        self.connect().close()
+        await told.ending()
+        self.assertEqual(book, ["opened", "made", "lost", "closed"])
+
+    async def test_oneValue(self) -> None:
+        """What an observer noted at the opening is found at the end, also without the port."""
+        for endpoint in ("tcp:0:interface=127.0.0.1", f"unix:{self.unixPath()}"):
+            told = await self.serve(factory := Meeting(), endpoint)
+            with socket.socket(socket.AF_UNIX) if "unix" in endpoint else self.connect() as sock:
+                if "unix" in endpoint:
+                    sock.connect(self.host.name)
+                await factory.queue.get()
+                await self.port.stopListening()
+                [transport] = self.listener.connections
+                self.assertIn(transport.connection, {told.opened[0]: "noted"})
+            await told.ending()
+
+    async def test_refusedByTheFactory(self) -> None:
+        """No connection is made where the factory builds no protocol."""
+        told = await self.serve(Refusing())
+        with self.connect() as sock:
+            self.assertEqual(await self.talk(readAll, sock), b"")
+        self.assertEqual((told.opened, told.endings, self.listener.connections), ([], [], set()))
+
+    def test_handshake(self) -> None:
+        """A connection in a handshake is accepted, and opened after that, once."""
+        peer = connected(Protocol())
+        transport = peer.transport
+        transport.established = False
+        book: list[Any] = []
+
+        class Notes(Policy):
+            def connectionAccepted(self, transport: Any) -> None:
+                book.append(("accepted", transport.established))
+
+            def connectionOpened(self, transport: Any) -> None:
+                book.append(("opened", transport.established))
+
+            def connectionClosed(self, transport: Any) -> None:
+                book.append(("closed", transport in transport.listener.connections))
+
+        listener = Listener("test", Observers())
+        listener.addPolicy(Notes())
+        listener.connectionAccepted(transport, None, established=False)
+        self.assertEqual(book, [("accepted", False)])
+        self.assertEqual(transport.accepted, peer.clock.seconds())
+        self.assertEqual(transport.connection.host, transport.getHost())
+        transport.connectionOpened()
+        transport.connectionOpened()
+        peer.finish()
+        self.assertEqual(book[1:], [("opened", True), ("closed", False)])
+
+    def test_host(self) -> None:
+        """The local address of a port is not asked for again."""
+        transport, host = connected(Protocol()).transport, IPv4Address("TCP", "127.0.0.9", 1)
+        Listener("test", Observers()).connectionAccepted(transport, host, established=True)
+        self.assertIs(transport.connection.host, host)
+
+
+class SuspendTests(Serving):
+    """Clients wait in the listen queue while accepting is suspended."""
+
+    def client(self) -> socket.socket:
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        return sock
+
     async def test_waitsAndIsServed(self) -> None:
-        """Until accepting is resumed; who is connected goes on meanwhile."""
+        """Until every reason is taken back; open connections go on meanwhile."""
         told = await self.serve(factory := Meeting())
         here = self.client()
         await factory.queue.get()
-        self.listener.suspend("full")
-        self.assertTrue(self.listener.suspended)
+        for reason in ("full", "by hand", "by hand"):
+            self.listener.suspend(reason)
         waiting = [self.client() for _ in range(3)]
-        here.sendall(b"still here?")
-        self.assertEqual(await self.talk(here.recv, 100), b"still here?")
-        await self.turns()
-        self.assertEqual(len(told.opened), 1)
-        waiting[0].sendall(b"said while I waited")
+        waiting[0].sendall(b"sent meanwhile")
+        for reason in ("by hand", "never given"):
+            self.listener.resume(reason)
+            here.sendall(b"still here?")
+            self.assertEqual(await self.talk(here.recv, 100), b"still here?")
+            self.assertEqual((self.listener.suspended, len(told.opened)), (True, 1))
         self.listener.resume("full")
         self.assertFalse(self.listener.suspended)
         for _ in waiting:
             await factory.queue.get()
-        self.assertEqual(await self.talk(waiting[0].recv, 100), b"said while I waited")
-
-    async def test_twoReasons(self) -> None:
-        """Both must be gone; one that is given twice is one."""
-        told = await self.serve(factory := Meeting())
-        self.listener.suspend("full")
-        self.listener.suspend("by hand")
-        self.listener.suspend("by hand")
-        self.client()
-        self.listener.resume("by hand")
-        self.assertTrue(self.listener.suspended)
-        await self.turns()
-        self.assertEqual(told.opened, [])
-        self.listener.resume("never given")
-        await self.turns()
-        self.assertEqual(told.opened, [])
-        self.listener.resume("full")
-        await factory.queue.get()
-
-    async def test_inMidBatch(self) -> None:
-        """It holds at once: not one more of those who wait already is accepted."""
-        listeners: list[Listener] = []
-
-        class Few(Met):
-            def connectionMade(self) -> None:
-                super().connectionMade()
-                (listener,) = listeners
-                if len(listener.connections) == 2:
-                    listener.suspend("full")
-
-        told = await self.serve(factory := Meeting(Few))
-        listeners.append(self.listener)
-        clients = [self.client() for _ in range(5)]
-        await factory.queue.get()
-        await factory.queue.get()
-        await self.turns()
-        self.assertEqual(len(told.opened), 2)
-        clients[0].close()
-        await told.ending()
-        self.listener.resume("full")
-        await factory.queue.get()
-        await self.turns()
-        self.assertEqual((len(told.opened), len(self.listener.connections)), (3, 2))
+        self.assertEqual(await self.talk(waiting[0].recv, 100), b"sent meanwhile")
 
     async def test_allPorts(self) -> None:
-        """It holds for all ports of a listener."""
+        """It holds for all ports, those too that are added meanwhile."""
         told = await self.serve(factory := Meeting())
+        self.listener.suspend("full")
         path = self.unixPath()
         port = net.listenUNIX(path, factory)
         self.addCleanup(port.stopListening)
         self.listener.addPort(port)
-        self.listener.suspend("full")
+        self.assertNotIn(port, net.getReaders())
         self.client()
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(path)
-            await self.turns()
+            await turns()
             self.assertEqual(told.opened, [])
             self.listener.resume("full")
             await factory.queue.get()
             await factory.queue.get()
 
-    async def test_portThatComesLater(self) -> None:
-        """A port that is watched while suspended accepts nobody, and costs nothing."""
+    async def test_policy(self) -> None:
+        """A policy may do the same, in the middle of a batch."""
+
+        class Two(Policy):
+            def mayAccept(self) -> bool:
+                return len(self.listeners[0].connections) < 2
+
         told = await self.serve(factory := Meeting())
-        self.listener.suspend("full")
-        port = net.listenTCP(0, factory, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        self.listener.addPort(port)
-        self.assertNotIn(port, net.getReaders())
-        with socket.create_connection(("127.0.0.1", port.getHost().port)):
-            await self.turns()
-            self.assertEqual(told.opened, [])
-            self.listener.resume("full")
+        Two().watch(self.listener)
+        clients = [self.client() for _ in range(3)]
+        for _ in range(2):
             await factory.queue.get()
+        await turns()
+        self.assertEqual((len(told.opened), self.listener.mayAccept()), (2, False))
+        clients[0].close()
+        await factory.queue.get()
+        self.assertEqual(len(self.listener.connections), 2)
 
-    async def test_portThatIsClosed(self) -> None:
-        """A closed port is not opened by resuming."""
-        await self.serve(Meeting())
-        self.listener.suspend("full")
-        await self.port.stopListening()
-        self.listener.resume("full")
-        self.assertNotIn(self.port, net.getReaders())
-        self.assertRaises(ConnectionRefusedError, self.connect)
-
-    async def test_stoppedWhileSuspended(self) -> None:
-        """Who waits in the backlog of a port that is closed is told so."""
+    async def test_closedPort(self) -> None:
+        """The clients in the queue of a port that closes are reset; resume() does not open it."""
         await self.serve(Meeting())
         self.listener.suspend("full")
         sock = self.client()
         await self.port.stopListening()
         self.assertRaises(ConnectionResetError, sock.recv, 1)
-
-
-class Guard(Policy):
-    """Refuse whom the test says, and write down what is asked and told."""
-
-    def __init__(self, book: list[Any], goodbye: bytes | None = None) -> None:
-        self.book = book
-        self.goodbye = goodbye
-
-    def admit(self, address: Any) -> bytes | None:
-        self.book.append(("admit", address))
-        return self.goodbye
-
-    def connectionAccepted(self, transport: Any) -> None:
-        self.book.append(("accepted", transport.established))
-
-    def connectionOpened(self, transport: Any) -> None:
-        self.book.append(("opened", transport.established))
-
-    def connectionClosed(self, transport: Any) -> None:
-        gone = transport not in transport.listener.connections
-        self.book.append(("gone", gone))
-
-
-class GuardTests(SynchronousTestCase):
-    """Guards are asked for everyone, and told what becomes of them."""
-
-    def setUp(self) -> None:
-        self.listener = Listener("test", Observers())
-        self.book: list[Any] = []
-
-    def test_nobody(self) -> None:
-        """Without a guard everyone may come in."""
-        self.assertIs(self.listener.admit(("127.0.0.1", 1)), None)
-
-    def test_allMustAgree(self) -> None:
-        """Each is asked in turn; the first refusal stands, and whoever is behind is not asked."""
-        for goodbye in (None, b"busy", b"never"):
-            self.listener.addPolicy(Guard(self.book, goodbye))
-        self.assertEqual(self.listener.admit("who"), b"busy")
-        self.assertEqual(self.book, [("admit", "who")] * 2)
-
-    def test_silently(self) -> None:
-        """An empty goodbye is a refusal too."""
-        self.listener.addPolicy(Guard(self.book, b""))
-        self.assertEqual(self.listener.admit("who"), b"")
-
-    def test_allOptional(self) -> None:
-        """A guard has what it needs, and no more."""
-        self.listener.addPolicy(Policy())
-        self.assertIs(self.listener.admit("who"), None)
-        peer = connected(Protocol())
-        self.listener.connectionAccepted(peer.transport, None, established=True)
-        self.listener.connectionClosed(peer.transport, Ending("peer", "fin", None, None, 0, 0, 0.0))
-
-    def test_counted(self) -> None:
-        """Each connection has the next number."""
-        self.assertEqual([self.listener.nextNumber() for _ in range(3)], [1, 2, 3])
-
-    def test_inAHandshake(self) -> None:
-        """One who is in a handshake is accepted, and opened when that is through, once."""
-        peer = connected(Protocol())
-        transport = peer.transport
-        transport.established = False
-        self.listener.addPolicy(Guard(self.book))
-        self.listener.connectionAccepted(transport, None, established=False)
-        self.assertEqual(self.book, [("accepted", False)])
-        self.assertEqual(transport.accepted, peer.clock.seconds())
-        transport.connectionOpened()
-        transport.connectionOpened()
-        self.assertEqual(self.book, [("accepted", False), ("opened", True)])
-        peer.finish()
-        self.assertEqual(self.book[2:], [("gone", True)])
-
-    def test_host(self) -> None:
-        """Our address is asked for where it depends on the peer."""
-        peer = connected(Protocol())
-        self.listener.connectionAccepted(peer.transport, None, established=True)
-        self.assertEqual(peer.transport.connection.host, peer.transport.getHost())
-        self.listener.connectionAccepted(peer.transport, host := object(), established=True)
-        self.assertIs(peer.transport.connection.host, host)
+        self.listener.resume("full")
+        self.assertNotIn(self.port, net.getReaders())
+        self.assertRaises(ConnectionRefusedError, self.connect)
 
 
 class WhenEmptyTests(SynchronousTestCase):
-    """It can be waited for that all have gone."""
+    """It fires when the last connection has ended."""
 
-    def test_nobodyThere(self) -> None:
-        """At once."""
+    def test_noConnection(self) -> None:
         self.assertIsNone(self.successResultOf(Listener("test", Observers()).whenEmpty()))
 
-    def test_lastOneGoes(self) -> None:
-        """With the last connection, after its end was told; everyone who waits is told."""
+    def test_lastConnection(self) -> None:
+        """After its end was reported; one that was cancelled harms no other."""
         peer = connected(Protocol())
         seen: list[Any] = []
-        waiting = [peer.listener.whenEmpty(), peer.listener.whenEmpty()]
+        cancelled, *waiting = (peer.listener.whenEmpty() for _ in range(3))
         waiting[0].addCallback(lambda _: seen.append(peer.ending))
-        self.assertNoResult(waiting[0])
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
         self.assertNoResult(waiting[1])
         peer.finish()
         self.assertIsNone(self.successResultOf(waiting[1]))
         self.assertEqual(seen, [peer.ending])
         self.assertIsNotNone(peer.ending)
 
-    def test_cancelled(self) -> None:
-        """Who waits no longer is not told, and harms nobody else."""
-        peer = connected(Protocol())
-        impatient, patient = peer.listener.whenEmpty(), peer.listener.whenEmpty()
-        impatient.cancel()
-        self.failureResultOf(impatient, CancelledError)
-        peer.finish()
-        self.assertIsNone(self.successResultOf(patient))
+
+class DrainTests(SynchronousTestCase):
+    """Every connection is asked to finish."""
+
+    def drained(self, protocol: Any, replacement: Any = None) -> Peer:
+        peer = connected(protocol)
+        if replacement is not None:
+            peer.transport.protocol = replacement
+            replacement.makeConnection(peer.transport)
+        peer.listener.drain()
+        self.assertIs(peer.listener.draining, True)
+        return peer
+
+    def test_kinds(self) -> None:
+        """The protocol is found that is in use now, within Twisted's wrappers too."""
+        wrapped = WrappingFactory(WrappingFactory(Factory.forProtocol(PlainDrains)))
+        for protocol, replacement in (
+            (Drains(), None),
+            (PlainDrains(), None),
+            (wrapped, None),
+            (Protocol(), PlainDrains()),
+        ):
+            peer = self.drained(protocol, replacement)
+            self.assertEqual((peer.value(), peer.wasReset), (b"goodbye", False))
+            peer.listener.drain()  # changes nothing
+            peer.finish()
+            self.assertEqual(peer.value(), b"goodbye")
+            ending: Any = peer.ending
+            self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
+
+    def test_withoutTheHook(self) -> None:
+        """A protocol without the hook is closed when all that it wrote has been sent."""
+        peer = connected(protocol := Protocol())
+        peer.reading = False
+        protocol.transport.write(b"x" * 500_000)  # type: ignore[union-attr]
+        peer.listener.drain()
+        self.assertTrue(peer.connected)
+        peer.resume()
+        self.assertEqual((len(peer.value()), peer.wasReset), (500_000, False))
+        self.assertFalse(peer.connected)
+
+    def test_hookRaises(self) -> None:
+        """An exception in one hook is logged, and resets that connection."""
+        peer = connected(FailsToDrain())
+        peer.listener.drain()
+        self.assertFalse(peer.connected)
+        ending: Any = peer.ending
+        self.assertEqual((ending.how, ending.why), ("reset", "error"))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
 
-class DrainTests(Serving):
-    """Every conversation is asked to finish."""
+class HandshakeTests(Serving):
+    """A connection in its TLS handshake is asked afterwards; it may be reset before."""
 
-    async def test_nobodyThere(self) -> None:
-        """Then there is nobody to ask."""
-        await self.serve(Meeting())
-        self.listener.drain()
-        self.assertEqual(self.listener.abort(), 0)
-
-    async def test_conversations(self) -> None:
-        """Each is told, and ends in its own way."""
-        told = await self.serve(factory := Meeting(MetConversation))
-        clients = [self.connect(), self.connect()]
-        for _ in clients:
-            await factory.queue.get()
-        self.listener.drain()
-        for sock in clients:
-            self.assertEqual(await self.talk(readAll, sock), b"goodbye")
-            sock.close()
-        await self.listener.whenEmpty()
-        self.assertEqual(
-            [(each.by, each.how, each.why) for each in told.endings], [("server", "fin", None)] * 2
-        )
-
-    async def test_plainProtocol(self) -> None:
-        """One without the hook is closed when what it wrote has left, all of it."""
-        told = await self.serve(factory := Meeting())
-        with self.connect() as sock:
-            protocol = await factory.queue.get()
-            protocol.transport.write(b"x" * 5_000_000)
-            self.listener.drain()
-            self.assertEqual(len(await self.talk(readAll, sock)), 5_000_000)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
-
-    async def test_plainProtocolWithTheHook(self) -> None:
-        """Any protocol may have it."""
-        await self.serve(factory := Meeting(PlainThatDrains))
-        with self.connect() as sock:
-            await factory.queue.get()
-            self.listener.drain()
-            self.assertEqual(await self.talk(readAll, sock), b"I heard")
-
-    async def test_wrappedProtocol(self) -> None:
-        """A protocol within Twisted's wrappers is found there."""
-        factory = Meeting(PlainThatDrains)
-        await self.serve(WrappingFactory(WrappingFactory(factory)))
-        with self.connect() as sock:
-            await factory.queue.get()
-            self.listener.drain()
-            self.assertEqual(await self.talk(readAll, sock), b"I heard")
-
-    async def test_replacedProtocol(self) -> None:
-        """It is the protocol that speaks now that is asked."""
-        await self.serve(factory := Meeting())
-        with self.connect() as sock:
-            old = await factory.queue.get()
-            new = PlainThatDrains()
-            new.factory = factory
-            old.transport.protocol = new
-            new.makeConnection(old.transport)
-            self.listener.drain()
-            self.assertEqual(await self.talk(readAll, sock), b"I heard")
-
-    async def test_overTLS(self) -> None:
-        """A conversation behind TLS is told as well."""
+    async def test_asked(self) -> None:
+        """A conversation behind TLS is asked once."""
         pem = localhostFile(self.folder())
         told = await self.serve(
-            factory := Meeting(MetConversation),
+            factory := Meeting(Drains),
             f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1",
         )
         context = CertificateOptions().getContext()
 
-        def shakeHands() -> Any:
+        def client() -> bytes:
             from OpenSSL.SSL import Connection as TLS
 
             sock = self.connect()
@@ -651,125 +459,33 @@ class DrainTests(Serving):
             tls = TLS(context, sock)
             tls.set_connect_state()
             tls.do_handshake()
-            return tls
+            heard: bytes = tls.recv(100)
+            tls.sock_shutdown(socket.SHUT_RDWR)
+            tls.close()
+            return heard
 
-        tls = await self.talk(shakeHands)
-        await factory.queue.get()
+        reading = self.talk(client)
+        conversation = await factory.queue.get()
         self.listener.drain()
-        self.assertEqual(await self.talk(tls.recv, 100), b"goodbye")
-        self.assertEqual(len(told.opened), 1)
-        tls.sock_shutdown(socket.SHUT_RDWR)
-        tls.close()
+        self.assertEqual(await reading, b"goodbye")
+        await told.ending()
+        self.assertEqual((len(told.opened), conversation.drained), (1, 1))
 
-    async def test_handshakeNotFinished(self) -> None:
-        """A peer that is still in its TLS handshake is left to finish that."""
-        factory = Meeting()
-        told = await self.serve(TLSMemoryBIOFactory(CertificateOptions(), False, factory))
-        with self.connect():
-            await factory.queue.get()
-            self.listener.drain()
-            self.assertEqual((len(self.listener.connections), told.opened), (1, []))
-            self.assertEqual(self.listener.abort(), 1)
-            ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "drain-timeout"))
-        self.assertEqual(told.opened, [])
-
-    async def test_conversationNotBegun(self) -> None:
-        """A conversation that has not begun is told to finish when it has."""
-        factory = Meeting(Unmet)
-        told = await self.serve(TLSMemoryBIOFactory(CertificateOptions(), False, factory))
-        with self.connect():
-            conversation = await factory.queue.get()
-            self.listener.drain()
-            self.assertFalse(conversation.drained)
-            self.listener.abort()
-            await told.ending()
-        self.assertFalse(conversation.drained)
-
-    async def caught(self, sock: socket.socket) -> Any:
-        """Read to the end in a thread; return what repeats how that went."""
-
-        def repeat() -> None:
-            if error is not None:
-                raise error
-
-        error = None
-        try:
-            await self.talk(readAll, sock)
-        except OSError as e:
-            error = e
-        return repeat
-
-    async def test_hookRaises(self) -> None:
-        """A bug in one hook is logged once and ends that connection; the others drain."""
-        told = await self.serve(factory := Meeting(FailsToDrain))
-        bad = self.connect()
-        await factory.queue.get()
-        factory.kind = MetConversation
-        good = [self.connect(), self.connect()]
-        for _ in good:
-            await factory.queue.get()
-        self.listener.drain()
-        for sock in good:
-            self.assertEqual(await self.talk(readAll, sock), b"goodbye")
-            sock.close()
-        self.assertRaises(ConnectionResetError, await self.caught(bad))
-        bad.close()
-        await self.listener.whenEmpty()
-        self.assertEqual(
-            sorted((each.how, str(each.why)) for each in told.endings),
-            [("fin", "None"), ("fin", "None"), ("reset", "error")],
-        )
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    async def test_drainTwice(self) -> None:
-        """To be asked again changes nothing."""
-        told = await self.serve(factory := Meeting(MetConversation))
-        with self.connect() as sock:
-            await factory.queue.get()
-            self.listener.drain()
-            self.listener.drain()
-            self.assertEqual(await self.talk(readAll, sock), b"goodbye")
-        ending = await told.ending()
-        self.assertEqual((ending.how, ending.why), ("fin", None))
-
-    async def test_newcomersAreNotAsked(self) -> None:
-        """Draining is for those who are there; who accepts no more must stop the port first."""
-        await self.serve(ConversationFactory(Conversation, greeting=b"hello"))
-        self.listener.drain()
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                return sock.recv(100)
-
-        self.assertEqual(await self.talk(client), b"hello")
-
-
-class AbortTests(Serving):
-    """Everything ends at once."""
-
-    async def test_everybody(self) -> None:
-        """All are reset, and it is said how many they were."""
-        told = await self.serve(factory := Meeting())
-        clients = [self.connect() for _ in range(3)]
-        for _ in clients:
-            await factory.queue.get()
-        self.assertEqual(self.listener.abort(), 3)
-        for sock in clients:
-            self.assertRaises(ConnectionResetError, await self.caught(sock))
-            sock.close()
-        await self.listener.whenEmpty()
-        self.assertEqual([(each.by, each.how) for each in told.endings], [("server", "reset")] * 3)
-        self.assertEqual(self.listener.abort(), 0)
-
-    async def test_duringTheHandshake(self) -> None:
-        """Those in a handshake too."""
-        factory = Meeting()
-        told = await self.serve(TLSMemoryBIOFactory(CertificateOptions(), False, factory))
-        with self.connect():
-            await factory.queue.get()
-            self.assertEqual(self.listener.abort(), 1)
-            ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "drain-timeout"))
-
-    caught = DrainTests.caught
+    async def test_aborted(self) -> None:
+        """All are reset and counted, in a handshake or not."""
+        for tls in (True, False):
+            factory = Meeting(Drains)
+            options = CertificateOptions()
+            told = await self.serve(
+                TLSMemoryBIOFactory(options, False, factory) if tls else factory
+            )
+            with self.connect():
+                conversation = await factory.queue.get()
+                if tls:
+                    self.listener.drain()
+                self.assertEqual(self.listener.abort(), 1)
+                ending = await told.ending()
+            self.assertEqual(self.listener.abort(), 0)
+            self.assertEqual((ending.by, ending.how), ("server", "reset"))
+            self.assertEqual(ending.why, "drain-timeout")
+            self.assertEqual((len(told.opened), conversation.drained), (0 if tls else 1, 0))

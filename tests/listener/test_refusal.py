@@ -19,7 +19,7 @@ from tests.support.socket_server import Serving, Told, readAll
 
 
 class Reading(Clock):
-    """Time, and who reads."""
+    """Time, and readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,33 +41,33 @@ class RefuseTests(SynchronousTestCase):
         self.clock = Reading()
         self.before = Refusal.waiting
 
-    def refuse(self, goodbye: bytes = b"busy") -> socket.socket:
-        """Refuse somebody, and return his end."""
+    def refuse(self, text: bytes = b"busy") -> socket.socket:
+        """Refuse a peer, and return its end."""
         here, there = socket.socketpair()
         self.here = here
         self.addCleanup(here.close)
         self.addCleanup(there.close)
         there.settimeout(10)
-        refuse(here, goodbye, self.clock)
+        refuse(here, text, self.clock)
         return there
 
     def tearDown(self) -> None:
         self.clock.advance(2 * LINGER)  # whatever became of the test
 
     def over(self) -> None:
-        """Find that nothing is left."""
+        """Check that nothing is left."""
         self.assertEqual(self.here.fileno(), -1)
         self.assertEqual(self.clock.readers, set())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(Refusal.waiting, self.before)
 
-    def test_goodbyeAndEnd(self) -> None:
-        """It reads the goodbye, then the end; once it has finished too, it is closed."""
+    def test_textAndEnd(self) -> None:
+        """The peer reads the text, then the end; once it has finished too, the socket is closed."""
         there = self.refuse()
         self.assertEqual(readAll(there), b"busy")
         (refusal,) = self.clock.readers
         self.assertIs(refusal.doRead(), None)
-        there.sendall(b"what it still says")
+        there.sendall(b"sent meanwhile")
         self.assertIs(refusal.doRead(), None)
         there.close()
         why = refusal.doRead()
@@ -75,14 +75,14 @@ class RefuseTests(SynchronousTestCase):
         refusal.connectionLost(why)
         self.over()
 
-    def test_noGoodbye(self) -> None:
-        """Without one it is the end, at once."""
+    def test_noText(self) -> None:
+        """Without a text the socket is closed at once."""
         there = self.refuse(b"")
         self.assertEqual(Refusal.waiting, self.before)
         self.assertEqual(readAll(there), b"")
 
     def test_neverFinishes(self) -> None:
-        """A peer that never finishes is closed after a while, whatever it says until then."""
+        """A peer that never finishes is closed after a while, whatever it sends until then."""
         there = self.refuse()
         (refusal,) = self.clock.readers
         for _ in range(19):
@@ -94,7 +94,7 @@ class RefuseTests(SynchronousTestCase):
         self.over()
 
     def test_goneAlready(self) -> None:
-        """A peer that is not there any more is forgotten at once."""
+        """A peer that has gone is forgotten at once."""
         here, there = socket.socketpair()
         there.close()
         self.here = here
@@ -102,9 +102,9 @@ class RefuseTests(SynchronousTestCase):
         self.over()
 
     def test_reset(self) -> None:
-        """So is one that breaks off."""
+        """So is one that resets."""
         there = self.refuse()
-        there.close()  # with the goodbye unread: a reset
+        there.close()  # with the text unread: a reset
         (refusal,) = self.clock.readers
         why = refusal.doRead()
         self.assertIsNotNone(why)
@@ -113,7 +113,7 @@ class RefuseTests(SynchronousTestCase):
         self.over()
 
     def test_most(self) -> None:
-        """Only so many linger; whoever is above that is closed at once."""
+        """Only so many linger; further ones are closed at once."""
         self.patch(refusalmodule, "MAX_PENDING", self.before + 2)
         lingering = [self.refuse(), self.refuse()]
         self.assertEqual(len(self.clock.readers), 2)
@@ -129,7 +129,7 @@ class RefuseTests(SynchronousTestCase):
 
 
 class Never(Factory):
-    """Build nothing, and know if it was asked to."""
+    """Build protocols, and count them."""
 
     noisy = False
     protocol = Protocol
@@ -140,26 +140,21 @@ class Never(Factory):
         return super().buildProtocol(address)
 
 
-class Guard(Policy):
-    """Refuse everyone, and write down who is told of."""
+class Refuses(Policy):
+    """Refuse all peers, and keep their addresses."""
 
-    def __init__(self, goodbye: bytes | None) -> None:
-        self.goodbye = goodbye
+    text: bytes | None = b"busy\r\n"
+
+    def __init__(self) -> None:
         self.addresses: list[Any] = []
-        self.book: list[str] = []
+        self.accepted = 0
 
     def admit(self, address: Any) -> bytes | None:
         self.addresses.append(address)
-        return self.goodbye
+        return self.text
 
     def connectionAccepted(self, transport: object) -> None:
-        self.book.append("accepted")
-
-    def connectionOpened(self, transport: object) -> None:
-        self.book.append("opened")
-
-    def connectionClosed(self, transport: object) -> None:
-        self.book.append("gone")
+        self.accepted += 1
 
 
 class ServedTests(Serving):
@@ -168,10 +163,9 @@ class ServedTests(Serving):
     async def refusing(self, *endpoint: str) -> Told:
         self.factory = Never()
         told = await self.serve(self.factory, *endpoint)
-        self.guard = Guard(b"busy\r\n")
-        self.listener.addPolicy(self.guard)
+        (policy := Refuses()).watch(self.listener)
+        self.policy = policy
         self.open = descriptors()
-        self.addCleanup(self.nothingLeft)
         return told
 
     async def nothingLeft(self) -> None:
@@ -180,7 +174,7 @@ class ServedTests(Serving):
         self.assertEqual(descriptors(), self.open)
 
     def turn(self) -> Deferred[None]:
-        """Let the reactor go round."""
+        """Let the reactor turn once."""
         from twisted.internet import reactor
 
         done: Deferred[None] = Deferred()
@@ -188,7 +182,7 @@ class ServedTests(Serving):
         return done
 
     async def test_stillSending(self) -> None:
-        """Every one of 200 peers that are still sending reads its goodbye."""
+        """Each of 200 peers that are still sending reads its text."""
         await self.refusing()
 
         def client() -> bytes:
@@ -198,80 +192,36 @@ class ServedTests(Serving):
                 sock.sendall(b"x" * 65536)
                 return heard + readAll(sock)
 
-        def clients() -> list[bytes]:
-            return [client() for _ in range(200)]
-
-        heard = await self.talk(clients)
+        heard = await self.talk(lambda: [client() for _ in range(200)])
         self.assertEqual(heard, [b"busy\r\n"] * 200)
-        self.assertEqual(len(self.guard.addresses), 200)
+        self.assertEqual(len(self.policy.addresses), 200)
+        await self.nothingLeft()
 
-    async def test_allAtOnce(self) -> None:
-        """Above the most that linger at once they are closed without ado; the port serves on."""
-        told = await self.refusing()
-        self.patch(refusalmodule, "MAX_PENDING", 5)
-
-        def clients() -> list[bytes]:
-            socks = [self.connect() for _ in range(20)]
-            heard = []
-            for sock in socks:
-                try:
-                    heard.append(readAll(sock))
-                except ConnectionResetError:
-                    heard.append(b"reset")
-            for sock in socks:
-                sock.close()
-            return heard
-
-        heard = await self.talk(clients)
-        self.assertEqual(heard.count(b"busy\r\n"), 5)
-        while Refusal.waiting:
-            await self.turn()
-        self.guard.goodbye = None
-        with self.connect():
-            pass
-        await told.ending()
-
-    async def test_notOurs(self) -> None:
-        """Whoever is refused is not built, counted or told; the next one is number one."""
-        told = await self.refusing()
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(readAll, sock), b"busy\r\n")
-            self.assertEqual(self.listener.connections, set())
-            self.assertTrue(self.listener.whenEmpty().called)
-            self.assertEqual(self.guard.addresses, [sock.getsockname()])
-        self.assertEqual((self.factory.asked, self.guard.book), (0, []))
-        self.assertEqual((told.opened, told.endings), ([], []))
-        self.guard.goodbye = None
-        with self.connect():
-            pass
-        await told.ending()
-        await self.turn()  # guards are told behind the observers
-        self.assertEqual([each.number for each in told.opened], [1])
-        self.assertEqual(self.guard.book, ["accepted", "opened", "gone"])
-
-    async def test_tls(self) -> None:
-        """Where TLS is spoken its own word for it is said, and not a byte of plaintext."""
+    async def test_refused(self) -> None:
+        """A refused peer is built, counted and reported nowhere; the next one has number 1."""
         pem = localhostFile(self.folder())
-        told = await self.refusing(f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1")
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(readAll, sock), TLS_INTERNAL_ERROR)
-        self.assertEqual((self.factory.asked, told.opened, told.endings), (0, [], []))
-
-    async def test_unix(self) -> None:
-        """Unix sockets too."""
-        await self.refusing(f"unix:{self.unixPath()}")
+        for endpoint, text in (
+            ("tcp:0:interface=127.0.0.1", b"busy\r\n"),
+            (r"tcp6:0:interface=\:\:", b"busy\r\n"),  # the policy is asked for the IPv4 address
+            (f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1", TLS_INTERNAL_ERROR),
+            (f"unix:{self.unixPath()}", b"busy\r\n"),
+        ):
+            told = await self.refusing(endpoint)
+            unix = endpoint.startswith("unix")
+            with socket.socket(socket.AF_UNIX) if unix else self.connect() as sock:
+                if unix:
+                    sock.connect(self.host.name)
+                self.assertEqual(await self.talk(readAll, sock), text)
+                self.assertTrue(self.listener.whenEmpty().called)
+                self.assertEqual(self.policy.addresses, ["" if unix else sock.getsockname()])
+            self.assertEqual((self.factory.asked, self.policy.accepted), (0, 0))
+            self.assertEqual((told.opened, told.endings), ([], []))
+            await self.nothingLeft()
+        self.policy.text = None
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
             sock.connect(self.host.name)
-            self.assertEqual(await self.talk(readAll, sock), b"busy\r\n")
-        self.assertEqual(self.factory.asked, 0)
-
-    async def test_mapped(self) -> None:
-        """A guard is asked for the address that people know."""
-        await self.refusing(r"tcp6:0:interface=\:\:")
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(readAll, sock), b"busy\r\n")
-            self.assertEqual(self.guard.addresses, [sock.getsockname()])
+        await told.ending()
+        self.assertEqual(([each.number for each in told.opened], self.policy.accepted), ([1], 1))
 
 
 def descriptors() -> int:

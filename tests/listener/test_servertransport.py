@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import select
@@ -17,6 +18,7 @@ from twisted.protocols.wire import Echo as StockEcho
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.events import Ending
 from tcplab.listener.servertransport import ProxiedPeer
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
@@ -24,6 +26,7 @@ from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 from tcplab.wire.proxyheader import ProxyHeader
+from tcplab.wire.reasons import Reason
 from tests.support.scripted_transport import UnixTransport
 from tests.support.socket_server import Serving, readAll
 
@@ -68,31 +71,25 @@ class ProxiedPeerTests(SynchronousTestCase):
             self.assertEqual((alone.getPeer(), alone.proxy, alone.announced), (proxy, None, None))
 
 
-class Stock(Factory):
+class Plain(Factory):
+    """Build protocols of a kind."""
+
     noisy = False
-    protocol = StockEcho
+
+    def __init__(self, kind: type[Protocol]) -> None:
+        self.protocol = kind
 
 
 class Flood(Protocol):
-    """Say more than any kernel holds, and go on reading."""
+    """Send more than any kernel holds, and go on reading."""
 
     def connectionMade(self) -> None:
         self.transport.write(b"x" * 50_000_000)
 
 
-class Floods(Factory):
-    noisy = False
-    protocol = Flood
-
-
 class Broken(Protocol):
     def dataReceived(self, data: bytes) -> None:
         raise RuntimeError("a bug of the subclass")
-
-
-class Breaks(Factory):
-    noisy = False
-    protocol = Broken
 
 
 class Closer(Protocol):
@@ -103,18 +100,13 @@ class Closer(Protocol):
         self.transport.loseConnection()
 
 
-class Closes(Factory):
-    noisy = False
-    protocol = Closer
-
-
 class Aborter(Conversation):
     def messageReceived(self, message: bytes) -> None:
-        self.abort("fault")
+        self.abort(Reason.FAULT)
 
 
 class Late(Conversation):
-    """Answers when the peer has reset, and keeps what it is told of the end."""
+    """Answer after the peer has reset, and keep what is reported of the end."""
 
     heard: ClassVar[list[object]] = []
 
@@ -132,9 +124,56 @@ class Late(Conversation):
 
 
 def unsent(sock: socket.socket) -> int:
-    """Count what the other side's kernel has not acknowledged."""
+    """Count the bytes that the other side's kernel has not acknowledged."""
     queued = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0")
     return int(struct.unpack("i", queued)[0])
+
+
+# Clients: each returns what it read.
+
+
+def finishes(sock: socket.socket) -> bytes:
+    sock.sendall(b"hello")
+    sock.shutdown(socket.SHUT_WR)
+    return readAll(sock)
+
+
+def waits(sock: socket.socket) -> bytes:
+    sock.sendall(b"hi")
+    return readAll(sock)
+
+
+def sendsAndLeaves(sock: socket.socket) -> bytes:
+    heard = sock.recv(100)
+    sock.sendall(b"hi")
+    return heard
+
+
+def resets(sock: socket.socket) -> bytes:
+    sock.sendall(b"x")
+    heard = sock.recv(1)
+    reset(sock)
+    return heard
+
+
+def leavesUnread(sock: socket.socket) -> bytes:
+    return sock.recv(1)
+
+
+def isReset(sock: socket.socket) -> bytes:
+    sock.sendall(b"hi")
+    try:
+        return readAll(sock)
+    except ConnectionResetError:
+        return b"reset"
+
+
+def floods(sock: socket.socket) -> bytes:
+    with contextlib.suppress(OSError):
+        sock.sendall(b"x" * 4_000_000)
+        while sock.recv(65536):
+            pass
+    return b""
 
 
 def reset(sock: socket.socket) -> None:
@@ -143,236 +182,110 @@ def reset(sock: socket.socket) -> None:
 
 
 class EndingTests(Serving):
-    """By whom, how and why a connection ended, and what passed, is told as it was."""
+    """The side that ended a connection, how and why, and its bytes, are reported as they were."""
 
-    async def test_peerFinishes(self) -> None:
-        """A client that finishes and reads to the end is the one who ended it."""
-        told = await self.serve(ConversationFactory(Echo))
+    async def ended(self, kind: Any, client: Any, endpoint: str = "") -> tuple[bytes, Ending]:
+        """Serve one client, and return what it read, and how that ended."""
+        factory = ConversationFactory(kind) if issubclass(kind, Conversation) else Plain(kind)
+        told = await self.serve(factory, endpoint or "tcp:0:interface=127.0.0.1")
 
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.sendall(b"hello")
-                sock.shutdown(socket.SHUT_WR)
-                return readAll(sock)
+        def run() -> bytes:
+            with socket.socket(socket.AF_UNIX) if endpoint else self.connect() as sock:
+                if endpoint:
+                    sock.connect(self.host.name)
+                heard: bytes = client(sock)
+                return heard
 
-        self.assertEqual(await self.talk(client), b"hello")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
-        self.assertEqual((ending.received, ending.sent, ending.errno), (5, 5, None))
+        self.told = told
+        return await self.talk(run), await told.ending()
+
+    async def test_endings(self) -> None:
+        """On TCP and Unix sockets, for conversations and plain protocols."""
+        unix, other = f"unix:{self.unixPath()}", f"unix:{self.unixPath()}"
+        for kind, client, endpoint, heard, outcome, received, sent in (
+            (Echo, finishes, "", b"hello", ("peer", "fin", None, None), 5, 5),
+            (Echo, finishes, unix, b"hello", ("peer", "fin", None, None), 5, 5),
+            (Ack, waits, "", b"You are connected!", ("server", "fin", None, None), 2, 18),
+            (Ack, waits, other, b"You are connected!", ("server", "fin", None, None), 2, 18),
+            (Echo, resets, "", b"x", ("peer", "reset", None, errno.ECONNRESET), 1, 1),
+            (Aborter, isReset, "", b"reset", ("server", "reset", "fault", None), 2, 0),
+            (Closer, waits, "", b"bye", ("server", "fin", None, None), 2, 3),
+            (Broken, waits, "", b"", ("server", "fin", "error", None), 2, 0),
+        ):
+            got, ending = await self.ended(kind, client, endpoint)
+            self.assertEqual((got, ending[:4]), (heard, outcome))
+            self.assertEqual((ending.received, ending.sent), (received, sent))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_peerFinishedFirstBehindItsData(self) -> None:
-        """A FIN that waited behind the message we hung up on was there first."""
-        told = await self.serve(ConversationFactory(Ack))
-
-        def client() -> None:
-            with self.connect() as sock:
-                self.assertEqual(sock.recv(100), b"You are connected!")
-                sock.send(b"hi")
-
-        await self.talk(client)
-        ending = await told.ending()
+        """A FIN that waits behind the message that the server hangs up on came first."""
+        _, ending = await self.ended(Ack, sendsAndLeaves)
         self.assertEqual((ending.how, ending.why), ("fin", None))
         self.assertEqual((ending.received, ending.sent), (2, 18))
-        self.assertEqual(told.messages, [b"hi"])
+        self.assertEqual(self.told.messages, [b"hi"])
 
-    async def test_serverFinishes(self) -> None:
-        """A server that hangs up on a client that waits has ended it."""
-        told = await self.serve(ConversationFactory(Ack))
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.send(b"hi")
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"You are connected!")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
-
-    async def test_peerResets(self) -> None:
-        """A reset is told with its error number."""
-        told = await self.serve(ConversationFactory(Echo))
-
-        def client() -> None:
-            sock = self.connect()
-            sock.sendall(b"x")
-            self.assertEqual(sock.recv(1), b"x")
-            reset(sock)
-
-        await self.talk(client)
-        ending = await told.ending()
+    async def test_unread(self) -> None:
+        """A close with unread input is a reset, on either side."""
+        _, ending = await self.ended(Flood, leavesUnread)
         self.assertEqual((ending.by, ending.how), ("peer", "reset"))
-        self.assertEqual(ending.errno, errno.ECONNRESET)
+        self.assertIn(ending.errno, (errno.ECONNRESET, errno.EPIPE))
+        _, ending = await self.ended(Closer, floods)
+        self.assertEqual((ending.by, ending.how), ("server", "reset"))
+        self.assertLess(ending.received, 4_000_000)
 
-    async def test_aSendMeetsTheReset(self) -> None:
-        """It is told once by the kernel: the read that comes behind it must not look like a FIN."""
-        told = await self.serve(ConversationFactory(Late))
+    async def test_sendMeetsTheReset(self) -> None:
+        """The kernel reports a reset once: the read behind the send must not look like a FIN."""
         self.patch(Late, "heard", [])
 
-        def client() -> None:
-            sock = self.connect()
+        def client(sock: socket.socket) -> bytes:
             sock.sendall(b"x")
             reset(sock)
+            return b""
 
-        await self.talk(client)
-        ending = await told.ending()
+        _, ending = await self.ended(Late, client)
         self.assertEqual((ending.by, ending.how), ("peer", "reset"))
         self.assertEqual(ending.errno, errno.ECONNRESET)
         self.assertEqual(Late.heard, [ConnectionLost])
 
-    async def goesBehindAFIN(self, size: int) -> None:
-        """Say so much and finish; go when all is acknowledged, with the greeting unread."""
-        told = await self.serve(ConversationFactory(Late, greeting=b"unread"))
-        self.patch(Late, "heard", [])
+    async def test_sendMeetsTheResetBehindAFIN(self) -> None:
+        """A FIN that came first is reported first, and all that was acknowledged is read."""
+        self.patch(Late, "greeting", b"unread")
+        for size in (1, 100_000):
+            self.patch(Late, "heard", [])
 
-        def client() -> None:
-            with self.connect() as sock:
+            def client(sock: socket.socket, size: int = size) -> bytes:
                 sock.recv(1, socket.MSG_PEEK)
                 sock.sendall(bytes(size))
                 sock.shutdown(socket.SHUT_WR)
                 while unsent(sock):
                     pass
+                return b""
 
-        await self.talk(client)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", size))
-        self.assertEqual(Late.heard, ["finished", ConnectionLost])
-
-    async def test_aSendMeetsTheResetBehindAFIN(self) -> None:
-        """A FIN that came first is told first: the peer had said all that it wanted to."""
-        await self.goesBehindAFIN(1)
-
-    async def test_whatHasComeIsReadBehindAFailedSend(self) -> None:
-        """What the peer had acknowledged to it is ours, whatever becomes of our answers."""
-        await self.goesBehindAFIN(100_000)
-
-    async def test_peerClosesWithoutReading(self) -> None:
-        """A client that goes away with our words unread resets the connection."""
-        told = await self.serve(Floods())
-
-        def client() -> None:
-            with self.connect() as sock:
-                sock.recv(1)
-
-        await self.talk(client)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how), ("peer", "reset"))
-        self.assertIn(ending.errno, (errno.ECONNRESET, errno.EPIPE))
-
-    async def test_serverAborts(self) -> None:
-        """Our own abort is a reset by us, with its cause."""
-        told = await self.serve(ConversationFactory(Aborter))
-
-        def client() -> None:
-            with self.connect() as sock:
-                sock.send(b"hi")
-                self.assertRaises(ConnectionResetError, readAll, sock)
-
-        await self.talk(client)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "fault"))
-
-    async def test_plainProtocolCloses(self) -> None:
-        """A plain protocol's end is told too, with its bytes."""
-        told = await self.serve(Closes())
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.send(b"hi")
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"bye")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
-        self.assertEqual((ending.received, ending.sent), (2, 3))
-
-    async def test_exceptionInPlainProtocol(self) -> None:
-        """An exception that Twisted ends a connection for is the cause."""
-        told = await self.serve(Breaks())
-
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.send(b"hi")
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", "error"))
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    async def test_closingOnUnreadInputIsAReset(self) -> None:
-        """What the kernel does on close() with unread input is called by its name."""
-        told = await self.serve(Closes())
-        big = b"x" * 4_000_000
-
-        def client() -> None:
-            with self.connect() as sock:
-                try:
-                    sock.sendall(big)
-                    while sock.recv(65536):
-                        pass
-                except OSError:
-                    pass
-
-        await self.talk(client)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how), ("server", "reset"))
-        self.assertLess(ending.received, len(big))
+            _, ending = await self.ended(Late, client)
+            self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", size))
+            self.assertEqual(Late.heard, ["finished", ConnectionLost])
 
 
-class ToldTests(Serving):
-    """Any protocol's connection is told, on any kind of stream socket."""
+class ReportTests(Serving):
+    """The connection of any protocol is reported, on any kind of stream socket."""
 
-    async def test_stockProtocol(self) -> None:
-        """Opening is told before anything is said, the first connection is number 1."""
-        told = await self.serve(Stock())
-        await self.talk(lambda: self.connect().close())
-        await told.ending()
-        [opened] = told.opened
-        self.assertEqual((opened.listener, opened.number), ("test", 1))
-        self.assertEqual(opened.prefix, "Echo,1,127.0.0.1")
-        self.assertEqual(opened.peer.host, "127.0.0.1")
-        self.assertEqual(opened.host.port, self.host.port)
-        self.assertEqual(self.listener.connections, set())
-
-    async def test_mappedPeerIsIPv4(self) -> None:
-        """An IPv4 client of an IPv6 socket is an IPv4 client."""
-        told = await self.serve(ConversationFactory(Echo), r"tcp6:0:interface=\:\:")
-        await self.talk(lambda: self.connect().close())
-        await told.ending()
-        [opened] = told.opened
-        self.assertEqual((opened.peer.host, opened.host.host), ("127.0.0.1", "127.0.0.1"))
-        self.assertEqual(opened.prefix, "Echo,1,127.0.0.1")
+    async def test_opened(self) -> None:
+        """Before a byte is sent. An IPv4 client of an IPv6 socket is an IPv4 client."""
+        for endpoint in ("tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:"):
+            told = await self.serve(Plain(StockEcho), endpoint)
+            await self.talk(lambda: self.connect().close())
+            await told.ending()
+            [opened] = told.opened
+            self.assertEqual(opened[:3], ("test", 1, "Echo,1,127.0.0.1"))
+            self.assertEqual((opened.peer.host, opened.host.host), ("127.0.0.1", "127.0.0.1"))
+            self.assertEqual((opened.host.port, self.listener.connections), (self.host.port, set()))
 
     async def test_unixSocket(self) -> None:
-        """A Unix socket's peer has no name; all else is told as ever."""
+        """The peer of a Unix socket has no name."""
         path = self.unixPath()
         told = await self.serve(ConversationFactory(Ack), f"unix:{path}")
-
-        def client() -> bytes:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect(path)
-                sock.sendall(b"hi")
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"You are connected!")
-        ending = await told.ending()
-        self.assertEqual(
-            (ending.by, ending.how, ending.received, ending.sent), ("server", "fin", 2, 18)
-        )
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(path)
+            self.assertEqual(await self.talk(sock.recv, 100), b"You are connected!")
+        await told.ending()
         self.assertEqual(told.opened[0].prefix, "Ack,1,unix")
-
-    async def test_unixPeerFinishes(self) -> None:
-        """Who ended first is known on Unix sockets too."""
-        path = self.unixPath()
-        told = await self.serve(ConversationFactory(Echo), f"unix:{path}")
-
-        def client() -> bytes:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect(path)
-                sock.sendall(b"hi")
-                sock.shutdown(socket.SHUT_WR)
-                return readAll(sock)
-
-        self.assertEqual(await self.talk(client), b"hi")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how), ("peer", "fin"))

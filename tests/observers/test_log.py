@@ -28,6 +28,7 @@ from tcplab.observers import FaultLog, LogObserver, Observers
 from tcplab.observers.log import FULL_LINES
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
+from tcplab.wire.reasons import Reason
 from tests.support.socket_server import Serving, readAll
 
 
@@ -90,108 +91,77 @@ class LineTests(SynchronousTestCase):
         self.kept = Kept()
         self.observer = self.kept.observer
 
-    def closed(self, *ending: Any) -> str:
-        self.observer.connectionClosed(TCP, Ending(*ending))
-        return self.kept.lines[-1]
-
-    def reported(self, message: bytes) -> str:
-        self.observer.messageReported(TCP, message)
-        return self.kept.lines[-1]
-
     def test_opened(self) -> None:
-        """An IPv4 peer: its address and its port."""
-        self.observer.connectionOpened(TCP)
+        """With the address and the port of the peer, if it has them."""
+        for connection in (TCP, TCP6, UNIX):
+            self.observer.connectionOpened(connection)
         self.assertEqual(
             self.kept.lines,
-            ["[Ack,1,127.0.0.1] server: got connection from = 127.0.0.1 and port = 36702"],
-        )
-
-    def test_openedIPv6(self) -> None:
-        """An IPv6 peer likewise."""
-        self.observer.connectionOpened(TCP6)
-        self.assertEqual(
-            self.kept.lines,
-            ["[Ack,1,2001:db8::7] server: got connection from = 2001:db8::7 and port = 36702"],
-        )
-
-    def test_openedUnix(self) -> None:
-        """The peer of a Unix socket has neither."""
-        self.observer.connectionOpened(UNIX)
-        self.assertEqual(self.kept.lines, ["[Ack,1,unix] server: got connection from = unix"])
-
-    def test_message(self) -> None:
-        """No space behind the colon: the recipe has none."""
-        self.assertEqual(self.reported(b"hi"), "[Ack,1,127.0.0.1] Got the message:hi")
-
-    def test_emptyMessage(self) -> None:
-        """An empty message is a line too."""
-        self.assertEqual(self.reported(b""), "[Ack,1,127.0.0.1] Got the message:")
-
-    def test_closed(self) -> None:
-        """Who, how, what passed and how long, in milliseconds."""
-        self.assertEqual(
-            self.closed("peer", "fin", None, None, 2, 18, 0.0123),
-            "[Ack,1,127.0.0.1] closed by=peer how=fin received=2 sent=18 seconds=0.012",
-        )
-
-    def test_closedWithItsCause(self) -> None:
-        """Our own cause stands behind how it ended."""
-        self.assertEqual(
-            self.closed("server", "reset", "linger-timeout", None, 0, 0, 2.0),
-            "[Ack,1,127.0.0.1] closed by=server how=reset why=linger-timeout"
-            " received=0 sent=0 seconds=2.000",
-        )
-
-    def test_closedWithAnErrorNumber(self) -> None:
-        """The system's number stands there if there was one."""
-        self.assertEqual(
-            self.closed("peer", "reset", None, 104, 1, 1, 0.5),
-            "[Ack,1,127.0.0.1] closed by=peer how=reset errno=104 received=1 sent=1 seconds=0.500",
-        )
-
-    def test_closedWithBoth(self) -> None:
-        """The cause comes first, then the number."""
-        self.assertEqual(
-            self.closed("peer", "timeout", "error", 110, 1, 1, 900.0),
-            "[Ack,1,127.0.0.1] closed by=peer how=timeout why=error errno=110"
-            " received=1 sent=1 seconds=900.000",
-        )
-
-    def test_fault(self) -> None:
-        """Which one, and where; before there is a connection, of which listener."""
-        self.kept.observer.faultHit(TCP, "reset_peer at=1024")
-        self.kept.observer.faultHit(None, "refuse listener=echo")
-        self.assertEqual(
-            self.kept.lines[-2:],
             [
-                "[Ack,1,127.0.0.1] fault reset_peer at=1024",
-                "[tcplab] fault refuse listener=echo",
+                "[Ack,1,127.0.0.1] server: got connection from = 127.0.0.1 and port = 36702",
+                "[Ack,1,2001:db8::7] server: got connection from = 2001:db8::7 and port = 36702",
+                "[Ack,1,unix] server: got connection from = unix",
             ],
         )
 
-    def test_oneLineEndIsDropped(self) -> None:
-        """One line end at the message's end is the terminal's doing; a second one is the peer's."""
-        self.assertTrue(self.reported(b"hi\n").endswith(":hi"))
-        self.assertTrue(self.reported(b"hi\r\n").endswith(":hi"))
-        self.assertTrue(self.reported(b"hi\n\n").endswith(r":hi\n"))
-        self.assertTrue(self.reported(b"hi\r").endswith(r":hi\r"))
-        self.assertTrue(self.reported(b"\nhi").endswith(r":\nhi"))
+    def test_closed(self) -> None:
+        """How, then our own cause, then the system's number; seconds to the millisecond."""
+        for ending, line in (
+            (
+                ("peer", "fin", None, None, 2, 18, 0.0123),
+                "by=peer how=fin received=2 sent=18 seconds=0.012",
+            ),
+            (
+                ("server", "reset", Reason.LINGER_TIMEOUT, None, 0, 0, 2.0),
+                "by=server how=reset why=linger-timeout received=0 sent=0 seconds=2.000",
+            ),
+            (
+                ("peer", "reset", None, 104, 1, 1, 0.5),
+                "by=peer how=reset errno=104 received=1 sent=1 seconds=0.500",
+            ),
+            (
+                ("peer", "timeout", Reason.ERROR, 110, 1, 1, 900.0),
+                "by=peer how=timeout why=error errno=110 received=1 sent=1 seconds=900.000",
+            ),
+        ):
+            self.observer.connectionClosed(TCP, Ending(*ending))  # type: ignore[arg-type]
+            self.assertEqual(self.kept.lines[-1], f"[Ack,1,127.0.0.1] closed {line}")
 
-    def test_cutAt200(self) -> None:
-        """200 bytes are shown whole, and of more the first 200."""
-        self.assertTrue(self.reported(b"x" * 200).endswith(":" + "x" * 200))
-        self.assertTrue(self.reported(b"x" * 200 + b"\r\n").endswith(":" + "x" * 200))
-        self.assertTrue(self.reported(b"x" * 201).endswith(":" + "x" * 200 + "..."))
-        self.assertTrue(self.reported(b"x" * 100_000).endswith(":" + "x" * 200 + "..."))
-
-    def test_hostileMessages(self) -> None:
-        """A peer forges no line, moves no cursor and fills in no field."""
-        forged = b"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\"
+    def test_fault(self) -> None:
+        """Its name, and where it hit; before there is a connection, the listener."""
+        self.observer.faultHit(TCP, "reset_peer at=1024")
+        self.observer.faultHit(None, "refuse listener=echo")
         self.assertEqual(
-            self.reported(forged),
-            "[Ack,1,127.0.0.1] Got the message:"
-            r"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
+            self.kept.lines,
+            ["[Ack,1,127.0.0.1] fault reset_peer at=1024", "[tcplab] fault refuse listener=echo"],
         )
+
+    def test_messages(self) -> None:
+        """
+        Without a space behind the colon, as in the recipe.
+
+        One line end at the end is the terminal's doing, a second one is the peer's. 200 bytes are
+        shown whole, and of more the first 200. A peer forges no line, and fills in no field.
+        """
+        for message, text in (
+            (b"hi", "hi"),
+            (b"", ""),
+            (b"hi\n", "hi"),
+            (b"hi\r\n", "hi"),
+            (b"hi\n\n", r"hi\n"),
+            (b"hi\r", r"hi\r"),
+            (b"\nhi", r"\nhi"),
+            (b"x" * 200, "x" * 200),
+            (b"x" * 200 + b"\r\n", "x" * 200),
+            (b"x" * 201, "x" * 200 + "..."),
+            (b"x" * 100_000, "x" * 200 + "..."),
+            (
+                b"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\",
+                r"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
+            ),
+        ):
+            self.observer.messageReported(TCP, message)
+            self.assertEqual(self.kept.lines[-1], f"[Ack,1,127.0.0.1] Got the message:{text}")
 
     @settings(deadline=None, derandomize=True)
     @given(st.binary(max_size=300))
@@ -226,38 +196,20 @@ class EventTests(SynchronousTestCase):
             self.assertEqual(event["log_system"], "Ack,1,127.0.0.1")
             self.assertEqual(self.kept.events[-1]["log_level"], LogLevel.info)
 
-    def test_opened(self) -> None:
-        """The peer's host and port."""
-        self.kept.observer.connectionOpened(TCP6)
+    def test_fields(self) -> None:
+        """The values of a line by their names; what is not there is null, not missing."""
+        observer = self.kept.observer
+        observer.connectionOpened(TCP6)
         event = self.parsed()
         self.assertEqual((event["host"], event["port"]), ("2001:db8::7", 36702))
-
-    def test_openedUnix(self) -> None:
-        """No host and no port, and the fields are there all the same."""
-        self.kept.observer.connectionOpened(UNIX)
+        observer.connectionOpened(UNIX)
         event = self.parsed()
         self.assertEqual((event["host"], event["port"]), (None, None))
-
-    def test_message(self) -> None:
-        """The text as it is shown."""
-        self.kept.observer.messageReported(TCP, b"h\xe9\n")
+        observer.messageReported(TCP, b"h\xe9\n")
         self.assertEqual(self.parsed()["text"], r"h\xe9")
-
-    def test_closed(self) -> None:
-        """All of the ending, by its own names."""
-        ending = Ending("server", "reset", "unread", 32, 7, 9, 1.23456)
-        self.kept.observer.connectionClosed(TCP, ending)
-        event = self.parsed()
-        names = ("by", "how", "why", "errno", "received", "sent", "seconds")
-        self.assertEqual(
-            {name: event[name] for name in names}, {name: getattr(ending, name) for name in names}
-        )
-
-    def test_closedForNoCause(self) -> None:
-        """What was not there is null, not missing."""
-        self.kept.tell("closed")
-        event = self.parsed()
-        self.assertEqual((event["why"], event["errno"]), (None, None))
+        for ending in Ending("server", "reset", Reason.UNREAD, 32, 7, 9, 1.23456), FIN:
+            observer.connectionClosed(TCP, ending)
+            self.assertLessEqual(ending._asdict().items(), self.parsed().items())
 
     def test_publishedForAll(self) -> None:
         """They go where all of Twisted's log goes, under the observer's own namespace."""
@@ -291,10 +243,6 @@ class StormTests(SynchronousTestCase):
     def counts(self, event: dict[str, Any]) -> tuple[int, ...]:
         names = ("opened", "reported", "closed", "received", "sent")
         return tuple(event[name] for name in names)
-
-    def test_limit(self) -> None:
-        """It is the documented one."""
-        self.assertEqual(FULL_LINES, 100)
 
     def test_hundredAreNoStorm(self) -> None:
         """A hundred of each kind in one second have their lines, and nothing is summed up."""
@@ -336,15 +284,6 @@ class StormTests(SynchronousTestCase):
         [summary] = self.kept.summaries
         self.assertEqual(self.counts(summary), (1_000, 100, 40, 80, 720))
 
-    def test_bytesOfTheSilentOnesCount(self) -> None:
-        """Bytes of connections without a line are in the sum."""
-        for size in range(200):
-            ending = Ending("peer", "fin", None, None, size, 10 * size, 0.1)
-            self.kept.observer.connectionClosed(TCP, ending)
-        self.clock.advance(1)
-        [summary] = self.kept.summaries
-        self.assertEqual(self.counts(summary), (0, 0, 200, 19_900, 199_000))
-
     def test_atTheEndOfTheSecond(self) -> None:
         """The summary comes when its second is over: not before, not at every event."""
         self.clock.advance(41.25)
@@ -357,14 +296,6 @@ class StormTests(SynchronousTestCase):
         [summary] = self.kept.summaries
         self.assertEqual((summary["opened"], self.kept.times[-1]), (300, 42.0))
 
-    def test_aSecondAtATime(self) -> None:
-        """Each second of a long storm has its hundred lines and its own summary."""
-        for n in (150, 500, 101):
-            self.kept.tell("opened", n)
-            self.clock.advance(1)
-        self.assertEqual([each["opened"] for each in self.kept.summaries], [150, 500, 101])
-        self.assertEqual(self.kept.count("server:"), 300)
-
     def test_theStormIsOver(self) -> None:
         """Then every line is there again; the summary is not repeated, and no timer runs."""
         self.kept.tell("opened", 500)
@@ -375,13 +306,6 @@ class StormTests(SynchronousTestCase):
         self.clock.pump([1] * 5)
         self.assertEqual(len(self.kept.summaries), 1)
         self.assertEqual(self.kept.count("server:"), 200)
-
-    def test_quietSecondBehindAStorm(self) -> None:
-        """One that comes right behind the summary has a line, although the storm just ended."""
-        self.kept.tell("opened", 500)
-        self.clock.advance(1)
-        self.kept.tell("reported")
-        self.assertEqual(self.kept.lines[-1], "[Ack,1,127.0.0.1] Got the message:hi")
 
     def test_slowDropsAreNoStorm(self) -> None:
         """A thousand in ten seconds are a hundred a second."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Connection, Ending
-from tcplab.observers import Observer, Observers
+from tcplab.observers import FaultLog, LogObserver, Observer, Observers
 from tcplab.protocols.echo import LabConversation
 from tcplab.testing import connected
 
@@ -24,21 +26,48 @@ CONNECTION = Connection(
 )
 ENDING = Ending("peer", "fin", None, None, 2, 18, 0.012)
 
+EVENTS: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("connectionOpened", (CONNECTION,)),
+    ("messageReported", (CONNECTION, b"hi")),
+    ("faultHit", (CONNECTION, "stall at=2")),
+    ("connectionClosed", (CONNECTION, ENDING)),
+)
+NAMES = [name for name, _ in EVENTS]
 
+
+@dataclass
 class Writer:
-    """Write all it is told into a book that others write into too."""
+    """
+    Write all events into a book; equal to any other of the same name, as dataclasses are.
 
-    def __init__(self, name: str, book: list[Any]) -> None:
-        self.name, self.book = name, book
+    :ivar broken: fail in each hook.
+    :ivar meanwhile: called in the first hook.
+    """
 
-    def connectionOpened(self, connection: Connection) -> None:
-        self.book.append((self.name, "opened", connection))
+    name: str
+    book: list[Any] = field(compare=False)
+    broken: bool = field(default=False, compare=False)
+    meanwhile: Callable[[], object] | None = field(default=None, compare=False)
 
-    def messageReported(self, connection: Connection, message: bytes) -> None:
-        self.book.append((self.name, "reported", connection, message))
+    def _write(self, *event: object) -> None:
+        self.book.append((self.name, *event))
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        if self.broken:
+            raise RuntimeError("a bug of the observer")
 
-    def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        self.book.append((self.name, "closed", connection, ending))
+    def connectionOpened(self, *values: object) -> None:
+        self._write("connectionOpened", *values)
+
+    def messageReported(self, *values: object) -> None:
+        self._write("messageReported", *values)
+
+    def faultHit(self, *values: object) -> None:
+        self._write("faultHit", *values)
+
+    def connectionClosed(self, *values: object) -> None:
+        self._write("connectionClosed", *values)
 
 
 class OnlyMessages:
@@ -51,223 +80,136 @@ class OnlyMessages:
         self.messages.append(message)
 
 
-class Broken:
-    """Raise at every word."""
+class GroupCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.book: list[Any] = []
 
-    def __init__(self) -> None:
-        self.told: list[str] = []
+    def writer(self, name: str, broken: bool = False, meanwhile: Any = None) -> Writer:
+        return Writer(name, self.book, broken, meanwhile)
 
-    def connectionOpened(self, connection: Connection) -> None:
-        self.told.append("opened")
-        raise RuntimeError("a bug of the observer")
+    def report(self, group: Any, *names: str) -> None:
+        """Report these events, or all."""
+        for name, values in EVENTS:
+            if not names or name in names:
+                getattr(group, name)(*values)
 
-    def messageReported(self, connection: Connection, message: bytes) -> None:
-        self.told.append("reported")
-        raise RuntimeError("a bug of the observer")
-
-    def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        self.told.append("closed")
-        raise RuntimeError("a bug of the observer")
-
-
-@dataclass
-class Equal:
-    """Equal to any other that has the same name, as dataclasses are."""
-
-    name: str
-    broken: bool = field(default=False, compare=False)
-    told: list[bytes] = field(default_factory=list, compare=False)
-
-    def messageReported(self, connection: Connection, message: bytes) -> None:
-        self.told.append(message)
-        if self.broken:
-            raise RuntimeError("a bug of the observer")
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """The names of observers, and of what each was called for."""
+        return [entry[:2] for entry in self.book]
 
 
-def tellAll(group: Any) -> None:
-    group.connectionOpened(CONNECTION)
-    group.messageReported(CONNECTION, b"hi")
-    group.connectionClosed(CONNECTION, ENDING)
+class GroupTests(GroupCase):
+    """A group calls the hooks that each observer has."""
 
-
-class TellingTests(SynchronousTestCase):
-    """A group tells each observer what it can hear."""
-
-    def test_allInOrder(self) -> None:
-        """Each is told everything, with the very values, in the order given."""
-        book: list[Any] = []
-        tellAll(Observers(Writer("a", book), Writer("b", book)))
-        self.assertEqual(
-            book,
-            [
-                ("a", "opened", CONNECTION),
-                ("b", "opened", CONNECTION),
-                ("a", "reported", CONNECTION, b"hi"),
-                ("b", "reported", CONNECTION, b"hi"),
-                ("a", "closed", CONNECTION, ENDING),
-                ("b", "closed", CONNECTION, ENDING),
-            ],
-        )
-
-    def test_nobody(self) -> None:
-        """A group of none is told in vain."""
-        tellAll(Observers())
-
-    def test_hits(self) -> None:
-        """Faults are told to those who want to hear of them."""
-        told: list[Any] = []
-
-        class Hears:
-            def faultHit(self, connection: Connection | None, text: str) -> None:
-                told.append((connection, text))
-
-        group = Observers(OnlyMessages(), Hears())
-        group.faultHit(None, "refuse listener=echo")
-        self.assertEqual(told, [(None, "refuse listener=echo")])
+    def test_order(self) -> None:
+        """Each event reaches all, with the very values, in the order given, in groups too."""
+        self.report(Observers(Observers(self.writer("a")), self.writer("b")))
+        self.assertEqual(self.book, [(who, *each[:1], *each[1]) for each in EVENTS for who in "ab"])
 
     def test_missingHooks(self) -> None:
-        """An observer has the hooks it wants; any object is an observer."""
+        """Any object is an observer; what it inherits from Observer is not called."""
         some = OnlyMessages()
-        tellAll(Observers(object(), some, Observer()))
+        group = Observers(object(), some, Observer())
+        self.report(group)
         self.assertEqual(some.messages, [b"hi"])
-        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(sum(map(len, group._hooks.values())), 1)
+        self.report(Observers())
 
-    def test_groupInAGroup(self) -> None:
-        """A group is an observer too."""
-        book: list[Any] = []
-        tellAll(Observers(Observers(Writer("inner", book)), Writer("outer", book)))
-        self.assertEqual([entry[0] for entry in book], ["inner", "outer"] * 3)
-
-    def test_add(self) -> None:
-        """One that joins is told from then on, after the others."""
-        book: list[Any] = []
-        group = Observers(Writer("a", book))
-        group.connectionOpened(CONNECTION)
-        group.add(Writer("late", book))
-        group.messageReported(CONNECTION, b"hi")
+    def test_addAndRemove(self) -> None:
+        """Of two that are equal the very one is removed; a stranger cannot be."""
+        first, second = self.writer("first"), self.writer("second")
+        group = Observers(first)
+        self.report(group, "connectionOpened")
+        group.add(second)
+        self.report(group, "messageReported")
+        group.remove(first)
+        self.report(group, "faultHit")
         self.assertEqual(
-            [entry[:2] for entry in book],
-            [("a", "opened"), ("a", "reported"), ("late", "reported")],
+            self.events,
+            [
+                ("first", "connectionOpened"),
+                ("first", "messageReported"),
+                ("second", "messageReported"),
+                ("second", "faultHit"),
+            ],
         )
+        for stranger in object(), self.writer("second"):
+            self.assertRaises(ValueError, group.remove, stranger)
 
-    def test_remove(self) -> None:
-        """One that leaves is told no more; the others are."""
-        book: list[Any] = []
-        leaving, staying = Writer("leaving", book), Writer("staying", book)
-        group = Observers(leaving, staying)
-        group.connectionOpened(CONNECTION)
-        group.remove(leaving)
-        group.messageReported(CONNECTION, b"hi")
-        self.assertEqual(
-            [entry[:2] for entry in book],
-            [("leaving", "opened"), ("staying", "opened"), ("staying", "reported")],
-        )
+    def test_clock(self) -> None:
+        """Observers without a clock get the one that is offered, also later."""
+        clock, given = Clock(), Clock()
+        logs = [LogObserver(), LogObserver(given), FaultLog()]
+        group = Observers(*logs)
+        group.useClock(clock)
+        group.add(late := LogObserver())
+        self.assertEqual([logs[0]._clock, logs[1]._clock], [clock, given])  # type: ignore[union-attr]
+        self.assertIs(logs[2]._log._clock, clock)  # type: ignore[union-attr]
+        self.assertIs(late._clock, clock)
 
-    def test_removeAStranger(self) -> None:
-        """One that is not in the group cannot leave it, equal to a member or not."""
-        group = Observers(Equal("same"))
-        self.assertRaises(ValueError, group.remove, object())
-        self.assertRaises(ValueError, group.remove, Equal("same"))
+        class Broken(Observer):
+            def useClock(self, clock: object) -> None:
+                raise RuntimeError
 
-    def test_removeTakesTheVeryOne(self) -> None:
-        """Of two that are equal, the one that was named leaves."""
-        first, second = Equal("same"), Equal("same")
-        group = Observers(first, second)
-        group.remove(second)
-        group.messageReported(CONNECTION, b"hi")
-        self.assertEqual((first.told, second.told), ([b"hi"], []))
-
-
-class FailingTests(SynchronousTestCase):
-    """Watching must not break what is watched."""
-
-    def test_droppedAfterItsFirstFailure(self) -> None:
-        """One that raises is logged once and told nothing more, by any hook."""
-        broken = Broken()
-        group = Observers(broken)
-        tellAll(group)
-        tellAll(group)
-        self.assertEqual(broken.told, ["opened"])
+        group.add(Broken())
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    def test_logNamesIt(self) -> None:
-        """The log says which observer failed."""
-        logged = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
-        broken = Broken()
-        Observers(broken).connectionOpened(CONNECTION)
-        [event] = [each for each in logged if "log_failure" in each]
-        self.assertIs(event["observer"], broken)
-        self.flushLoggedErrors(RuntimeError)
 
-    def test_othersAreStillTold(self) -> None:
-        """Those before it and behind it miss nothing, not even what it failed at."""
-        book: list[Any] = []
-        tellAll(Observers(Writer("a", book), Broken(), Writer("b", book)))
-        self.assertEqual(
-            [entry[:2] for entry in book],
-            [(name, what) for what in ("opened", "reported", "closed") for name in ("a", "b")],
-        )
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+class FailingTests(GroupCase):
+    """To observe a connection must not break it."""
 
-    def test_severalFail(self) -> None:
-        """Each failure is logged; none hides another."""
-        group = Observers(Broken(), Broken(), Broken())
-        tellAll(group)
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 3)
+    def test_removed(self) -> None:
+        """An observer that fails is logged once and called no more; the others miss nothing."""
+        for name in NAMES:
+            self.book.clear()
+            logged = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+            broken = self.writer("broken", broken=True)
+            group = Observers(self.writer("a"), broken, self.writer("b"))
+            self.report(group, name)
+            self.report(group)
+            called = {
+                who: [what for by, what in self.events if by == who] for who in ("broken", "a", "b")
+            }
+            self.assertEqual(called, {"broken": [name], "a": [name, *NAMES], "b": [name, *NAMES]})
+            [event] = [each for each in logged if "log_failure" in each]
+            self.assertIs(event["observer"], broken)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_equalsAreNotConfused(self) -> None:
-        """It is the one that raised who is dropped, not another that is equal to it."""
-        good, bad = Equal("same"), Equal("same", broken=True)
-        group = Observers(good, bad)
-        group.messageReported(CONNECTION, b"1")
-        group.messageReported(CONNECTION, b"2")
-        self.assertEqual((good.told, bad.told), ([b"1", b"2"], [b"1"]))
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        """The one that failed is removed, not another that is equal to it; several may fail."""
+        group = Observers(
+            self.writer("same"), *(self.writer("same", broken=True) for _ in range(3))
+        )
+        self.report(group, "messageReported")
+        self.report(group, "faultHit")
+        self.assertEqual(self.events, [("same", "messageReported")] * 4 + [("same", "faultHit")])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 3)
 
-    def test_leavesAndThenRaises(self) -> None:
-        """One that takes itself out and raises all the same harms nobody."""
+    def failing(self, act: Callable[[Observers, Writer], object]) -> list[tuple[str, str]]:
+        """Have an observer act in its hook, and fail; return the last two events."""
         group = Observers()
+        broken = self.writer("broken", True, lambda: act(group, broken))
+        group.add(broken)
+        group.add(self.writer("b"))
+        self.report(group, "connectionOpened", "connectionClosed")
+        return self.events[-2:]
 
-        class Leaver:
-            def connectionOpened(self, connection: Connection) -> None:
-                group.remove(self)
-                raise RuntimeError("a last word")
-
-        some = OnlyMessages()
-        group.add(Leaver())
-        group.add(some)
-        tellAll(group)
-        self.assertEqual(some.messages, [b"hi"])
+    def test_reentrant(self) -> None:
+        """A hook that fails may have removed its observer, or have had it fail before."""
+        rest = [("b", "connectionOpened"), ("b", "connectionClosed")]
+        self.assertEqual(self.failing(lambda group, broken: group.remove(broken)), rest)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    def test_raisesWithinItsOwnFailure(self) -> None:
-        """One whose failing hook makes it be told again, and fail again, harms nobody."""
-        group = Observers()
-
-        class Deep:
-            def connectionOpened(self, connection: Connection) -> None:
-                group.connectionClosed(connection, ENDING)
-                raise RuntimeError("outer")
-
-            def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-                raise RuntimeError("inner")
-
-        book: list[Any] = []
-        group.add(Deep())
-        group.add(Writer("b", book))
-        group.connectionOpened(CONNECTION)
-        self.assertEqual([entry[1] for entry in book], ["closed", "opened"])
+        self.assertEqual(self.failing(lambda group, _: self.report(group, "faultHit")), rest)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
 
     def test_theConnectionGoesOn(self) -> None:
-        """The conversation that is watched notices nothing, and its end is told to the others."""
+        """The conversation notices nothing, and its end is reported to the others."""
         peer = connected(LabConversation())
-        broken = Broken()
-        peer.listener.observers.add(broken)  # type: ignore[attr-defined]
-        peer.write(b"hi")
-        peer.finish()
+        peer.listener.observers.add(self.writer("broken", broken=True))  # type: ignore[attr-defined]
+        peer.finish(b"hi")
         self.assertEqual(peer.value(), b"You are connected!hi")
-        self.assertEqual((peer.messages, broken.told), ([b"hi"], ["reported"]))
+        self.assertEqual((peer.messages, self.events), ([b"hi"], [("broken", "messageReported")]))
         self.assertFalse(peer.wasReset)
         self.assertIsNotNone(peer.ending)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)

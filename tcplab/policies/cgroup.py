@@ -1,4 +1,4 @@
-"""How much memory this process may have, and how much of it is taken: what its cgroup says."""
+"""The memory limit of this process: what its cgroup allows, and how much of that is used."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-#: Where the kernel says in which cgroups we are, and where those are.
+#: Where the kernel lists the cgroups of this process, and where their files are.
 OWN, ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
-#: What stands for "no limit" in the first version is the largest number of pages.
-_ENDLESS = 2**60
+#: Limits from here on mean "no limit": version 1 writes the largest number of pages.
+_UNLIMITED = 2**60
 
 
 @dataclass(frozen=True)
 class _Version:
-    """The names of the files, and of the page cache in ``memory.stat``: it goes when needed."""
+    """The names of the files, and those of the page cache in ``memory.stat``."""
 
     limit: str
     used: str
@@ -32,10 +32,10 @@ _V2 = _Version("memory.max", "memory.current", ("active_file", "inactive_file"))
 
 class Cgroup:
     """
-    The one whose limit is the lowest of all that we are in.
+    A cgroup that limits memory.
 
-    :ivar limit: bytes that all processes in it may have together. In the second version of cgroups
-        what the kernel holds for connections counts too; in the first it does not.
+    :ivar limit: bytes that all processes in it may use together. In version 2 of cgroups they
+        include what the kernel holds for connections; in version 1 they do not.
     """
 
     def __init__(self, folder: Path, version: _Version, limit: int) -> None:
@@ -44,10 +44,10 @@ class Cgroup:
         self._version = version
 
     def used(self) -> int:
-        """Return how many bytes of it are taken, and would not be given back for others; or 0."""
+        """Return the used bytes without the page cache, which the kernel takes back; or 0."""
         try:
             used = int((self._folder / self._version.used).read_text())
-            # The rest takes several times as long, and matters only when it becomes tight.
+            # The cache takes several times as long to read, and matters only under pressure.
             return used if used < self.limit // 2 else used - self._cache()
         except (OSError, ValueError):
             return 0
@@ -59,7 +59,7 @@ class Cgroup:
 
 
 def memoryCgroup(own: Path = OWN, root: Path = ROOT) -> Cgroup | None:
-    """Return the cgroup that limits our memory, or ``None``."""
+    """Return the cgroup with the lowest limit of all that include this process, or ``None``."""
     return min(_limited(own, root), key=lambda each: each.limit, default=None)
 
 
@@ -67,14 +67,14 @@ def _limited(own: Path, root: Path) -> Iterator[Cgroup]:
     for folder, version in _folders(own, root):
         try:
             limit = int((folder / version.limit).read_text())
-        except (OSError, ValueError):  # it is not there, or says "max"
+        except (OSError, ValueError):  # the file is missing, or holds "max"
             continue
-        if limit < _ENDLESS:
+        if limit < _UNLIMITED:
             yield Cgroup(folder, version, limit)
 
 
 def _folders(own: Path, root: Path) -> Iterator[tuple[Path, _Version]]:
-    """Find all that we may be in; in a container the path may be one that is not here."""
+    """Return all candidates; in a container the listed path may be one of the host."""
     for names, path in _entries(own):
         places: Iterable[Path] = (root / "memory",) if "memory" in names else ()
         if names == [""]:

@@ -1,4 +1,4 @@
-"""File descriptors: whether there are enough for the connections that are to be allowed."""
+"""File descriptors: whether this process may have enough for its connections."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import resource
 
 from tcplab.listener.refusal import MAX_PENDING
 
-#: Descriptors that a server needs besides those of its connections: those of peers that are refused
-#: and linger; standard streams, log, epoll, waker and Twisted's spare one (8); and then its ports,
-#: the files it reads and the names it looks up.
+#: Descriptors that a server needs besides those of its connections: refused connections that
+#: linger; standard streams, log, epoll, waker and Twisted's spare one (8); its ports, the files
+#: that it reads and the names that it looks up.
 RESERVE = MAX_PENDING + 56
 
-#: Linux gives no process more (fs.nr_open), though limits may say so, or say that there is none.
-_MOST = 2**20
+#: Linux gives no process more (fs.nr_open), even if its limits allow more or are infinite.
+_MAX_DESCRIPTORS = 2**20
 
 
 class DescriptorsError(ValueError):
@@ -23,19 +23,19 @@ def ensureDescriptorLimit(
     connections: int | None = None, *, each: int = 1, reserve: int = RESERVE
 ) -> int:
     """
-    See to it that this process may have so many connections open at once.
+    Make sure that this process may have this many connections open at once.
 
-    The soft limit (RLIMIT_NOFILE, getrlimit(2)) is raised as far as that takes, and the hard limit
-    allows. It is low for the sake of select(2), which knows no descriptor above 1,023: Twisted's
-    own ``select`` reactor can serve no more than that, whatever the limit.
+    The soft limit (RLIMIT_NOFILE, getrlimit(2)) is raised as far as necessary and as the hard limit
+    allows. It is low for the sake of select(2), which knows no descriptor above 1,023.
+    **Limit:** Twisted's own ``select`` reactor can serve no more than that, whatever the limit.
 
-    :param connections: how many; ``None`` for as many as can be.
-    :param each: descriptors for one connection: two, where another is made for it.
+    :param connections: the number; ``None`` for the highest possible.
+    :param each: descriptors of one connection: two, where it causes another connection.
     :param reserve: descriptors for everything else.
-    :return: how many there may be: ``connections``, if that is a number.
+    :return: the number of connections: ``connections``, if that is a number.
     :raises DescriptorsError: there is no room for that many, or for any.
     """
-    wanted = _MOST if connections is None else connections * each + reserve
+    wanted = _MAX_DESCRIPTORS if connections is None else connections * each + reserve
     limit = _raised(wanted)
     room = max(0, limit - reserve) // each
     if not room:
@@ -54,17 +54,17 @@ def ensureDescriptorLimit(
 
 
 def _raised(wanted: int) -> int:
-    """Raise the soft limit, if it is too low and can be raised; return what it is then."""
+    """Raise the soft limit towards a number, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    now, most = _counted(soft), min(_counted(hard), wanted)
-    if now >= most:
-        return now
+    current, target = _finite(soft), min(_finite(hard), wanted)
+    if current >= target:
+        return current
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    except (OSError, ValueError):  # there are systems that give less than the hard limit says
-        return now
-    return most
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+    except (OSError, ValueError):  # some systems give less than the hard limit promises
+        return current
+    return target
 
 
-def _counted(limit: int) -> int:
-    return _MOST if limit == resource.RLIM_INFINITY else limit
+def _finite(limit: int) -> int:
+    return _MAX_DESCRIPTORS if limit == resource.RLIM_INFINITY else limit

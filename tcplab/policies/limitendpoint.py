@@ -1,11 +1,16 @@
-"""An endpoint around another: who connects is admitted, and may not take for ever."""
+"""An endpoint around another, with limits on its connections and their time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 from zope.interface import implementer
 
 from tcplab.listener.listener import Listener
@@ -16,7 +21,7 @@ from tcplab.policies.descriptors import ensureDescriptorLimit
 
 
 class LimitedError(ValueError):
-    """What another endpoint listens with cannot be limited; the text is one line."""
+    """The port of another endpoint cannot be limited; the text is one line."""
 
 
 @implementer(IStreamServerEndpoint)
@@ -24,8 +29,8 @@ class LimitedEndpoint:
     """
     Listen where another endpoint does, with `Admission` and `Deadlines`.
 
-    They work from the port: nothing stands between transport and protocol. That is also how they
-    count: behind a proxy, peers are the proxy.
+    Both watch the port: nothing stands between transport and protocol. So they count what connects
+    to the port: behind a proxy, the peers are the proxy.
 
     Both are policies of the port's listener, see `Listener.of`: one that adds the port later takes
     them over.
@@ -39,7 +44,7 @@ class LimitedEndpoint:
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactorTime,
         endpoint: IStreamServerEndpoint,
         *,
         maxConnections: int | None = None,

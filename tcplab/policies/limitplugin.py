@@ -1,28 +1,25 @@
 """
 The endpoint string ``limit:`` for any Twisted server: ``twistd web --listen limit:max=9:tcp:8080``.
 
-Every program that reads endpoint strings may load this module: it imports little.
+Every program that reads endpoint strings may load this module, so it imports little.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from tcplab.wire.endpointstring import explained, joined
 
-if TYPE_CHECKING:
-    from tcplab.policies.limitendpoint import LimitedEndpoint
-
 
 class LimitError(ValueError):
-    """The words after ``limit:`` make no sense; the text is one line that says what to write."""
+    """A mistake in the words after ``limit:``; the text is one line that says what to write."""
 
 
 def _count(word: str) -> int:
@@ -40,7 +37,7 @@ def _seconds(word: str) -> float | None:
 
 
 class _Option(NamedTuple):
-    """How an option is read, which argument of `LimitedEndpoint` it is, and an example."""
+    """An option: its reader, the argument of `LimitedEndpoint` that it becomes, and an example."""
 
     read: Callable[[str], float | None]
     argument: str
@@ -61,19 +58,19 @@ class LimitParser:
     """
     Read ``limit:max=100:per-peer=5:idle=60:handshake=5:write=30:ENDPOINT``.
 
-    All are optional, and ``none`` instead of seconds is no limit. ``ENDPOINT`` is any server
-    endpoint string of stream sockets, with its own options. Whoever waits does so in its backlog,
-    which has room for 50 unless ``backlog=`` says more. Twisted gathers the options of a string
-    wherever they stand: of one that is given twice it takes the last.
+    All options are optional, and ``none`` instead of seconds is no limit. ``ENDPOINT`` is any
+    server endpoint string of stream sockets, with its own options. Further clients wait in its
+    backlog, which has room for 50 unless ``backlog=`` says more. Twisted gathers the options of a
+    string wherever they stand: of one that is given twice it takes the last.
     """
 
     prefix = "limit"
 
-    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> LimitedEndpoint:
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
         """
         Make the endpoint; nothing is bound yet.
 
-        :raises LimitError: the words make no sense.
+        :raises LimitError: there is a mistake in the words.
         """
         from tcplab.policies.limitendpoint import LimitedEndpoint
 
@@ -90,17 +87,18 @@ def _read(name: str, word: str) -> float | None:
         raise LimitError(f"limit: {name}={word}: give {e}, as in {option.example}") from None
 
 
-def _inner(reactor: Any, words: tuple[str, ...], options: dict[str, str]) -> Any:
+def _inner(reactor: Any, words: tuple[str, ...], options: dict[str, str]) -> IStreamServerEndpoint:
     if not words or words == ("",):
         raise LimitError("limit: there is no endpoint: write one, as in limit:max=100:tcp:8080")
     if words[0] in _OPTIONS:
         raise LimitError(f"limit: {words[0]} has no value: write {_OPTIONS[words[0]].example}")
     text = joined(words, options)
     try:
-        return serverFromString(reactor, text)
+        inner: IStreamServerEndpoint = serverFromString(reactor, text)
     except LimitError:
         raise
     except (TypeError, ValueError) as e:
         problem = explained(e)
         own = f" (limit's own options are {', '.join(_OPTIONS)})" if "no option" in problem else ""
         raise LimitError(f"limit: {text}: {problem}{own}") from None
+    return inner

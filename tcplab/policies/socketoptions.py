@@ -1,4 +1,4 @@
-"""Socket options: notice a dead peer, hold little, enlarge a receive buffer."""
+"""Socket options: detect a dead peer, bound the kernel's memory, enlarge a receive buffer."""
 
 from __future__ import annotations
 
@@ -6,101 +6,104 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import Any
 
 from twisted.internet import tcp, unix
 
-#: Bytes by which the buffer may grow, and how large it may be then; the kernel doubles both. It
-#: offers a window again where there is room for a segment, which may be 64 KiB on loopback.
-_MORE, _MOST = 128 * 1024, 512 * 1024
+from tcplab.reactor.stack import socketTransport
 
-#: Where struct tcp_info says how often in a row the same was sent again, or a closed window was
-#: probed, and nothing came back. Whoever only does not read answers, as long as it lives.
-_UNHEARD = slice(2, 4)
+#: Bytes by which a receive buffer grows, and its size at most; the kernel doubles both. It offers a
+#: window again once there is room for a segment, which may be 64 KiB on loopback.
+_STEP, _MAX_SIZE = 128 * 1024, 512 * 1024
+
+#: Where struct tcp_info counts retransmissions and window probes in a row without any answer. A
+#: live peer that only does not read answers them.
+_UNANSWERED = slice(2, 4)
 
 
-def growReceiveBuffer(transport: Any) -> bool:
+def growReceiveBuffer(transport: object) -> bool:
     """
-    Let the kernel take a little more from a peer whose acknowledgements it may be throwing away.
+    Enlarge the receive buffer of a connection whose ACKs the kernel drops.
 
-    While an answer waits for the peer nothing more is read, so that what it says fills our kernel's
-    buffer: small segments need far more room than the window promises. What comes then lies beyond
-    the window, and since 6.17 Linux drops such a segment with all that it says, its acknowledgement
-    and its own window too. If the peer's buffer is full as well, and it reads only then, we never
-    learn of it: either side sends the same again and again, the other drops that, and both wait for
-    ever. (``BeyondWindow`` in ``/proc/net/netstat`` counts them.) With a larger buffer the next
-    answer to what the peer tries again has a window, and all goes on.
+    While an answer waits for the peer nothing more is read, and what the peer sends fills the
+    kernel's buffer: small segments need far more room than the window promises. The next ones lie
+    beyond the window. Since 6.17 Linux drops such a segment with its acknowledgement and its window
+    update. If the peer's buffer is full as well, and the peer reads only then, this side never
+    learns of it: both sides retransmit without end, and each drops what the other sends.
+    (``BeyondWindow`` in ``/proc/net/netstat`` counts them.) With a larger buffer the next
+    retransmission is answered with a window, and the connection goes on.
 
-    :return: whether it looked like that: nothing comes back, and something is not read.
+    :return: whether it looked like that: nothing is answered, and there are unread bytes.
     """
-    sock = getattr(transport, "socket", None)
+    bottom = socketTransport(transport)
+    sock = None if bottom is None else bottom.socket
     if not isinstance(sock, socket.socket) or sock.family == socket.AF_UNIX:
         return False
-    info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNHEARD.stop)
-    if not (any(info[_UNHEARD]) and _unread(sock)):
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNANSWERED.stop)
+    if not (any(info[_UNANSWERED]) and _unreadBytes(sock)):
         return False
     size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-    if size < _MOST:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, min(size + _MORE, _MOST))
+    if size < _MAX_SIZE:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, min(size + _STEP, _MAX_SIZE))
     return True
 
 
-def _unread(sock: socket.socket) -> int:
+def _unreadBytes(sock: socket.socket) -> int:
     buffer = fcntl.ioctl(sock, termios.FIONREAD, b"\0\0\0\0")
     return int(struct.unpack("i", buffer)[0])
 
 
-# Bytes that have come and are not read. The kernel doubles the number, for its own overhead: with
-# 128 KiB that are not sent and a segment of 64 KiB too much in each direction it is 1 MiB for a
-# peer that does not read. Less costs speed on loopback: 128 KiB, half of it with one connection.
-_RECEIVED = 384 * 1024
+# Bytes that have arrived and are unread. The kernel doubles the number, for its own overhead. With
+# 128 KiB unsent and a segment of 64 KiB too much in each direction a peer that does not read costs
+# 1 MiB. Less costs speed on loopback: 128 KiB, half of it with one connection.
+_RECEIVE_BUFFER = 384 * 1024
 
-# Bytes that are not acknowledged, doubled as well. This is for a peer that acknowledges nothing;
-# who only does not read acknowledges all that he was ready to take. With it no peer costs more than
-# 1.4 MiB, and that only until its deadline for reading; by itself Linux goes up to 4 MiB.
-_UNDERWAY = 256 * 1024
+# Bytes that are not acknowledged, doubled as well: for a peer that acknowledges nothing. (One that
+# only does not read acknowledges what its window has promised.) With it no peer costs more than
+# 1.4 MiB, and that only until its write deadline; by itself Linux goes up to 4 MiB.
+_SEND_BUFFER = 256 * 1024
 
-# Bytes that are not sent yet: as much as a transport writes at once. More would wait here and not
-# there, and be what a peer costs that does not read (without a limit: 2.7 MiB on loopback).
+# Bytes that are not sent yet: as many as a transport writes at once. More would only move from the
+# process to the kernel (without a limit: 2.7 MiB on loopback).
 _UNSENT = 128 * 1024
 
 
-def setListenOptions(port: Any, *, gone: float = 120.0, write: float | None = 30.0) -> bool:
+def setListenOptions(
+    port: object, *, deadPeerTimeout: float = 120.0, write: float | None = 30.0
+) -> bool:
     """
-    Set the options of a listening TCP port that Linux hands on to what it accepts from now on.
+    Set options of a listening TCP port, which Linux hands on to the connections it accepts.
 
-    So they cost no call for a connection. What they do:
+    So they cost no call for a connection. They have two effects:
 
-    - A peer that is dead (its host has crashed, or the way to it is cut) is gone after ``gone``
-      seconds. Keepalive finds it if it was silent, ``TCP_USER_TIMEOUT`` if it owes us an
-      acknowledgement, of what the kernel still has to send after a close too, when no program
-      looks after it any more.
+    - A dead peer (its host has crashed, or the network is cut) is detected within
+      ``deadPeerTimeout``. Keepalive detects it while nothing is sent. ``TCP_USER_TIMEOUT`` detects
+      it while bytes are unacknowledged, also those that the kernel has still to send after a close.
     - A peer that does not read costs 1 MiB of the kernel's memory at most: 768 KiB for what it
-      sends, 192 KiB for what we send. Without bounds it was 5 MiB with an echo on loopback, and can
-      be what tcp_rmem and tcp_wmem allow. (What its own kernel holds is not ours to bound; on
-      loopback that is the same kernel, and an echo's peer can leave 4 MiB there.)
+      sends, 192 KiB for what is sent to it. Without bounds it was 5 MiB with an echo on loopback,
+      and can be what tcp_rmem and tcp_wmem allow. **Limit:** the buffers of the peer's own kernel
+      are not bounded; on loopback that is the same kernel, and can hold 4 MiB for it.
 
-    What that costs is speed on long paths: no more is under way than these buffers hold. At a round
-    trip of 100 ms that was 5 MB/s to us and 3 MB/s from us, instead of 27; at 10 ms 42 and 36,
-    instead of 100 and more. Linux grants no more than net.core.rmem_max and wmem_max; where those
-    are the 208 KiB of older kernels, it was 2.6 MB/s each way at 100 ms.
+    **Limit:** the buffers bound the speed on long paths. At a round trip of 100 ms it was 5 MB/s
+    received and 3 MB/s sent, instead of 27; at 10 ms 42 and 36, instead of 100 and more. Linux
+    grants no more than net.core.rmem_max and wmem_max: with the 208 KiB of older kernels it was
+    2.6 MB/s each way at 100 ms.
 
-    Unix sockets need none of it: a peer's death is known at once, and either direction is bound by
-    net.core.wmem_default (208 KiB).
+    Unix sockets need none of it: the death of a peer is known at once, and net.core.wmem_default
+    (208 KiB) bounds each direction.
 
-    :param gone: seconds, 2 at least. A twelfth of it is left for the kernel's timers to be late.
-    :param write: the deadline for a peer that takes nothing, see `Deadlines`. To a peer that lives
-        and does not read ``TCP_USER_TIMEOUT`` would put an end too, so it is left out if this
-        deadline is as long, or ``None``: who dies then and owes us something is gone when Linux
-        has tried for long enough, a quarter of an hour or so.
-    :return: whether it was a TCP port.
-    :raises ValueError: ``gone`` is less than 2.
+    :param deadPeerTimeout: seconds, 2 at least. A twelfth of it is a margin for late kernel timers.
+    :param write: the write deadline, see `Deadlines`. ``TCP_USER_TIMEOUT`` would also reset a live
+        peer that does not read, so it is left out if this deadline is as long, or ``None``. Then a
+        peer that dies with bytes unacknowledged is detected when Linux gives up, after a quarter of
+        an hour or so.
+    :return: whether it is a TCP port.
+    :raises ValueError: ``deadPeerTimeout`` is less than 2.
     """
-    if gone < 2:
-        raise ValueError(f"gone must be 2 seconds at least, not {gone}")
+    if deadPeerTimeout < 2:
+        raise ValueError(f"deadPeerTimeout must be 2 seconds at least, not {deadPeerTimeout}")
     if not isinstance(port, tcp.Port) or isinstance(port, unix.Port):
         return False
-    for name, value in {**_noticing(gone, write), **_BOUNDS}.items():
+    for name, value in {**_deadPeerOptions(deadPeerTimeout, write), **_BOUNDS}.items():
         option = getattr(socket, name, None)
         if option is not None:  # this system has it
             level = socket.SOL_SOCKET if name.startswith("SO_") else socket.IPPROTO_TCP
@@ -108,23 +111,27 @@ def setListenOptions(port: Any, *, gone: float = 120.0, write: float | None = 30
     return True
 
 
-_BOUNDS = {"SO_RCVBUF": _RECEIVED, "SO_SNDBUF": _UNDERWAY, "TCP_NOTSENT_LOWAT": _UNSENT}
+_BOUNDS = {
+    "SO_RCVBUF": _RECEIVE_BUFFER,
+    "SO_SNDBUF": _SEND_BUFFER,
+    "TCP_NOTSENT_LOWAT": _UNSENT,
+}
 
 
-def _noticing(gone: float, write: float | None) -> dict[str, int]:
+def _deadPeerOptions(timeout: float, write: float | None) -> dict[str, int]:
     """
-    Ask after half the time, then every twelfth of it, and leave one twelfth for late timers.
+    Probe after half the time, then every twelfth of it, and leave one twelfth for late timers.
 
-    For 120 s that is after 60 s, then every 10 s, for the fifth time at 100 s; at 110 s it is over.
+    For 120 s: after 60 s, then every 10 s, the fifth time at 100 s; the peer is dead at 110 s.
     """
-    interval = max(1, int(gone / 12))
-    idle = max(1, int(gone / 2))
+    interval = max(1, int(timeout / 12))
+    idle = max(1, int(timeout / 2))
     options = {
         "SO_KEEPALIVE": 1,
         "TCP_KEEPIDLE": idle,
         "TCP_KEEPINTVL": interval,
-        "TCP_KEEPCNT": max(1, int(gone - idle) // interval - 1),
+        "TCP_KEEPCNT": max(1, int(timeout - idle) // interval - 1),
     }
-    if write is not None and write < gone - interval:
-        options["TCP_USER_TIMEOUT"] = int((gone - interval) * 1000)
+    if write is not None and write < timeout - interval:
+        options["TCP_USER_TIMEOUT"] = int((timeout - interval) * 1000)
     return options

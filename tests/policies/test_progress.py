@@ -4,92 +4,59 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet import reactor
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import DeferredQueue
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
-from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tcplab.policies import progress as module
 from tcplab.policies.progress import Progress
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
-from tests.support.certificates import localhostFile
+from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
 from tests.support.socket_server import Serving, readAll
 
 
-class Fake(FileDescriptor):
-    """A transport on a kernel that does as the test says."""
-
-    connected: Any = True
-    established = True
-    protocol = None
-
-    def __init__(self, sent: int = 0, queued: int = 0) -> None:
-        super().__init__(MemoryReactor())
-        self.sent = sent
-        self.queued = queued
-
-
 class MemoryTests(SynchronousTestCase):
-    """What is asked, and how often."""
-
     def setUp(self) -> None:
-        self.asked: list[Fake] = []
-
-        def underway(transport: Fake) -> int:
-            self.asked.append(transport)
-            return transport.queued + len(transport.dataBuffer)
-
-        self.patch(module, "unacknowledgedBytes", underway)
+        self.patch(module, "unacknowledgedBytes", unacknowledged)
+        self.listener = MemoryListener(memoryClock())
         self.progress = Progress()
 
-    def test_taken(self) -> None:
+    def test_measure(self) -> None:
         """What was sent and does not wait in the kernel, the peer has taken."""
-        fake = Fake(sent=100, queued=30)
-        fake.dataBuffer = b"12345"
-        self.assertEqual(self.progress.measure(fake), (70, 35))
-        fake.queued = 0
-        self.assertEqual(self.progress.measure(fake), (100, 5))
+        transport = self.listener.acceptOne()
+        transport.socket.window = 30
+        transport.say(35)
+        self.assertEqual(self.progress.measure(transport), (0, 35))
+        transport.take(20)
+        self.assertEqual(self.progress.measure(transport), (20, 15))
 
-    def test_idleAt(self) -> None:
-        """For whom nothing waits the kernel is not asked again, until more is sent."""
-        quiet, busy, fresh = Fake(sent=10), Fake(sent=10, queued=1), Fake()
-        every = [quiet, busy, fresh]
+    def test_mayHavePending(self) -> None:
+        """The kernel is not asked again where nothing waited, until more is sent."""
+        idle, busy, new = every = [self.listener.acceptOne() for _ in range(3)]
+        idle.say(10, taken=10)
+        busy.say(10, taken=9)
+        self.listener.tls = True
+        handshaking = self.listener.acceptOne()
+        every.append(handshaking)
         self.assertEqual(self.progress.mayHavePending(every), every)
         for each in every:
             self.progress.measure(each)
-        self.assertEqual(self.progress.mayHavePending(every), [busy])
-        quiet.sent += 1
-        self.assertEqual(self.progress.mayHavePending(every), [quiet, busy])
-
-    def test_handshake(self) -> None:
-        """Who is in a handshake is never quiet."""
-        fake = Fake(sent=10)
-        fake.established = False
-        self.progress.measure(fake)
-        self.assertEqual(self.progress.mayHavePending([fake]), [fake])
-
-    def test_forgetsGone(self) -> None:
-        """Of a connection that is over nothing is kept."""
-        gone, here = Fake(), Fake()
-        for each in (gone, here):
-            self.progress.measure(each)
-        gone.connected = False
+        self.assertEqual(self.progress.mayHavePending(every), [busy, handshaking])
+        idle.say(1)
+        self.assertEqual(self.progress.mayHavePending(every), [idle, busy, handshaking])
+        new.end()
         self.progress.prune()
-        self.assertEqual(list(self.progress._idleAt), [here])
+        self.assertEqual(list(self.progress._idleAt), [idle])
 
 
 @implementer(IPushProducer)
-class Keeps(Protocol):
-    """Do nothing but be there."""
+class Silent(Protocol):
+    """Do nothing; be a producer without bytes."""
 
     def pauseProducing(self) -> None: ...
 
@@ -101,114 +68,83 @@ class Keeps(Protocol):
         self.factory.queue.put(self)  # type: ignore[union-attr]
 
 
-class Hall(Factory):
-    """Hand each protocol to the test."""
-
-    noisy = False
-    protocol = Keeps
-
-    def __init__(self) -> None:
-        self.queue: DeferredQueue[Any] = DeferredQueue()
-
-
 class Progressing(Serving):
     """Serve protocols that do nothing by themselves."""
 
-    async def begin(self, endpoint: str = "tcp:0:interface=127.0.0.1") -> None:
-        self.hall = Hall()
-        self.told = await self.serve(self.hall, endpoint)
+    async def accepted(self, endpoint: str = "tcp:0:interface=127.0.0.1") -> tuple[Any, Any]:
+        """Connect; return the protocol, and the transport with its socket."""
+        factory = Factory.forProtocol(Silent)
+        factory.noisy = False
+        factory.queue = DeferredQueue()
+        self.told = await self.serve(factory, endpoint)
         self.progress = Progress()
+        self.peer = socket.socket(self.port.socket.family)
+        self.addCleanup(self.peer.close)
+        await self.talk(self.peer.connect, self.port.socket.getsockname())
+        if endpoint.startswith("ssl"):
+            self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), self.peer)
+            self.tls.set_connect_state()
+            await self.talk(self.tls.do_handshake)
+        protocol = await factory.queue.get()
+        transport: Any = bottomTransport(protocol.transport)
+        await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
+        return protocol, transport
 
-    async def accepted(self) -> tuple[Any, Any]:
-        """Return the next protocol, and the transport that has its socket."""
-        protocol = await self.hall.queue.get()
-        return protocol, bottomTransport(protocol.transport)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
+    async def full(self, transport: Any) -> None:
+        await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
 
 
 class SocketTests(Progressing):
-    """The same on kernels that do as they like."""
-
     async def test_aPeerThatDoesNotRead(self) -> None:
         """Its kernel takes a part; the rest waits, here and in ours, until the peer reads."""
-        await self.begin()
-        client = self.connect()
-        self.addCleanup(client.close)
         protocol, transport = await self.accepted()
         size = 2**24  # more than fits in any buffer
         protocol.transport.write(bytes(size))
-        await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
+        await self.full(transport)
         taken, waiting = self.progress.measure(transport)
         self.assertEqual(taken + waiting, size)
         self.assertGreater(waiting, bufferedBytes(transport))
         self.assertLess(taken, transport.sent)
-        reading = self.talk(readAll, client)
+        reading = self.talk(readAll, self.peer)
         await self.until(lambda: self.progress.measure(transport) == (size, 0))
         self.assertEqual(self.progress.mayHavePending([transport]), [])
         protocol.transport.loseConnection()
         self.assertEqual(len(await reading), size)
 
     async def test_unix(self) -> None:
-        """What the kernel of a Unix socket holds is with the peer; but it may be full of it."""
-        path = self.unixPath()
-        await self.begin(f"unix:{path}")
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.connect(path)
-        protocol, transport = await self.accepted()
+        """The bytes in the kernel of a Unix socket are the peer's; but it may be full of them."""
+        protocol, transport = await self.accepted(f"unix:{self.unixPath()}")
         protocol.transport.write(b"hello")
         await self.until(lambda: transport.sent == 5)
         self.assertEqual(self.progress.measure(transport), (5, 0))
         self.assertEqual(self.progress.mayHavePending([transport]), [transport])
         protocol.transport.write(bytes(2**24))
-        await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
-        expected = (transport.sent, bufferedBytes(transport))
-        self.assertEqual(self.progress.measure(transport), expected)
-        self.assertGreater(bufferedBytes(transport), 0)
+        await self.full(transport)
+        buffered = bufferedBytes(transport)
+        self.assertEqual(self.progress.measure(transport), (transport.sent, buffered))
+        self.assertGreater(buffered, 0)
 
 
 class TLSTests(Progressing):
-    """TLS's last word waits for its answer."""
-
-    async def connected(self) -> tuple[SSL.Connection, Any, Any]:
-        pem = localhostFile(self.folder())
-        await self.begin(f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1")
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        sock.settimeout(None)  # OpenSSL takes a socket with a time limit for a non-blocking one
-        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
-        client.set_connect_state()
-        await self.talk(client.do_handshake)
-        protocol, transport = await self.accepted()
-        await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
-        return client, protocol, transport
+    """A close_notify waits for its answer."""
 
     async def test_unanswered(self) -> None:
-        """A peer that has taken close_notify has still to answer it."""
-        client, protocol, transport = await self.connected()
+        protocol, transport = await self.accepted(self.tlsEndpoint())
         self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
         protocol.transport.loseConnection()
         await self.until(lambda: self.progress.mayHavePending([transport]) != [])
         await self.until(lambda: not unacknowledgedBytes(transport))
         self.assertEqual(self.progress.measure(transport), (transport.sent, 1))
         self.assertEqual(self.progress.mayHavePending([transport]), [transport])
-        await self.talk(client.shutdown)
+        await self.talk(self.tls.shutdown)
         self.assertIsNone((await self.told.ending()).why)
 
-    async def test_aProducerThatGoesOn(self) -> None:
-        """As long as a producer has something to say the last word is not said."""
-        _, protocol, transport = await self.connected()
-        protocol.transport.registerProducer(protocol, True)
-        protocol.transport.loseConnection()
-        await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
-
-    async def test_halfClosed(self) -> None:
-        """Who has finished in one direction only waits for no answer."""
-        _, protocol, transport = await self.connected()
-        protocol.transport.loseWriteConnection()
-        await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
+    async def test_notSent(self) -> None:
+        """While a producer goes on, or after a half-close, none waits."""
+        for close in ("loseConnection", "loseWriteConnection"):
+            protocol, transport = await self.accepted(self.tlsEndpoint())
+            if close == "loseConnection":
+                protocol.transport.registerProducer(protocol, True)
+            getattr(protocol.transport, close)()
+            await self.until(lambda: not unacknowledgedBytes(transport))  # noqa: B023
+            self.assertEqual(self.progress.measure(transport), (transport.sent, 0))

@@ -6,87 +6,17 @@ import socket
 import struct
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
-from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import socketoptions
 from tcplab.policies.socketoptions import growReceiveBuffer, setListenOptions
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.reactor.stack import bufferedBytes
+from tcplab.testing import connected
 from tests.support.socket_server import Serving
-
-
-class WidenTests(SynchronousTestCase):
-    """Real sockets; only whether the peer is heard of is what the test says."""
-
-    def setUp(self) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listening.close)
-        self.peer = socket.create_connection(listening.getsockname())
-        self.addCleanup(self.peer.close)
-        self.socket, _ = listening.accept()
-        self.addCleanup(self.socket.close)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-
-    def size(self) -> int:
-        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-
-    def say(self) -> None:
-        """Have something there that nobody has read."""
-        self.peer.sendall(b"x")
-        self.socket.recv(1, socket.MSG_PEEK)
-
-    def unheard(self) -> None:
-        """Have it look as if nothing came back: the first byte of all, the state, is never 0."""
-        self.patch(socketoptions, "_UNHEARD", slice(0, 1))
-
-    def test_itGrows(self) -> None:
-        """As long as nothing comes back, but not for ever."""
-        self.say()
-        self.unheard()
-        before = self.size()
-        self.assertTrue(growReceiveBuffer(self))
-        self.assertEqual(self.size(), before + 256 * 1024)
-        for _ in range(10):
-            self.assertTrue(growReceiveBuffer(self))
-        self.assertEqual(self.size(), 1024 * 1024)
-
-    def test_whoOnlyDoesNotReadIsHeard(self) -> None:
-        """Then the buffer stays as it is."""
-        self.say()
-        before = self.size()
-        self.assertFalse(growReceiveBuffer(self))
-        self.assertEqual(self.size(), before)
-
-    def test_nothingToRead(self) -> None:
-        """It was not for want of room that nothing came."""
-        self.unheard()
-        before = self.size()
-        self.assertFalse(growReceiveBuffer(self))
-        self.assertEqual(self.size(), before)
-
-    def test_noSuchSocket(self) -> None:
-        """Unix sockets have no acknowledgements, and some transports have no socket."""
-        self.unheard()
-        one, other = socket.socketpair()
-        self.addCleanup(one.close)
-        self.addCleanup(other.close)
-        other.send(b"x")
-        for sock in (one, None, object()):
-            transport: Any = Transport()
-            transport.socket = sock
-            self.assertFalse(growReceiveBuffer(transport))
-        self.assertFalse(growReceiveBuffer(Transport()))
-
-
-class Transport:
-    """May have a socket."""
-
 
 KIB = 1024
 
@@ -94,124 +24,138 @@ KIB = 1024
 SO_MEMINFO, RECEIVED, QUEUED, NUMBERS = 55, 0, 5, 9
 
 
-class Options(Serving):
-    """A server whose port is prepared before anybody connects."""
+class Accepting(Serving):
+    """A server whose port has options before the first client connects."""
 
-    async def prepared(self, factory: Any = None, **wishes: Any) -> Any:
-        await self.serve(factory or Factory.forProtocol(Protocol))
-        self.assertIs(setListenOptions(self.port, **wishes), True)
-
-    async def accepted(self) -> tuple[socket.socket, Any]:
-        client = self.connect()
-        self.addCleanup(client.close)
-        while not self.listener.connections:
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
+    async def accepted(
+        self, factory: Any = None, endpoint: str = "tcp:0:interface=127.0.0.1", **options: Any
+    ) -> Any:
+        """Serve, connect, and return the transport of the server."""
+        await self.serve(factory or Factory.forProtocol(Protocol), endpoint)
+        self.assertIs(setListenOptions(self.port, **options), endpoint.startswith("tcp"))
+        self.peer = socket.socket(self.port.socket.family)
+        self.addCleanup(self.peer.close)
+        self.peer.connect(self.port.socket.getsockname())
+        await self.until(lambda: self.listener.connections)
         (transport,) = self.listener.connections
-        return client, transport
+        self.socket = transport.socket
+        return transport
 
-    async def timers(self, **wishes: Any) -> tuple[int, ...]:
-        """Return keepalive's three, in seconds, and TCP_USER_TIMEOUT, in ms, as they arrive."""
-        await self.prepared(**wishes)
-        _, transport = await self.accepted()
+    def option(self, name: str) -> int:
+        level = socket.SOL_SOCKET if name.startswith("SO_") else socket.IPPROTO_TCP
+        return self.socket.getsockopt(level, getattr(socket, name))
+
+
+class GrowTests(Accepting):
+    """Real sockets; whether the peer has answered is patched."""
+
+    async def grown(self, unread: bytes, unanswered: bool = True, endpoint: str = "tcp:0") -> int:
+        """Return by how many bytes the buffer has grown."""
+        transport = await self.accepted(endpoint=endpoint)
+        transport.pauseProducing()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * KIB)
+        if unread:
+            self.peer.sendall(unread)
+            await self.talk(self.socket.recv, 1, socket.MSG_PEEK)
+        if unanswered:  # the first byte of tcp_info, the state, is never 0
+            self.patch(socketoptions, "_UNANSWERED", slice(0, 1))
+        before = self.option("SO_RCVBUF")
+        grew = growReceiveBuffer(transport)
+        self.assertEqual(grew, self.option("SO_RCVBUF") > before)
+        for _ in range(10 if grew else 0):
+            self.assertTrue(growReceiveBuffer(transport))
+            self.assertLessEqual(self.option("SO_RCVBUF"), KIB * KIB)
+        return self.option("SO_RCVBUF") - before
+
+    async def test_grows(self) -> None:
+        """In steps, up to a limit."""
+        self.assertEqual(await self.grown(b"x"), KIB * KIB - 32 * KIB)
+
+    async def test_noNeed(self) -> None:
+        """A peer that answers; nothing unread; no TCP."""
+        self.assertEqual(await self.grown(b"x", unanswered=False), 0)
+        self.assertEqual(await self.grown(b""), 0)
+        self.assertEqual(await self.grown(b"x", endpoint=f"unix:{self.unixPath()}"), 0)
+
+    def test_noSocket(self) -> None:
+        for transport in (object(), connected(Protocol()).transport):
+            self.assertFalse(growReceiveBuffer(transport))
+
+
+class DeadPeerTests(Accepting):
+    async def test_timers(self) -> None:
+        """The three of keepalive, in seconds, and TCP_USER_TIMEOUT, in ms, are inherited."""
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
-        get = transport.socket.getsockopt
-        self.assertEqual(get(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
-        return tuple(get(socket.IPPROTO_TCP, getattr(socket, name)) for name in names)
+        for options, expected in (
+            ({}, (60, 10, 5, 110_000)),
+            ({"deadPeerTimeout": 10, "write": 5}, (5, 1, 4, 9000)),
+            ({"deadPeerTimeout": 2, "write": 0.5}, (1, 1, 1, 1000)),  # the kernel counts seconds
+            # A live peer that takes nothing for longer is not reset.
+            ({"write": 110}, (60, 10, 5, 0)),
+            ({"write": None}, (60, 10, 5, 0)),
+        ):
+            await self.accepted(**options)
+            self.assertEqual(self.option("SO_KEEPALIVE"), 1)
+            self.assertEqual(tuple(self.option(name) for name in names), expected)
+
+    def test_tooShort(self) -> None:
+        with self.assertRaisesRegex(ValueError, "^deadPeerTimeout must be 2 seconds at least, not"):
+            setListenOptions(None, deadPeerTimeout=1)
 
 
-class NoticingTests(Options):
-    """A peer that is dead is noticed."""
-
-    async def test_usual(self) -> None:
-        """Within 120 s."""
-        self.assertEqual(await self.timers(), (60, 10, 5, 110_000))
-
-    async def test_faster(self) -> None:
-        """Or within what is asked for."""
-        self.assertEqual(await self.timers(gone=10, write=5), (5, 1, 4, 9000))
-
-    async def test_fastest(self) -> None:
-        """The kernel counts in seconds."""
-        self.assertEqual(await self.timers(gone=2, write=0.5), (1, 1, 1, 1000))
-
-    async def test_patience(self) -> None:
-        """A peer that may take nothing for longer is not mistaken for a dead one."""
-        self.assertEqual(await self.timers(write=110), (60, 10, 5, 0))
-
-    async def test_patienceWithoutEnd(self) -> None:
-        """Nor one that may do so for ever."""
-        self.assertEqual(await self.timers(write=None), (60, 10, 5, 0))
-
-    async def test_refused(self) -> None:
-        """There is no time in which nobody could be asked."""
-        await self.prepared()
-        with self.assertRaisesRegex(ValueError, "^gone must be 2 seconds at least, not 1$"):
-            setListenOptions(self.port, gone=1)
-
-
-class BoundTests(Options):
-    """What the kernel holds for a connection is bounded."""
-
+class BoundTests(Accepting):
     async def test_inherited(self) -> None:
-        """The bounds arrive at those accepted, doubled by the kernel for its own."""
-        await self.prepared()
-        _, transport = await self.accepted()
-        get = transport.socket.getsockopt
-        most = [self._allowed("rmem_max", 384 * KIB), self._allowed("wmem_max", 256 * KIB)]
-        self.assertEqual(get(socket.SOL_SOCKET, socket.SO_RCVBUF), 2 * most[0])
-        self.assertEqual(get(socket.SOL_SOCKET, socket.SO_SNDBUF), 2 * most[1])
-        self.assertEqual(get(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT), 128 * KIB)
-
-    def _allowed(self, name: str, wanted: int) -> int:
-        with open(f"/proc/sys/net/core/{name}") as file:
-            return min(wanted, int(file.read()))
+        """The bounds are inherited; the kernel doubles them for its own overhead."""
+        await self.accepted()
+        for name, allowed, size in (
+            ("SO_RCVBUF", "rmem_max", 384 * KIB),
+            ("SO_SNDBUF", "wmem_max", 256 * KIB),
+        ):
+            with open(f"/proc/sys/net/core/{allowed}") as file:
+                self.assertEqual(self.option(name), 2 * min(size, int(file.read())))
+        self.assertEqual(self.option("TCP_NOTSENT_LOWAT"), 128 * KIB)
 
     async def test_aPeerThatDoesNotRead(self) -> None:
         """It sends an echo all it can: 1 MiB in the kernel, 256 KiB in this process."""
-        await self.prepared(ConversationFactory(Echo))
-        client, transport = await self.accepted()
-        client.setblocking(False)
+        transport = await self.accepted(ConversationFactory(Echo))
+        self.peer.setblocking(False)
         quiet = 0
-        while quiet < 100:  # in which the client could send no more
-            quiet = 0 if self._sends(client) else quiet + 1
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
+        while quiet < 100:  # turns of the reactor in which the client could send no more
+            quiet = 0 if self._sends() else quiet + 1
+            await self.turns(1)
         numbers = struct.unpack(
-            f"{NUMBERS}I", transport.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * NUMBERS)
+            f"{NUMBERS}I", self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * NUMBERS)
         )
         self.assertGreater(numbers[QUEUED], 0)
         self.assertLessEqual(numbers[RECEIVED] + numbers[QUEUED], 1024 * KIB)
         self.assertLessEqual(bufferedBytes(transport), 256 * KIB)
 
-    def _sends(self, client: socket.socket) -> bool:
+    def _sends(self) -> bool:
         try:
-            client.send(bytes(64 * KIB))
+            self.peer.send(bytes(64 * KIB))
         except BlockingIOError:
             return False
         return True
 
 
-class OtherPortTests(Serving):
-    """Only TCP ports are prepared, with what the system has."""
-
+class OtherPortTests(Accepting):
     async def test_unix(self) -> None:
-        """A Unix socket stays as it is."""
+        """A Unix socket keeps its options."""
         await self.serve(Factory.forProtocol(Protocol), f"unix:{self.unixPath()}")
-        before = self.port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self.socket = self.port.socket
+        before = self.option("SO_RCVBUF")
         self.assertIs(setListenOptions(self.port), False)
-        after = self.port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self.assertEqual(after, before)
+        self.assertEqual(self.option("SO_RCVBUF"), before)
 
-    async def test_strange(self) -> None:
-        """Somebody's own kind of port does too."""
+    async def test_foreign(self) -> None:
+        """Any other kind of port is left alone."""
         port = MemoryReactorClock().listenTCP(0, Factory.forProtocol(Protocol))
         self.assertIs(setListenOptions(port), False)
         await maybeDeferred(port.stopListening)  # type: ignore[call-overload]
 
     async def test_otherSystems(self) -> None:
-        """What a system does not have is left out."""
+        """An option that the system does not have is left out."""
         for name in ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_NOTSENT_LOWAT"):
             self.patch(socket, name, None)
-        await self.serve(Factory.forProtocol(Protocol))
-        self.assertIs(setListenOptions(self.port), True)
-        get = self.port.socket.getsockopt
-        self.assertEqual(get(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        await self.accepted()
+        self.assertEqual(self.option("SO_KEEPALIVE"), 1)

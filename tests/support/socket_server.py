@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
+from tests.support.certificates import localhostFile
 
 
 class Told:
@@ -78,6 +79,50 @@ class Serving(TestCase):
     def talk(self, client: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Run a blocking client in a thread."""
         return deferToThread(client, *args)
+
+    def client(self) -> socket.socket:
+        """Connect a plain blocking socket, and close it after the test."""
+        sock = self.connect()
+        self.addCleanup(sock.close)
+        return sock
+
+    def heard(self, sock: socket.socket) -> Deferred[bytes]:
+        """Read once, in a thread."""
+        return self.talk(sock.recv, 100)
+
+    def ended(self, sock: socket.socket) -> Deferred[bytes]:
+        """Read to an end of any kind, in a thread; a reset is the word."""
+
+        def read() -> bytes:
+            try:
+                return readAll(sock)
+            except ConnectionResetError:
+                return b"reset"
+
+        return self.talk(read)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Turn the reactor until a condition is true."""
+        while not condition():
+            await self.turns(1)
+
+    def turns(self, number: int = 5) -> Deferred[None]:
+        """Turn the reactor a number of times."""
+        done: Deferred[None] = Deferred()
+
+        def turn(left: int) -> None:
+            if left:
+                reactor.callLater(0, turn, left - 1)  # type: ignore[attr-defined]
+            else:
+                done.callback(None)
+
+        turn(number)
+        return done
+
+    def tlsEndpoint(self) -> str:
+        """Name an endpoint with TLS."""
+        pem = localhostFile(self.folder())
+        return f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
 
     def folder(self) -> str:
         """Make a folder with a short path: a Unix socket's is limited to 107 bytes."""

@@ -119,7 +119,7 @@ class Deadlines(Policy):
 
     # The check: find what is overdue; read what has arrived meanwhile; reset what still is overdue
 
-    def _check(self) -> float | None:
+    def _check(self) -> float:
         if self._overdue:
             self._resetSome()
         else:
@@ -128,8 +128,6 @@ class Deadlines(Policy):
             return (
                 0  # the reactor reads first: bytes may have arrived while the process was stopped
             )
-        if not self._hasConnections():
-            return None
         if self._someClosed:
             self._prune()
         return self._delay()

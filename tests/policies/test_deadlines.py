@@ -1,4 +1,4 @@
-"""Tests for `tcplab.policies.deadlines`."""
+"""Tests for `tcplab.policies.deadlines`, in memory and in a time that the tests let pass."""
 
 from __future__ import annotations
 
@@ -7,344 +7,235 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.policies import deadlines, progress
+from tcplab.policies import deadlines as module
+from tcplab.policies import progress
 from tcplab.policies.deadlines import Deadlines
 from tcplab.protocols.conversation import Conversation
 from tcplab.testing import connected
+from tcplab.testing.memorytransport import MemoryReactor
+from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
 
-STEP = 0.05  # seconds: less than the time between two looks
-
-
-class FakeListener:
-    """Has connections, and tells guards of them."""
-
-    def __init__(self) -> None:
-        self.connections: set[Any] = set()
-        self.policies: list[Any] = []
-
-    def addPolicy(self, policy: Any) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: Any) -> None:
-        self.policies.remove(policy)
-
-
-class Fake:
-    """The transport of a peer that does as the test says."""
-
-    protocol = None
-    dataBuffer = b""
-    offset = _tempDataLen = 0
-    received = sent = queued = 0
-    why: str | None = None
-    ended: float | None = None
-    connected = True
-
-    def __init__(self, listener: FakeListener, clock: Clock, opened: bool) -> None:
-        self.listener = listener
-        self.clock = clock
-        self.established = opened
-        self.accepted = clock.seconds()
-        listener.connections.add(self)
-        for guard in listener.policies:
-            guard.connectionAccepted(self)
-
-    def setReason(self, why: str) -> None:
-        self.why = why
-
-    def abortConnection(self) -> None:
-        self.ended = self.clock.seconds()
-        self.gone()
-
-    def gone(self) -> None:
-        self.connected = False
-        self.listener.connections.discard(self)
-        for guard in self.listener.policies:
-            guard.connectionClosed(self)
-
-    def say(self, size: int, taken: int = 0) -> None:
-        """Send so much; the peer takes a part."""
-        self.sent += size
-        self.queued += size - taken
-
-    def take(self, size: int) -> None:
-        """The peer takes so much of what the kernel has."""
-        self.queued -= min(size, self.queued)
+STEP = 0.05  # seconds: less than the time between two checks
 
 
 class DeadlinesTestCase(SynchronousTestCase):
-    """Deadlines on connections that are faked, in a time that stands still by itself."""
-
     def setUp(self) -> None:
-        # The kernel's part of what waits.
-        self.patch(progress, "unacknowledgedBytes", lambda each: each.queued + len(each.dataBuffer))
-        self.clock = Clock()
-        self.listener = FakeListener()
+        self.patch(progress, "unacknowledgedBytes", unacknowledged)
+        self.clock = memoryClock()
+        self.listener = MemoryListener(self.clock)
 
     def watch(self, **limits: float | None) -> Deadlines:
-        usual: dict[str, Any] = {"handshake": None, "write": None}
-        deadlines = Deadlines(**{**usual, **limits}, clock=self.clock)
-        deadlines.watch(self.listener)  # type: ignore[arg-type]
-        return deadlines
+        others: dict[str, Any] = {"handshake": None, "write": None}
+        self.deadlines = Deadlines(**{**others, **limits}, clock=self.clock)
+        self.deadlines.watch(self.listener)
+        return self.deadlines
 
-    def accept(self, *, opened: bool = True) -> Fake:
-        return Fake(self.listener, self.clock, opened)
+    def accept(self, *, tls: bool = False, listener: MemoryListener | None = None) -> Any:
+        listener = listener or self.listener
+        listener.tls = tls
+        return listener.acceptOne()
 
     def wait(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
-        """Let time pass as it does, doing something in every step of it."""
+        """Let time pass, and do something in every step of it."""
         for _ in range(round(seconds / STEP)):
             each()
             self.clock.advance(STEP)
 
-    def endsBetween(self, fake: Fake, start: float, earliest: float, latest: float) -> None:
-        assert fake.ended is not None
-        self.assertGreaterEqual(fake.ended - start, earliest - 1e-6)
-        self.assertLessEqual(fake.ended - start, latest + 1e-6)
+    def endsWithin(
+        self, why: str | None, earliest: float, latest: float, each: Any = lambda: None
+    ) -> None:
+        """Let time pass until one more connection ends, for a reason and in its time."""
+        number, start = len(self.listener.whys), self.clock.seconds()
+        for _ in range(round((latest + 3 * STEP) / STEP)):
+            each()
+            self.clock.advance(STEP)
+            if len(self.listener.whys) > number:
+                break
+        self.assertEqual(self.listener.whys[number:], [why])
+        passed = self.clock.seconds() - start
+        self.assertGreaterEqual(passed, earliest - 1e-6)
+        self.assertLessEqual(passed, latest + 2 * STEP + 1e-6)
+
+    def stays(self, transport: Any, seconds: float, each: Any = lambda: None) -> None:
+        self.wait(seconds, each)
+        self.assertTrue(transport.connected)
+
+    @property
+    def timers(self) -> int:
+        return len(self.clock.getDelayedCalls())
 
 
 class HandshakeTests(DeadlinesTestCase):
-    """A handshake has its time, and no more."""
-
-    def test_over(self) -> None:
-        """Who is not through in time is ended: not before, and soon after."""
+    def test_expired(self) -> None:
+        """Not before the deadline, and soon after it, whenever the next check would be."""
         self.watch(handshake=5)
-        for _ in range(7):  # at different distances from the next look
-            fake = self.accept(opened=False)
-            self.wait(6)
-            self.endsBetween(fake, fake.accepted, 5, 5.2 + STEP)
-            self.assertEqual(fake.why, "handshake-timeout")
+        for _ in range(7):
+            self.accept(tls=True)
+            self.endsWithin("handshake-timeout", 5, 5.2)
             self.wait(0.3)
 
     def test_oneAfterTheOther(self) -> None:
-        """Each of a crowd has its own end. Then looks are as rare as ever."""
+        """Each of a burst at its own time. Then checks are as rare as before."""
         self.watch(handshake=5)
-        crowd = []
         for number in range(20):
-            crowd.append(self.accept(opened=False))
+            transport = self.accept(tls=True)
             self.wait(0.1)
-            crowd[-1].established = number % 2 == 0
+            if number % 2:
+                self.listener.establish(transport)
         self.wait(6)
-        for each in crowd[::2]:
-            self.assertIsNone(each.ended)
-        for each in crowd[1::2]:
-            self.endsBetween(each, each.accepted, 5, 5.2 + STEP)
-        looks = set()
-        self.wait(3, lambda: looks.add(self.clock.getDelayedCalls()[0].getTime()))
-        self.assertLess(len(looks), 8)  # each half a second
+        self.assertEqual(self.listener.whys, ["handshake-timeout"] * 10)
+        for ending in self.listener.told.endings:
+            self.assertTrue(5 <= ending.seconds <= 5.2 + 2 * STEP + 1e-6)
+        checks = set()
+        self.wait(3, lambda: checks.add(self.clock.getDelayedCalls()[0].getTime()))
+        self.assertLess(len(checks), 8)  # each half a second
 
-    def test_bytesDoNotRenewIt(self) -> None:
-        """It is absolute: a byte now and then wins no time, in either direction."""
+    def test_absolute(self) -> None:
+        """A byte now and then, in either direction, wins no time."""
 
         def trickle() -> None:
-            fake.received += 1
-            fake.say(1, taken=1)
+            transport.received += 1
+            transport.say(1, taken=1)
 
         self.watch(handshake=5)
-        fake = self.accept(opened=False)
-        self.wait(6, trickle)
-        self.endsBetween(fake, fake.accepted, 5, 5.2 + STEP)
+        transport = self.accept(tls=True)
+        self.endsWithin("handshake-timeout", 5, 5.2, trickle)
 
-    def test_through(self) -> None:
-        """Who is through in time stays."""
+    def test_established(self) -> None:
         self.watch(handshake=5)
-        fake = self.accept(opened=False)
+        transport = self.accept(tls=True)
         self.wait(4.9)
-        fake.established = True
-        self.wait(10)
-        self.assertIsNone(fake.ended)
+        self.listener.establish(transport)
+        self.stays(transport, 10)
 
-    def test_theKernelIsNotAsked(self) -> None:
-        """What waits for one in a handshake is looked at only if that has more time."""
-        asked: list[Fake] = []
-        self.patch(progress, "unacknowledgedBytes", lambda each: asked.append(each) or 0)
+    def test_writeDeadline(self) -> None:
+        """In a handshake the kernel is asked only if the write deadline is shorter."""
+        asked: list[Any] = []
+        self.patch(progress, "unacknowledgedBytes", lambda each: asked.append(each) or 9)
         self.watch(handshake=5, write=30)
-        self.accept(opened=False)
+        self.accept(tls=True)
         self.wait(3)
         self.assertEqual(asked, [])
-
-    def test_stuckInIt(self) -> None:
-        """Who does not read in a handshake has the shorter of the two deadlines."""
+        self.deadlines.stop()
+        self.listener.close()
         self.watch(handshake=60, write=5)
-        fake = self.accept(opened=False)
-        fake.say(1000)
-        self.wait(10)
-        self.assertEqual(fake.why, "write-timeout")
+        self.accept(tls=True)
+        self.endsWithin("write-timeout", 5, 5.5)
 
     def test_off(self) -> None:
-        """It may be without limit."""
         self.watch(handshake=None, write=5)
-        fake = self.accept(opened=False)
-        self.wait(60)
-        self.assertIsNone(fake.ended)
+        self.stays(self.accept(tls=True), 60)
 
 
 class IdleTests(DeadlinesTestCase):
-    """Who has nothing to say for long goes."""
-
-    def test_over(self) -> None:
-        """It comes no earlier than it should, and not much later."""
+    def test_expired(self) -> None:
         self.watch(idle=20)
-        fake = self.accept()
+        transport = self.accept()
         self.wait(3.3)
-        fake.received += 1
-        start = self.clock.seconds()
-        self.wait(25)
-        self.endsBetween(fake, start, 20, 21)
-        self.assertEqual(fake.why, "idle-timeout")
+        transport.received += 1
+        self.endsWithin("idle-timeout", 20, 21)
 
-    def test_offUnlessSet(self) -> None:
-        """By default they may be as quiet as they like."""
-        Deadlines(clock=self.clock).watch(self.listener)  # type: ignore[arg-type]
-        fake = self.accept()
-        fake.say(5, taken=5)
-        self.wait(600)
-        self.assertIsNone(fake.ended)
+    def test_offByDefault(self) -> None:
+        Deadlines(clock=self.clock).watch(self.listener)
+        transport = self.accept()
+        transport.say(5, taken=5)
+        self.stays(transport, 600)
 
-    def test_received(self) -> None:
-        """A byte that comes renews it."""
+    def test_activity(self) -> None:
+        """A byte in either direction, or one that the peer takes from the kernel."""
         self.watch(idle=2)
-        fake = self.accept()
-        for _ in range(5):
-            self.wait(1.9)
-            fake.received += 1
-        self.assertIsNone(fake.ended)
-
-    def test_sent(self) -> None:
-        """So does a byte that is sent."""
-        self.watch(idle=2)
-        fake = self.accept()
-        for _ in range(5):
-            self.wait(1.9)
-            fake.say(1, taken=1)
-        self.assertIsNone(fake.ended)
-
-    def test_onItsWay(self) -> None:
-        """Who takes what our kernel has is not idle, though this process does nothing."""
-        self.watch(idle=2)
-        fake = self.accept()
-        fake.say(100_000)
-        self.wait(20, lambda: fake.take(200))
-        self.assertIsNone(fake.ended)
+        received, sent, taken = (self.accept() for _ in range(3))
+        taken.socket.window = 10**6
+        taken.say(100_000)
+        for number in range(10):
+            self.wait(1.9, lambda: taken.take(200))
+            received.received += 1
+            sent.say(1, taken=1)
+            self.assertEqual(self.listener.whys, [], number)
 
     def test_theRestTaken(self) -> None:
         """The time runs from when the last byte was taken."""
         self.watch(idle=20)
-        fake = self.accept()
-        fake.say(100)
+        transport = self.accept()
+        transport.say(100)
         self.wait(15)
-        fake.take(100)
-        start = self.clock.seconds()
-        self.wait(25)
-        self.endsBetween(fake, start, 20, 21)
+        transport.take(100)
+        self.endsWithin("idle-timeout", 20, 21)
 
-    def test_sentIntoTheVoid(self) -> None:
-        """What waits for a peer that takes nothing keeps it no longer."""
+    def test_nothingTaken(self) -> None:
+        """Bytes that wait for a peer that takes none are no activity."""
         self.watch(idle=2)
-        fake = self.accept()
-        fake.say(100)
-        self.wait(3)
-        self.assertEqual(fake.why, "idle-timeout")
+        self.accept().say(100)
+        self.endsWithin("idle-timeout", 2, 2.2)
 
 
 class WriteTests(DeadlinesTestCase):
-    """A peer must take what waits for it."""
-
-    def test_isItHeardOf(self) -> None:
-        """Of whom something waits for, and of nobody else, it is seen whether it can be heard."""
-        asked: list[object] = []
-        self.patch(deadlines, "growReceiveBuffer", asked.append)
-        self.watch(write=30)
-        fake, other = self.accept(), self.accept()
-        fake.say(100_000, taken=50_000)
-        other.say(100_000, taken=100_000)
-        self.wait(3)
-        self.assertEqual((set(asked), len(asked) > 1), ({fake}, True))
-
-    def test_inTheKernel(self) -> None:
-        """Also when all of it is in the kernel."""
-        self.watch(write=30)
-        fake = self.accept()
-        self.wait(1.7)
-        fake.say(100_000, taken=50_000)
-        start = self.clock.seconds()
-        self.wait(40)
-        self.endsBetween(fake, start, 30, 31)
-        self.assertEqual(fake.why, "write-timeout")
-
-    def test_inThisProcess(self) -> None:
-        """Also when the kernel has nothing of it, as for a Unix socket."""
-        self.watch(write=30)
-        fake = self.accept()
-        fake.dataBuffer = b"hello"
-        self.wait(40)
-        self.assertEqual(fake.why, "write-timeout")
-
     def test_byDefault(self) -> None:
-        """The time is 30 s."""
-        Deadlines(clock=self.clock).watch(self.listener)  # type: ignore[arg-type]
-        fake = self.accept()
-        fake.say(1)
-        self.wait(35)
-        self.endsBetween(fake, 0, 30, 31)
+        """30 s, whether the bytes wait in the kernel or in this process."""
+        Deadlines(clock=self.clock).watch(self.listener)
+        for window in (100_000, 1000):
+            transport = self.accept()
+            transport.socket.window = window
+            self.wait(1.7)
+            transport.say(100_000, taken=window // 2)
+            self.endsWithin("write-timeout", 30, 31)
+
+    def test_growReceiveBuffer(self) -> None:
+        """It is called for connections with pending bytes only."""
+        grown: list[object] = []
+        self.patch(module, "growReceiveBuffer", grown.append)
+        self.watch(write=30)
+        pending, idle = self.accept(), self.accept()
+        pending.say(60_000, taken=50_000)
+        idle.say(60_000, taken=60_000)
+        self.wait(3)
+        self.assertEqual((set(grown), len(grown) > 1), ({pending}, True))
 
     def test_progress(self) -> None:
-        """One that reads slowly is not ended, whether it takes much at once or little often."""
+        """A slow reader keeps its connection, whether it takes much at once or little often."""
         self.watch(write=10)
         often, seldom = self.accept(), self.accept()
-        for fake in (often, seldom):
-            fake.say(10**6)
+        for each in (often, seldom):
+            each.socket.window = 10**6
+            each.say(10**6)
         for _ in range(20):
             self.wait(9, lambda: often.take(4))
             seldom.take(1460)
-        self.assertIsNone(often.ended)
-        self.assertIsNone(seldom.ended)
+        self.assertEqual(self.listener.whys, [])
 
     def test_trickle(self) -> None:
-        """One that takes a byte now and then, as no honest kernel does, is."""
+        """A peer that takes a byte now and then, as no kernel does, is reset."""
         self.watch(write=10)
-        fake = self.accept()
-        fake.say(10**6)
-        self.wait(11, lambda: fake.take(1))
-        self.assertEqual(fake.why, "write-timeout")
+        transport = self.accept()
+        transport.say(60_000)
+        self.endsWithin("write-timeout", 10, 11, lambda: transport.take(1))
 
     def test_littleAtATime(self) -> None:
-        """Who is sent little takes little: all that waited at a time is enough."""
+        """Where little is sent, all that waited at a time is progress enough."""
         self.watch(write=10)
-        fake = self.accept()
+        transport = self.accept()
 
         def tick() -> None:  # there is always something on its way
-            fake.say(1)
-            fake.take(fake.queued - 3)
+            transport.say(1)
+            transport.take(len(transport.socket.going) - 3)
 
-        self.wait(40, tick)
-        self.assertIsNone(fake.ended)
-        self.assertLess(fake.sent, 10**3)
+        self.stays(transport, 40, tick)
+        self.assertLess(transport.sent, 10**3)
 
-    def test_quietBefore(self) -> None:
-        """The time runs from when something waits, not from when the last was taken."""
+    def test_idleBefore(self) -> None:
+        """The time runs from when something waits; while nothing does, there is no deadline."""
         self.watch(write=10)
-        fake = self.accept()
-        fake.say(10, taken=10)
-        self.wait(60)
-        fake.say(10)
-        start = self.clock.seconds()
-        self.wait(15)
-        self.endsBetween(fake, start, 10, 11)
-
-    def test_nothingWaits(self) -> None:
-        """Nobody is asked to take what is not there."""
-        self.watch(write=1)
-        fake = self.accept()
-        fake.say(10, taken=10)
-        self.wait(60)
-        self.assertIsNone(fake.ended)
+        transport = self.accept()
+        transport.say(10, taken=10)
+        self.stays(transport, 60)
+        transport.say(10)
+        self.endsWithin("write-timeout", 10, 11)
 
 
 class PrecisionTests(DeadlinesTestCase):
-    """It ends no earlier than the deadline, and a tenth of it later, or 0.1 s, at most."""
+    """Never before the deadline, and later by a tenth of it, or 0.1 s, at most."""
 
     @settings(deadline=None, derandomize=True)
     @given(
@@ -353,238 +244,184 @@ class PrecisionTests(DeadlinesTestCase):
     )
     def test_always(self, limit: float, events: list[tuple[str, float]]) -> None:
         """Whatever came before, and whenever: received, sent, taken, or nothing."""
-        clock, listener = Clock(), FakeListener()
-        deadlines = Deadlines(handshake=limit, idle=limit, write=limit, clock=clock)
-        deadlines.watch(listener)  # type: ignore[arg-type]
-        fake = Fake(listener, clock, opened=True)
+        self.clock = memoryClock()
+        self.listener = MemoryListener(self.clock)
+        self.watch(handshake=limit, idle=limit, write=limit)
+        transport = self.accept()
         last = 0.0
         for what, pause in events:
-            self._pass(clock, pause * limit)
-            if fake.ended is not None:
+            self._pass(pause * limit)
+            if not transport.connected:
                 break
-            last = self._do(what, fake, last)
-        self._pass(clock, 2 * limit + 0.3)
-        self.endsBetween(fake, last, limit, limit + max(0.1, min(1.0, limit / 10)))
+            last = self._do(what, transport, last)
+        self._pass(2 * limit + 0.3)
+        [ending] = self.listener.told.endings
+        self.assertGreaterEqual(ending.seconds - last, limit - 1e-6)
+        self.assertLessEqual(ending.seconds - last, limit + max(0.1, min(1.0, limit / 10)) + 1e-6)
 
-    def _pass(self, clock: Clock, seconds: float) -> None:
+    def _pass(self, seconds: float) -> None:
         while seconds > 0:
-            calls = clock.getDelayedCalls()
-            due = min((each.getTime() for each in calls), default=clock.seconds() + seconds)
-            step = min(seconds, max(due - clock.seconds(), 1e-9))
-            clock.advance(step)
+            calls = self.clock.getDelayedCalls()
+            now = self.clock.seconds()
+            due = min((each.getTime() for each in calls), default=now + seconds)
+            step = min(seconds, max(due - now, 1e-9))
+            self.clock.advance(step)
             seconds -= step
 
-    def _do(self, what: str, fake: Fake, last: float) -> float:
-        if what == "q":
-            return last
-        if what == "t" and not fake.queued:
-            return last
-        if what == "r" and fake.queued:
-            return last  # it would not be idle, but stuck
-        if what == "s" and fake.queued:
-            fake.take(fake.queued)
-        {"r": self._receive, "s": lambda each: each.say(9), "t": lambda each: each.take(9)}[what](
-            fake
-        )
-        return fake.clock.seconds()
-
-    def _receive(self, fake: Fake) -> None:
-        fake.received += 1
+    def _do(self, what: str, transport: Any, last: float) -> float:
+        queued = len(transport.socket.going)
+        if what == "q" or (what == "t" and not queued) or (what == "r" and queued):
+            return last  # with bytes pending, one received is no progress
+        if what == "r":
+            transport.received += 1
+        elif what == "s":
+            transport.take(queued)
+            transport.say(9)
+        else:
+            transport.take(9)
+        return self.clock.seconds()
 
 
-class StoppedTests(DeadlinesTestCase):
-    """What the process was stopped for is nobody's fault."""
+class LostTimeTests(DeadlinesTestCase):
+    """Time in which the process was stopped or starved."""
 
-    def test_theGapDoesNotCount(self) -> None:
-        """Nobody is ended for the time in which nobody was here to serve."""
+    def test_gap(self) -> None:
+        """It does not count, not even for a connection accepted just before it."""
         self.watch(handshake=5, idle=5, write=5)
-        every = [self.accept(opened=False), self.accept(), self.accept()]
-        every[2].say(1000)
-        self.wait(3)
+        self.accept(tls=True)
+        self.accept()
+        self.accept().say(1000)
+        self.wait(2.9)
+        self.accept(tls=True)
         self.clock.advance(3600)
         self.wait(0.5)
-        self.assertEqual([each.ended for each in every], [None] * 3)
+        self.assertEqual(self.listener.whys, [])
         self.wait(3)
-        whys = ["handshake-timeout", "idle-timeout", "write-timeout"]
-        self.assertCountEqual([each.why for each in every], whys)
+        reasons = ["handshake-timeout", "idle-timeout", "write-timeout"]
+        self.assertCountEqual(self.listener.whys, reasons)
+        self.wait(2)
+        self.assertCountEqual(self.listener.whys, [*reasons, "handshake-timeout"])
 
-    def test_whatCameMeanwhileIsReadFirst(self) -> None:
-        """Not even who was about to be ended, if it had spoken before we were here again."""
+    def test_readFirst(self) -> None:
+        """What has arrived is read before a reset, and a connection may end by itself."""
         self.watch(idle=5)
-        fake, silent = self.accept(), self.accept()
+        active, closed, _ = (self.accept() for _ in range(3))
         self.wait(5.1)
 
         def read() -> None:
-            fake.received += 1
+            active.received += 1
+            closed.end()
 
         self.clock.callLater(0, self.clock.callLater, 0, read)  # as it is after the timed calls
         self.clock.advance(60)
-        self.assertIsNone(fake.ended)
-        self.assertEqual(silent.why, "idle-timeout")
+        self.wait(0.2)
+        self.assertEqual((self.listener.whys, active.connected), ([None, "idle-timeout"], True))
 
-    def test_whoLeftMeanwhile(self) -> None:
-        """Nor is anything done to one that has ended by itself."""
-        self.watch(idle=5)
-        fake = self.accept()
-        self.wait(5.1)
-        self.clock.callLater(0, self.clock.callLater, 0, fake.gone)
-        self.clock.advance(60)
-        self.assertEqual((fake.why, fake.ended), (None, None))
-
-    def test_theClockIsSet(self) -> None:
-        """Nor for a clock that is set, be it back: reactors keep the time of day."""
+    def test_clockIsSet(self) -> None:
+        """Nor does a step of the clock count: reactors keep the time of day."""
         self.watch(handshake=5, idle=5, write=5)
-        every = [self.accept(opened=False), self.accept()]
+        self.accept(tls=True)
+        self.accept()
         self.wait(2)
         self.clock.rightNow -= 3600
         for call in self.clock.getDelayedCalls():
             call.reset(0)
         self.wait(4)
-        self.assertNotIn(None, [each.ended for each in every])
-        late = self.accept(opened=False)
-        self.wait(6)
-        self.endsBetween(late, late.accepted, 5, 5.5)
-
-    def test_acceptedMeanwhile(self) -> None:
-        """Who was accepted before a gap has not waited for its length."""
-        self.watch(handshake=5)
-        self.accept()
-        self.wait(0.1)
-        fake = self.accept(opened=False)
-        self.clock.advance(3600)
-        self.wait(3.5)
-        self.assertIsNone(fake.ended)
-        self.wait(2)
-        self.assertEqual(fake.why, "handshake-timeout")
+        self.assertCountEqual(self.listener.whys, ["handshake-timeout", "idle-timeout"])
+        self.accept(tls=True)
+        self.endsWithin("handshake-timeout", 5, 5.5)
 
     def test_starved(self) -> None:
-        """A loop that is always late ends them late, but it ends them."""
+        """A reactor that is always late resets late."""
         self.watch(write=5)
-        fake = self.accept()
-        fake.say(1)
-        for _ in range(30):
-            self.clock.advance(3)
-        self.assertEqual(fake.why, "write-timeout")
+        self.accept().say(1)
+        self.clock.pump([3] * 30)
+        self.assertEqual(self.listener.whys, ["write-timeout"])
 
 
-class LookingTests(DeadlinesTestCase):
-    """One look for all, and none for nobody."""
+class CheckTests(DeadlinesTestCase):
+    """One timer for all connections, and none without."""
 
-    def test_idleLoop(self) -> None:
-        """While nobody is connected nothing happens."""
+    def test_noConnections(self) -> None:
         self.watch(handshake=5, idle=5, write=5)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        fake = self.accept()
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-        fake.gone()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        again = self.accept()
-        self.wait(7)
-        self.assertEqual(again.why, "idle-timeout")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.timers, 0)
+        transport = self.accept()
+        self.assertEqual(self.timers, 1)
+        transport.end()
+        self.assertEqual(self.timers, 0)
+        self.accept()
+        self.endsWithin("idle-timeout", 5, 5.5)
+        self.assertEqual(self.timers, 0)
 
-    def test_oneTimer(self) -> None:
-        """Many connections of several listeners cost one timer."""
-        deadlines = self.watch(idle=5)
-        other = FakeListener()
-        deadlines.watch(other)  # type: ignore[arg-type]
-        every = [self.accept() for _ in range(50)]
-        every += [Fake(other, self.clock, opened=True) for _ in range(50)]
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-        self.wait(6)
-        self.assertEqual({each.why for each in every}, {"idle-timeout"})
-
-    def test_oneListenerEmpty(self) -> None:
-        """It goes on as long as anyone is connected to any of them."""
-        deadlines = self.watch(idle=5)
-        other = FakeListener()
-        deadlines.watch(other)  # type: ignore[arg-type]
-        here, there = self.accept(), Fake(other, self.clock, opened=True)
-        here.gone()
-        self.wait(6)
-        self.assertEqual(there.why, "idle-timeout")
-
-    def test_nothingToLookFor(self) -> None:
-        """Without a deadline nobody looks."""
-        self.watch(handshake=None, idle=None, write=None)
-        self.accept(opened=False)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.listener.policies, [])
-
-    def test_whoIsThereAlready(self) -> None:
-        """Those who are connected when it begins are looked after too."""
-        fake = self.accept()
+    def test_severalListeners(self) -> None:
+        """One timer, as long as one of them has a connection, and open ones included."""
+        other = MemoryListener(self.clock)
+        self.accept(listener=other)
         self.wait(1)
-        self.watch(idle=5)
+        self.watch(idle=5).watch(other)
+        every = [self.accept(listener=each) for each in [self.listener, other] * 50]
+        self.assertEqual(self.timers, 1)
+        for each in every[::2]:
+            each.end()
         self.wait(6)
-        self.assertEqual(fake.why, "idle-timeout")
+        self.assertEqual(self.listener.whys + other.whys, [None] * 50 + ["idle-timeout"] * 51)
 
-    def test_twice(self) -> None:
-        """To watch a listener again changes nothing."""
-        deadlines = self.watch(idle=5)
-        deadlines.watch(self.listener)  # type: ignore[arg-type]
-        self.assertEqual(self.listener.policies, [deadlines])
+    def test_noDeadline(self) -> None:
+        self.watch(handshake=None, idle=None, write=None)
+        self.accept(tls=True)
+        self.assertEqual((self.timers, self.listener.policies), (0, ()))
 
-    def test_forgetsGone(self) -> None:
-        """Nothing is kept of who has gone."""
-        deadlines = self.watch(handshake=50, idle=50, write=50)
-        stays = [self.accept(opened=False), self.accept()]
-        gone = [self.accept(opened=False), self.accept()]
-        for each in (*stays, *gone):
+    def test_forgets(self) -> None:
+        """Nothing is kept of closed connections."""
+        self.watch(handshake=50, idle=50, write=50)
+        stay, go = ([self.accept(tls=True), self.accept()] for _ in range(2))
+        for each in (*stay, *go):
             each.say(10)
         self.wait(1)
-        for each in gone:
-            each.gone()
+        for each in go:
+            each.end()
         self.wait(1)
-        for memory in (deadlines._accepted, deadlines._activity, deadlines._goals):
-            self.assertTrue(memory.keys() <= set(stays))
-            self.assertTrue(memory)
+        for values in (self.deadlines._accepted, self.deadlines._activity, self.deadlines._goals):
+            self.assertTrue(values.keys() <= set(stay))
+            self.assertTrue(values)
 
     def test_stop(self) -> None:
-        """Stopped it leaves no timer behind, and ends nobody; it may begin anew."""
-        deadlines = self.watch(idle=5)
-        fake = self.accept()
+        """No timer is left, and no connection reset; then all begins anew."""
+        self.watch(idle=5)
+        transport = self.accept()
         self.wait(3)
-        deadlines.stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.listener.policies, [])
-        self.wait(10)
-        self.assertIsNone(fake.ended)
-        deadlines.watch(self.listener)  # type: ignore[arg-type]
-        self.wait(4.9)
-        self.assertIsNone(fake.ended)
-        self.wait(1)
-        self.assertEqual(fake.why, "idle-timeout")
+        self.deadlines.stop()
+        self.assertEqual((self.timers, self.listener.policies), (0, ()))
+        self.stays(transport, 10)
+        self.deadlines.watch(self.listener)
+        self.endsWithin("idle-timeout", 5, 6)
 
     def test_stoppedByAnEnd(self) -> None:
-        """Also when it is the end of a connection that stops it."""
-        deadlines = self.watch(idle=5)
-        first, second = self.accept(), self.accept()
-        first.gone = second.gone = deadlines.stop  # type: ignore[method-assign]
-        self.wait(6)
-        self.assertEqual({first.why, second.why}, {"idle-timeout"})
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_goesOnAfterAFailure(self) -> None:
-        """A failure is not the end of all looking."""
         self.watch(idle=5)
-        fake = self.accept()
-        good, fake.received = fake.received, None  # type: ignore[assignment]
-        self.assertRaises(TypeError, self.wait, 1)
-        fake.received = good
+        self.accept()
+        self.accept()
+        self.patch(self.listener.told, "connectionClosed", lambda *_: self.deadlines.stop())
         self.wait(6)
-        self.assertEqual(fake.why, "idle-timeout")
+        self.assertEqual((self.timers, self.listener.connections), (0, set()))
 
-    def test_refuses(self) -> None:
-        """A deadline of no time is none."""
+    def test_failure(self) -> None:
+        """An exception does not end the checks."""
+        self.watch(idle=5)
+        transport = self.accept()
+        transport.received = None
+        self.assertRaises(TypeError, self.wait, 1)
+        transport.received = 0
+        self.endsWithin("idle-timeout", 4, 6)
+
+    def test_refused(self) -> None:
         for name in ("handshake", "idle", "write"):
             for value in (0, -1, float("nan")):
                 with self.assertRaisesRegex(ValueError, f"^{name} must be more than 0 seconds"):
                     Deadlines(**{name: value})  # type: ignore[arg-type]
 
 
-class Turns(Clock):
-    """A clock that, as a reactor, does in one turn only what was asked for before it."""
+class Turns(MemoryReactor):
+    """As a reactor, do in one turn only what was scheduled before it."""
 
     def advance(self, amount: float) -> None:
         self.rightNow += amount
@@ -595,43 +432,44 @@ class Turns(Clock):
 
 
 class ManyTests(DeadlinesTestCase):
-    """Of many whose time is over a few are ended in a turn: others are heard in between."""
+    """Of many expired deadlines a few are handled in a turn."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.clock = Turns()
-        self.deadlines = self.watch(idle=5)
-        self.fakes = [self.accept() for _ in range(120)]
-        while self.living == 120:
+        self.clock = Turns(lambda: None)
+        self.listener = MemoryListener(self.clock)
+        self.watch(idle=5)
+        for _ in range(120):
+            self.accept()
+        while len(self.open) == 120:
             self.clock.advance(STEP)
 
     @property
-    def living(self) -> int:
-        return sum(each.connected for each in self.fakes)
+    def open(self) -> list[Any]:
+        return [each for each in self.listener.connections if not each._aborting]
 
     def test_fewInATurn(self) -> None:
-        for living in (70, 20, 0):
-            self.assertEqual(self.living, living)
+        for number in (70, 20, 0):
+            self.assertEqual(len(self.open), number)
             self.clock.advance(0)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(0)
+        self.assertEqual(self.timers, 0)
 
-    def test_itGoesOnLooking(self) -> None:
-        fake = self.accept()
+    def test_othersMeanwhile(self) -> None:
+        """Connections accepted meanwhile have their own deadline."""
+        self.accept()
         self.wait(6)
-        self.assertEqual(fake.why, "idle-timeout")
+        self.assertEqual(self.listener.whys, ["idle-timeout"] * 121)
 
     def test_stoppedBetweenTwoTurns(self) -> None:
-        """Who was late is nobody's any more."""
         self.deadlines.stop()
         self.wait(10)
-        self.assertEqual(self.living, 70)
+        self.assertEqual(len(self.open), 70)
 
 
 class ConversationTests(SynchronousTestCase):
-    """What a conversation does by itself, and what its deadlines do for it."""
-
-    def test_lastWordsThatNeverLeave(self) -> None:
-        """It lingers once all has left; who takes nothing of it is ended."""
+    def test_lastBytesNeverTaken(self) -> None:
+        """Lingering begins when all bytes have left; until then the write deadline counts."""
 
         class Farewell(Conversation):
             def messageReceived(self, message: bytes) -> None:

@@ -122,6 +122,16 @@ class MemoryTests(SynchronousTestCase):
                 each.take(1)
         self.assertEqual(self.listener.whys, [])
 
+    def test_progressSinceTheSearch(self) -> None:
+        """A peer that has taken bytes just now is not reset."""
+        self.cgroup.percent = 60
+        self.stuck(1)
+        self.wait(1.3)
+        self.all[0].take(1)
+        self.cgroup.percent = 76
+        self.wait(0.1)
+        self.assertEqual(self.gone(), [])
+
     def test_handshakes(self) -> None:
         """A connection in its handshake is stuck, whatever its peer sends and takes."""
         self.connect(1)

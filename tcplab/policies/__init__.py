@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcplab import lazily
+from tcplab.exports import lazily
 
 if TYPE_CHECKING:
     from tcplab.listener.policy import Policy

@@ -1,12 +1,12 @@
 """
-Test your own behaviours in memory: no sockets, no waiting, time by hand.
+Test protocols in memory: no sockets, no waiting; the test moves the clock.
 
 >>> peer = connected(Shout())
 >>> peer.write(b"hi")
 >>> peer.value()
 b'HI'
 
-The connection is served by the transport of real connections, over a socket that is only a buffer.
+The transport is that of real connections. Only its socket is a buffer.
 """
 
 from tcplab.testing.conformance import checkBehaviour

@@ -1,159 +1,163 @@
-"""A conformance kit: does a behaviour keep its manners, whatever its peer does?"""
+"""A conformance kit: checks that hold for every well-behaved protocol, whatever its peer does."""
 
 from __future__ import annotations
 
 import unittest
 from collections.abc import Callable
-from typing import Any
 
-from tcplab.testing.peer import Peer, connected
+from tcplab.testing.peer import Connectable, Peer, connected
 
 Expected = bytes | Callable[[bytes], bool]
 
 
-def checkBehaviour(testCase: unittest.TestCase, factory: Any, say: bytes, expect: Expected) -> None:
+def checkBehaviour(
+    testCase: unittest.TestCase, factory: Connectable, send: bytes, expect: Expected
+) -> None:
     """
-    Check that a behaviour keeps its manners, with a new connection for each check.
+    Check that a behaviour loses nothing, ends, and leaves nothing behind.
 
-    Small pieces, a half-close behind the last byte, a reader that is slow, a reset, a drain, a
-    ``transport.loseConnection()`` out of habit: nothing may be lost, hang, or stay behind.
-    An answer, and an end, may take a minute of the clock in memory.
+    Each check has a new connection: the bytes in one piece and one by one, a half-close behind the
+    last byte, a slow reader, a silent peer, a reset, a drain, and ``transport.loseConnection()``.
 
-    :param factory: what `connected` takes for each new connection: a factory or a protocol class.
-    :param say: what the peer says before it finishes.
-    :param expect: all that it must be told, or a function that tells whether it was.
-    :raises AssertionError: through the test case, naming the check that failed.
+    **Limit:** the answer, and the end, may take 60 seconds of the clock in memory each.
+
+    :param testCase: the test that fails.
+    :param factory: a factory or a protocol class; `connected` makes each connection from it.
+    :param send: the bytes that the peer sends before it finishes.
+    :param expect: the whole answer, or a function that tells whether an answer is right.
+    :raises AssertionError: a check has failed; the text begins with the name of the check. It is
+        the ``failureException`` of the test case.
     """
     for check in _CHECKS:
-        check(_Checker(testCase, check.__name__.strip("_"), expect), connected(factory), say)
+        check(_Checker(testCase, check.__name__.strip("_"), expect), connected(factory), send)
 
 
 class _Checker:
-    """What every check asks at its end."""
+    """The assertions that the checks share."""
 
     def __init__(self, testCase: unittest.TestCase, name: str, expect: Expected) -> None:
         self.testCase, self.name, self.expect = testCase, name, expect
 
-    def answered(self, peer: Peer) -> None:
-        self.patient(peer)
+    def checkAnswer(self, peer: Peer) -> None:
+        self.waitForEnd(peer)
         value = peer.value()
         right = self.expect(value) if callable(self.expect) else value == self.expect
-        self._demand(right, f"the peer was told {_shown(value)}, not {_shown(self.expect)}")
+        self.check(right, f"the peer was told {_shown(value)}, not {_shown(self.expect)}")
 
-    def patient(self, peer: Peer) -> None:
-        """Give it a minute to end, in steps: one deadline may set the next."""
+    def waitForEnd(self, peer: Peer) -> None:
+        """Let a minute pass, in steps: one deadline may set the next."""
         for _ in range(60):
             if peer.ended:
                 break
             peer.clock.advance(1.0)
 
-    def politelyOver(self, peer: Peer) -> None:
-        self._demand(peer.ended, "the peer was not told the end")
-        self._demand(not peer.wasReset, f"the connection was reset ({peer.ending})")
-        self.over(peer)
+    def checkGracefulEnd(self, peer: Peer) -> None:
+        self.check(peer.ended, "the peer was not told the end")
+        self.check(not peer.wasReset, f"the connection was reset ({peer.ending})")
+        self.checkClosed(peer)
 
-    def drained(self, peer: Peer) -> None:
-        self._demand(peer.ended, "it goes on, although it was told to drain")
+    def checkDrained(self, peer: Peer) -> None:
+        self.check(peer.ended, "it goes on, although it was told to drain")
 
-    def over(self, peer: Peer) -> None:
-        self._demand(not peer.connected, "the connection is still there")
+    def checkClosed(self, peer: Peer) -> None:
+        self.check(not peer.connected, "the connection is still there")
         left = peer.clock.getDelayedCalls()
-        self._demand(not left, f"timers stay behind: {left}")
+        self.check(not left, f"timers stay behind: {left}")
 
-    def overAlone(self, peer: Peer) -> None:
-        """The peer does nothing about it: another minute for the deadline."""
+    def checkClosedUnaided(self, peer: Peer) -> None:
+        """Let a minute pass in which the peer does nothing: the deadline must close."""
         peer.clock.pump([1.0] * 60)
-        self.over(peer)
+        self.checkClosed(peer)
 
-    def _demand(self, right: bool, otherwise: str) -> None:
+    def check(self, right: bool, otherwise: str) -> None:
         self.testCase.assertTrue(right, f"{self.name}: {otherwise}")
 
 
-def _shown(words: Expected) -> str:
-    if isinstance(words, bytes) and len(words) > 200:
-        return f"{words[:200]!r}... ({len(words)} bytes)"
-    return repr(words)
+def _shown(answer: Expected) -> str:
+    if isinstance(answer, bytes) and len(answer) > 200:
+        return f"{answer[:200]!r}... ({len(answer)} bytes)"
+    return repr(answer)
 
 
-def _whole(manners: _Checker, peer: Peer, say: bytes) -> None:
-    peer.write(say)
+def _whole(checker: _Checker, peer: Peer, data: bytes) -> None:
+    peer.write(data)
     peer.finish()
-    manners.answered(peer)
-    manners.politelyOver(peer)
+    checker.checkAnswer(peer)
+    checker.checkGracefulEnd(peer)
 
 
-def _bytewise(manners: _Checker, peer: Peer, say: bytes) -> None:
-    for byte in say:
+def _bytewise(checker: _Checker, peer: Peer, data: bytes) -> None:
+    for byte in data:
         peer.write(bytes([byte]))
     peer.finish()
-    manners.answered(peer)
-    manners.politelyOver(peer)
+    checker.checkAnswer(peer)
+    checker.checkGracefulEnd(peer)
 
 
-def _halfClosed(manners: _Checker, peer: Peer, say: bytes) -> None:
-    peer.finish(say)
-    manners.answered(peer)
-    manners.politelyOver(peer)
+def _halfClosed(checker: _Checker, peer: Peer, data: bytes) -> None:
+    peer.finish(data)
+    checker.checkAnswer(peer)
+    checker.checkGracefulEnd(peer)
 
 
-def _slowReader(manners: _Checker, peer: Peer, say: bytes) -> None:
+def _slowReader(checker: _Checker, peer: Peer, data: bytes) -> None:
     peer.reading = False
     peer.window = 1
-    peer.finish(say)
+    peer.finish(data)
     for _ in range(100):
         peer.read(1)
     peer.window = 64 * 1024
     peer.resume()
-    manners.answered(peer)
-    manners.politelyOver(peer)
+    checker.checkAnswer(peer)
+    checker.checkGracefulEnd(peer)
 
 
-def _silentPeer(manners: _Checker, peer: Peer, say: bytes) -> None:
-    # It says all and never finishes: whoever has hung up on it must not wait for ever.
-    peer.write(say)
-    manners.patient(peer)
+def _silentPeer(checker: _Checker, peer: Peer, data: bytes) -> None:
+    # It sends all and never finishes: after a half-close the behaviour must not wait for ever.
+    peer.write(data)
+    checker.waitForEnd(peer)
     if peer.ended:
-        manners.overAlone(peer)
+        checker.checkClosedUnaided(peer)
     peer.finish()
-    manners.patient(peer)
-    manners.over(peer)
+    checker.waitForEnd(peer)
+    checker.checkClosed(peer)
 
 
-def _reset(manners: _Checker, peer: Peer, say: bytes) -> None:
-    peer.write(say[: len(say) // 2])
+def _reset(checker: _Checker, peer: Peer, data: bytes) -> None:
+    peer.write(data[: len(data) // 2])
     peer.reset()
-    manners.over(peer)
+    checker.checkClosed(peer)
 
 
-def _drained(manners: _Checker, peer: Peer, say: bytes) -> None:
-    peer.write(say)
+def _drained(checker: _Checker, peer: Peer, data: bytes) -> None:
+    peer.write(data)
     peer.listener.drain()
-    manners.patient(peer)
-    manners.drained(peer)
+    checker.waitForEnd(peer)
+    checker.checkDrained(peer)
     peer.finish()
-    manners.politelyOver(peer)
+    checker.checkGracefulEnd(peer)
 
 
-def _drainedAndSilent(manners: _Checker, peer: Peer, say: bytes) -> None:
-    peer.write(say)
+def _drainedAndSilent(checker: _Checker, peer: Peer, data: bytes) -> None:
+    peer.write(data)
     peer.listener.drain()
-    manners.patient(peer)
-    manners.drained(peer)
-    manners.overAlone(peer)
+    checker.waitForEnd(peer)
+    checker.checkDrained(peer)
+    checker.checkClosedUnaided(peer)
 
 
-def _lost(manners: _Checker, peer: Peer, say: bytes) -> None:
+def _lost(checker: _Checker, peer: Peer, data: bytes) -> None:
     peer.reading = False
-    peer.write(say)
+    peer.write(data)
     if peer.protocol.connected and peer.connected:
         peer.protocol.transport.loseConnection()
     if peer.connected:
-        peer.write(say)  # it had not heard of that
+        peer.write(data)  # on its way before the FIN arrived
     peer.resume()
-    manners.patient(peer)
-    manners._demand(peer.ended, "loseConnection() did not end it")
+    checker.waitForEnd(peer)
+    checker.check(peer.ended, "loseConnection() did not end it")
     peer.finish()
-    manners.politelyOver(peer)
+    checker.checkGracefulEnd(peer)
 
 
 _CHECKS = (

@@ -1,8 +1,9 @@
-"""The kernel's part of a connection, in memory: a socket, a reactor, and a transport on them."""
+"""A connection without a kernel: a socket in memory, a reactor for it, and a transport on both."""
 
 from __future__ import annotations
 
 import errno
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -18,43 +19,54 @@ log = Logger("tcplab.testing.memory")
 
 
 class MemorySocket:
-    """A socket's two buffers, and what the peer has done to it."""
+    """
+    A connected socket: two buffers, and what the peer has done.
+
+    :ivar receiveBuffer: the bytes that the peer has sent, and that were not read yet.
+    :ivar sendBuffer: the bytes that were sent, and that the peer has not read yet.
+    :ivar window: how many bytes ``sendBuffer`` takes, as a kernel does for a peer that reads
+        nothing.
+    :ivar peerFinished: the peer has sent FIN.
+    :ivar finished: this end has sent FIN.
+    :ivar closed: how this end was closed, ``"fin"`` or ``"reset"``; ``None``: it is open.
+    :ivar error: the error that the kernel reports; 0: there is none.
+    """
 
     def __init__(self) -> None:
-        self.coming = bytearray()
-        self.going = bytearray()
-        self.window = 64 * 1024  # what the kernel would hold for a peer that does not read
+        self.receiveBuffer = bytearray()
+        self.sendBuffer = bytearray()
+        self.window = 64 * 1024  # the order of a kernel's send buffer
         self.peerFinished = self.finished = False
         self.closed: str | None = None
         self.error = 0
 
-    def arrive(self, data: bytes) -> None:
-        """Take what the peer sends; bytes for a socket that is closed are answered by a reset."""
+    def deliver(self, data: bytes) -> None:
+        """Receive bytes from the peer; a closed socket answers them with a reset."""
         if self.closed is None:
-            self.coming += data
+            self.receiveBuffer += data
         elif data:
             self.closed = "reset"
 
     def recv(self, size: int) -> bytes:
         if self.error:
             raise OSError(self.error, "reset by the test's peer")
-        if not self.coming and not self.peerFinished:
+        if not self.receiveBuffer and not self.peerFinished:
             raise BlockingIOError
-        data = bytes(self.coming[:size])
-        del self.coming[:size]
+        data = bytes(self.receiveBuffer[:size])
+        del self.receiveBuffer[:size]
         return data
 
     def send(self, data: bytes) -> int:
         if self.error:
             raise OSError(errno.EPIPE, "reset by the test's peer")
-        taken = data[: max(0, self.window - len(self.going))]
+        taken = data[: max(0, self.window - len(self.sendBuffer))]
         if data and not taken:
             raise BlockingIOError
-        self.going += taken
+        self.sendBuffer += taken
         return len(taken)
 
-    def sendmsg(self, pieces: list[bytes]) -> int:
-        return self.send(b"".join(pieces))
+    def sendmsg(self, chunks: list[bytes]) -> int:
+        return self.send(b"".join(chunks))
 
     def shutdown(self, how: int) -> None:
         self.finished = True
@@ -77,15 +89,15 @@ class MemorySocket:
 
     @property
     def readable(self) -> bool:
-        return bool(self.coming or self.peerFinished or self.error)
+        return bool(self.receiveBuffer or self.peerFinished or self.error)
 
     @property
     def writable(self) -> bool:
-        return bool(self.error) or len(self.going) < self.window
+        return bool(self.error) or len(self.sendBuffer) < self.window
 
 
 class MemoryTransport(Server):
-    """The server's own transport; only what it asks the kernel is answered from memory."""
+    """The transport of accepted connections; only what it asks of the kernel is replaced."""
 
     socket: Any
 
@@ -93,44 +105,66 @@ class MemoryTransport(Server):
         return bool(self.socket.peerFinished or self.socket.error)
 
     def _unreadBytes(self) -> int:
-        return len(self.socket.coming)
+        return len(self.socket.receiveBuffer)
 
     def _closeSocket(self, orderly: bool) -> None:
-        self.socket.closed = "fin" if orderly and not self.socket.coming else "reset"
+        self.socket.closed = "fin" if orderly and not self.socket.receiveBuffer else "reset"
         self.socket.close()
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "127.0.0.1", 50544)
 
 
+class Selectable(typing.Protocol):
+    """What a `MemoryReactor` reads and writes: a transport on a `MemorySocket`."""
+
+    socket: MemorySocket
+
+    def doRead(self) -> Exception | None:
+        """Read once; return the error that ended reading."""
+
+    def doWrite(self) -> Exception | int | None:
+        """Write once; return the error that ended writing."""
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Handle the peer's FIN."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Handle the end of the connection."""
+
+
 class MemoryReactor(Clock):
-    """Reads, writes and time for one connection; it runs until nothing more can be done."""
+    """
+    The reads, writes and timers of one connection; the test moves the clock.
+
+    :param settle: called when time has passed; calls `turn` until nothing more can be done.
+    """
 
     def __init__(self, settle: Callable[[], None]) -> None:
         super().__init__()
-        self.readers: set[Any] = set()
-        self.writers: set[Any] = set()
+        self.readers: set[Selectable] = set()
+        self.writers: set[Selectable] = set()
         self._settle = settle
 
     def advance(self, amount: float) -> None:
-        """Let time pass, and whatever is due happen."""
+        """Let so many seconds pass: run the timers that are due, and all that follows."""
         super().advance(amount)
         self._settle()
 
-    def addReader(self, reader: object) -> None:
+    def addReader(self, reader: Selectable) -> None:
         self.readers.add(reader)
 
-    def addWriter(self, writer: object) -> None:
+    def addWriter(self, writer: Selectable) -> None:
         self.writers.add(writer)
 
-    def removeReader(self, reader: object) -> None:
+    def removeReader(self, reader: Selectable) -> None:
         self.readers.discard(reader)
 
-    def removeWriter(self, writer: object) -> None:
+    def removeWriter(self, writer: Selectable) -> None:
         self.writers.discard(writer)
 
     def turn(self) -> bool:
-        """Do all that is possible now; tell whether anything was."""
+        """Do each read and write that is possible now; tell whether there was any."""
         super().advance(0)
         ready = [(each, True) for each in self.readers if each.socket.readable]
         ready += [(each, False) for each in self.writers if each.socket.writable]
@@ -139,17 +173,18 @@ class MemoryReactor(Clock):
                 self._do(selectable, isRead)
         return bool(ready)
 
-    def _do(self, selectable: Any, isRead: bool) -> None:
+    def _do(self, selectable: Selectable, isRead: bool) -> None:
+        problem: Exception | int | None
         try:
-            why = selectable.doRead() if isRead else selectable.doWrite()
+            problem = selectable.doRead() if isRead else selectable.doWrite()
         except Exception as e:
             log.failure("the protocol failed")
-            why = e
-        if why is None:
+            problem = e
+        if not isinstance(problem, Exception):
             return
         self.removeReader(selectable)
-        if isRead and isinstance(why, error.ConnectionDone):
-            selectable.readConnectionLost(Failure(why))
+        if isRead and isinstance(problem, error.ConnectionDone):
+            selectable.readConnectionLost(Failure(problem))
         else:
             self.removeWriter(selectable)
-            selectable.connectionLost(Failure(why))
+            selectable.connectionLost(Failure(problem))

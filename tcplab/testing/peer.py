@@ -1,4 +1,4 @@
-"""The other end of a connection in memory."""
+"""The peer of a connection in memory: a test sends, reads and resets as a client does."""
 
 from __future__ import annotations
 
@@ -6,114 +6,121 @@ import errno
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.protocol import Protocol
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 
+Connectable = IProtocol | IProtocolFactory | type[Protocol]
+
 
 class Peer:
     """
-    The other end of a connection in memory.
+    The peer of a protocol, over a connection in memory.
+
+    Each method returns after all that follows from it has happened, except what waits for a timer.
 
     :ivar clock: a ``twisted.internet.task.Clock``: ``peer.clock.advance(2)`` lets two seconds pass.
-    :ivar protocol: what it talks to.
-    :ivar transport: the server's transport.
-    :ivar reading: whether the peer reads; while it does not, 64 KiB fit in the kernel's stead.
-    :ivar appetite: bytes it reads at most for each thing it does, so that an endless stream ends.
-    :ivar messages: what was reported.
-    :ivar ending: how it ended, once it has.
+    :ivar protocol: the protocol under test.
+    :ivar transport: the transport of the protocol.
+    :ivar listener: the listener of the connection: ``peer.listener.drain()`` drains it.
+    :ivar reading: the peer reads. While it does not, the connection takes `window` bytes.
+    :ivar readLimit: the bytes that one method or property reads at most, so that an endless stream
+        does not hang a test.
+    :ivar messages: the messages that the protocol has reported.
+    :ivar ending: how the connection ended; ``None`` while it is open.
     """
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: IProtocol) -> None:
         self.clock = MemoryReactor(self._run)
         self.messages: list[bytes] = []
         self.ending: Ending | None = None
         self.reading = True
-        self.appetite = 2**20
+        self.readLimit = 2**20
         self._socket = MemorySocket()
         self._value = bytearray()
         self.listener = Listener("memory", Observers(self))
-        self.protocol = protocol
+        self.protocol: Any = protocol
         address = ("127.0.0.1", 36702)
         self.transport = MemoryTransport(self._socket, protocol, address, None, 1, self.clock)
         self.listener.connectionAccepted(self.transport, None, established=True)
         protocol.makeConnection(self.transport)
         self._run()
 
-    # An observer of its own connection
+    # The observer of the connection
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
-        """Keep what was reported."""
+        """Keep a reported message."""
         self.messages.append(message)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
-        """Keep how it ended."""
+        """Keep how the connection ended."""
         self.ending = ending
 
-    # What it does
+    # What the peer does
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the server."""
-        self._socket.arrive(data)
+        """Send bytes to the protocol."""
+        self._socket.deliver(data)
         self._run()
 
     def finish(self, data: bytes = b"") -> None:
-        """Send a last word, if any, and FIN right behind it; go on reading."""
-        self._socket.arrive(data)
+        """Send bytes with FIN right behind them; go on reading."""
+        self._socket.deliver(data)
         self._socket.peerFinished = True
         self._run()
 
     def reset(self) -> None:
-        """Break the connection, as a crash or ``SO_LINGER`` of 0 does."""
+        """Reset the connection, as a crash or ``SO_LINGER`` of 0 does."""
         self._socket.error = errno.ECONNRESET
         self._run()
 
     def read(self, size: int) -> None:
-        """Read that much, although ``reading`` is off."""
+        """Read so many bytes, although ``reading`` is off."""
         self._take(size)
         self._run()
 
     def resume(self) -> None:
-        """Read again what waits, and from now on."""
+        """Turn ``reading`` on, and read what is there."""
         self.reading = True
         self._run()
 
-    # What it sees, once all that can happen has happened
+    # What the peer sees
 
     def value(self) -> bytes:
-        """Return all that came from the server since `clear`."""
+        """Return all bytes that the peer has read since `clear`."""
         self._run()
         return bytes(self._value)
 
     def clear(self) -> None:
-        """Forget what came."""
+        """Drop the bytes read so far."""
         self._run()
         self._value.clear()
 
     @property
     def ended(self) -> bool:
-        """Whether the server has finished, and the peer has read to that end."""
+        """Whether the peer has read up to the FIN or RST of the server."""
         self._run()
-        return self._socket.finished and not self._socket.going
+        return self._socket.finished and not self._socket.sendBuffer
 
     @property
     def connected(self) -> bool:
-        """Whether the server still has the connection."""
+        """Whether the connection is open; a half-closed one is."""
         self._run()
         return self.ending is None
 
     @property
     def wasReset(self) -> bool:
-        """Whether the server broke the connection instead of finishing it."""
+        """Whether the server has reset the connection."""
         self._run()
         return self._socket.closed == "reset"
 
     @property
     def window(self) -> int:
-        """How many bytes fit on the way to a peer that does not read."""
+        """The bytes that the connection takes while the peer does not read [64 KiB]."""
         return self._socket.window
 
     @window.setter
@@ -121,28 +128,33 @@ class Peer:
         self._socket.window = size
 
     def _run(self) -> None:
-        left = self.appetite
-        while self.clock.turn() or (self.reading and left and self._socket.going):
+        left = self.readLimit
+        while self.clock.turn() or (self.reading and left and self._socket.sendBuffer):
             if self.reading:
                 left -= self._take(left)
             if left <= 0 and not self._socket.writable:
                 break
 
     def _take(self, size: int) -> int:
-        taken = self._socket.going[:size]
-        del self._socket.going[:size]
+        taken = self._socket.sendBuffer[:size]
+        del self._socket.sendBuffer[:size]
         self._value += taken
         return len(taken)
 
 
-def connected(protocol: Any) -> Peer:
+def connected(protocol: Connectable) -> Peer:
     """
-    Connect a protocol, or a new one of a class or a factory, to a `Peer` in memory.
+    Connect a protocol to a `Peer` in memory.
 
     A `Conversation` takes its deadlines from the peer's clock.
+
+    :param protocol: a protocol, or a class or factory that makes one.
+    :raises TypeError: the class needs arguments, or the factory refuses the connection.
     """
     if IProtocolFactory.providedBy(protocol):
-        protocol = protocol.buildProtocol(IPv4Address("TCP", "127.0.0.1", 36702))
-    elif isinstance(protocol, type):
-        protocol = protocol()
-    return Peer(protocol)
+        address = IPv4Address("TCP", "127.0.0.1", 36702)
+        built = protocol.buildProtocol(address)
+        if built is None:
+            raise TypeError(f"{protocol} refuses the connection")
+        return Peer(built)
+    return Peer(protocol() if isinstance(protocol, type) else protocol)

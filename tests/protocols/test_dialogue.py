@@ -320,7 +320,7 @@ class BoundedTests(SynchronousTestCase):
         peer.reading = False
         peer.write(b"a\n" * 20_000)
         self.assertLess(dialogue.received, 30)
-        peer.appetite = 2**30
+        peer.readLimit = 2**30
         peer.resume()
         peer.finish()
         self.assertEqual(len(peer.value()), 20_000 * 10_000)

@@ -27,7 +27,7 @@ def unread(conversation: Conversation) -> Peer:
     """Connect a peer that does not read; once it does, it reads all."""
     peer = connected(conversation)
     peer.reading = False
-    peer.appetite = 2**30
+    peer.readLimit = 2**30
     return peer
 
 

@@ -156,7 +156,7 @@ class DrainTests(Closing):
         peer.write(said)
         peer.listener.drain()
         peer.clock.pump([1.0] * 10)
-        peer.appetite = 2**30
+        peer.readLimit = 2**30
         peer.resume()
         self.assertEqual(peer.value(), said)
         peer.clock.pump([1.0] * 3)

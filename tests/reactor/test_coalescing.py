@@ -123,7 +123,7 @@ def nested(*steps: Any) -> Any:
 
     def turn(transport: Any) -> None:
         transport.protocol.steps = steps
-        transport.socket.coming += b"y"
+        transport.socket.receiveBuffer += b"y"
         transport.doRead()
 
     return turn

@@ -105,9 +105,9 @@ class StateTests(SynchronousTestCase):
         peer = connected(Says(b"second"))
         peer.transport.write(b"first ")
         self.assertEqual(self.states(peer), (UNCORKED, BYPASS))
-        peer.transport.socket.coming += b"x"
+        peer.transport.socket.receiveBuffer += b"x"
         peer.transport.doRead()
-        self.assertEqual(bytes(peer.transport.socket.going), b"first second")
+        self.assertEqual(bytes(peer.transport.socket.sendBuffer), b"first second")
         self.assertEqual(self.states(peer), (UNCORKED, CORKED))
         self.assertEqual(peer.value(), b"first second")
         self.assertEqual(peer.clock.writers, set())
@@ -261,7 +261,7 @@ class WriterTests(SynchronousTestCase):
         """What a read has sent meanwhile is not sent again, nor counted."""
         peer = connected(Says(b"second"))
         peer.transport.write(b"first ")
-        peer.transport.socket.coming += b"x"
+        peer.transport.socket.receiveBuffer += b"x"
         peer.transport.doRead()
         self.assertIs(peer.transport.doWrite(), None)
         self.assertEqual((peer.value(), peer.transport.sent), (b"first second", 12))

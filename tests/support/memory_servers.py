@@ -143,7 +143,7 @@ class _EchoingSocket(MemorySocket):
     """A socket at whose other end everything is returned, the end too."""
 
     def send(self, data: bytes) -> int:
-        self.coming += data
+        self.receiveBuffer += data
         return len(data)
 
     def shutdown(self, how: int) -> None:

@@ -122,7 +122,7 @@ class Actor(Protocol):
         transport: Any = self.transport
         if self.open() and transport in transport.reactor.readers:
             self.scripts.append(steps)
-            transport.socket.arrive(b"more")
+            transport.socket.deliver(b"more")
             turn()
             if steps in self.scripts:
                 self.scripts.remove(steps)
@@ -212,7 +212,7 @@ def play(
     peer.window = 2**16
     peer.resume()
     while len(peer.value()) < actor.written and peer.clock.writers:
-        peer.resume()  # its appetite for one thing has an end
+        peer.resume()  # one call reads no more than its readLimit
     return actor, peer
 
 

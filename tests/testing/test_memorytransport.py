@@ -77,7 +77,7 @@ class Selectable:
 
     def doRead(self) -> Any:
         self.calls.append("read")
-        self.socket.coming.clear()
+        self.socket.receiveBuffer.clear()
         return self.happen()
 
     def doWrite(self) -> Any:
@@ -109,8 +109,8 @@ class SocketTests(SynchronousTestCase):
 
     def test_read(self) -> None:
         """As much as is there, and as was asked for, in order."""
-        self.socket.arrive(b"one")
-        self.socket.arrive(b"two")
+        self.socket.deliver(b"one")
+        self.socket.deliver(b"two")
         self.assertTrue(self.socket.readable)
         self.assertEqual(self.socket.recv(4), b"onet")
         self.assertEqual(self.socket.recv(4), b"wo")
@@ -118,7 +118,7 @@ class SocketTests(SynchronousTestCase):
 
     def test_readTheEnd(self) -> None:
         """Nothing, behind all that came, as often as one asks."""
-        self.socket.arrive(b"one")
+        self.socket.deliver(b"one")
         self.socket.peerFinished = True
         self.assertEqual([self.socket.recv(10) for _ in range(3)], [b"one", b"", b""])
         self.assertTrue(self.socket.readable)
@@ -131,18 +131,18 @@ class SocketTests(SynchronousTestCase):
         self.assertEqual(self.socket.send(b"two"), 2)
         self.assertFalse(self.socket.writable)
         self.assertRaises(BlockingIOError, self.socket.send, b"x")
-        self.assertEqual(self.socket.going, b"onetw")
-        del self.socket.going[:2]
+        self.assertEqual(self.socket.sendBuffer, b"onetw")
+        del self.socket.sendBuffer[:2]
         self.assertEqual(self.socket.send(b"xyz"), 2)
 
     def test_sendViews(self) -> None:
         """Any bytes-like object can be sent, as through a socket."""
         self.assertEqual(self.socket.send(memoryview(b"hello")[1:3]), 2)
-        self.assertEqual(self.socket.going, b"el")
+        self.assertEqual(self.socket.sendBuffer, b"el")
 
     def test_reset(self) -> None:
         """Both directions fail, and are ready to say so."""
-        self.socket.arrive(b"not read yet")
+        self.socket.deliver(b"not read yet")
         self.socket.window = 0
         self.socket.error = errno.ECONNRESET
         self.assertTrue(self.socket.readable)
@@ -162,10 +162,10 @@ class SocketTests(SynchronousTestCase):
     def test_wordsForAClosedSocket(self) -> None:
         """They are answered by a reset and kept by nobody."""
         self.socket.closed = "fin"
-        self.socket.arrive(b"")
+        self.socket.deliver(b"")
         self.assertEqual(self.socket.closed, "fin")
-        self.socket.arrive(b"hello?")
-        self.assertEqual((self.socket.closed, bytes(self.socket.coming)), ("reset", b""))
+        self.socket.deliver(b"hello?")
+        self.assertEqual((self.socket.closed, bytes(self.socket.receiveBuffer)), ("reset", b""))
 
 
 class ReactorTests(SynchronousTestCase):
@@ -189,13 +189,13 @@ class ReactorTests(SynchronousTestCase):
     def test_reads(self) -> None:
         """Who wants to read does so while there is something to read."""
         one = Selectable()
-        one.socket.arrive(b"x")
+        one.socket.deliver(b"x")
         self.assertFalse(self.reactor.turn())
         self.reactor.addReader(one)
         self.assertTrue(self.reactor.turn())
         self.assertFalse(self.reactor.turn())
         self.assertEqual(one.calls, ["read"])
-        one.socket.arrive(b"x")
+        one.socket.deliver(b"x")
         self.reactor.removeReader(one)
         self.assertFalse(self.reactor.turn())
 
@@ -228,7 +228,7 @@ class ReactorTests(SynchronousTestCase):
     def test_lost(self) -> None:
         """Any other end is the end of both directions."""
         one = Selectable(ConnectionLost())
-        one.socket.arrive(b"x")
+        one.socket.deliver(b"x")
         self.reactor.addReader(one)
         self.reactor.addWriter(one)
         self.reactor.turn()
@@ -238,7 +238,7 @@ class ReactorTests(SynchronousTestCase):
     def test_raises(self) -> None:
         """An exception is logged and ends it."""
         one = Selectable(RuntimeError("a bug"))
-        one.socket.arrive(b"x")
+        one.socket.deliver(b"x")
         self.reactor.addReader(one)
         self.reactor.turn()
         self.assertEqual(one.calls, ["read", ("connectionLost", RuntimeError)])

@@ -213,9 +213,9 @@ class SlowReaderTests(SynchronousTestCase):
         """Of an endless stream it reads as much as its appetite, at everything that it does."""
         endless = connected(Endless)
         first = len(endless.value())
-        self.assertGreaterEqual(first, endless.appetite)
-        self.assertLess(first, 10 * endless.appetite)
-        endless.appetite = 100_000
+        self.assertGreaterEqual(first, endless.readLimit)
+        self.assertLess(first, 10 * endless.readLimit)
+        endless.readLimit = 100_000
         endless.clear()
         endless.clock.advance(1)
         self.assertGreaterEqual(len(endless.value()), 100_000)

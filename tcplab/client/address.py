@@ -1,37 +1,38 @@
-"""Where to connect to: what a person types, as a client endpoint."""
+"""The address of a server: text, and the client endpoint for it."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 
-from tcplab.reactor.clientendpoint import checkCallable, clientFromText
+from tcplab.reactor.clientendpoint import checkedEndpoint
+from tcplab.reactor.interfaces import IReactor
 from tcplab.wire.endpointstring import argument, explained, split
 from tcplab.wire.escaping import escape
 
 PORT = 50544
 """The port of the lab, and of the textbook's server before it."""
 
-# A refused attempt does not start the next one, so this is what a name with two addresses costs
-# when only the second is served: ``localhost``, usually. Loopback answers within microseconds, and
-# RFC 8305 (section 8) asks for 10 ms at least; for all others it recommends 100 ms at least.
+# Seconds between the attempts of a name with several addresses. A refused attempt does not start
+# the next, so this is what ``localhost`` costs when only its second address is served. RFC 8305
+# (section 8) asks for at least 10 ms, enough for loopback, and recommends at least 100 ms.
 _LOOPBACK_DELAY = 0.01
 _ATTEMPT_DELAY = 0.1
 
-# What fits in Linux's sockaddr_un with its final zero; beyond it Twisted fails inside the reactor.
+# The bytes that fit in Linux's sockaddr_un before the final zero; Twisted fails with more.
 _LONGEST_PATH = 107
 
 _STRINGS = ("tcp:", "ssl:", "tls:", "unix:")
-_EXPLAINED = "want HOST, HOST:PORT, [IPv6]:PORT, unix:PATH or a client endpoint string"
+_FORMS = "want HOST, HOST:PORT, [IPv6]:PORT, unix:PATH or a client endpoint string"
 
 
 class AddressError(ValueError):
-    """An address that can't be understood; its text is one line to show to the person."""
+    """The text is no address; the error's text is one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Address:
     """
     A server's address.
 
-    :ivar label: how it is called in messages.
-    :ivar host: the name or IP address that a certificate must be for; ``None`` where there is none.
-    :ivar port: the TCP port; ``None`` where ``description`` says it all.
+    :ivar label: the address as shown in messages.
+    :ivar host: the name or IP address that a certificate must be for; ``None``: there is none.
+    :ivar port: the TCP port; ``None``: ``description`` has it.
     :ivar description: a client endpoint string; empty for a host and port.
     """
 
@@ -52,15 +53,15 @@ class Address:
 
     @property
     def secure(self) -> bool:
-        """Tell whether the address itself asks for TLS."""
+        """Whether the address itself asks for TLS."""
         return self.description.startswith(("ssl:", "tls:"))
 
-    def endpoint(self, reactor: Any, timeout: float) -> Any:
+    def endpoint(self, reactor: IReactor, timeout: float) -> IStreamClientEndpoint:
         """
-        Make the endpoint.
+        Return the endpoint.
 
         :param timeout: seconds for each attempt; an endpoint string may have its own.
-        :raises AddressError: the endpoint string is not understood.
+        :raises AddressError: the endpoint string is not valid.
         """
         if self.host is not None and self.port is not None:
             delay = _LOOPBACK_DELAY if self.host == "localhost" else _ATTEMPT_DELAY
@@ -68,38 +69,37 @@ class Address:
                 reactor, self.host, self.port, timeout=timeout, attemptDelay=delay
             )
         try:
-            checkCallable(self.description)
-            return clientFromText(reactor, self.description)
+            return checkedEndpoint(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
             raise AddressError(
-                f"{self.label!r} is no address: {_EXPLAINED} ({explained(problem)})"
+                f"{self.label!r} is no address: {_FORMS} ({explained(problem)})"
             ) from problem
 
 
 def parse(text: str) -> Address:
     """
-    Read an address; the port is `PORT` unless said.
+    Parse an address; the default port is `PORT`.
 
-    :raises AddressError: it is none of the known forms.
+    :raises AddressError: the text has none of the known forms.
     """
     if text.startswith("["):
-        return _bracketed(text)
+        return _parseIPv6(text)
     if isIPv6Address(text):
         return Address(f"[{text}]:{PORT}", text, PORT)
     if text.startswith(_STRINGS):
-        return _described(text)
+        return _parseEndpointString(text)
     host, colon, port = text.partition(":")
     if colon and not port.isdecimal():
-        return _described(text)
+        return _parseEndpointString(text)
     if not host or re.search(r"[\s/]", host):
         unix = f"; for a Unix socket: unix:{_label(text)}" if "/" in host else ""
-        raise AddressError(f"{text!r} is no address: {_EXPLAINED}{unix}")
+        raise AddressError(f"{text!r} is no address: {_FORMS}{unix}")
     number = _port(text, port)
     return Address(_label(f"{host}:{number}"), host, number)
 
 
-def _bracketed(text: str) -> Address:
-    """Read ``[IPv6]`` or ``[IPv6]:PORT``."""
+def _parseIPv6(text: str) -> Address:
+    """Parse ``[IPv6]`` or ``[IPv6]:PORT``."""
     found = re.fullmatch(r"\[([^]]*)\](?::([0-9]+))?", text)
     if found is None or not isIPv6Address(found[1]):
         raise AddressError(f"{text!r} is no [IPv6]:PORT")
@@ -107,8 +107,8 @@ def _bracketed(text: str) -> Address:
     return Address(f"[{found[1]}]:{number}", found[1], number)
 
 
-def _described(text: str) -> Address:
-    """Take a client endpoint string; ``tcp:`` may leave out the port."""
+def _parseEndpointString(text: str) -> Address:
+    """Parse a client endpoint string; ``tcp:`` may leave out the port."""
     kind, words, options = split(text)
     if kind == "unix":
         path = argument("path", words, options)
@@ -125,7 +125,7 @@ def _described(text: str) -> Address:
 
 
 def _port(text: str, digits: str) -> int:
-    """Read a port's number; nothing at all is the lab's."""
+    """Parse a port; none is the lab's."""
     number = int(digits) if digits else PORT
     if not 0 < number < 65536:
         raise AddressError(f"{text!r}: a port is a number from 1 to 65535")
@@ -133,5 +133,5 @@ def _port(text: str, digits: str) -> int:
 
 
 def _label(text: str) -> str:
-    """Make a label that fits in a line."""
+    """Return a label that fits in a line."""
     return text if text.isprintable() else escape(text.encode("utf-8", "surrogateescape"))

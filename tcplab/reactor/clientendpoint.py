@@ -57,13 +57,22 @@ def clientEndpoint(where: str, reactor: object = None) -> IStreamClientEndpoint:
     if not rest or not re.fullmatch(r"\w+", kind):
         raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
     try:
-        checkCallable(where)
-        return clientFromText(_NullReactor() if reactor is None else reactor, where)
+        return checkedEndpoint(_NullReactor() if reactor is None else reactor, where)
     except Exception as problem:  # of any parser
         if "Unknown endpoint type" in str(problem):
             advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
         raise ValueError(f"{where!r} is no endpoint: {explained(problem)}") from None
+
+
+def checkedEndpoint(reactor: object, where: str) -> IStreamClientEndpoint:
+    """
+    Parse the string of a client endpoint, and check what Twisted only checks to connect.
+
+    :raises Exception: of any parser; `tcplab.wire.endpointstring.explained` has words for it.
+    """
+    _checkValues(where)
+    return clientFromText(reactor, where)
 
 
 def clientFromText(reactor: object, where: str) -> IStreamClientEndpoint:
@@ -105,12 +114,8 @@ def _tls(
     return wrapClientTLS(creator, plain, reactor)
 
 
-def checkCallable(where: str) -> None:
-    """
-    Check the values in the string of a client endpoint that Twisted only checks to connect.
-
-    :raises ValueError: a value is not valid; the text names it, and what is valid.
-    """
+def _checkValues(where: str) -> None:
+    # A ValueError names the value, and what is valid.
     kind, words, options = split(where)
     if kind not in ("tcp", "ssl", "tls", "unix"):
         return

@@ -71,7 +71,8 @@ _ERRORS: dict[type[BaseException], _Row] = {
 
 def connectFailure(problem: BaseException | None) -> ConnectFailure:
     """Return why a connection could not be made, or was lost."""
-    number: int = (isinstance(problem, error.ConnectError) and problem.osError) or 0
+    number = problem.osError if isinstance(problem, error.ConnectError) else None
+    number = number if isinstance(number, int) else 0  # an endpoint may have put its text there
     row = _ERRNOS.get(number)
     if row is None:
         row = next((row for kind, row in _ERRORS.items() if isinstance(problem, kind)), None)

@@ -54,7 +54,7 @@ class ConnectingTests(SynchronousTestCase):
         return ending.why
 
     def test_nobodyListens(self) -> None:
-        why = self.assertOutcome(error.ConnectionRefusedError("no"), Outcome.REFUSED)
+        why = self.assertOutcome(error.ConnectionRefusedError(), Outcome.REFUSED)
         self.assertIn("is the server running?", why)
 
     def test_aUnixSocketThatIsNotThere(self) -> None:

@@ -23,7 +23,7 @@ class ConnectFailureTests(SynchronousTestCase):
             (error.TCPTimedOutError(errno.ETIMEDOUT, ""), "TIMEOUT", "timed out", "the time"),
             (error.ConnectingCancelledError(None), "TIMEOUT", "timed out", "the time"),
             (error.DNSLookupError(), "DNS", "has no address", "no address is known"),
-            (error.UnknownHostError(), "DNS", "has no address", "no address is known"),
+            (error.UnknownHostError("a"), "DNS", "has no address", "no address is known"),
             (ValueError("no name"), "DNS", "failed: no name", "no address is known"),
             (error.ConnectError(errno.ENOENT), "REFUSED", "is not there", "there is no such sock"),
             (error.ConnectError(errno.ECONNRESET), "RESET", "reset", "the connection was reset"),

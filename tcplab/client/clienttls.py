@@ -1,14 +1,13 @@
-"""TLS of the client's side: the platform's trust and the host's name, or no questions asked."""
+"""TLS for a client: the certificate is verified by the platform's trust store, or not at all."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from OpenSSL.SSL import SSL_CB_HANDSHAKE_DONE, Connection, Context
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocolFactory
 from twisted.internet.ssl import CertificateOptions, platformTrust
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -17,7 +16,7 @@ from tcplab.reactor.tls import TLSFactory
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Unverified:
-    """Connections that believe any certificate; the name is only told to the server (SNI)."""
+    """Connections that accept any certificate; the host name is only sent to the server (SNI)."""
 
     def __init__(self, host: str | None) -> None:
         self._context = self._makeContext()
@@ -26,11 +25,11 @@ class Unverified:
     def _makeContext(self) -> Context:
         return CertificateOptions().getContext()
 
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> Connection:
-        """Make one connection."""
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
+        """Return the OpenSSL connection for a new TLS protocol."""
         connection = Connection(self._context, None)
         connection.set_app_data(tlsProtocol)
-        # RFC 6066, section 3: a literal address is no server name.
+        # RFC 6066, section 3: an IP address is no server name.
         if self._host and not _isAddress(self._host):
             connection.set_tlsext_host_name(self._host.encode("idna"))
         return connection
@@ -38,17 +37,17 @@ class Unverified:
 
 class Verified(Unverified):
     """
-    Connections that end unless the certificate is trusted by this machine, and for the host.
+    Connections that fail unless the certificate is trusted by this machine, and for the host.
 
-    Twisted's own ``optionsForClientTLS`` logs a certificate that names nobody, and goes on.
+    Twisted's own ``optionsForClientTLS`` only logs a certificate without a name.
     """
 
     def _makeContext(self) -> Context:
         context = CertificateOptions(trustRoot=platformTrust()).getContext()
-        context.set_info_callback(self._shaken)
+        context.set_info_callback(self._handshakeDone)
         return context
 
-    def _shaken(self, connection: Connection, where: int, result: int) -> None:
+    def _handshakeDone(self, connection: Connection, where: int, result: int) -> None:
         if where & SSL_CB_HANDSHAKE_DONE:
             verify = verify_ip_address if _isAddress(str(self._host)) else verify_hostname
             try:
@@ -61,12 +60,12 @@ def _isAddress(host: str) -> bool:
     return isIPAddress(host) or isIPv6Address(host)
 
 
-def overTLS(factory: Any, host: str | None, *, insecure: bool) -> Any:
+def overTLS(factory: IProtocolFactory, host: str | None, *, insecure: bool) -> IProtocolFactory:
     """
-    Put TLS around what a factory builds.
+    Insert TLS below the protocols of a factory.
 
-    :param host: whom the certificate must be for; may be ``None`` only if ``insecure``.
-    :param insecure: believe any certificate.
+    :param host: the host that the certificate must name; may be ``None`` only if ``insecure``.
+    :param insecure: accept any certificate.
     """
     if insecure:
         return TLSFactory(Unverified(host), True, factory)

@@ -1,4 +1,4 @@
-"""What is typed after ``tcplab connect``."""
+"""The command line of ``tcplab connect``."""
 
 from __future__ import annotations
 
@@ -46,27 +46,31 @@ _SHORT = "hq"
 _LONG = ["send=", "expect=", "expect-re=", "timeout=", "tls", "insecure", "proxy-header=", "hex"]
 _LONG += ["quiet", "help"]
 
-# epoll counts milliseconds in an int, 24 days; nobody waits longer than a day.
+# epoll counts milliseconds in an int, 24 days; a day is longer than any useful timeout.
 _LONGEST = 86400.0
 
 
 class UsageError(ValueError):
-    """Something typed that makes no sense; its text is one line to show to the person."""
+    """The command line is not valid; the text is one line for the user."""
 
 
 @dataclass(frozen=True)
-class Options:
+class ConnectOptions:
     """
-    The options of one conversation.
+    The options of one session.
 
-    :ivar steps: what to send and expect; none: speak for stdin.
+    :ivar steps: what to send and expect; empty: stdin is sent.
     :ivar timeout: seconds for connecting and for each expectation.
-    :ivar proxyHeader: the version of the PROXY header that is said first; ``None`` for none.
+    :ivar tls: TLS is added; an address may have its own.
+    :ivar insecure: any certificate is accepted.
+    :ivar proxyHeader: the version of the PROXY header that is sent first; ``None``: no header.
+    :ivar hexadecimal: print a hex dump.
+    :ivar quiet: print nothing received.
     """
 
     address: Address
     steps: tuple[Step, ...] = ()
-    timeout: float = 5.0  # a server of this planet answers within one; lost packets take a few more
+    timeout: float = 5.0  # any round trip takes less than one; a lost SYN is resent after 1 and 3
     tls: bool = False
     insecure: bool = False
     proxyHeader: int | None = None
@@ -75,15 +79,15 @@ class Options:
 
 
 class HelpRequested(Exception):
-    """What is asked is ``--help`` or ``--version``; its text is the answer."""
+    """The command line asks for ``--help`` or ``--version``; the text is the answer."""
 
 
-def parseOptions(arguments: list[str]) -> Options:
+def parseOptions(arguments: list[str]) -> ConnectOptions:
     """
     Read the command line after ``tcplab connect``.
 
-    :raises UsageError: it makes no sense, and why.
-    :raises Answer: it asks for help or for the version.
+    :raises UsageError: it is not valid.
+    :raises HelpRequested: it asks for help or for the version.
     """
     try:
         typed, hosts = gnu_getopt(arguments, _SHORT, [*_LONG, "version"])
@@ -96,9 +100,9 @@ def parseOptions(arguments: list[str]) -> Options:
         from tcplab import __version__
 
         raise HelpRequested(f"tcplab {__version__}\n")
-    options = Options(
+    options = ConnectOptions(
         address=_address(hosts),
-        steps=tuple(_READ[name](value) for name, value in typed if name in _READ),
+        steps=tuple(_STEP_PARSERS[name](value) for name, value in typed if name in _STEP_PARSERS),
         timeout=_timeout(typed),
         tls="--tls" in given,
         insecure="--insecure" in given,
@@ -124,7 +128,7 @@ def _address(hosts: list[str]) -> Address:
 def _timeout(typed: list[tuple[str, str]]) -> float:
     text = next((value for name, value in reversed(typed) if name == "--timeout"), None)
     if text is None:
-        return Options.timeout
+        return ConnectOptions.timeout
     try:
         seconds = float(text)
     except ValueError:
@@ -161,7 +165,7 @@ def _expectPattern(text: str) -> Step:
     return ExpectPattern(pattern)
 
 
-_READ = {"--send": _send, "--expect": _expect, "--expect-re": _expectPattern}
+_STEP_PARSERS = {"--send": _send, "--expect": _expect, "--expect-re": _expectPattern}
 
 
 def _unescaped(option: str, text: str) -> bytes:
@@ -171,8 +175,8 @@ def _unescaped(option: str, text: str) -> bytes:
         raise UsageError(f"{option}: {problem}") from problem
 
 
-def _checkTLS(options: Options) -> None:
-    """Refuse what would not mean what it seems to."""
+def _checkTLS(options: ConnectOptions) -> None:
+    """Refuse combinations that would not do what they seem to."""
     if options.proxyHeader and options.address.secure:
         raise UsageError(
             f"{options.address.label} begins with TLS, and --proxy-header has to stand before it:"

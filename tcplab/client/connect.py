@@ -1,67 +1,77 @@
-"""``tcplab connect``: dial, hold the conversation the options ask for, say how it ended."""
+"""``tcplab connect``: connect, hold the session that the options ask for, return its result."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from tcplab.client.commandline import Options
-from tcplab.client.protocol import ClientProtocol
+from tcplab.client.commandline import ConnectOptions
+from tcplab.client.protocol import ClientProtocol, UserInterface
 from tcplab.client.result import Outcome, Result, fromConnectError
-from tcplab.client.script import Script
+from tcplab.client.script import Script, ScriptClient
+from tcplab.reactor.interfaces import IReactor
 
 
 class SingleUseFactory(Factory):
-    """Give one call to the first connection there is, of the several that an endpoint may try."""
+    """Give one protocol to the first of the connections that an endpoint may make."""
 
     noisy = False
 
-    def __init__(self, call: ClientProtocol) -> None:
-        self._call: ClientProtocol | None = call
+    def __init__(self, client: ClientProtocol) -> None:
+        self._client: ClientProtocol | None = client
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Return the call, once."""
-        call, self._call = self._call, None
-        return call
+        """Return the protocol, once; then ``None``, which closes the connection."""
+        client, self._client = self._client, None
+        return client
 
 
 async def connect(
-    reactor: Any, options: Options, *, stdin: int = 0, stdout: int = 1, encoding: str = "utf-8"
+    reactor: IReactor,
+    options: ConnectOptions,
+    *,
+    stdin: int = 0,
+    stdout: int = 1,
+    encoding: str = "utf-8",
 ) -> Result:
     """
-    Hold one conversation.
+    Hold one session.
 
-    :param stdin: the descriptor to read, where the options ask for no script.
+    :param stdin: the descriptor to read, if the options have no script.
     :param stdout: the descriptor to print on.
-    :param encoding: what a terminal at ``stdout`` shows.
-    :raises AddressError: the endpoint string is not understood.
+    :param encoding: the encoding of a terminal at ``stdout``.
+    :raises AddressError: the endpoint string is not valid.
     """
     endpoint = options.address.endpoint(reactor, options.timeout)
-    call, console = _prepare(reactor, options, stdin, stdout, encoding)
+    client, console = _makeClient(reactor, options, stdin, stdout, encoding)
     try:
-        await _dial(reactor, endpoint, call, options)
+        await _connect(reactor, endpoint, client, options)
     except CancelledError:
         raise
     except Exception as problem:
-        return fromConnectError(problem, options.timeout, handshaking=call.transport is not None)
-    ending = await call.ended
+        return fromConnectError(problem, options.timeout, handshaking=client.transport is not None)
+    result = await client.ended
     if console is None:
-        return ending
+        return result
     lost = await console.close()
-    # What was wrong with the conversation itself says more.
-    return lost if lost is not None and ending.outcome is Outcome.OK else ending
+    # A failure of the session itself says more.
+    return lost if lost is not None and result.outcome is Outcome.OK else result
 
 
-async def _dial(reactor: Any, endpoint: Any, call: ClientProtocol, options: Options) -> None:
-    """Connect, and on TLS shake hands, within the timeout."""
-    factory: Any = SingleUseFactory(call)
+async def _connect(
+    reactor: IReactor,
+    endpoint: IStreamClientEndpoint,
+    client: ClientProtocol,
+    options: ConnectOptions,
+) -> None:
+    """Connect, and complete the handshake of TLS, within the timeout."""
+    factory: IProtocolFactory = SingleUseFactory(client)
     if options.tls:
         from tcplab.client.clienttls import overTLS
 
@@ -70,20 +80,20 @@ async def _dial(reactor: Any, endpoint: Any, call: ClientProtocol, options: Opti
         from tcplab.client.sendproxy import SendProxyFactory
 
         factory = SendProxyFactory(factory, options.proxyHeader)
-    attempt = endpoint.connect(factory).addCallback(lambda _: call.begun)
+    attempt = endpoint.connect(factory).addCallback(lambda _: client.established)
     attempt.addTimeout(options.timeout, reactor, lambda *_: Failure(error.TimeoutError()))
     await attempt
 
 
-def _prepare(
-    reactor: Any, options: Options, stdin: int, stdout: int, encoding: str
-) -> tuple[ClientProtocol, Any]:
-    """Make the call that the options and the descriptors ask for, and its console if it has one."""
-    if options.steps and options.quiet:  # a health check: nothing is imported that isn't needed
-        return _scripted(reactor, options, None), None
+def _makeClient(
+    reactor: IReactor, options: ConnectOptions, stdin: int, stdout: int, encoding: str
+) -> tuple[ClientProtocol, UserInterface | None]:
+    """Make the protocol that the options and descriptors ask for, and its console if it has one."""
+    if options.steps and options.quiet:  # a health check imports no more than it needs
+        return _makeScriptClient(reactor, options, None), None
     from tcplab.client.console import Console
     from tcplab.client.display import display
-    from tcplab.client.terminal import Prompt, Prompted
+    from tcplab.client.terminal import Prompt, PromptedDisplay
 
     terminal = os.isatty(stdout)
     shown = display(
@@ -91,7 +101,7 @@ def _prepare(
     )
     if options.steps:
         console = Console(reactor, shown, stdin, stdout)
-        return _scripted(reactor, options, console), console
+        return _makeScriptClient(reactor, options, console), console
     if not os.isatty(stdin) or options.quiet:
         from tcplab.client.pipe import PipeClient
 
@@ -100,12 +110,12 @@ def _prepare(
     from tcplab.client.terminal import TerminalClient
 
     prompt = Prompt(erases=os.environ.get("TERM", "dumb") != "dumb")
-    console = Console(reactor, Prompted(shown, prompt) if terminal else shown, stdin, stdout)
-    ask = console.print if terminal else partial(os.write, 2)
-    return TerminalClient(reactor, console, options.timeout, prompt, ask), console
+    console = Console(reactor, PromptedDisplay(shown, prompt) if terminal else shown, stdin, stdout)
+    write = console.print if terminal else partial(os.write, 2)
+    return TerminalClient(reactor, console, options.timeout, prompt, write), console
 
 
-def _scripted(reactor: Any, options: Options, console: Any) -> ClientProtocol:
-    from tcplab.client.script import ScriptClient
-
+def _makeScriptClient(
+    reactor: IReactor, options: ConnectOptions, console: UserInterface | None
+) -> ClientProtocol:
     return ScriptClient(reactor, Script(options.steps), options.timeout, console)

@@ -1,20 +1,21 @@
-"""The user's side of a call: stdin and stdout, each throttled by the other side of the call."""
+"""Standard input and output of a session; the connection throttles one, the other throttles it."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReactorFDSet
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.process import ProcessReader, ProcessWriter
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.display import Display
+from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Result, fromOutputError
+from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bufferedBytes
 
 
@@ -22,14 +23,14 @@ class Output(ProcessWriter):
     """
     Standard output.
 
-    :ivar errno: why the system took no more; 0 if it did not say.
+    :ivar errno: the error of the last write; 0: there was none.
     """
 
     errno = 0
 
     def writeSomeData(self, data: bytes) -> int | BaseException:
-        """Write what fits, and remember which error there was: Twisted does not tell."""
-        if not data:  # a device that is full refuses even nothing
+        """Write what fits; keep the error, which Twisted drops."""
+        if not data:  # a full device fails even for no bytes
             return 0
         try:
             written = os.write(self.fd, data)
@@ -39,134 +40,140 @@ class Output(ProcessWriter):
             self.errno = problem.errno or 0
             return CONNECTION_LOST
         if written == len(data) and self.enableReadHack:
-            self.startReading()  # that the reader has gone is told as something to read
+            self.startReading()  # a pipe without a reader is reported as readable
         return written
 
 
 @implementer(IPushProducer)
 class ConnectionProducer:
     """
-    What stdout throttles: the connection, which must not be closed politely when stdout is lost.
+    The connection as what stdout pauses and resumes; the loss of stdout does not close it.
 
     :param transport: the connection.
     """
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: StreamTransport) -> None:
         self.pauseProducing = transport.pauseProducing
         self.resumeProducing = transport.resumeProducing
 
     def stopProducing(self) -> None:
-        """Leave it to the call, which is told next why stdout was lost."""
+        """Do nothing: ``outputLost`` of the client is called next, with the reason."""
 
 
 @implementer(IPushProducer)
 class Console:
     """
-    Standard input and output of one call.
+    Standard input and output of one session.
 
-    Reading stdin pauses while the server doesn't take more, and receiving while stdout doesn't.
+    Stdin is not read while the server takes no more, and nothing is received while stdout takes no
+    more.
 
-    :param display: how received bytes are shown.
+    :param display: turns received bytes into what is printed.
     :param stdin: the descriptor to read.
     :param stdout: the descriptor to write.
     """
 
-    def __init__(self, reactor: Any, display: Display, stdin: int = 0, stdout: int = 1) -> None:
+    _client: ClientProtocol
+    _output: Output
+
+    def __init__(
+        self, reactor: IReactorFDSet, display: Display, stdin: int = 0, stdout: int = 1
+    ) -> None:
         self._reactor = reactor
         self._display = display
         self._stdin = stdin
         self._stdout = stdout
-        self._call: Any = None
-        self._input: Any = None
-        self._output: Any = None
-        self._over = False
-        self._lost: Result | None = None
+        self._input: ProcessReader | None = None
+        self._opened = False
+        self._outputClosed = False
+        self._outputResult: Result | None = None
         self._closing: Deferred[Result | None] | None = None
-        self._lineBegun = False
+        self._midLine = False
 
-    def open(self, call: Any, *, reading: bool) -> None:
+    def open(self, client: ClientProtocol, *, reading: bool) -> None:
         """
-        Begin to print, and to read unless told otherwise.
+        Start to print what a client receives.
 
-        :param call: told what is ``typed`` (bytes), of ``inputFinished``, and of ``outputLost``
-            with the `Result` that this is.
+        :param client: its ``outputLost`` is called if stdout is lost.
+        :param reading: read stdin, and call the client's ``inputReceived`` and ``inputEnded``.
         """
-        self._call = call
+        self._client = client
+        self._opened = True
         self._output = Output(self._reactor, self, "stdout", self._stdout)
-        self._output.registerProducer(ConnectionProducer(call.transport), True)
+        self._output.registerProducer(ConnectionProducer(client.transport), True)
         if reading:
             self._input = ProcessReader(self._reactor, self, "stdin", self._stdin)
-            call.transport.registerProducer(self, True)
+            client.transport.registerProducer(self, True)
 
     def show(self, data: bytes) -> None:
-        """Show received bytes."""
+        """Print received bytes as the display shows them."""
         self.print(self._display.feed(data))
 
     def print(self, text: bytes) -> None:
-        """Write to stdout, as it is."""
+        """Write bytes to stdout."""
         if text:
-            self._lineBegun = not text.endswith(b"\n")
+            self._midLine = not text.endswith(b"\n")
             self._output.write(text)
 
     def close(self) -> Deferred[Result | None]:
         """
-        Show what was still held, and wait until stdout has taken everything, or refused it.
+        Print what the display has held back, and wait until stdout has taken everything.
 
-        What is printed next, on a terminal, begins on a line of its own.
+        On a terminal the cursor is left in the first column.
 
-        :return: how it ended if something was refused, else ``None``.
+        :return: fires with a `Result` if stdout was lost before that, else with ``None``.
         """
-        if self._call is None:
+        if not self._opened:
             return succeed(None)
         self.stopProducing()
-        if self._over:
-            return succeed(self._lost)
+        if self._outputClosed:
+            return succeed(self._outputResult)
         self._closing = Deferred()
         self.print(self._display.finish())
-        if self._lineBegun and os.isatty(self._stdout):
+        if self._midLine and os.isatty(self._stdout):
             self.print(b"\n")
         self._output.unregisterProducer()
         self._output.loseConnection()
         return self._closing
 
-    # What the connection tells when the server takes no more, and takes more again
+    # Called by the transport, as the server takes no more and takes more again
 
     def pauseProducing(self) -> None:
-        """Stop reading stdin for a while."""
+        """Pause reading stdin."""
         if self._input is not None:
             self._input.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Read stdin again."""
+        """Resume reading stdin."""
         if self._input is not None:
             self._input.resumeProducing()
 
     def stopProducing(self) -> None:
-        """Read stdin no more."""
+        """Stop reading stdin for good."""
         self.pauseProducing()
         self._input = None
 
-    # What the descriptors tell
+    # Called by the descriptors
 
     def childDataReceived(self, name: str, data: bytes) -> None:
-        """Tell what was typed."""
-        self._call.typed(data)
+        """Pass input to the client."""
+        self._client.inputReceived(data)
 
     def childConnectionLost(self, name: str, reason: Failure) -> None:
-        """Tell that stdin has ended, or that stdout has."""
+        """Pass on the end of stdin, or handle that of stdout."""
         if name == "stdin":
             self._input = None
-            self._call.inputFinished()
+            self._client.inputEnded()
         else:
             self._outputEnded(reason)
 
     def _outputEnded(self, reason: Failure) -> None:
-        """Judge the end of stdout: it is ours only if we asked for it and nothing is left over."""
-        self._over = True
+        """Stdout has ended: lost, unless `close` asked for it and nothing is left."""
+        self._outputClosed = True
         if self._closing is None:
-            self._lost = fromOutputError(self._output.errno)
-            self._call.outputLost(self._lost)
+            self._outputResult = fromOutputError(self._output.errno)
+            self._client.outputLost(self._outputResult)
             return
         if bufferedBytes(self._output) or not reason.check(ConnectionDone):
-            self._lost = fromOutputError(self._output.errno)
-        self._closing.callback(self._lost)
+            self._outputResult = fromOutputError(self._output.errno)
+        self._closing.callback(self._outputResult)

@@ -1,4 +1,4 @@
-"""How received bytes are shown: raw, safely on a terminal, or as a hex dump. Pure."""
+"""How received bytes are printed: raw, escaped for a terminal, or as a hex dump. No I/O."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Display(Protocol):
-    """What turns received bytes into bytes for stdout."""
+    """Turns received bytes into bytes for stdout."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be shown of the next bytes received."""
+        """Return what to print for more received bytes; some may be held back."""
         ...
 
     def finish(self) -> bytes:
-        """Return what is still to be shown at the end."""
+        """Return what to print at the end, for the bytes held back."""
         ...
 
 
@@ -32,10 +32,10 @@ class Raw:
 
 
 class Nothing:
-    """Show nothing at all."""
+    """Print nothing."""
 
     def feed(self, data: bytes) -> bytes:
-        """Show nothing."""
+        """Return nothing."""
         return b""
 
     def finish(self) -> bytes:
@@ -45,12 +45,12 @@ class Nothing:
 
 class ForTerminal:
     r"""
-    Text for a terminal that the peer cannot command.
+    Text that cannot control the terminal.
 
-    Printable UTF-8 stays, and so do newline, tab, and a return before a newline. All else, escape
-    sequences and what reorders text among it, is shown as ``\xNN`` or ``\uNNNN``.
+    Printable UTF-8 stays, and so do newline, tab, and a carriage return before a newline. All else
+    is escaped as ``\xNN`` or ``\uNNNN``, also escape sequences and what reorders text.
 
-    :param encoding: the terminal's; what it can't show is escaped too.
+    :param encoding: the terminal's; characters that it lacks are escaped too.
     """
 
     def __init__(self, encoding: str = "utf-8") -> None:
@@ -59,11 +59,11 @@ class ForTerminal:
         self._heldReturn = ""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the text of ``data``; a character or a line end cut in two waits for its rest."""
+        """Return the text of ``data``; an incomplete character or line end is held back."""
         return self._safe(self._decoder.decode(data), final=False)
 
     def finish(self) -> bytes:
-        """Return what waited."""
+        """Return the text that was held back."""
         return self._safe(self._decoder.decode(b"", final=True), final=True)
 
     def _safe(self, text: str, final: bool) -> bytes:
@@ -75,7 +75,7 @@ class ForTerminal:
         return safe.encode(self._encoding, "backslashreplace")
 
 
-# Whatever is neither ASCII's printable part nor a line end; most of it turns out to be a letter.
+# All but printable ASCII and line ends; most of it turns out to be letters.
 _SUSPECT = re.compile(r"\r\n|[^\n\t\x20-\x7e]")
 
 
@@ -87,7 +87,7 @@ def _escaped(found: re.Match[str]) -> str:
     if character == "\r":
         return "\\r"
     code = ord(character)
-    # Below 0x100 these are C1 controls, which came as two bytes: \xNN would be read as one.
+    # From 0x80 to 0xff: C1 controls, of two bytes in UTF-8. \xNN would read as one byte.
     return (
         f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
     )
@@ -98,11 +98,11 @@ _WIDTH = 16
 
 class HexDump:
     """
-    Offset, hexadecimal and ASCII, as ``hexdump -C`` writes it; repeated lines are never left out.
+    Offset, hexadecimal and ASCII as ``hexdump -Cv`` prints them: repeated lines are kept.
 
-    :param atOnce: show an incomplete line as soon as its bytes come (the rest goes to a line with
-        its own offset), for someone who watches. Otherwise lines are complete, and the same
-        bytes give the same dump in whatever pieces they came.
+    :param atOnce: for a terminal: print an incomplete line as soon as its bytes arrive, and the
+        rest as a line with its own offset. Otherwise lines are complete, and the dump does not
+        depend on how the bytes were divided.
     """
 
     def __init__(self, atOnce: bool = False) -> None:
@@ -111,14 +111,14 @@ class HexDump:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the lines that are ready."""
+        """Return the lines that are complete, or all that there is."""
         data = self._held + data
         ready = len(data) if self._atOnce else len(data) - len(data) % _WIDTH
         self._held = data[ready:]
         return self._lines(data[:ready])
 
     def finish(self) -> bytes:
-        """Return the last line, and the offset of the end unless there was nothing."""
+        """Return the last line, and the offset of the end if there were any bytes."""
         last = self._lines(self._held)
         self._held = b""
         return last + (b"%08x\n" % self._offset if self._offset else b"")
@@ -127,7 +127,7 @@ class HexDump:
         lines = []
         begin = 0
         while begin < len(data):
-            # After an incomplete line shown at once, the next one is short: offsets line up again.
+            # After an incomplete line the next is short: then offsets are multiples of 16 again.
             row = data[begin : begin + _WIDTH - self._offset % _WIDTH]
             lines.append(_line(self._offset, row))
             self._offset += len(row)
@@ -146,7 +146,7 @@ def _line(offset: int, row: bytes) -> bytes:
 
 
 def display(*, terminal: bool, hexadecimal: bool, quiet: bool, encoding: str) -> Display:
-    """Choose how to show what comes."""
+    """Return the display for these options."""
     if quiet:
         return Nothing()
     if hexadecimal:

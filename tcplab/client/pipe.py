@@ -1,86 +1,82 @@
-"""A call that passes stdin to the server, whole, and shows what comes back to its end."""
+"""A client that sends its whole input, and prints the answer up to the server's end."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from tcplab.client.console import Console
-from tcplab.client.protocol import ClientProtocol
+from tcplab.client.protocol import ClientProtocol, UserInterface
 from tcplab.client.result import Outcome, Result
 from tcplab.reactor.stack import bufferedBytes
 
 
 class PipeClient(ClientProtocol):
     """
-    Send stdin, half-close at its end, and read to the server's end.
+    Send the input, half-close at its end, and read up to the server's end.
 
-    A server may finish before stdin does, and still read: what is left of stdin is sent all the
-    same. But nobody waits for ever for the rest of an input that doesn't come, to be sent to a
-    server that may be gone.
+    A server may finish before the input does, and still read: the rest of the input is sent.
+    **Limit:** when the input pauses for longer than the timeout after that, the client closes.
 
-    :param timeout: seconds that stdin may say nothing, once the server has finished.
+    :param console: where the input is read and the answer printed.
+    :param timeout: seconds that the input may pause after the server has finished.
     """
 
-    def __init__(self, clock: Any, console: Console, timeout: float) -> None:
+    def __init__(self, clock: IReactorTime, console: UserInterface, timeout: float) -> None:
         super().__init__(clock)
         self.console = console
         self._timeout = timeout
-        self._inputFinished = False
-        self._patience: Any = None
-        self._left: int | None = None
+        self._inputEnded = False
+        self._inputTimer: IDelayedCall | None = None
+        self._unsent: int | None = None
 
-    def callBegun(self) -> None:
-        """Begin to read stdin."""
+    def sessionStarted(self) -> None:
+        """Start to read the input."""
         self.console.open(self, reading=True)
 
     def received(self, data: bytes) -> None:
-        """Show what came."""
+        """Print received bytes."""
         self.console.show(data)
 
-    def typed(self, data: bytes) -> None:
-        """Send what was read."""
-        self.say(data)
-        if self._patience is not None:
-            self._patience.reset(self._timeout)
+    def inputReceived(self, data: bytes) -> None:
+        """Send a piece of the input."""
+        self.send(data)
+        if self._inputTimer is not None:
+            self._inputTimer.reset(self._timeout)
 
-    def inputFinished(self) -> None:
-        """Half-close, or leave if the server has finished too."""
-        self._inputFinished = True
+    def inputEnded(self) -> None:
+        """Half-close, or close if the server has finished too."""
+        self._inputEnded = True
         self.transport.unregisterProducer()
-        if self._patience is not None:
-            self.leave()
+        if self._inputTimer is not None:
+            self.close()
         else:
             self.halfClose()
 
-    def serverFinished(self) -> None:
-        """Leave, unless there is still something to send."""
-        if self._inputFinished:
-            self.leave()
+    def serverClosed(self) -> None:
+        """Close, unless the input goes on."""
+        if self._inputEnded:
+            self.close()
         else:
-            self._patience = self.clock.callLater(self._timeout, self._noMoreInput)
+            self._inputTimer = self.clock.callLater(self._timeout, self._inputTimedOut)
 
-    def _noMoreInput(self) -> None:
-        """Leave a server that has finished, or one that takes nothing more."""
-        left = bufferedBytes(self.transport)
-        if left and left != self._left:
-            self._left = left
-            self._patience = self.clock.callLater(self._timeout, self._noMoreInput)
-        elif left:
-            self.cutOff(
-                Result(Outcome.OTHER, "the server finished, and takes no more of the input")
-            )
+    def _inputTimedOut(self) -> None:
+        # The server has finished. It may still be reading, if slowly.
+        unsent = bufferedBytes(self.transport)
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            self._inputTimer = self.clock.callLater(self._timeout, self._inputTimedOut)
+        elif unsent:
+            self.abort(Result(Outcome.OTHER, "the server finished, and takes no more of the input"))
         else:
-            self.leave()
+            self.close()
 
-    def leave(self) -> None:
-        """Close, once all is sent; stdin is not read any more."""
+    def close(self) -> None:
+        """Close once all has been sent; the input is not read any more."""
         self.transport.unregisterProducer()
-        super().leave()
+        super().close()
 
-    def callLost(self, reason: Failure) -> None:
-        """Tell how it ended."""
-        if self._patience is not None and self._patience.active():
-            self._patience.cancel()
-        super().callLost(reason)
+    def sessionLost(self, reason: Failure) -> None:
+        """Stop the timer, and set the result."""
+        if self._inputTimer is not None and self._inputTimer.active():
+            self._inputTimer.cancel()
+        super().sessionLost(reason)

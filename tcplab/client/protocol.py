@@ -1,173 +1,210 @@
-"""One connection to a server, from its first byte to a polite end."""
+"""The client's end of one connection, from the handshake to a graceful close."""
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IReactorTime,
+    ISSLTransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectionLost
 from tcplab.reactor.stack import canHalfClose, removeEndpointWrapper
+from tcplab.reactor.tls import HalfClosingTLS
+
+
+class UserInterface(typing.Protocol):
+    """The user's end of a session: where the client reads its input and prints."""
+
+    def open(self, client: ClientProtocol, *, reading: bool) -> None:
+        """
+        Start to print what the client receives.
+
+        :param reading: read the input as well, and call the client's ``inputReceived`` and
+            ``inputEnded``.
+        """
+
+    def show(self, data: bytes) -> None:
+        """Print received bytes."""
+
+    def close(self) -> Deferred[Result | None]:
+        """Print the rest; fires with a `Result` if the output was lost, else ``None``."""
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class ClientProtocol(Protocol):
     """
-    The client's side of a conversation; a subclass is one way to hold it.
+    The client's end of one connection; each subclass is one way to use it.
 
-    Hooks, none of which needs ``super()``: `callBegun`, `received`, `serverFinished`, `callLost`.
-    ``finish`` ends it all with what is reported at the end.
+    Hooks, none of which needs ``super()``: `sessionStarted`, `received`, `serverClosed`,
+    `sessionLost`, `inputReceived`, `inputEnded`. The first call of `setResult` ends the session.
 
-    :ivar begun: fires when there is a connection, and on TLS a handshake; fails with
+    :ivar established: fires when the connection is made, on TLS after the handshake; fails with
         `HandshakeFailed`.
     :ivar ended: fires with the `Result`, once.
-    :ivar sent: bytes given to the transport.
-    :ivar got: bytes received.
+    :ivar bytesSent: how many bytes were given to the transport.
+    :ivar bytesReceived: how many bytes were received.
+    :ivar lingerTimeout: seconds that a lingering close waits for the server to finish.
     """
 
-    # A server that answers a FIN does so within one round trip, and round trips beyond a second
-    # are of no use to anybody; one that doesn't care must not delay a health check any longer.
+    # A server answers a FIN within one round trip, and none in use takes more than a second. A
+    # server that ignores it must not delay a health check any longer.
     lingerTimeout = 1.0
 
     transport: Any
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
-        self.begun: Deferred[None] = Deferred(lambda _: self._abandon())
+        self.established: Deferred[None] = Deferred(lambda _: self._abortConnection())
         self.ended: Deferred[Result] = Deferred()
-        self.sent = 0
-        self.got = 0
-        self._leaving = False
-        self._farewell: Any = None
+        self.bytesSent = 0
+        self.bytesReceived = 0
+        self._closing = False
+        self._lingerTimer: IDelayedCall | None = None
 
     # Hooks
 
-    def callBegun(self) -> None:
-        """Act on the connection being there."""
+    def sessionStarted(self) -> None:
+        """The connection is made, and the handshake of TLS complete."""
 
     def received(self, data: bytes) -> None:
-        """Take what the server says."""
+        """Bytes have arrived from the server."""
 
-    def serverFinished(self) -> None:
-        """Act on the server's FIN or close_notify: nothing more will come from it."""
-        self.leave()
+    def serverClosed(self) -> None:
+        """The server has sent FIN or close_notify: nothing more will arrive. Default: close."""
+        self.close()
 
-    def callLost(self, reason: Failure) -> None:
-        """Act on the end of the connection."""
-        self.finish(self.endingOf(reason))
+    def sessionLost(self, reason: Failure) -> None:
+        """The connection has ended. Default: the result is `resultOf` the reason."""
+        self.setResult(self.resultOf(reason))
 
-    # What subclasses do
+    def inputReceived(self, data: bytes) -> None:
+        """The user has typed or piped bytes."""
 
-    def say(self, data: bytes) -> None:
-        """Send."""
-        self.sent += len(data)
+    def inputEnded(self) -> None:
+        """The user's input has ended."""
+
+    # For subclasses
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.bytesSent += len(data)
         self.transport.write(data)
 
     def halfClose(self) -> None:
-        """Send what was said, then finish; what the server still says is received."""
+        """Finish sending once all has been sent; go on receiving."""
         if canHalfClose(self.transport):
             self.transport.loseWriteConnection()
         else:
             # Twisted's own TLS: this sends close_notify, and goes on receiving until the peer's.
             self.transport.loseConnection()
 
-    def outputLost(self, ending: Result) -> None:
-        """Stop at once, as any filter does when its output goes nowhere any more."""
-        failed = self._leaving and self._ending.outcome is not Outcome.OK
-        self.cutOff(self._ending if failed else ending)
-
-    def leave(self) -> None:
-        """Close, once all that was said is sent: the server has finished too."""
+    def close(self) -> None:
+        """Close once all has been sent, after the server has finished."""
         self.transport.loseConnection()
 
-    def hangUp(self, ending: Result) -> None:
+    def lingeringClose(self, result: Result) -> None:
         """
-        End politely: finish, drop what still comes, and close when the server has finished too.
+        Close gracefully: half-close, discard what arrives, and close after the server's FIN.
 
-        A server that doesn't finish within ``lingerTimeout`` is left all the same.
+        After ``lingerTimeout`` seconds without a FIN the connection is reset.
         """
-        if self._leaving:
+        if self._closing:
             return
-        self._leaving = True
-        self._ending = ending
-        self._farewell = self.clock.callLater(self.lingerTimeout, self._abandon)
+        self._closing = True
+        self._result = result
+        self._lingerTimer = self.clock.callLater(self.lingerTimeout, self._abortConnection)
         self.transport.resumeProducing()
         self.halfClose()
 
-    def cutOff(self, ending: Result) -> None:
-        """End at once, with a reset."""
-        self._leaving = True
-        self._ending = ending
-        self._abandon()
+    def abort(self, result: Result) -> None:
+        """Reset the connection."""
+        self._closing = True
+        self._result = result
+        self._abortConnection()
 
-    def _abandon(self) -> None:
-        self.transport.abortConnection()
+    def outputLost(self, result: Result) -> None:
+        """Reset the connection since the output takes no more, as any filter does."""
+        failed = self._closing and self._result.outcome is not Outcome.OK
+        self.abort(self._result if failed else result)
 
-    def finish(self, ending: Result) -> None:
-        """Report how it ended; only the first report counts."""
+    def setResult(self, result: Result) -> None:
+        """Fire ``ended``; later calls have no effect."""
         if not self.ended.called:
-            self.ended.callback(ending)
+            self.ended.callback(result)
 
-    def fine(self) -> Result:
-        """Make the ending of a conversation in which all went well."""
-        return Result(Outcome.OK, f"sent {self.sent} bytes, received {self.got}")
+    def ok(self) -> Result:
+        """Return the result of a session in which all went well."""
+        return Result(Outcome.OK, f"sent {self.bytesSent} bytes, received {self.bytesReceived}")
 
-    def endingOf(self, reason: Failure) -> Result:
-        """Tell a clean end from others."""
-        if getattr(self.transport, "truncated", False):
+    def resultOf(self, reason: Failure) -> Result:
+        """Return the result of a session that ended for this reason."""
+        if self.isTruncated():
             return Result(
                 Outcome.TLS,
                 "the server ended without close_notify: what it said may have been cut short",
             )
         if reason.check(ConnectionDone):
-            return self.fine()
+            return self.ok()
         return fromConnectionLost(reason.value)
 
-    # What the transport tells
+    def isTruncated(self) -> bool:
+        """Tell whether TLS ended without the server's close_notify."""
+        return isinstance(self.transport, HalfClosingTLS) and self.transport.truncated
+
+    def _abortConnection(self) -> None:
+        self.transport.abortConnection()
+
+    # Called by the transport
 
     def connectionMade(self) -> None:
-        """Begin, except on TLS: there the handshake comes first."""
+        """Start the session; on TLS the handshake is first."""
         removeEndpointWrapper(self.transport, self)
         if not ISSLTransport.providedBy(self.transport):
-            self._begin()
+            self._start()
 
     def handshakeCompleted(self) -> None:
-        """Begin on TLS."""
-        self._begin()
+        """Start the session on TLS."""
+        self._start()
 
-    def _begin(self) -> None:
-        if not self.begun.called:
-            self.begun.callback(None)
-            self.callBegun()
+    def _start(self) -> None:
+        if not self.established.called:
+            self.established.callback(None)
+            self.sessionStarted()
 
     def dataReceived(self, data: bytes) -> None:
-        """Count and deliver."""
-        if not self._leaving:
-            self.got += len(data)
+        """Count the bytes and deliver them; during a lingering close they are discarded."""
+        if not self._closing:
+            self.bytesReceived += len(data)
             self.received(data)
 
     def readConnectionLost(self) -> None:
-        """Tell that the server has finished."""
-        if self._leaving:
-            self.leave()
+        """Call `serverClosed`, or complete a lingering close."""
+        if self._closing:
+            self.close()
         else:
-            self.serverFinished()
+            self.serverClosed()
 
     def writeConnectionLost(self) -> None:
-        """Our FIN is sent: nothing to do."""
+        """Our FIN has been sent."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell how it ended."""
-        if self._farewell is not None and self._farewell.active():
-            self._farewell.cancel()
-        if not self.begun.called:
-            self.begun.errback(HandshakeFailed(reason))
-        elif self._leaving:
-            self.finish(self._ending)
+        """End the session, or fail ``established``."""
+        if self._lingerTimer is not None and self._lingerTimer.active():
+            self._lingerTimer.cancel()
+        if not self.established.called:
+            self.established.errback(HandshakeFailed(reason))
+        elif self._closing:
+            self.setResult(self._result)
         else:
-            self.callLost(reason)
+            self.sessionLost(reason)

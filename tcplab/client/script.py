@@ -1,9 +1,9 @@
 """
-What is said and what is awaited, in the order given: the state of ``--send`` and ``--expect``.
+The script of ``--send`` and ``--expect``: the steps of a session, in the order given.
 
-Matching is that of expect(1): an expectation looks at everything that came after the previous
-match, whether it came before or after the last thing sent, and takes it up to the end of its own
-match. The outcome depends on the bytes alone, not on the pieces they came in.
+Matching is that of expect(1). An expectation searches all bytes received since the previous match,
+before and after the last send, and consumes them up to the end of its own match. The outcome
+depends on the bytes alone, not on how they were divided into segments.
 """
 
 from __future__ import annotations
@@ -11,39 +11,35 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from tcplab.client.protocol import ClientProtocol
+from tcplab.client.protocol import ClientProtocol, UserInterface
 from tcplab.client.result import Outcome, Result
 from tcplab.wire.escaping import escape
 
-if TYPE_CHECKING:
-    from tcplab.client.console import Console
-
-
 SHOWN = 200
-"""How much of what came instead is kept to be shown: about two lines of a terminal."""
+"""The bytes of an unexpected answer that are shown: about two lines of a terminal."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """Say ``data``, as it is."""
+    """Send ``data``."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class ExpectText:
-    """Wait until ``text`` comes, with anything before it."""
+    """Wait for ``text``, with any bytes before it."""
 
     text: bytes
 
     @property
     def window(self) -> int:
-        """How many of the bytes in vain may still belong to a match."""
+        """How many of the unmatched bytes may still become part of a match."""
         return len(self.text) - 1
 
     def end(self, data: bytearray, first: int) -> int | None:
@@ -51,8 +47,8 @@ class ExpectText:
         found = data.find(self.text, first)
         return None if found < 0 else found + len(self.text)
 
-    def beginsWith(self, data: bytes) -> bool:
-        """Tell whether ``data`` is nothing or a mere beginning of the text."""
+    def hasPrefix(self, data: bytes) -> bool:
+        """Tell whether ``data`` is empty or a prefix of the text."""
         return self.text.startswith(data)
 
     def __str__(self) -> str:
@@ -62,16 +58,16 @@ class ExpectText:
 @dataclass(frozen=True)
 class ExpectPattern:
     """
-    Wait until something comes that matches a regular expression.
+    Wait for a match of a regular expression.
 
-    The match that ends first is taken: ``a+`` takes one ``a``. ``^`` is the place after the
-    previous match; ``$`` and ``\\Z`` are the end of what has come so far, so the network decides
-    when they hold. An expression has no beginnings: what came and doesn't match is something else.
+    The match that ends first is consumed: ``a+`` consumes one ``a``. ``^`` is the place after the
+    previous match. ``$`` and ``\\Z`` are the end of the bytes received so far, so the network
+    decides when they match. An expression has no prefixes: any unmatched bytes are unexpected.
     """
 
     pattern: re.Pattern[bytes]
 
-    # Long enough for any banner or header that one would write an expression for.
+    # Longer than the banners and headers for which expressions are written.
     window = 65536
 
     def end(self, data: bytearray, first: int) -> int | None:
@@ -88,8 +84,8 @@ class ExpectPattern:
                 tooShort = middle
         return enough
 
-    def beginsWith(self, data: bytes) -> bool:
-        """Tell whether ``data`` is nothing."""
+    def hasPrefix(self, data: bytes) -> bool:
+        """Tell whether ``data`` is empty."""
         return not data
 
     def __str__(self) -> str:
@@ -102,9 +98,9 @@ Step = Send | Expectation
 
 class Script:
     """
-    Steps performed one after another as the server's bytes come in.
+    Steps that are performed one after another, as the server's bytes arrive.
 
-    Nothing is sent here: what is to be sent is returned.
+    It does no I/O: its methods return the bytes to send.
 
     :ivar position: how many steps are done.
     """
@@ -113,45 +109,45 @@ class Script:
         self._steps = tuple(steps)
         self.position = 0
         self._unmatched = bytearray()
-        self._forgotten = 0
+        self._discarded = 0
         self._shown = b""
 
     @property
     def expecting(self) -> Expectation | None:
-        """What is awaited now; ``None`` when all steps are done."""
+        """The expectation that is awaited now; ``None``: all steps are done."""
         step = self._steps[self.position] if self.position < len(self._steps) else None
         return None if isinstance(step, Send) else step
 
     @property
     def endsWithExpectation(self) -> bool:
-        """Tell whether a match ends the conversation, not the server."""
+        """Whether a match ends the session, not the server."""
         return bool(self._steps) and not isinstance(self._steps[-1], Send)
 
     @property
-    def onlyBeginning(self) -> bool:
-        """Tell whether nothing came since the last match, or a beginning of what is awaited."""
+    def onlyPrefix(self) -> bool:
+        """Whether the bytes since the last match are none, or a prefix of the awaited text."""
         if self.expecting is None:
             return True
-        return not self._forgotten and self.expecting.beginsWith(bytes(self._unmatched))
+        return not self._discarded and self.expecting.hasPrefix(bytes(self._unmatched))
 
     @property
     def unmatched(self) -> str:
-        """What came since the last match, escaped, or the first of it."""
+        """The bytes since the last match, escaped; the first `SHOWN` of them."""
         return escape(self._shown, SHOWN)
 
     def start(self) -> bytes:
-        """Return what is to be sent before the first thing is awaited."""
+        """Return what to send before the first expectation."""
         return self._advance()
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came, and return what is to be sent because of it."""
+        """Match received bytes, and return what to send after them."""
         searched = len(self._unmatched)
         self._unmatched += data
         self._shown += data[: SHOWN + 1 - len(self._shown)]
         return self._advance(searched)
 
     def _advance(self, searched: int = 0) -> bytes:
-        """Do all the steps that can be done now."""
+        """Perform all steps that can be performed now."""
         sent = []
         while self.position < len(self._steps):
             step = self._steps[self.position]
@@ -160,29 +156,29 @@ class Script:
             elif self._matched(step, searched):
                 searched = 0
             else:
-                self._forget(step.window)
+                self._discard(step.window)
                 break
             self.position += 1
         return b"".join(sent)
 
     def _matched(self, step: Expectation, searched: int) -> bool:
-        """Take what came up to the end of the match, if there is one."""
-        # After something was forgotten its last byte is kept: this is not where ``^`` matches.
-        first = 1 if self._forgotten else 0
+        """Consume the bytes up to the end of the match, if there is one."""
+        # The last byte of those discarded is kept: ``^`` does not match after it.
+        first = 1 if self._discarded else 0
         end = step.end(self._unmatched, max(first, searched - step.window))
         if end is None:
             return False
         del self._unmatched[:end]
-        self._forgotten = 0
+        self._discarded = 0
         self._shown = bytes(self._unmatched[: SHOWN + 1])
         return True
 
-    def _forget(self, window: int) -> None:
-        """Drop what no later match can need: memory stays bounded."""
+    def _discard(self, window: int) -> None:
+        """Drop the bytes that no later match can need: memory stays bounded."""
         surplus = len(self._unmatched) - window - 1
         if surplus > 0:
             del self._unmatched[:surplus]
-            self._forgotten += surplus
+            self._discarded += surplus
 
 
 _BEFORE_THE_END = "came before the server finished"
@@ -190,30 +186,34 @@ _BEFORE_THE_END = "came before the server finished"
 
 class ScriptClient(ClientProtocol):
     """
-    Perform a script; what the server says is printed as it comes.
+    Perform a script, and print what is received.
 
-    :param console: where to print; ``None``: nowhere.
+    :param console: where to print; ``None``: nothing is printed.
     :param timeout: seconds for each expectation.
     """
 
     def __init__(
-        self, clock: Any, script: Script, timeout: float, console: Console | None = None
+        self,
+        clock: IReactorTime,
+        script: Script,
+        timeout: float,
+        console: UserInterface | None = None,
     ) -> None:
         super().__init__(clock)
         self._script = script
         self._timeout = timeout
         self._console = console
-        self._patience: Any = None
-        self._awaited = -1
+        self._expectTimer: IDelayedCall | None = None
+        self._timedPosition = -1
 
-    def callBegun(self) -> None:
-        """Begin with what there is to say first."""
+    def sessionStarted(self) -> None:
+        """Send what comes before the first expectation."""
         if self._console is not None:
             self._console.open(self, reading=False)
         self._perform(self._script.start())
 
     def received(self, data: bytes) -> None:
-        """Print, and go on as far as the script can."""
+        """Print received bytes, and perform what follows them."""
         if self._console is not None:
             self._console.show(data)
         if self._script.expecting is not None:
@@ -221,61 +221,61 @@ class ScriptClient(ClientProtocol):
 
     def _perform(self, data: bytes) -> None:
         if data:
-            self.say(data)
+            self.send(data)
         if self._script.expecting is not None:
-            self._wait()
+            self._startTimer()
         elif self._script.endsWithExpectation:
-            self._stopWaiting()
-            self.hangUp(self.fine())
+            self._cancelTimer()
+            self.lingeringClose(self.ok())
         else:
-            self._stopWaiting()
+            self._cancelTimer()
             self.halfClose()
 
-    def _wait(self) -> None:
-        """Give every expectation its own time."""
-        if self._script.position != self._awaited:
-            self._awaited = self._script.position
-            self._stopWaiting()
-            self._patience = self.clock.callLater(self._timeout, self._timedOut)
+    def _startTimer(self) -> None:
+        # Each expectation has the whole timeout.
+        if self._script.position != self._timedPosition:
+            self._timedPosition = self._script.position
+            self._cancelTimer()
+            self._expectTimer = self.clock.callLater(self._timeout, self._timedOut)
 
-    def _stopWaiting(self) -> None:
-        if self._patience is not None and self._patience.active():
-            self._patience.cancel()
+    def _cancelTimer(self) -> None:
+        if self._expectTimer is not None and self._expectTimer.active():
+            self._expectTimer.cancel()
 
     def _timedOut(self) -> None:
-        self._giveUp(Outcome.SILENT, f"came in {self._timeout:g} s")
+        self._fail(Outcome.SILENT, f"came in {self._timeout:g} s")
 
-    def serverFinished(self) -> None:
-        """Judge what was awaited in vain, or end well."""
+    def serverClosed(self) -> None:
+        """Close; an expectation that is still awaited has failed."""
         if self._script.expecting is not None:
-            self._giveUp(Outcome.EOF, _BEFORE_THE_END)
+            self._fail(Outcome.EOF, _BEFORE_THE_END)
         else:
-            self.leave()
+            self.close()
 
-    def callLost(self, reason: Failure) -> None:
-        """As above, where a transport tells its end and the server's as one; or a reset."""
-        self._stopWaiting()
-        clean = reason.check(ConnectionDone) or getattr(self.transport, "truncated", False)
+    def sessionLost(self, reason: Failure) -> None:
+        """As `serverClosed`, if a transport reports both ends as one; or a reset."""
+        self._cancelTimer()
+        clean = reason.check(ConnectionDone) or self.isTruncated()
         if clean and self._script.expecting is not None:
-            self.finish(self._judged(Outcome.EOF, _BEFORE_THE_END))
+            self.setResult(self._failure(Outcome.EOF, _BEFORE_THE_END))
         else:
-            self.finish(self.endingOf(reason))
+            self.setResult(self.resultOf(reason))
 
-    def _giveUp(self, outcome: Outcome, until: str) -> None:
-        self._stopWaiting()
-        self.hangUp(self._judged(outcome, until))
+    def _fail(self, outcome: Outcome, until: str) -> None:
+        self._cancelTimer()
+        self.lingeringClose(self._failure(outcome, until))
 
-    def _judged(self, outcome: Outcome, until: str) -> Result:
+    def _failure(self, outcome: Outcome, until: str) -> Result:
         """
-        Judge a wait that has ended in vain.
+        Return the result of an expectation that was not met.
 
-        Anything that isn't a beginning of what was awaited is ``UNEXPECTED``, however it ended.
+        Bytes that are no prefix of the awaited text are ``UNEXPECTED``, however the wait ended.
 
-        :param until: completes "what came …".
+        :param until: completes "'220 hello' …".
         """
         script = self._script
         came = f"'{script.unmatched}'" if script.unmatched else "nothing"
-        if not script.onlyBeginning:
+        if not script.onlyPrefix:
             outcome = Outcome.UNEXPECTED
         elif script.unmatched:
             came = f"only {came}"

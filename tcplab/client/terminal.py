@@ -1,101 +1,104 @@
-"""A person at a terminal: a prompt, a line, an answer, until ^D."""
+"""A client for a user at a terminal: a prompt, a line, an answer, until ^D."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from tcplab.client.console import Console
+from twisted.internet.interfaces import IReactorTime
+
 from tcplab.client.display import Display
 from tcplab.client.pipe import PipeClient
+from tcplab.client.protocol import UserInterface
 
 PROMPT = b"What message for the server? : "
-"""What the textbook's client asks."""
+"""The prompt of the textbook's client."""
 
-# To the line's first column, and erase the line (ECMA-48: EL).
+# Move to the first column, and erase the line (ECMA-48: EL).
 _ERASE = b"\r\x1b[K"
 
 
 class Prompt:
     """
-    Where a prompt stands among the lines of a terminal.
+    A prompt that stays in the last line of a terminal.
 
-    :param erases: the terminal can erase a line; otherwise what comes begins on a new one.
+    :param erases: the terminal can erase a line; otherwise output begins on a new line.
     """
 
     def __init__(self, erases: bool = True) -> None:
         self._clear = _ERASE if erases else b"\n"
-        self._standing = False
+        self._visible = False
 
-    def ask(self) -> bytes:
-        """Return the prompt, to be printed."""
-        self._standing = True
+    def show(self) -> bytes:
+        """Return what to print for a new prompt."""
+        self._visible = True
         return PROMPT
 
-    def around(self, shown: bytes) -> bytes:
-        """Print what came in place of the prompt, and ask again below it."""
-        if not self._standing or not shown:
-            return shown
-        return self._clear + shown + (b"" if shown.endswith(b"\n") else b"\n") + PROMPT
+    def insert(self, output: bytes) -> bytes:
+        """Return what to print for output above the prompt."""
+        if not self._visible or not output:
+            return output
+        return self._clear + output + (b"" if output.endswith(b"\n") else b"\n") + PROMPT
 
-    def finish(self) -> bytes:
-        """Ask no more, and leave the line."""
-        standing, self._standing = self._standing, False
-        return b"\n" if standing else b""
+    def leave(self) -> bytes:
+        """Return what to print to move on from the prompt; there is none after it."""
+        visible, self._visible = self._visible, False
+        return b"\n" if visible else b""
 
 
-class Prompted:
-    """A display that keeps a prompt below what it shows."""
+class PromptedDisplay:
+    """A display that keeps a prompt below its output."""
 
     def __init__(self, display: Display, prompt: Prompt) -> None:
         self._display = display
         self._prompt = prompt
 
     def feed(self, data: bytes) -> bytes:
-        """Show more above the prompt."""
-        return self._prompt.around(self._display.feed(data))
+        """Return what to print for more received bytes."""
+        return self._prompt.insert(self._display.feed(data))
 
     def finish(self) -> bytes:
-        """Show what was held."""
-        return self._prompt.around(self._display.finish())
+        """Return what to print for the bytes held back."""
+        return self._prompt.insert(self._display.finish())
 
 
 class TerminalClient(PipeClient):
     """
-    Prompt at once (never wait for a greeting: an echo server sends none) and after each line.
+    Prompt for a line, send it, and prompt for the next.
 
-    :param prompt: what is asked.
-    :param ask: prints a prompt, where the person sees it.
+    The first prompt does not wait for a greeting: an echo server sends none.
+
+    :param prompt: the state of the prompt.
+    :param write: prints a prompt on the terminal, also where stdout is a file.
     """
 
     def __init__(
         self,
-        clock: Any,
-        console: Console,
+        clock: IReactorTime,
+        console: UserInterface,
         timeout: float,
         prompt: Prompt,
-        ask: Callable[[bytes], object],
+        write: Callable[[bytes], object],
     ) -> None:
         super().__init__(clock, console, timeout)
         self._prompt = prompt
-        self._ask = ask
+        self._write = write
 
-    def callBegun(self) -> None:
-        """Ask for the first line."""
-        super().callBegun()
-        self._ask(self._prompt.ask())
+    def sessionStarted(self) -> None:
+        """Prompt for the first line."""
+        super().sessionStarted()
+        self._write(self._prompt.show())
 
-    def typed(self, data: bytes) -> None:
-        """Send a line with its newline, and ask for the next; the terminal has echoed it."""
-        super().typed(data)
+    def inputReceived(self, data: bytes) -> None:
+        """Send a line with its newline, which the terminal has echoed, and prompt for the next."""
+        super().inputReceived(data)
         if data.endswith(b"\n"):
-            self._ask(self._prompt.ask())
+            self._write(self._prompt.show())
 
-    def inputFinished(self) -> None:
-        """^D: ask no more, and read to the end."""
-        self._ask(self._prompt.finish())
-        super().inputFinished()
+    def inputEnded(self) -> None:
+        """Handle ^D: prompt no more, and read up to the server's end."""
+        self._write(self._prompt.leave())
+        super().inputEnded()
 
-    def serverFinished(self) -> None:
-        """Leave: nobody should be asked for what nobody will answer."""
-        self.leave()
+    def serverClosed(self) -> None:
+        """Close at once: no answer can follow another line."""
+        self.close()

@@ -26,8 +26,8 @@ class Asking(ClientProtocol):
 
     answer = b""
 
-    def callBegun(self) -> None:
-        self.say(b"hello")
+    def sessionStarted(self) -> None:
+        self.send(b"hello")
         self.halfClose()
 
     def received(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ class SecureTests(Serving):
         factory.noisy = False
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.host.port)
         await endpoint.connect(overTLS(factory, host, **settings))
-        await call.begun
+        await call.established
         return call
 
     def patchTrust(self, path: str) -> None:

@@ -7,14 +7,14 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 import tcplab
-from tcplab.client.commandline import HelpRequested, Options, UsageError, parseOptions
+from tcplab.client.commandline import ConnectOptions, HelpRequested, UsageError, parseOptions
 from tcplab.client.script import ExpectPattern, ExpectText, Send
 
 
 class ParsingTests(SynchronousTestCase):
     def test_aHostIsEnough(self) -> None:
         options = parseOptions(["localhost"])
-        self.assertEqual(options, Options(address=options.address))
+        self.assertEqual(options, ConnectOptions(address=options.address))
         self.assertEqual(options.address.label, "localhost:50544")
         self.assertEqual(options.timeout, 5.0)
 

@@ -25,6 +25,8 @@ from tests.support.pipes import Pipes
 from tests.support.ports import refusing
 from tests.support.socket_server import Serving
 
+net: Any = reactor
+
 
 @implementer(IHostnameResolver)
 class NoNames:
@@ -57,7 +59,7 @@ class Holding(Serving):
         typed = pipes.type(say)
         try:
             options = parseOptions(list(arguments))
-            ending = await connect(reactor, options, stdin=pipes.stdin, stdout=pipes.stdout)
+            ending = await connect(net, options, stdin=pipes.stdin, stdout=pipes.stdout)
         finally:
             pipes.close("stdout", "stdin")
         await typed
@@ -197,7 +199,7 @@ class DialingTests(Holding):
     async def test_anEndpointStringThatIsNone(self) -> None:
         options = parseOptions(["nothing:here:x"])
         with self.assertRaises(AddressError):
-            await connect(reactor, options)
+            await connect(net, options)
 
     async def test_aNameThatIsNotKnown(self) -> None:
         unresolved = Unresolved()

@@ -25,10 +25,10 @@ class Listener:
         self.inputEnd: Deferred[bytes] = Deferred()
         self.outputEnd: Deferred[Result] = Deferred()
 
-    def typed(self, data: bytes) -> None:
+    def inputReceived(self, data: bytes) -> None:
         self.heard += data
 
-    def inputFinished(self) -> None:
+    def inputEnded(self) -> None:
         self.inputEnd.callback(self.heard)
 
     def outputLost(self, ending: Result) -> None:

@@ -15,12 +15,12 @@ class PipedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = PipeClient(self.clock, self.console, 5.0)  # type: ignore[arg-type]
+        self.call = PipeClient(self.clock, self.console, 5.0)
         self.peer = connected(self.call)
 
     def test_stdinIsReadAndSentAsItIs(self) -> None:
         self.assertIs(self.console.reading, True)
-        self.call.typed(b"one\ntw")
+        self.call.inputReceived(b"one\ntw")
         self.assertEqual(self.peer.value(), b"one\ntw")
 
     def test_whatComesIsShown(self) -> None:
@@ -28,8 +28,8 @@ class PipedTests(SynchronousTestCase):
         self.assertEqual(self.console.printed, b"hello")
 
     def test_theEndOfStdinIsAHalfClose(self) -> None:
-        self.call.typed(b"hi")
-        self.call.inputFinished()
+        self.call.inputReceived(b"hi")
+        self.call.inputEnded()
         self.assertTrue(self.peer.ended)
         self.peer.finish(b"hello")
         self.assertEqual(self.console.printed, b"hello")
@@ -39,7 +39,7 @@ class PipedTests(SynchronousTestCase):
 
     def test_stdinWaitsWhileTheServerDoesNotRead(self) -> None:
         self.peer.reading = False
-        self.call.typed(bytes(1 << 20))
+        self.call.inputReceived(bytes(1 << 20))
         self.peer.write(b"")
         self.assertTrue(self.console.transport.paused)
         self.peer.resume()
@@ -48,8 +48,8 @@ class PipedTests(SynchronousTestCase):
 
     def test_everythingIsSentBeforeTheHalfClose(self) -> None:
         self.peer.reading = False
-        self.call.typed(bytes(1 << 20))
-        self.call.inputFinished()
+        self.call.inputReceived(bytes(1 << 20))
+        self.call.inputEnded()
         self.assertFalse(self.peer.ended)
         self.peer.resume()
         self.assertEqual(len(self.peer.value()), 1 << 20)
@@ -57,9 +57,9 @@ class PipedTests(SynchronousTestCase):
 
     def test_aServerThatFinishesFirstStillGetsTheRest(self) -> None:
         self.peer.finish(b"hello")
-        self.call.typed(b"the rest")
+        self.call.inputReceived(b"the rest")
         self.assertIsNone(ended(self.call))
-        self.call.inputFinished()
+        self.call.inputEnded()
         self.assertEqual(self.peer.value(), b"the rest")
         self.assertIs(outcome(self.call), Outcome.OK)
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -67,7 +67,7 @@ class PipedTests(SynchronousTestCase):
     def test_aServerThatHasFinishedIsNotKeptForAnInputThatDoesNotCome(self) -> None:
         self.peer.finish()
         self.clock.advance(4)
-        self.call.typed(b"still there")
+        self.call.inputReceived(b"still there")
         self.assertEqual(self.peer.value(), b"still there")
         self.clock.advance(4)
         self.assertIsNone(ended(self.call))
@@ -77,7 +77,7 @@ class PipedTests(SynchronousTestCase):
 
     def test_aServerThatHasFinishedAndReadsSlowlyIsWaitedFor(self) -> None:
         self.peer.reading = False
-        self.call.typed(bytes(1 << 20))
+        self.call.inputReceived(bytes(1 << 20))
         self.peer.finish()
         self.clock.advance(5)
         self.peer.read(1000)
@@ -86,7 +86,7 @@ class PipedTests(SynchronousTestCase):
 
     def test_aServerThatHasFinishedAndTakesNothingMoreIsLeft(self) -> None:
         self.peer.reading = False
-        self.call.typed(bytes(1 << 20))
+        self.call.inputReceived(bytes(1 << 20))
         self.peer.finish()
         self.clock.advance(5)
         self.clock.advance(5)
@@ -99,7 +99,7 @@ class PipedTests(SynchronousTestCase):
     def test_aResetIsToldAndNothingIsLeftBehind(self) -> None:
         self.peer.finish()
         self.peer.reset()
-        self.call.typed(b"more")
+        self.call.inputReceived(b"more")
         self.peer.value()
         self.assertIs(outcome(self.call), Outcome.RESET)
         self.assertEqual(self.clock.getDelayedCalls(), [])

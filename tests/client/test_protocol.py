@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.interfaces import ISSLTransport
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from tcplab.client.clienttls import overTLS
+from tcplab.client.connect import SingleUseFactory
 from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import HandshakeFailed, Outcome, Result
 from tcplab.testing import Peer, connected
@@ -25,7 +29,7 @@ class Listening(ClientProtocol):
         super().__init__(clock)
         self.told: list[object] = []
 
-    def callBegun(self) -> None:
+    def sessionStarted(self) -> None:
         self.told.append("begun")
 
     def received(self, data: bytes) -> None:
@@ -42,7 +46,7 @@ class CallTests(SynchronousTestCase):
 
     def test_itBeginsWithTheConnection(self) -> None:
         self.connected()
-        self.successResultOf(self.call.begun)
+        self.successResultOf(self.call.established)
         self.assertEqual(self.call.told, ["begun"])
 
     def test_whatTheServerSaysIsReceived(self) -> None:
@@ -51,7 +55,7 @@ class CallTests(SynchronousTestCase):
 
     def test_whenTheServerFinishesItEndsWellAndCounts(self) -> None:
         peer = self.connected()
-        self.call.say(b"hi")
+        self.call.send(b"hi")
         peer.finish(b"hello")
         self.assertEqual(ended(self.call), Result(Outcome.OK, "sent 2 bytes, received 5"))
         self.assertEqual(peer.value(), b"hi")
@@ -59,7 +63,7 @@ class CallTests(SynchronousTestCase):
 
     def test_aHalfCloseStillReceives(self) -> None:
         peer = self.connected()
-        self.call.say(b"hi")
+        self.call.send(b"hi")
         self.call.halfClose()
         self.assertTrue(peer.ended)
         peer.write(b"hello")
@@ -86,20 +90,20 @@ class HangingUpTests(SynchronousTestCase):
         self.peer = connected(self.call)
 
     def test_anOutputThatIsLostMeanwhileDoesNotHideWhatWasWrong(self) -> None:
-        self.call.hangUp(Result(Outcome.EOF))
+        self.call.lingeringClose(Result(Outcome.EOF))
         self.call.outputLost(Result(Outcome.UNREAD))
         self.assertTrue(self.peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.EOF)
 
     def test_anOutputThatIsLostMeanwhileIsNoSuccess(self) -> None:
-        self.call.hangUp(FINE)
+        self.call.lingeringClose(FINE)
         self.call.outputLost(Result(Outcome.UNREAD))
         self.assertTrue(self.peer.wasReset)
         self.assertIs(outcome(self.call), Outcome.UNREAD)
 
     def test_itSendsEverythingThenFinishesAndDropsWhatStillComes(self) -> None:
-        self.call.say(b"bye")
-        self.call.hangUp(FINE)
+        self.call.send(b"bye")
+        self.call.lingeringClose(FINE)
         self.assertTrue(self.peer.ended)
         self.assertEqual(self.peer.value(), b"bye")
         self.peer.write(b"one more thing")
@@ -107,14 +111,14 @@ class HangingUpTests(SynchronousTestCase):
         self.assertIsNone(ended(self.call))
 
     def test_itEndsWhenTheServerFinishesToo(self) -> None:
-        self.call.hangUp(FINE)
+        self.call.lingeringClose(FINE)
         self.peer.finish()
         self.assertEqual(ended(self.call), FINE)
         self.assertFalse(self.peer.wasReset)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_itWaitsNoLongerThanASecond(self) -> None:
-        self.call.hangUp(FINE)
+        self.call.lingeringClose(FINE)
         self.clock.advance(0.9)
         self.assertTrue(self.peer.connected)
         self.clock.advance(0.1)
@@ -122,13 +126,13 @@ class HangingUpTests(SynchronousTestCase):
         self.assertEqual(ended(self.call), FINE)
 
     def test_aResetInReplyChangesNothing(self) -> None:
-        self.call.hangUp(FINE)
+        self.call.lingeringClose(FINE)
         self.peer.reset()
         self.assertEqual(ended(self.call), FINE)
 
     def test_onlyTheFirstTimeCounts(self) -> None:
-        self.call.hangUp(FINE)
-        self.call.hangUp(Result(Outcome.OTHER))
+        self.call.lingeringClose(FINE)
+        self.call.lingeringClose(Result(Outcome.OTHER))
         self.peer.finish()
         self.assertEqual(ended(self.call), FINE)
 
@@ -141,29 +145,31 @@ class HandshakeTests(SynchronousTestCase):
         self.call.makeConnection(self.transport)
 
     def test_onTLSItBeginsAfterTheHandshake(self) -> None:
-        self.assertNoResult(self.call.begun)
+        self.assertNoResult(self.call.established)
         self.assertEqual(self.call.told, [])
         self.call.handshakeCompleted()
-        self.successResultOf(self.call.begun)
+        self.successResultOf(self.call.established)
         self.assertEqual(self.call.told, ["begun"])
 
     def test_aHandshakeThatFailsIsNoBeginning(self) -> None:
         reason = Failure(CONNECTION_LOST)
         self.call.connectionLost(reason)
-        failure = self.failureResultOf(self.call.begun, HandshakeFailed)
+        failure = self.failureResultOf(self.call.established, HandshakeFailed)
         self.assertIs(failure.value.reason, reason)
         self.assertIsNone(ended(self.call))
 
     def test_aHandshakeThatIsGivenUpIsAborted(self) -> None:
-        self.call.begun.addErrback(lambda _: None)
-        self.call.begun.cancel()
+        self.call.established.addErrback(lambda _: None)
+        self.call.established.cancel()
         self.assertTrue(self.transport.disconnected)
 
     def test_anEndWithoutCloseNotifyIsNotTrusted(self) -> None:
-        self.call.handshakeCompleted()
-        self.transport.truncated = True
-        self.call.connectionLost(Failure(CONNECTION_DONE))
-        self.assertIs(outcome(self.call), Outcome.TLS)
+        call = Listening(Clock())
+        tls: Any = overTLS(SingleUseFactory(call), None, insecure=True).buildProtocol(None)
+        peer = connected(tls)
+        call.handshakeCompleted()
+        peer.finish()
+        self.assertIs(outcome(call), Outcome.TLS)
 
     def test_tlsThatCannotHalfCloseSendsItsCloseNotify(self) -> None:
         self.call.handshakeCompleted()

@@ -34,7 +34,7 @@ def outcome(steps: list[Step], chunks: list[bytes]) -> tuple[bytes, int, bool, s
     sent = script.start()
     for chunk in chunks:
         sent += script.feed(chunk)
-    return sent, script.position, script.onlyBeginning, script.unmatched
+    return sent, script.position, script.onlyPrefix, script.unmatched
 
 
 def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
@@ -175,10 +175,10 @@ class AnyPiecesTests(SynchronousTestCase):
             if not found:
                 break
             left, met = after, met + 1
-        _, position, onlyBeginning, _ = outcome([text(word) for word in words], [data])
+        _, position, onlyPrefix, _ = outcome([text(word) for word in words], [data])
         self.assertEqual(position, met)
         if met < len(words):
-            self.assertEqual(onlyBeginning, words[met].startswith(left))
+            self.assertEqual(onlyPrefix, words[met].startswith(left))
 
 
 class Scripted(SynchronousTestCase):
@@ -186,7 +186,7 @@ class Scripted(SynchronousTestCase):
         """Begin a script."""
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = ScriptClient(self.clock, Script(steps), 5.0, self.console)  # type: ignore[arg-type]
+        self.call = ScriptClient(self.clock, Script(steps), 5.0, self.console)
         return connected(self.call)
 
     def assertEnded(self, outcome: Outcome, why: str) -> None:

@@ -1,35 +1,35 @@
-"""A console for calls in memory, and how a call has ended."""
+"""A user's console for clients in memory, and the result of a session."""
 
 from __future__ import annotations
 
-from typing import Any
+from twisted.internet.defer import Deferred, succeed
 
 from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Outcome, Result
 
 
 class MemoryConsole:
-    """Keep what is printed; the user is played by calling what a console calls."""
+    """Keep what is printed; a test plays the user by calling the client's hooks."""
 
     def __init__(self) -> None:
         self.printed = b""
         self.reading: bool | None = None
         self.transport = PausedProducer()
 
-    def open(self, call: Any, *, reading: bool) -> None:
+    def open(self, client: ClientProtocol, *, reading: bool) -> None:
         self.reading = reading
         if reading:
-            call.transport.registerProducer(self.transport, True)
+            client.transport.registerProducer(self.transport, True)
 
     def show(self, data: bytes) -> None:
         self.printed += data
 
-    def print(self, text: bytes) -> None:
-        self.printed += text
+    def close(self) -> Deferred[Result | None]:
+        return succeed(None)
 
 
 class PausedProducer:
-    """Stand for stdin, and remember whether it is asked to wait."""
+    """Stand for stdin, and keep whether it is paused."""
 
     paused = False
 
@@ -43,13 +43,14 @@ class PausedProducer:
         self.paused = True
 
 
-def ended(call: ClientProtocol) -> Result | None:
-    """Return how a call ended; C{None} if it hasn't."""
-    result = getattr(call.ended, "result", None)
-    return result if isinstance(result, Result) else None
+def ended(client: ClientProtocol) -> Result | None:
+    """Return the result of a session; C{None} while it goes on."""
+    results: list[Result] = []
+    client.ended.addCallback(lambda result: results.append(result) or result)
+    return results[0] if results else None
 
 
-def outcome(call: ClientProtocol) -> Outcome | None:
-    """Return the word for how a call ended."""
-    ending = ended(call)
-    return None if ending is None else ending.outcome
+def outcome(client: ClientProtocol) -> Outcome | None:
+    """Return the outcome of a session; C{None} while it goes on."""
+    result = ended(client)
+    return None if result is None else result.outcome

@@ -6,12 +6,13 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import parseOptions
-from tcplab.client.connect import connect
+from tcplab.client.connect import SingleUseFactory, connect
+from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Outcome, Result
 from tcplab.client.sendproxy import SendProxyFactory
 from tcplab.protocols import Ack, ConversationFactory, Echo, LabConversation
@@ -20,14 +21,16 @@ from tests.support.pipes import Pipes
 from tests.support.proxy_clients import Announcing, facts
 
 
-class Hello(Protocol):
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
+class Hello(ClientProtocol):
+    def sessionStarted(self) -> None:
+        self.send(b"hello")
 
 
 class ProxiedTests(SynchronousTestCase):
     def said(self, version: int, host: Any, peer: Any) -> bytes:
-        protocol = SendProxyFactory(Factory.forProtocol(Hello), version).buildProtocol(None)
+        protocol: Any = SendProxyFactory(SingleUseFactory(Hello(Clock())), version).buildProtocol(
+            None
+        )
         transport = StringTransport(hostAddress=host, peerAddress=peer)
         protocol.makeConnection(transport)
         return transport.value()
@@ -48,9 +51,9 @@ class ProxiedTests(SynchronousTestCase):
         self.assertEqual(told[16:].rstrip(b"\0"), bytes(108) + b"/run/lab" + bytes(100) + b"hello")
 
     def test_aFactoryThatWantsNone(self) -> None:
-        factory = Factory()
-        factory.buildProtocol = lambda addr: None  # type: ignore[method-assign, assignment]
-        self.assertIsNone(SendProxyFactory(factory, 1).buildProtocol(None))
+        factory = SendProxyFactory(SingleUseFactory(Hello(Clock())), 1)
+        self.assertIsNotNone(factory.buildProtocol(None))
+        self.assertIsNone(factory.buildProtocol(None))
 
 
 class ConnectTests(Announcing):

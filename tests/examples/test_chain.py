@@ -12,10 +12,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.test_textbook import TextbookServer, echo, slide
+from tests.integration.test_textbook import slide
 from tests.support.ports import free
 from tests.support.subprocess_server import LIMIT, environment, run, scratch
 from tests.support.terminal_input import EXAMPLES
+from tests.support.thread_servers import ThreadServer, echo
 from tests.support.tiers import slow
 
 FOLDER = EXAMPLES / "chain"
@@ -95,12 +96,12 @@ class ChainTests(SynchronousTestCase):
 
     def test_programsThatSendNoNewlineAreLinksToo(self) -> None:
         for script in SCRIPTS:
-            server = TextbookServer(echo, 1)
+            server = ThreadServer(self, echo)
             chain = self.chain(script, "stream", f"tcp:127.0.0.1:{server.port}")
             sock = socket.create_connection(("127.0.0.1", chain.port), timeout=LIMIT)
             answer = f"Hello, world!{self.said(NAMES)}".encode()
             self.assertEqual(slide(sock), answer, script)
-            self.assertEqual(server.ended(), [answer])
+            self.assertEqual(server.ended(), answer)
 
     def test_whoeverIsMissingIsNamed(self) -> None:
         chain = self.chain("ten")

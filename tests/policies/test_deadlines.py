@@ -219,7 +219,7 @@ class WriteTests(DeadlinesTestCase):
 
         def tick() -> None:  # there is always something on its way
             transport.say(1)
-            transport.take(len(transport.socket.going) - 3)
+            transport.take(len(transport.socket.sendBuffer) - 3)
 
         self.stays(transport, 40, tick)
         self.assertLess(transport.sent, 10**3)
@@ -269,7 +269,7 @@ class PrecisionTests(DeadlinesTestCase):
             seconds -= step
 
     def _do(self, what: str, transport: Any, last: float) -> float:
-        queued = len(transport.socket.going)
+        queued = len(transport.socket.sendBuffer)
         if what == "q" or (what == "t" and not queued) or (what == "r" and queued):
             return last  # with bytes pending, one received is no progress
         if what == "r":

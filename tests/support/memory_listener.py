@@ -22,7 +22,7 @@ def memoryClock() -> MemoryReactor:
 
 def unacknowledged(transport: Any) -> int:
     """Count what `MemoryTransport.take` has not taken, as the kernel counts for TCP."""
-    return len(transport.socket.going) + (bufferedBytes(transport) or 0)
+    return len(transport.socket.sendBuffer) + (bufferedBytes(transport) or 0)
 
 
 class Transport(MemoryTransport):
@@ -36,7 +36,7 @@ class Transport(MemoryTransport):
 
     def take(self, size: int) -> None:
         """Let the peer take bytes from the kernel."""
-        del self.socket.going[:size]
+        del self.socket.sendBuffer[:size]
 
     def end(self) -> None:
         """Let the peer close the connection."""

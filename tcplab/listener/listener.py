@@ -174,7 +174,7 @@ class Listener:
 
     def mayAccept(self) -> bool:
         """Tell whether to accept one more connection: neither `suspend` nor a policy says no."""
-        return not self.suspended and allAccept(self.hooks.mayAccept)
+        return not self.suspended and (not self.hooks.mayAccept or allAccept(self.hooks.mayAccept))
 
     def admit(self, address: Any) -> bytes | None:
         """Return the bytes to refuse a peer with, ``None`` to admit it, as the policies say."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.peeraddress import connectionPeerKey, peerKey
 from tcplab.listener.policy import Policy, PolicyListener
+from tcplab.listener.servertransport import ObservedTransport
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.periodiccheck import PeriodicCheck
-from tcplab.policies.progress import AcceptedTransport
 from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.policies.admission")
@@ -74,6 +76,7 @@ class Admission(Policy):
         usual = _MAX_HANDSHAKES if maxConnections is None else max(1, maxConnections // 2)
         self.maxHandshakes = _limit("maxHandshakes", maxHandshakes) or usual
         self.connections = 0
+        self._most = inf if maxConnections is None else maxConnections
         self._admissions: dict[PolicyListener, ListenerAdmission] = {}
         self._peers: dict[str, int] = {}
         self._pauses: tuple[bool, bool] = False, False
@@ -117,7 +120,7 @@ class Admission(Policy):
             if peer is not None and self._peers.get(peer, 0) >= self.maxPerPeer:
                 self._refusalLog.count(peer)
                 return BUSY
-        if self._full or (hasHandshakes and self._tooManyHandshakes):
+        if self.connections >= self._most or (hasHandshakes and self._tooManyHandshakes):
             self._evictOldest()
         return None
 
@@ -126,12 +129,12 @@ class Admission(Policy):
         self.connections += 1
         if peer is not None:
             self._peers[peer] = self._peers.get(peer, 0) + 1
-        if self._full or (hasHandshakes and self._tooManyHandshakes):
+        if self.connections >= self._most or (hasHandshakes and self._tooManyHandshakes):
             self._update()
 
     def established(self) -> None:
         """Count one handshake less."""
-        if self._full or self._pauses[1]:
+        if self.connections >= self._most or self._pauses[1]:
             self._update()
 
     def removed(self, peer: str | None) -> None:
@@ -145,10 +148,6 @@ class Admission(Policy):
             self._update()
 
     # Room for further connections
-
-    @property
-    def _full(self) -> bool:
-        return self.maxConnections is not None and self.connections >= self.maxConnections
 
     @property
     def _tooManyHandshakes(self) -> bool:
@@ -177,7 +176,7 @@ class Admission(Policy):
 
     def _update(self) -> None:
         """Accept while there is room, or a connection to evict."""
-        full, tooMany = self._full, self._tooManyHandshakes
+        full, tooMany = self.connections >= self._most, self._tooManyHandshakes
         oldest = self._oldest() if full or tooMany else None
         protected = None if oldest is None else self._protectedFor(oldest)
         pauses = full and protected != 0, tooMany and protected != 0
@@ -242,14 +241,14 @@ class ListenerAdmission(Policy):
 
     def __init__(self, admission: Admission, listener: PolicyListener) -> None:
         super().__init__()
-        self.handshaking: dict[AcceptedTransport, None] = {}
+        self.handshaking: dict[ObservedTransport, None] = {}
         self.hasHandshakes = False
         self._admission = admission
         self._listener = listener
         self._reasons: set[str] = set()
-        self._evicted: set[AcceptedTransport] = set()
+        self._evicted: set[ObservedTransport] = set()
         # Kept from accept to the end: the peer of a transport may change in between.
-        self._peers: dict[AcceptedTransport, str] = {}
+        self._peers: dict[ObservedTransport, str] = {}
 
     def setSuspended(self, reason: str, suspended: bool) -> None:
         """Suspend the listener for a reason, or resume it."""
@@ -260,7 +259,7 @@ class ListenerAdmission(Policy):
             self._reasons.remove(reason)
             self._listener.resume(reason)
 
-    def evict(self, transport: AcceptedTransport) -> None:
+    def evict(self, transport: ObservedTransport) -> None:
         """Reset a connection in a handshake: from now on it does not count."""
         del self.handshaking[transport]
         self._evicted.add(transport)
@@ -274,7 +273,7 @@ class ListenerAdmission(Policy):
         self.hasHandshakes = self.hasHandshakes or bool(self.handshaking)
         return self._admission.refusal(address, self.hasHandshakes)
 
-    def connectionAccepted(self, transport: AcceptedTransport) -> None:
+    def connectionAccepted(self, transport: ObservedTransport) -> None:
         if not transport.established:
             # admit() has not seen connections that were open before this policy was added.
             self.hasHandshakes = self.hasHandshakes or bool(self.handshaking)
@@ -286,13 +285,13 @@ class ListenerAdmission(Policy):
                 self._peers[transport] = peer
         self._admission.added(peer, self.hasHandshakes)
 
-    def connectionOpened(self, transport: AcceptedTransport) -> None:
+    def connectionOpened(self, transport: ObservedTransport) -> None:
         if transport in self.handshaking:
             del self.handshaking[transport]
             if self.hasHandshakes:
                 self._admission.established()
 
-    def connectionClosed(self, transport: AcceptedTransport) -> None:
+    def connectionClosed(self, transport: ObservedTransport) -> None:
         if transport in self._evicted:
             self._evicted.remove(transport)
         else:
@@ -303,7 +302,7 @@ class ListenerAdmission(Policy):
         for reason in list(self._reasons):
             self.setSuspended(reason, False)
 
-    def _removed(self, transport: AcceptedTransport) -> None:
+    def _removed(self, transport: ObservedTransport) -> None:
         self._admission.removed(self._peers.pop(transport, None))
 
 

@@ -9,8 +9,9 @@ from typing import TypeVar
 from twisted.internet.interfaces import IReactorTime
 
 from tcplab.listener.policy import Policy, PolicyListener
+from tcplab.listener.servertransport import ObservedTransport
 from tcplab.policies.periodiccheck import PeriodicCheck
-from tcplab.policies.progress import AcceptedTransport, Progress
+from tcplab.policies.progress import Progress
 from tcplab.policies.socketoptions import growReceiveBuffer
 from tcplab.wire.reasons import Reason
 
@@ -82,13 +83,13 @@ class Deadlines(Policy):
     def _forgetAll(self) -> None:
         self._someClosed = False
         self._progress = Progress()
-        self._overdue: list[AcceptedTransport] = []
+        self._overdue: list[ObservedTransport] = []
         # By transport: the time of accept, during the handshake.
-        self._accepted: dict[AcceptedTransport, float] = {}
+        self._accepted: dict[ObservedTransport, float] = {}
         # Bytes received and sent, and since when no more.
-        self._activity: dict[AcceptedTransport, tuple[int, float]] = {}
+        self._activity: dict[ObservedTransport, tuple[int, float]] = {}
         # Bytes that the peer has to have taken, and since when.
-        self._goals: dict[AcceptedTransport, tuple[int, float]] = {}
+        self._goals: dict[ObservedTransport, tuple[int, float]] = {}
 
     def watch(self, listener: PolicyListener) -> None:
         """Limit the connections of this listener too; nothing happens without a deadline."""
@@ -104,7 +105,7 @@ class Deadlines(Policy):
         if not self._checks.running:
             self._checks.start()
 
-    def connectionClosed(self, transport: AcceptedTransport) -> None:
+    def connectionClosed(self, transport: ObservedTransport) -> None:
         """Stop to check with the last connection."""
         self._someClosed = True
         if not (transport.listener.connections or self._hasConnections()):
@@ -161,7 +162,7 @@ class Deadlines(Policy):
 
     # Which deadlines have expired
 
-    def _expired(self, connections: Sequence[AcceptedTransport]) -> dict[AcceptedTransport, Reason]:
+    def _expired(self, connections: Sequence[ObservedTransport]) -> dict[ObservedTransport, Reason]:
         """Return the connections that are past a deadline, each with the reason."""
         expired = {}
         if self._idle < inf:
@@ -173,11 +174,11 @@ class Deadlines(Policy):
                 expired[transport] = Reason.WRITE_TIMEOUT
         return expired
 
-    def _checksWrites(self, transport: AcceptedTransport) -> bool:
+    def _checksWrites(self, transport: ObservedTransport) -> bool:
         # In a handshake its deadline is the first; to ask the kernel about 5,000 took 30 ms.
         return transport.established or self._write < self._handshake
 
-    def _handshakeExpired(self, transport: AcceptedTransport) -> bool:
+    def _handshakeExpired(self, transport: ObservedTransport) -> bool:
         checks = self._checks
         accepted = self._accepted.get(transport)
         if accepted is None:
@@ -185,7 +186,7 @@ class Deadlines(Policy):
             accepted = self._accepted[transport] = checks.now - age
         return checks.now - accepted >= self._handshake
 
-    def _writeExpired(self, transport: AcceptedTransport) -> bool:
+    def _writeExpired(self, transport: ObservedTransport) -> bool:
         now = self._checks.now
         taken, waiting = self._progress.measure(transport)
         goal, since = self._goals.get(transport, (taken, now))
@@ -199,7 +200,7 @@ class Deadlines(Policy):
             self._activity.pop(transport, None)  # the peer has taken the rest just now
         return False
 
-    def _idleExpired(self, connections: Iterable[AcceptedTransport]) -> Iterator[AcceptedTransport]:
+    def _idleExpired(self, connections: Iterable[ObservedTransport]) -> Iterator[ObservedTransport]:
         # One loop without a call inside: it runs for every connection.
         activity, now = self._activity, self._checks.now
         for transport in connections:
@@ -236,5 +237,5 @@ def _tolerance(deadline: float) -> float:
     return inf if deadline == inf else min(1.0, deadline / 10)
 
 
-def _connected(values: dict[AcceptedTransport, _Value]) -> dict[AcceptedTransport, _Value]:
+def _connected(values: dict[ObservedTransport, _Value]) -> dict[ObservedTransport, _Value]:
     return {transport: value for transport, value in values.items() if transport.connected}

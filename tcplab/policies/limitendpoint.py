@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -68,14 +66,14 @@ class LimitedEndpoint:
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         policies = self._policies(ensureDescriptorLimit(self._maxConnections))
-        port: Any = await self._endpoint.listen(factory)
+        port = await self._endpoint.listen(factory)
         listener = Listener.of(port, "limit", Observers(FaultLog(self._reactor)))
         if listener is None:
             await maybeDeferred(getattr(port, "stopListening", lambda: None))
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
         for policy in policies:
             policy.watch(listener)
-        return port  # type: ignore[no-any-return]
+        return port
 
     def _policies(self, maxConnections: int) -> list[Admission | Deadlines]:
         return [

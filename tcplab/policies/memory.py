@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.peeraddress import connectionPeerKey
 from tcplab.listener.policy import Policy, PolicyListener
+from tcplab.listener.servertransport import ObservedTransport
 from tcplab.observers.throttle import ThrottledLog
 from tcplab.policies.cgroup import Cgroup
 from tcplab.policies.heaptrim import trim
 from tcplab.policies.periodiccheck import PeriodicCheck
-from tcplab.policies.progress import AcceptedTransport, Progress
+from tcplab.policies.progress import Progress
 from tcplab.wire.reasons import Reason
 
 log = Logger("tcplab.policies.memory")
@@ -44,11 +44,6 @@ _SMALL = 16 * 1024
 
 #: Bytes that a stuck connection may hold, see `tcplab.protocols.flow`, and that a handshake takes.
 _STUCK, _HANDSHAKE = 256 * 1024, 48 * 1024
-
-
-class _SizedTransport(Protocol):
-    readLimit: int
-    bufferSize: int
 
 
 class MemoryPressure(Policy):
@@ -88,7 +83,7 @@ class MemoryPressure(Policy):
         self._searchedAt = -inf
         self._progress = Progress()
         # By transport: bytes taken, and since when no more.
-        self._stuck: dict[AcceptedTransport, tuple[int, float]] = {}
+        self._stuck: dict[ObservedTransport, tuple[int, float]] = {}
 
     def watch(self, listener: PolicyListener) -> None:
         """Include the connections of this listener; nothing happens without a limit."""
@@ -105,7 +100,7 @@ class MemoryPressure(Policy):
         for each in (self._shedLog, self._pauseLog):
             each.flush()
 
-    def connectionAccepted(self, transport: _SizedTransport) -> None:
+    def connectionAccepted(self, transport: ObservedTransport) -> None:
         """Count one more connection; ask the kernel after some."""
         if not self._checks.running:
             self._checks.start()
@@ -140,7 +135,7 @@ class MemoryPressure(Policy):
                 _reduceBuffers(transport)
         return share
 
-    def _connections(self) -> list[Any]:
+    def _connections(self) -> list[ObservedTransport]:
         return [each for one in self.listeners for each in one.connections]
 
     def _setPaused(self, paused: bool) -> None:
@@ -166,15 +161,15 @@ class MemoryPressure(Policy):
             self._stuck = dict(self._search(self._connections()))
 
     def _search(
-        self, connections: list[AcceptedTransport]
-    ) -> Iterable[tuple[AcceptedTransport, tuple[int, float]]]:
+        self, connections: list[ObservedTransport]
+    ) -> Iterable[tuple[ObservedTransport, tuple[int, float]]]:
         for transport in self._progress.mayHavePending(connections):
             taken = self._taken(transport)
             if taken is not None:
                 known = self._stuck.get(transport, (None, 0.0))
                 yield transport, (taken, known[1] if known[0] == taken else self._checks.now)
 
-    def _taken(self, transport: AcceptedTransport) -> int | None:
+    def _taken(self, transport: ObservedTransport) -> int | None:
         """Return how many bytes a peer has taken; ``None`` if nothing waits for it."""
         if not transport.established:
             return 0  # bytes are no progress before the handshake is complete
@@ -220,7 +215,7 @@ class MemoryPressure(Policy):
         return {"why": WHY, "used": inMiB(used), "limit": inMiB(limit)}
 
 
-def _reduceBuffers(transport: _SizedTransport) -> None:
+def _reduceBuffers(transport: ObservedTransport) -> None:
     transport.readLimit = min(transport.readLimit, _SMALL)
     transport.bufferSize = min(transport.bufferSize, _SMALL)
 

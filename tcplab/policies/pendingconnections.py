@@ -6,11 +6,11 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -20,241 +20,239 @@ from tcplab.wire.proxyheader import MAX_LENGTH, InetAddress
 from tcplab.wire.proxyreader import HeaderReader, ProxyError, ProxyHeader
 from tcplab.wire.reasons import Reason
 
-#: Has close() reset a connection.
+#: With this SO_LINGER close() resets a connection.
 _RESET = struct.pack("ii", 1, 0)
+
+#: Seconds that pending connections have when the listener drains. The header arrives with the first
+#: segment, which may be lost, and is sent again after 0.2 to 1 s (RFC 6298).
+DRAIN_GRACE = 1.0
 
 
 class PendingConnection(FileDescriptor):
     """
-    Read the header of one connection, and nothing else.
+    An accepted connection whose PROXY header is incomplete; it reads that, and no byte behind it.
 
-    :ivar socket: the connection.
-    :ivar address: where it comes from, as accept() gave it.
-    :ivar welcome: makes of the socket what it would have been without an anteroom.
+    :ivar socket: the socket.
+    :ivar address: the address of the other end, as ``accept()`` gave it.
+    :ivar maker: makes a connection of the socket.
     """
+
+    connected: bool
 
     def __init__(
         self,
-        room: ProxyHeaderFilter,
+        filter: ProxyHeaderFilter,
         client: socket.socket,
-        address: Any,
-        welcome: Callable[..., Any],
-        reactor: Any,
+        address: object,
+        maker: ConnectionMaker,
     ) -> None:
-        super().__init__(reactor)
+        super().__init__(maker.reactor)
         self.socket = client
         self.address = address
-        self.welcome = welcome
+        self.maker = maker
         self.fileno = client.fileno  # type: ignore[method-assign]
-        self._clock = reactor
-        self._room = room
-        self._reader = HeaderReader(room.keeper.versions)
-        self._deadline: Any = None
+        self._filter = filter
+        self._reader = HeaderReader(filter.versions)
+        self._deadline: IDelayedCall | None = None
 
-    def come(self) -> None:
-        """Read what has come with them; if that was not all, wait for the rest."""
+    def start(self) -> None:
+        """Read what has arrived; if the header is incomplete, wait for the rest."""
         self.socket.setblocking(False)
-        self.connected = 1
+        self.connected = True
         self.doRead()
         if self.connected:
-            if self._room.keeper.deadline is not None:
-                self._wait(self._room.keeper.deadline)
+            if self._filter.deadline is not None:
+                self._expireIn(self._filter.deadline)
             self.startReading()
-            self._room.enter(self)
+            self._filter.add(self)
 
-    def _wait(self, seconds: float) -> None:
-        self._deadline = self._clock.callLater(seconds, self._late, seconds)
+    def _expireIn(self, seconds: float) -> None:
+        self._deadline = self.maker.reactor.callLater(seconds, self._expired, seconds)
 
-    def _late(self, seconds: float) -> None:
+    def _expired(self, seconds: float) -> None:
+        self._deadline = None
         self.refuse(Reason.HANDSHAKE_TIMEOUT, f"no whole PROXY header came in {seconds:g} s")
 
-    def hurry(self, seconds: float) -> None:
-        """Leave no more time than that."""
+    def refuse(self, reason: Reason, problem: str) -> None:
+        """Reset this connection, and report it."""
+        self._filter.refuse(self, reason, problem)
+
+    def shortenDeadline(self, seconds: float) -> None:
+        """Expire after this time, if not earlier."""
         if self._deadline is None:
-            self._wait(seconds)
-        elif self._deadline.getTime() - self._clock.seconds() > seconds:
+            self._expireIn(seconds)
+        elif self._deadline.getTime() - self.maker.reactor.seconds() > seconds:
             self._deadline.reset(seconds)
 
     def doRead(self) -> None:
-        """Read of the header what there is, and not a byte behind it."""
+        """Read what there is of the header, and not a byte behind it."""
         try:
-            # To look first, and take then: what is left unread would wake us again and again.
+            # Peek first, then take all of it: bytes left in the kernel wake the reactor again.
             data = self.socket.recv(MAX_LENGTH, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         try:
-            if data:
-                self._take(self._reader.feed(data))
-            else:
-                self._ended()
+            if not data:
+                self._reader.finish()
+                self.close()
+                self._filter.closed(self)
+                return
+            size = self._reader.feed(data)
         except ProxyError as problem:
             self.refuse(Reason.HEADER, str(problem))
             return
-        header = self._reader.header
-        if header is not None:
-            self._leave()
-            self._room.announced(self, header)
-
-    def _take(self, size: int) -> None:
-        with suppress(OSError):  # whoever reads next finds it again
+        with suppress(OSError):  # the next read of the connection meets it again
             while size and (taken := self.socket.recv(size)):
                 size -= len(taken)
+        if self._reader.header is not None:
+            self._stop()
+            self._filter.headerRead(self, self._reader.header)
 
-    def _ended(self) -> None:
-        # To connect and leave is how balancers look whether somebody is there.
-        self._reader.finish()
-        self._leave()
-        self.socket.close()
-        self._room.gone()
-
-    def refuse(self, why: Reason, problem: str) -> None:
-        """Send them away, and say why."""
-        self._room.refuse(self, why, problem)
-
-    def reset(self) -> None:
-        """Reset the connection."""
-        self._leave()
-        with suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.socket.close()
-
-    def _leave(self) -> None:
-        if self._deadline is not None and self._deadline.active():
+    def _stop(self) -> None:
+        if self._deadline is not None:
             self._deadline.cancel()
+            self._deadline = None
+        self.connected = False
+        self.stopReading()
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close the socket, or reset it."""
         if self.connected:
-            super().connectionLost(Failure(CONNECTION_DONE))
-        self._room.leave(self)
+            self._stop()
+        if reset:
+            with suppress(OSError):
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.socket.close()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Leave: the connection is over, or the reactor itself."""
+        """Reset the socket: the connection is lost, or the reactor disconnects all."""
         if self.connected:
-            self.reset()
-            self._room.gone()
-
-
-#: Seconds that those have who wait when the server wants to end: the header comes with the first
-#: segment, which may have been lost, and is sent again after 0.2 to 1 s (RFC 6298).
-DRAIN_GRACE = 1.0
-
-
-class ProxyRules(Protocol):
-    """
-    Who decides on those who wait.
-
-    :ivar versions: of the header that are expected.
-    :ivar deadline: seconds for it; ``None``: for ever.
-    :ivar waiting: all who wait, in the order in which they came.
-    :ivar most: how many those may be.
-    """
-
-    versions: frozenset[int]
-    deadline: float | None
-    waiting: dict[PendingConnection, None]
-    most: int
-
-    def trusts(self, address: Any) -> bool: ...
-
-    def refused(self, listener: str, address: Any, why: Reason, problem: str) -> None: ...
+            self.close(reset=True)
+            self._filter.closed(self)
 
 
 class ProxyHeaderFilter:
     """
-    Have those who connect to one listener announced before they are let in.
+    Read the PROXY header of accepted sockets, then make connections of them.
 
-    Who is not trusted is reset before a byte is read. Of the others exactly the header is read, so
-    that all that follows, TLS too, finds the socket as if it had been accepted just now.
+    A socket of an untrusted address is reset before a byte is read. Of the others exactly the
+    header is read, so that the connection, TLS included, finds the socket as after accept.
+
+    :param listener: the listener that accepts.
+    :param versions: the versions of the header that are expected.
+    :param deadline: seconds for it; ``None`` for no limit.
+    :param pending: the pending connections of all listeners, in the order of accept.
+    :param maxPending: their number at most.
+    :param trusts: tells whether an address, as accept() gives it, may name other peers.
+    :param onRefused: called with the name of the listener, the address, the reason and the problem.
     """
 
-    def __init__(self, keeper: ProxyRules, listener: PolicyListener) -> None:
-        self.keeper = keeper
+    def __init__(
+        self,
+        listener: PolicyListener,
+        *,
+        versions: frozenset[int],
+        deadline: float | None,
+        pending: dict[PendingConnection, None],
+        maxPending: int,
+        trusts: Callable[[object], bool],
+        onRefused: Callable[[str, object, Reason, str], None],
+    ) -> None:
+        self.versions = versions
+        self.deadline = deadline
         self._listener = listener
-        self._visitors: set[PendingConnection] = set()
+        self._allPending = pending
+        self._maxPending = maxPending
+        self._trusts = trusts
+        self._onRefused = onRefused
+        self._pending: set[PendingConnection] = set()
         self._ready: dict[PendingConnection, ProxiedPeer | None] = {}
 
     def __len__(self) -> int:
-        return len(self._visitors) + len(self._ready)
+        return len(self._pending) + len(self._ready)
 
-    def accepted(self, client: socket.socket, address: Any, maker: ConnectionMaker) -> None:
-        """Take in a socket that was accepted."""
-        welcome, reactor = maker.connectFiltered, maker.reactor
-        self._receive(PendingConnection(self, client, address, welcome, reactor))
-
-    def _receive(self, visitor: PendingConnection) -> None:
-        if self.keeper.trusts(visitor.address):
-            visitor.come()
+    def accepted(self, client: socket.socket, address: object, maker: ConnectionMaker) -> None:
+        """Read the header of a socket that was accepted."""
+        connection = PendingConnection(self, client, address, maker)
+        if self._trusts(address):
+            connection.start()
         else:
-            self.refuse(visitor, Reason.HEADER, "it is not one of the proxies that are listed")
+            problem = "it is not one of the proxies that are listed"
+            self.refuse(connection, Reason.HEADER, problem)
 
-    # What visitors tell
+    # Called by pending connections
 
-    def enter(self, visitor: PendingConnection) -> None:
-        """Have somebody wait; who has waited longest goes where there are too many."""
-        waiting = self.keeper.waiting
-        self._visitors.add(visitor)
-        waiting[visitor] = None
-        if len(waiting) > self.keeper.most:
-            oldest = next(iter(waiting))
-            oldest.refuse(Reason.HEADER, f"{self.keeper.most} who came later wait for theirs")
+    def add(self, connection: PendingConnection) -> None:
+        """Add a pending connection; reset the oldest one if there are too many."""
+        pending, most = self._allPending, self._maxPending
+        self._pending.add(connection)
+        pending[connection] = None
+        if len(pending) > most:
+            oldest = next(iter(pending))  # perhaps of another listener
+            oldest.refuse(Reason.HEADER, f"{most} who came later wait for theirs")
 
-    def leave(self, visitor: PendingConnection) -> None:
-        """Forget somebody."""
-        if visitor in self._visitors:
-            self._visitors.remove(visitor)
-            del self.keeper.waiting[visitor]
+    def refuse(self, connection: PendingConnection, reason: Reason, problem: str) -> None:
+        """Reset a connection, and report it."""
+        self._onRefused(self._listener.name, connection.address, reason, problem)
+        connection.close(reset=True)
+        self.closed(connection)
 
-    def refuse(self, visitor: PendingConnection, why: Reason, problem: str) -> None:
-        """Send somebody away, and say so."""
-        self.keeper.refused(self._listener.name, visitor.address, why, problem)
-        visitor.reset()
+    def closed(self, connection: PendingConnection) -> None:
+        """Forget a connection that has ended."""
+        if connection in self._pending:
+            self._pending.remove(connection)
+            del self._allPending[connection]
         self._listener.checkEmpty()
 
-    def gone(self) -> None:
-        """Tell that somebody has left without a word."""
-        self._listener.checkEmpty()
-
-    def announced(self, visitor: PendingConnection, header: ProxyHeader) -> None:
-        """Let somebody in, as soon as the listener accepts."""
-        self._ready[visitor] = announcedBy(header)
+    def headerRead(self, connection: PendingConnection, header: ProxyHeader) -> None:
+        """Make a connection, as soon as the listener accepts."""
+        if connection in self._pending:
+            self._pending.remove(connection)
+            del self._allPending[connection]
+        self._ready[connection] = proxiedPeer(header)
         self.resume()
 
-    # What the listener tells
+    # Called by the listener
 
     def resume(self) -> None:
-        """Let in who is ready, while the listener accepts."""
-        while self._ready and (self._listener.draining or self._listener.mayAccept()):
-            visitor = next(iter(self._ready))
-            self._letIn(visitor, self._ready.pop(visitor))
-
-    def _letIn(self, visitor: PendingConnection, announced: ProxiedPeer | None) -> None:
-        try:
-            visitor.welcome(visitor.socket, visitor.address, announced)
-        except BaseException:
-            log.err()  # as where it would have been accepted
-        self._listener.checkEmpty()  # unless it has a connection now
+        """Make connections of the sockets with a complete header, while the listener accepts."""
+        listener, ready = self._listener, self._ready
+        while ready and (listener.draining or listener.mayAccept()):
+            connection = next(iter(ready))
+            peer = ready.pop(connection)
+            try:
+                connection.maker.connectFiltered(connection.socket, connection.address, peer)
+            except BaseException:
+                log.err()  # as the acceptor does
+            if not listener.connections:
+                listener.checkEmpty()
 
     def drain(self) -> None:
-        """Let in who is ready; the others have a little time."""
+        """Make connections of the sockets with a complete header; the others have a little time."""
         self.resume()
-        for visitor in list(self._visitors):
-            visitor.hurry(DRAIN_GRACE)
+        for connection in list(self._pending):
+            connection.shortenDeadline(DRAIN_GRACE)
 
     def abort(self) -> None:
-        """Reset them all, without a word: they have been nobody yet."""
-        for visitor in [*self._visitors, *self._ready]:
-            visitor.reset()
-        self._ready.clear()
+        """Reset all sockets without a report: no observer knows them."""
+        for connection in [*self._pending, *self._ready]:
+            self._ready.pop(connection, None)
+            connection.close(reset=True)
+            self.closed(connection)
 
 
-def announcedBy(header: ProxyHeader) -> ProxiedPeer | None:
-    """Return whom a header announces; ``None`` for who holds the socket: the proxy itself."""
+def proxiedPeer(header: ProxyHeader) -> ProxiedPeer | None:
+    """Return the peer that a header names; ``None`` for the other end of the socket itself."""
     source = header.source
     if source is None:
         return None
     if not isinstance(source, InetAddress):
         return ProxiedPeer(UNIXAddress(source or None), header)
-    host: Any = source.host
-    host = getattr(host, "ipv4_mapped", None) or host
-    kind: Any = IPv4Address if host.version == 4 else IPv6Address
-    return ProxiedPeer(kind(header.family[:3], str(host), source.port), header)
+    host = source.host
+    if host.version == 6 and host.ipv4_mapped is not None:
+        host = host.ipv4_mapped
+    kind = IPv4Address if host.version == 4 else IPv6Address
+    transport: Any = header.family[:3]  # Twisted's types know no other families
+    return ProxiedPeer(kind(transport, str(host), source.port), header)

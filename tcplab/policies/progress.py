@@ -2,62 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sized
-from typing import Protocol, TypeVar
+from collections.abc import Iterable
 
 from OpenSSL.SSL import SENT_SHUTDOWN, Connection
 from twisted.internet import unix
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from tcplab.listener import events
+from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.stack import bufferedBytes, unacknowledgedBytes
-from tcplab.wire.reasons import Reason
-
-
-class _Listener(Protocol):
-    @property
-    def connections(self) -> Sized: ...
-
-
-class AcceptedTransport(Hashable, Protocol):
-    """
-    What the policies use of the transport of an accepted connection.
-
-    :ivar established: whether the handshake is complete, if there is one.
-    :ivar accepted: the reactor's time of accept.
-    :ivar received: bytes taken from the kernel so far; ``sent``: bytes given to it.
-    """
-
-    @property
-    def connected(self) -> int: ...
-
-    @property
-    def established(self) -> bool: ...
-
-    @property
-    def accepted(self) -> float: ...
-
-    @property
-    def received(self) -> int: ...
-
-    @property
-    def sent(self) -> int: ...
-
-    @property
-    def protocol(self) -> object: ...
-
-    @property
-    def connection(self) -> events.Connection: ...
-
-    @property
-    def listener(self) -> _Listener: ...
-
-    def setReason(self, reason: Reason) -> None: ...
-
-    def abortConnection(self) -> None: ...
-
-
-_T = TypeVar("_T", bound=AcceptedTransport)
 
 
 class Progress:
@@ -72,14 +24,14 @@ class Progress:
     def __init__(self) -> None:
         # By transport, the bytes sent when nothing waited. While that is still the number, nothing
         # waits, and the kernel need not be asked, which takes longer than all the rest.
-        self._idleAt: dict[AcceptedTransport, int] = {}
+        self._idleAt: dict[ObservedTransport, int] = {}
 
-    def mayHavePending(self, transports: Iterable[_T]) -> list[_T]:
+    def mayHavePending(self, transports: Iterable[ObservedTransport]) -> list[ObservedTransport]:
         """Return those for which bytes may wait; all are among them that are in a handshake."""
         idleAt = self._idleAt.get
         return [each for each in transports if idleAt(each) != each.sent]
 
-    def measure(self, transport: AcceptedTransport) -> tuple[int, int]:
+    def measure(self, transport: ObservedTransport) -> tuple[int, int]:
         """
         Return how many bytes the peer has taken so far, and how many wait for it.
 
@@ -99,7 +51,7 @@ class Progress:
         self._idleAt = {each: sent for each, sent in self._idleAt.items() if each.connected}
 
 
-def _closeNotifyPending(transport: AcceptedTransport) -> bool:
+def _closeNotifyPending(transport: ObservedTransport) -> bool:
     """
     Tell whether TLS has closed both directions, and the peer has not answered.
 

@@ -1,11 +1,10 @@
-"""The PROXY protocol: who the peer is, where the one who connects is a load balancer."""
+"""The PROXY protocol: the peer of a connection, where a load balancer connects for it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -16,41 +15,41 @@ from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFil
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
 from tcplab.wire.reasons import Reason
 
-log = Logger()
+log = Logger("tcplab.policies.proxyprotocol")
 
-#: Who wait for their header at once. It comes with the first segment, so that even where that has
-#: to be sent again at 10,000 connections a second, and a hundredth of them is lost, some 100 wait.
-MOST = 1000
+#: Connections without a complete header. The header arrives with the first segment. At 10,000
+#: connections a second, of which a hundredth lose that segment and send it again, some 100 wait.
+MAX_PENDING = 1000
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 class ProxyProtocol(Policy):
     """
-    Have those who connect to some listeners announced by their proxies, and by nobody else.
+    Take the peers of some listeners' connections from the PROXY headers of trusted proxies.
 
-    Until the header is whole nobody is built, greeted, told of or counted. Then it is as if the
-    announced peer had connected itself: the factory, ``getPeer()``, the log and the limits know no
-    other. Only ``transport.proxy`` is the proxy's address, ``transport.announced`` is all that it
-    said, and our own address stays our own. What a proxy connects for itself (``LOCAL``),
-    or for it does not say whom (``UNKNOWN``), comes from the proxy.
+    Until the header is complete there is no protocol, greeting, report or count. Then it is as if
+    the named peer had connected itself: the factory, ``getPeer()``, the log and the limits know no
+    other. ``transport.proxy`` is the address of the proxy, and ``transport.announced`` the whole
+    header. The local address stays that of the socket. A connection of the proxy itself
+    (``LOCAL``), or for an unnamed peer (``UNKNOWN``), is the proxy's.
 
-    Who is not trusted, says anything else, or says it too late, is reset, with a line in the log
-    that has the address of the socket: ``why=header``, or ``why=handshake-timeout``. Who leaves
-    without a byte has only looked whether we are there.
+    A connection of an untrusted address, with anything but a header, or with a late one, is reset.
+    The log has the address of the socket: ``why=header``, or ``why=handshake-timeout``. A
+    connection that ends before its first byte is a health check, and not logged.
 
-    What has to wait because a listener is suspended waits behind its header. At the end of a
-    listener who is not announced within a second is sent away.
+    While a listener is suspended, sockets with a complete header wait. When a listener drains,
+    sockets without one are reset after a second.
 
-    :param version: ``v1``, ``v2`` or ``any``: what is expected; nothing is guessed.
-    :param trusted: the proxies: addresses or networks (CIDR), and ``unix`` for those who connect to
-        a Unix socket.
-    :param deadline: seconds for the header, from accept; ``None``: for ever. The specification asks
+    :param version: ``v1``, ``v2`` or ``any``: the expected version; the header is never optional.
+    :param trusted: the proxies: addresses or networks (CIDR), and ``unix`` for what connects to a
+        Unix socket.
+    :param deadline: seconds for the header, from accept; ``None``: no limit. The specification asks
         for 3 at least, which is what TCP takes to send a lost segment again.
-    :param most: who wait for their header at once: one more, and who has waited longest is reset.
+    :param maxPending: connections that wait for their header; with one more the oldest is reset.
     :param clock: keeps the log to a line a second; ``None`` means the reactor of the first port.
-    :ivar waiting: who wait for their header.
-    :raises ValueError: a value makes no sense, or nobody is trusted; the text is one line.
+    :ivar pending: the connections that wait for their header, in the order of accept.
+    :raises ValueError: a value makes no sense, or there is no trusted proxy; the text is one line.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class ProxyProtocol(Policy):
         trusted: Iterable[str] = (),
         *,
         deadline: float | None = 5.0,
-        most: int = MOST,
+        maxPending: int = MAX_PENDING,
         clock: IReactorTime | None = None,
     ) -> None:
         super().__init__(clock)
@@ -72,53 +71,62 @@ class ProxyProtocol(Policy):
             raise ValueError("no proxy is trusted: name those that may announce peers")
         self.versions = PROXY_VERSIONS[version]
         self.deadline = deadline
-        self.most = most
-        self.waiting: dict[PendingConnection, None] = {}
+        self.maxPending = maxPending
+        self.pending: dict[PendingConnection, None] = {}
         self._unix = UNIX in words
         self._networks = [networkOf(word) for word in words if word != UNIX]
-        # The same few connect again and again.
-        self._trustsHost = functools.lru_cache(1024)(self._trusted)
-        self._refusals = {
-            why: ThrottledLog(self._say, self) for why in (Reason.HEADER, Reason.HANDSHAKE_TIMEOUT)
+        # The same few proxies connect again and again.
+        self._trustsHost = functools.lru_cache(1024)(self._isListed)
+        self._refusalLogs = {
+            reason: ThrottledLog(self._logRefused, self)
+            for reason in (Reason.HEADER, Reason.HANDSHAKE_TIMEOUT)
         }
 
     def watch(self, listener: PolicyListener) -> None:
-        """Expect the header from everyone who connects to this listener from now on."""
+        """Expect the header on every connection that this listener accepts from now on."""
         super().watch(listener)
         if listener.filter is None:
-            listener.setFilter(ProxyHeaderFilter(self, listener))
+            listener.setFilter(
+                ProxyHeaderFilter(
+                    listener,
+                    versions=self.versions,
+                    deadline=self.deadline,
+                    pending=self.pending,
+                    maxPending=self.maxPending,
+                    trusts=self.trusts,
+                    onRefused=self._refused,
+                )
+            )
 
     def stopped(self) -> None:
-        """Log at once what is not logged yet, and leave no timer behind."""
-        for summary in self._refusals.values():
-            summary.flush()
+        """Log the last counts, and cancel the timers."""
+        for each in self._refusalLogs.values():
+            each.flush()
 
-    # What the anterooms ask and tell
-
-    def trusts(self, address: Any) -> bool:
-        """Tell whether who connects from here is believed; an address as accept() gives it."""
+    def trusts(self, address: object) -> bool:
+        """Tell whether the headers of an address count; the address as accept() gives it."""
         if isinstance(address, tuple):
             return self._trustsHost(address[0])
         return self._unix
 
-    def _trusted(self, host: str) -> bool:
-        address: Any = ip_address(host.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
+    def _isListed(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        if address.version == 6 and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         return any(address in network for network in self._networks)
 
-    def refused(self, listener: str, address: Any, why: Reason, problem: str) -> None:
-        """Log that somebody was sent away."""
-        self._refusals[why].count((listener, address, why, problem))
+    def _refused(self, listener: str, address: object, reason: Reason, problem: str) -> None:
+        self._refusalLogs[reason].count((listener, address, reason, problem))
 
-    def _say(self, count: int, last: tuple[str, Any, Reason, str]) -> None:
-        listener, address, why, problem = last
+    def _logRefused(self, count: int, last: tuple[str, object, Reason, str]) -> None:
+        listener, address, reason, problem = last
         log.info(
             "refused={count} why={why} listener={listener} last={peer}: {problem}",
             log_system="tcplab",
             count=count,
-            why=why,
+            why=reason,
             listener=listener,
-            peer=_shown(address),
+            peer=_formatted(address),
             problem=problem,
         )
 
@@ -127,7 +135,7 @@ def networkOf(word: str) -> IPv4Network | IPv6Network:
     """
     Read an address or a network.
 
-    :raises ValueError: it is none; the text is one line.
+    :raises ValueError: the word is neither; the text is one line.
     """
     try:
         network = ip_network(word)
@@ -138,7 +146,7 @@ def networkOf(word: str) -> IPv4Network | IPv6Network:
     return network
 
 
-def _shown(address: Any) -> str:
+def _formatted(address: object) -> str:
     if not isinstance(address, tuple):
         return UNIX
     host, port = address[:2]

@@ -68,7 +68,9 @@ class ConnectionPolicies:
 
     def _newPolicies(self) -> _Policies:
         proxies = () if self._settings.proxyProtocol is None else (self._newProxyProtocol(),)
-        self._maxConnections = self._connectionLimit(RESERVE + sum(each.most for each in proxies))
+        self._maxConnections = self._connectionLimit(
+            RESERVE + sum(each.maxPending for each in proxies)
+        )
         return (
             self._newAdmission(),
             self._newDeadlines(),

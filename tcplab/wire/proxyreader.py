@@ -186,8 +186,8 @@ def _readV1(line: bytes) -> ProxyHeader:
     if family not in _HOSTS or len(words) != 4:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
     name, field = _HOSTS[family]
-    hosts = [field.parse(word, line) for word in words[:2]]
-    ports = [_PORT.parse(word, line) for word in words[2:]]
+    hosts = field.parse(words[0], line), field.parse(words[1], line)
+    ports = _PORT.parse(words[2], line), _PORT.parse(words[3], line)
     source, destination = map(InetAddress, hosts, ports)
     return ProxyHeader(1, "PROXY", name, source, destination)
 

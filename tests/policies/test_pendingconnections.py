@@ -12,135 +12,208 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.listener import Listener
+from tcplab.observers import Observers
 from tcplab.policies import pendingconnections
-from tcplab.policies.pendingconnections import PendingConnection, announcedBy
+from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFilter, proxiedPeer
 from tcplab.protocols import ConversationFactory, Echo
 from tcplab.wire.proxyheader import InetAddress, ProxyHeader
 from tests.support.proxy_clients import ADA, BLOCK, LINE, Announcing
 
 
-class Room:
-    """An anteroom, and who decides on those in it, that writes down what it is told."""
+class HeaderTests(SynchronousTestCase):
+    """A filter on one end of a socket pair; the test is its reactor, and makes connections."""
 
-    versions = frozenset((1, 2))
-    deadline: float | None = 5.0
-
-    def __init__(self) -> None:
-        self.keeper = self
-        self.told: list[Any] = []
-
-    def enter(self, visitor: PendingConnection) -> None:
-        self.told.append("waits")
-
-    def leave(self, visitor: PendingConnection) -> None: ...
-
-    def gone(self) -> None:
-        self.told.append("gone")
-
-    def refuse(self, visitor: PendingConnection, why: str, problem: str) -> None:
-        self.told.append(why)
-        visitor.reset()
-
-    def announced(self, visitor: PendingConnection, header: Any) -> None:
-        self.told.append(header.family)
-
-
-class VisitorTests(SynchronousTestCase):
-    def come(self, data: bytes = b"") -> PendingConnection:
-        """Have somebody come with some bytes."""
+    def start(self, data: bytes = b"", deadline: float | None = 5.0) -> PendingConnection:
+        """Let the filter accept a connection with some bytes."""
         self.reactor = MemoryReactorClock()
-        self.room = Room()
+        self.made: list[Any] = []
+        self.refused: list[str] = []
+        self.pending: dict[PendingConnection, None] = {}
         self.peer, client = socket.socketpair()
         self.addCleanup(self.peer.close)
         self.addCleanup(client.close)
+        self.client = client
         self.peer.sendall(data)
-        visitor = PendingConnection(self.room, client, b"", None, self.reactor)  # type: ignore[arg-type]
-        visitor.come()
-        return visitor
+        filter = ProxyHeaderFilter(
+            Listener("test", Observers()),
+            versions=frozenset((1, 2)),
+            deadline=deadline,
+            pending=self.pending,
+            maxPending=9,
+            trusts=lambda address: True,
+            onRefused=lambda listener, address, reason, problem: self.refused.append(reason),
+        )
+        filter.accepted(client, b"", self)
+        return next(iter(self.pending), None)  # type: ignore[return-value]
 
-    def say(self, visitor: PendingConnection, data: bytes) -> None:
+    def connectFiltered(self, client: socket.socket, address: object, peer: Any = None) -> None:
+        self.made.append(peer.header.family)
+
+    def send(self, connection: PendingConnection, data: bytes) -> None:
         self.peer.sendall(data)
-        visitor.doRead()
+        connection.doRead()
 
-    def left(self) -> None:
-        """Nothing is left behind in the reactor."""
+    def assertDone(self, made: list[str], refused: list[str]) -> None:
+        self.assertEqual((self.made, self.refused, self.pending), (made, refused, {}))
         self.assertEqual((self.reactor.getReaders(), self.reactor.getDelayedCalls()), ([], []))
+        self.assertEqual(self.client.fileno() == -1, not made)
 
-    def test_aHeaderThatIsThereAtOnceNeedsNoReactor(self) -> None:
-        visitor = self.come(BLOCK + b"\x16rest")
-        self.assertEqual(self.room.told, ["TCP4"])
-        self.assertEqual(visitor.socket.recv(100), b"\x16rest")
-        self.left()
+    def test_completeAtOnce(self) -> None:
+        """Then the reactor is not needed; the bytes behind the header stay in the socket."""
+        self.assertIsNone(self.start(BLOCK + b"\x16rest"))
+        self.assertDone(["TCP4"], [])
+        self.assertEqual(self.client.recv(100), b"\x16rest")
 
-    def test_theRestOfOneThatIsNotIsAwaited(self) -> None:
-        visitor = self.come(LINE[:5])
-        self.assertEqual(self.room.told, ["waits"])
-        self.assertEqual(self.reactor.getReaders(), [visitor])
-        self.say(visitor, LINE[5:-1])
-        visitor.doRead()  # woken in vain
-        self.say(visitor, b"\nrest")
-        self.assertEqual(self.room.told, ["waits", "TCP4"])
-        self.assertEqual(visitor.socket.recv(100), b"rest")
-        self.left()
+    def test_inPieces(self) -> None:
+        """The beginning of a header does not stay in the kernel: it would wake the reactor."""
+        connection = self.start(LINE[:5])
+        self.assertEqual(self.reactor.getReaders(), [connection])
+        self.assertRaises(BlockingIOError, self.client.recv, 1, socket.MSG_DONTWAIT)
+        self.send(connection, LINE[5:-1])
+        connection.doRead()  # without any bytes
+        self.send(connection, b"\nrest")
+        self.assertDone(["TCP4"], [])
+        self.assertEqual(self.client.recv(100), b"rest")
 
-    def test_whatHasComeOfItDoesNotStayInTheKernel(self) -> None:
-        """It would wake the reactor again and again."""
-        visitor = self.come(BLOCK[:-1])
-        self.assertRaises(BlockingIOError, visitor.socket.recv, 1, socket.MSG_DONTWAIT)
-
-    def test_theDeadlineIsAbsolute(self) -> None:
-        visitor = self.come()
+    def test_deadline(self) -> None:
+        """It is absolute."""
+        connection = self.start()
         for at in range(10):
             self.reactor.advance(0.499)
-            self.say(visitor, LINE[at : at + 1])
-        self.assertEqual(self.room.told, ["waits"])
+            self.send(connection, LINE[at : at + 1])
+        self.assertEqual(self.refused, [])
         self.reactor.advance(0.011)
-        self.assertEqual(self.room.told, ["waits", "handshake-timeout"])
-        self.left()
+        self.assertDone([], ["handshake-timeout"])
 
-    def test_withoutADeadline(self) -> None:
-        self.patch(Room, "deadline", None)
-        visitor = self.come()
-        self.reactor.advance(1e9)
-        visitor.hurry(1.0)
-        self.assertEqual(self.room.told, ["waits"])
-        self.reactor.advance(1.0)
-        self.assertEqual(self.room.told, ["waits", "handshake-timeout"])
+    def test_shortenDeadline(self) -> None:
+        for deadline, before in ((5.0, 4.5), (None, 1e9)):
+            connection = self.start(deadline=deadline)
+            self.reactor.advance(before)
+            connection.shortenDeadline(1.0)
+            self.reactor.advance(0.4)
+            self.assertEqual(self.refused, [])
+            self.reactor.advance(0.1 if deadline else 0.6)
+            self.assertDone([], ["handshake-timeout"])
 
-    def test_toHurryLeavesNoMoreTime(self) -> None:
-        visitor = self.come()
-        visitor.hurry(9.0)
-        self.reactor.advance(4.5)
-        visitor.hurry(1.0)
-        self.reactor.advance(0.5)
-        self.assertEqual(self.room.told, ["waits", "handshake-timeout"])
-
-    def test_whatIsWrongIsKnownAtOnce(self) -> None:
-        visitor = self.come(b"PROXY T")
-        self.say(visitor, b"x")
-        self.assertEqual(self.room.told, ["waits", "header"])
-        self.assertEqual(visitor.socket.fileno(), -1)
-        self.left()
-
-    def test_itMayLeaveBeforeItSaysAnything(self) -> None:
-        visitor = self.come()
+    def test_malformed(self) -> None:
+        """That is known with the first wrong byte; and a header may be cut short."""
+        connection = self.start(b"PROXY T")
+        self.send(connection, b"x")
+        self.assertDone([], ["header"])
+        connection = self.start(LINE[:9])
         self.peer.close()
-        visitor.doRead()
-        self.assertEqual((self.room.told, visitor.socket.fileno()), (["waits", "gone"], -1))
-        self.left()
+        connection.doRead()
+        self.assertDone([], ["header"])
 
-    def test_butNotInTheMiddle(self) -> None:
-        visitor = self.come(LINE[:9])
+    def test_healthCheck(self) -> None:
+        """A connection that closes before its first byte is not reported."""
+        connection = self.start()
         self.peer.close()
-        visitor.doRead()
-        self.assertEqual(self.room.told, ["waits", "header"])
+        connection.doRead()
+        self.assertDone([], [])
 
-    def test_theReactorMayEndIt(self) -> None:
-        visitor = self.come(LINE[:9])
+    def test_disconnectedByTheReactor(self) -> None:
+        connection = self.start(LINE[:9])
         for _ in range(2):
-            visitor.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual((self.room.told, visitor.socket.fileno()), (["waits", "gone"], -1))
-        self.left()
+            connection.connectionLost(Failure(ConnectionDone()))
+        self.assertDone([], [])
+
+
+class Pending(Announcing):
+    async def pending(self, data: bytes = LINE[:9]) -> socket.socket:
+        """Connect a client, and wait until its connection is pending."""
+        before = len(self.policy.pending)
+        client = self.client()
+        client.sendall(data)
+        await self.until(lambda: len(self.policy.pending) > before)
+        return client
+
+    async def ready(self) -> socket.socket:
+        """Suspend the listener, and wait until a header is complete."""
+        client = await self.pending()
+        opened = len(self.told.opened)
+        self.listener.suspend("test")
+        client.sendall(LINE[9:] + b"hi")
+        client.shutdown(socket.SHUT_WR)
+        await self.until(lambda: not self.policy.pending)
+        self.assertEqual((len(self.listener.filter or ()), len(self.told.opened)), (1, opened))
+        return client
+
+    async def assertReset(self, client: socket.socket) -> None:
+        self.assertIn(await self.ended(client), (b"reset", b""))
+
+
+class DrainTests(Pending):
+    async def test_served(self) -> None:
+        """A header that is complete in time is served, and the connection asked to finish."""
+        await self.announce(ConversationFactory(Echo, lingerTimeout=0.05))
+        client = await self.pending()
+        await self.port.stopListening()
+        self.listener.drain()
+        empty = self.listener.whenEmpty()
+        self.assertFalse(empty.called)
+        client.sendall(LINE[9:] + b"hi")
+        self.assertEqual(await self.ended(client), b"hi")
+        await empty
+
+    async def test_expired(self) -> None:
+        """The others are reset after the grace, or the deadline if that is shorter."""
+        for grace, deadline in ((0.05, None), (1000.0, 0.05)):
+            self.patch(pendingconnections, "DRAIN_GRACE", grace)
+            await self.announce(ConversationFactory(Echo), deadline=deadline)
+            client = await self.pending()
+            self.listener.drain()
+            await self.listener.whenEmpty()
+            await self.assertReset(client)
+            self.assertIn("why=handshake-timeout", self.lines[0])
+
+    async def test_closed(self) -> None:
+        """A client that closes ends the wait, too."""
+        await self.announce(ConversationFactory(Echo))
+        client = await self.pending(b"")
+        empty = self.listener.whenEmpty()
+        client.close()
+        await empty
+
+    async def test_abort(self) -> None:
+        """At once, and without a report."""
+        for connect in (self.pending, self.ready):
+            await self.announce(ConversationFactory(Echo))
+            client = await connect()
+            self.assertEqual(self.listener.abort(), 0)
+            self.assertTrue(self.listener.empty)
+            await self.assertReset(client)
+            self.assertEqual((self.lines, self.told.opened), ([], []))
+
+    async def test_again(self) -> None:
+        """After a drain the listener may get another port."""
+        await self.announce(ConversationFactory(Echo))
+        await self.port.stopListening()
+        self.listener.drain()
+        told, listener, policy = self.told, self.listener, self.policy
+        await self.announce(ConversationFactory(Echo))
+        listener.addPort(self.port)
+        client = self.client()
+        client.sendall(BLOCK + b"hi")
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.heard(client), b"hi")
+        self.assertEqual((told.endings[0].why, policy.pending), (None, {}))
+
+
+class SuspendedTests(Pending):
+    async def test_resume(self) -> None:
+        """The header is read; the connection waits for the last reason, or for a drain."""
+        await self.announce(ConversationFactory(Echo))
+        client = await self.ready()
+        self.listener.suspend("another")
+        self.listener.resume("test")
+        self.assertEqual(self.told.opened, [])
+        self.listener.resume("another")
+        self.assertEqual(await self.heard(client), b"hi")
+        client = await self.ready()
+        self.listener.drain()
+        self.assertEqual(await self.heard(client), b"hi")
 
 
 class Broken(Factory):
@@ -149,158 +222,45 @@ class Broken(Factory):
     def __init__(self) -> None:
         self.broken = True
 
-    def buildProtocol(self, address: Any) -> Protocol | None:
+    def buildProtocol(self, address: object) -> Protocol | None:
         if self.broken:
             raise RuntimeError("I am broken")
         return None
 
 
-class DrainTests(Announcing):
-    """The end of a listener."""
-
-    async def waiting(self, data: bytes = LINE[:9]) -> socket.socket:
-        before = len(self.policy.waiting)
-        client = self.client()
-        client.sendall(data)
-        await self.until(lambda: len(self.policy.waiting) > before)
-        return client
-
-    async def test_whoIsAnnouncedInTimeIsServedAndAskedToFinish(self) -> None:
-        await self.announce(ConversationFactory(Echo, lingerTimeout=0.05))
-        client = await self.waiting()
-        await self.port.stopListening()
-        self.listener.drain()
-        empty = self.listener.whenEmpty()
-        self.assertFalse(empty.called)
-        client.sendall(LINE[9:] + b"hi")
-        # The peer does not finish: it is asked to, after a silence.
-        self.assertEqual(await self.ended(client), b"hi")
-        await empty
-
-    async def test_theOthersAreSentAway(self) -> None:
-        self.patch(pendingconnections, "DRAIN_GRACE", 0.05)
-        await self.announce(ConversationFactory(Echo), deadline=None)
-        client = await self.waiting()
-        self.listener.drain()
-        await self.listener.whenEmpty()
-        self.assertIn(await self.ended(client), (b"reset", b""))
-        self.assertIn("why=handshake-timeout", self.lines[0])
-
-    async def test_nobodyGetsMoreTimeByIt(self) -> None:
-        self.patch(pendingconnections, "DRAIN_GRACE", 1000)
-        await self.announce(ConversationFactory(Echo), deadline=0.05)
-        client = await self.waiting()
-        self.listener.drain()
-        await self.listener.whenEmpty()
-        self.assertIn(await self.ended(client), (b"reset", b""))
-
-    async def test_aBareCheckThatLeavesEndsTheWait(self) -> None:
-        await self.announce(ConversationFactory(Echo))
-        client = await self.waiting(b"")
-        empty = self.listener.whenEmpty()
-        client.close()
-        await empty
-
-    async def test_abort(self) -> None:
-        """At once, and without a word."""
-        await self.announce(ConversationFactory(Echo))
-        client = await self.waiting()
-        self.assertEqual(self.listener.abort(), 0)
-        self.assertTrue(self.listener.empty)
-        self.assertIn(await self.ended(client), (b"reset", b""))
-        self.assertEqual(self.lines, [])
-
-    async def test_afterADrainItBeginsAnew(self) -> None:
-        await self.announce(ConversationFactory(Echo))
-        await self.port.stopListening()
-        self.listener.drain()
-        told = self.told
-        listener, policy = self.listener, self.policy
-        await self.announce(ConversationFactory(Echo))
-        listener.addPort(self.port)  # as a service does that listens again
-        client = self.client()
-        client.sendall(BLOCK + b"hi")
-        client.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.heard(client), b"hi")
-        self.assertEqual((told.endings[0].why, policy.waiting), (None, {}))
-
-
-class SuspendedTests(Announcing):
-    """A listener that accepts nobody."""
-
-    async def test_whoIsAnnouncedThenWaitsUntilItDoes(self) -> None:
-        await self.announce(ConversationFactory(Echo), deadline=5.0)
-        client = self.client()
-        await self.until(lambda: self.policy.waiting)
-        self.listener.suspend("test")
-        client.sendall(BLOCK + b"hi")
-        await self.until(lambda: not self.policy.waiting)
-        # It waits as in the backlog: the header has come, and there is no deadline any more.
-        await self.talk(client.settimeout, 10)
-        self.assertEqual((len(self.listener.filter), self.told.opened), (1, []))  # type: ignore[arg-type]
-        self.listener.resume("another")
-        self.assertEqual(self.told.opened, [])
-        self.listener.resume("test")
-        client.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.heard(client), b"hi")
-
-    async def test_atTheEndItIsServed(self) -> None:
-        await self.announce(ConversationFactory(Echo))
-        client = self.client()
-        await self.until(lambda: self.policy.waiting)
-        self.listener.suspend("test")
-        client.sendall(BLOCK + b"hi")
-        client.shutdown(socket.SHUT_WR)
-        await self.until(lambda: not self.policy.waiting)
-        self.listener.drain()
-        self.assertEqual(await self.heard(client), b"hi")
-
-    async def test_orAborted(self) -> None:
-        await self.announce(ConversationFactory(Echo))
-        client = self.client()
-        await self.until(lambda: self.policy.waiting)
-        self.listener.suspend("test")
-        client.sendall(BLOCK + b"hi")
-        await self.until(lambda: not self.policy.waiting)
-        self.listener.abort()
-        self.assertIn(await self.ended(client), (b"reset", b""))
-        self.assertEqual(self.told.opened, [])
-
-
-class CrowdTests(Announcing):
-    async def test_whoHasWaitedLongestGoes(self) -> None:
-        await self.announce(ConversationFactory(Echo), most=3)
-        clients = []
-        for number in range(5):
+class ManyTests(Pending):
+    async def test_maxPending(self) -> None:
+        """The oldest connections are reset."""
+        await self.announce(ConversationFactory(Echo), maxPending=3)
+        clients = [await self.pending() for _ in range(3)]
+        for _ in range(2):
+            oldest = next(iter(self.policy.pending))
             clients.append(self.client())
-            await self.until(lambda: len(self.policy.waiting) > min(number, 2))  # noqa: B023
-            await self.turns()
+            await self.until(lambda: oldest not in self.policy.pending)  # noqa: B023
         for client in clients[:2]:
-            self.assertIn(await self.ended(client), (b"reset", b""))
-        for client in clients[2:]:
-            client.sendall(BLOCK + b"hi")
+            await self.assertReset(client)
+        for client, data in zip(clients[2:], (LINE[9:], LINE, LINE), strict=True):
+            client.sendall(data + b"hi")
             client.shutdown(socket.SHUT_WR)
             self.assertEqual(await self.heard(client), b"hi")
         self.policy.stop()
         self.assertIn("3 who came later wait for theirs", self.lines[0])
         self.assertEqual(sum(event["count"] for event in self.logged), 2)
 
-    async def test_aFactoryThatFailsOrWantsNobody(self) -> None:
-        """It is told once, and nobody is left over."""
+    async def test_noProtocol(self) -> None:
+        """A factory that fails is logged once; in either case nothing is left."""
         factory = Broken()
         await self.announce(factory)
         for broken in (True, False):
             factory.broken = broken
-            client = self.client()
-            client.sendall(LINE[:9])
-            await self.until(lambda: self.policy.waiting)
+            client = await self.pending()
             client.sendall(LINE[9:])
-            self.assertIn(await self.ended(client), (b"reset", b""))
+            await self.assertReset(client)
             self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), int(broken))
             await self.until(lambda: self.listener.empty)
 
 
-class AnnouncedByTests(SynchronousTestCase):
+class ProxiedPeerTests(SynchronousTestCase):
     def test_peers(self) -> None:
         mapped = InetAddress.of("::ffff:192.0.2.1", 5)
         for family, source, expected in (
@@ -312,10 +272,6 @@ class AnnouncedByTests(SynchronousTestCase):
             ("UNIX", b"", UNIXAddress(None)),
         ):
             header = ProxyHeader(2, "PROXY", family, source, source)  # type: ignore[arg-type]
-            announced = announcedBy(header)
-            assert announced is not None
-            self.assertEqual((announced.peer, announced.header), (expected, header))
-
-    def test_nobody(self) -> None:
-        self.assertIsNone(announcedBy(ProxyHeader(1)))
-        self.assertIsNone(announcedBy(ProxyHeader(2, "LOCAL")))
+            self.assertEqual(proxiedPeer(header), (expected, header))
+        for header in (ProxyHeader(1), ProxyHeader(2, "LOCAL")):
+            self.assertIsNone(proxiedPeer(header))

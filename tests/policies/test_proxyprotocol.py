@@ -98,7 +98,7 @@ class BelievedTests(Announcing):
                 client = self.client()
                 client.sendall(header[:at])
                 if at < len(header):
-                    await self.until(lambda: self.policy.waiting)
+                    await self.until(lambda: self.policy.pending)
                     self.assertEqual(len(self.told.opened), at)
                 client.sendall(header[at:] + b"hi")
                 client.shutdown(socket.SHUT_WR)
@@ -200,7 +200,7 @@ class LimitsTests(Announcing):
         clients = [self.client() for _ in range(4)]
         for client in clients:
             client.sendall(BLOCK[:20])
-        await self.until(lambda: len(self.policy.waiting) == 4)
+        await self.until(lambda: len(self.policy.pending) == 4)
         for client in clients:
             client.sendall(BLOCK[20:] + b"hi")
             client.shutdown(socket.SHUT_WR)
@@ -267,7 +267,7 @@ class RefusedTests(Announcing):
             await self.announce(Guests())
             client = self.client()
             client.sendall(LINE[:9])
-            await self.until(lambda: self.policy.waiting)
+            await self.until(lambda: self.policy.pending)
             if end == "fin":
                 client.shutdown(socket.SHUT_WR)
             else:
@@ -291,7 +291,7 @@ class RefusedTests(Announcing):
             await self.announce(Guests())
             client = self.client()
             if end == "while it waits":
-                await self.until(lambda: self.policy.waiting)
+                await self.until(lambda: self.policy.pending)
             elif end == "reset":
                 linger = struct.pack("ii", 1, 0)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -299,7 +299,7 @@ class RefusedTests(Announcing):
             after = self.client()
             after.sendall(LINE)
             self.assertEqual(await self.talk(after.recv, 5), b"hello")
-            await self.until(lambda: not self.policy.waiting)
+            await self.until(lambda: not self.policy.pending)
             self.assertEqual((self.lines, self.told.opened[0].number), ([], 1))
             self.assertEqual(len(self.told.opened), 1)
 
@@ -318,7 +318,7 @@ class FuzzTests(Announcing):
     """Whatever comes, in any pieces: the specification's verdict, and not a byte before it."""
 
     async def test_headers(self) -> None:
-        await self.announce(ConversationFactory(Echo, greeting=b"hello"), most=10)
+        await self.announce(ConversationFactory(Echo, greeting=b"hello"), maxPending=10)
         counts, wrong = await self.talk(_headersOver, self.host.port, 300, 5)
         self.assertEqual(wrong, [])
         self.assertGreater(min(counts.values()), 5, counts)

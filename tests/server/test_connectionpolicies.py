@@ -19,7 +19,7 @@ from tests.support.log_capture import Logged
 class Policy:
     """Keeps what it is made with, and what it is told."""
 
-    most = 9
+    maxPending = 9
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -146,7 +146,7 @@ class PoliciesTests(WithPolicies):
         proxies, *others = self.made
         self.assertEqual(proxies.settings["words"], ("v2", ("10.0.0.1",)))
         self.assertEqual(proxies.settings["deadline"], 7.0)
-        self.assertEqual((len(others), self.reserve), (2, RESERVE + Policy.most))
+        self.assertEqual((len(others), self.reserve), (2, RESERVE + Policy.maxPending))
         begun.detach()
         self.assertTrue(proxies.stopped)
 

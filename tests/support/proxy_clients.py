@@ -57,7 +57,7 @@ class Announcing(Serving):
 
     def _nothingLeft(self) -> None:
         self.policy.stop()
-        self.assertEqual((len(self.listener.filter or ()), self.policy.waiting), (0, {}))
+        self.assertEqual((len(self.listener.filter or ()), self.policy.pending), (0, {}))
 
     @property
     def lines(self) -> list[str]:
@@ -75,35 +75,6 @@ class Announcing(Serving):
     def heard(self, sock: socket.socket) -> Deferred[bytes]:
         """Read to the end, in a thread."""
         return self.talk(readAll, sock)
-
-    def ended(self, sock: socket.socket) -> Deferred[bytes]:
-        """Read to an end of any kind, in a thread."""
-
-        def wait() -> bytes:
-            try:
-                return readAll(sock)
-            except ConnectionResetError:
-                return b"reset"
-
-        return self.talk(wait)
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        """Let the reactor go round until something is so."""
-        while not condition():
-            await self.turns(1)
-
-    def turns(self, number: int = 5) -> Deferred[None]:
-        """Let the reactor go round."""
-        done: Deferred[None] = Deferred()
-
-        def turn(left: int) -> None:
-            if left:
-                net.callLater(0, turn, left - 1)
-            else:
-                done.callback(None)
-
-        turn(number)
-        return done
 
 
 def overTLS(sock: socket.socket, begin: bytes, say: bytes) -> bytes:

@@ -49,7 +49,7 @@ class Admission(Policy):
 
     Refused and evicted connections do not count. **Limit:** they close a turn of the reactor later,
     so that for a moment as many more may be open as are accepted in a batch (64). A listener
-    without any connection in a handshake may accept one more.
+    that has had no two connections in a handshake at once may accept two above ``maxHandshakes``.
 
     The connections of this process count. Each limit is logged at most once a second, with a count.
 

@@ -1,4 +1,4 @@
-"""Tests for `tcplab.policies.admission`."""
+"""Tests for `tcplab.policies.admission`, in memory."""
 
 from __future__ import annotations
 
@@ -7,124 +7,25 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import admission as admissionmodule
 from tcplab.policies.admission import BUSY, FULL, HANDSHAKE_GRACE, HANDSHAKES, Admission
+from tests.support.memory_listener import MemoryListener, memoryClock
 
-
-class FakeTransport:
-    """A connection: who it is from, and whether its handshake is through."""
-
-    def __init__(self, listener: FakeListener, address: Any) -> None:
-        self.listener = listener
-        self.established = False
-        self.accepted = listener.clock.seconds()
-        self.connection = self
-        self.peer: Any = UNIXAddress(None)
-        if isinstance(address, tuple):
-            kind = IPv6Address if ":" in address[0] else IPv4Address
-            self.peer = kind("TCP", *address[:2])
-
-    def setReason(self, why: str) -> None:
-        self.listener.why.append(why)
-
-    def abortConnection(self) -> None:
-        """End; the end is told later, as a real one's is."""
-        self.listener.connections.remove(self)
-        self.listener.ages.append(self.listener.clock.seconds() - self.accepted)
-        self.listener.clock.callLater(0, self.listener.tell, "connectionClosed", self)
-
-
-class FakeListener:
-    """
-    Asks and tells its guards as a listener does, and remembers why it is suspended.
-
-    :param plain: there is no handshake.
-    :ivar why: the causes with which connections were ended, and `ages` how old those were.
-    """
-
-    def __init__(self, plain: bool = True, clock: Clock | None = None) -> None:
-        self.plain = plain
-        self.clock = clock or Clock()
-        self.why: list[str] = []
-        self.ages: list[float] = []
-        self.connections: set[FakeTransport] = set()
-        self.policies: list[Any] = []
-        self._reasons: list[str] = []
-        self.backlog: list[Any] = []
-        self.goodbyes: list[bytes] = []
-
-    def addPolicy(self, policy: Any) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: Any) -> None:
-        self.policies.remove(policy)
-
-    def suspend(self, reason: str) -> None:
-        if reason not in self._reasons:
-            self._reasons.append(reason)
-
-    def resume(self, reason: str) -> None:
-        self._reasons.remove(reason)
-        self.accept()
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why it is suspended, without what tells one `Admission` from another."""
-        return [reason.partition(" ")[0] for reason in self._reasons]
-
-    def connect(self, *addresses: Any) -> None:
-        """Have them connect: they are accepted unless it is suspended."""
-        self.backlog += addresses
-        self.accept()
-
-    def accept(self) -> None:
-        while self.backlog and not self.reasons:
-            self.welcome(self.backlog.pop(0))
-
-    def welcome(self, address: Any) -> FakeTransport | None:
-        for guard in self.policies:
-            goodbye = guard.admit(address)
-            if goodbye is not None:
-                self.goodbyes.append(goodbye)
-                return None
-        transport = FakeTransport(self, address)
-        self.connections.add(transport)
-        self.tell("connectionAccepted", transport)
-        if self.plain:
-            self.open(transport)
-        return transport
-
-    def open(self, *transports: FakeTransport) -> None:
-        for transport in transports:
-            transport.established = True
-            self.tell("connectionOpened", transport)
-
-    def close(self, *transports: FakeTransport) -> None:
-        for transport in transports or list(self.connections):
-            self.connections.remove(transport)
-            self.tell("connectionClosed", transport)
-
-    def tell(self, what: str, transport: FakeTransport) -> None:
-        for guard in self.policies:
-            getattr(guard, what)(transport)
+HOST = "10.0.0.1"
 
 
 def peers(number: int, start: int = 1) -> Iterable[tuple[str, int]]:
-    """Name as many, each with an address of its own."""
+    """Return as many addresses of different peers."""
     return [(f"10.0.{each // 256}.{each % 256}", 40000) for each in range(start, start + number)]
 
 
 class Admitting(SynchronousTestCase):
-    """Watch listeners, and keep what is logged."""
-
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = memoryClock()
         self.clock.advance(1000)
         self.logged = EventLoggingObserver()
         self.patch(admissionmodule, "log", Logger(observer=self.logged))
@@ -132,381 +33,315 @@ class Admitting(SynchronousTestCase):
     def admission(self, **limits: Any) -> Admission:
         return Admission(clock=self.clock, **limits)
 
-    def watched(self, admission: Admission, plain: bool = True) -> FakeListener:
-        listener = FakeListener(plain, self.clock)
-        admission.watch(listener)  # type: ignore[arg-type]
+    def watched(self, admission: Admission, tls: bool = False) -> MemoryListener:
+        listener = MemoryListener(self.clock, tls)
+        admission.watch(listener)
         return listener
 
+    def closeOne(self, listener: MemoryListener) -> None:
+        listener.close(next(iter(listener.connections)))
+
+    @property
     def lines(self) -> list[str]:
         return [formatEvent(event) for event in self.logged]
 
+    def assertAre(self, *listeners: tuple[MemoryListener, int, int, list[str]]) -> None:
+        """Check connections, clients in the backlog and reasons to be suspended."""
+        for listener, connections, backlog, reasons in listeners:
+            found = (len(open_(listener)), len(listener.backlog), listener.reasons)
+            self.assertEqual(found, (connections, backlog, reasons))
+
+
+def open_(listener: MemoryListener) -> list[Any]:
+    """Return the connections, in the order of accept, without those that are reset."""
+    found: list[Any] = [each for each in listener.connections if each.reason is None]
+    return sorted(found, key=lambda each: each.accepted)
+
 
 class MaxConnectionsTests(Admitting):
-    """Above the limit clients wait; nobody is sent away."""
-
-    def test_theRestWaits(self) -> None:
-        """With as many as are allowed it accepts no more."""
+    def test_accepting(self) -> None:
+        """At the limit clients wait; each close lets in one."""
         listener = self.watched(admission := self.admission(maxConnections=3))
         listener.connect(*peers(5))
-        self.assertEqual((admission.connections, len(listener.connections)), (3, 3))
-        self.assertEqual((len(listener.backlog), listener.goodbyes), (2, []))
-        self.assertEqual(listener.reasons, ["max-connections"])
-
-    def test_oneLeaves(self) -> None:
-        """Then one who waits is served, and the next waits on."""
-        listener = self.watched(admission := self.admission(maxConnections=3))
-        listener.connect(*peers(5))
-        listener.close(next(iter(listener.connections)))
-        self.assertEqual((admission.connections, len(listener.backlog)), (3, 1))
-        self.assertEqual(listener.reasons, [FULL])
+        self.assertAre((listener, 3, 2, [FULL]))
+        self.closeOne(listener)
+        self.assertAre((listener, 3, 1, [FULL]))
         listener.close()
-        self.assertEqual((admission.connections, listener.backlog, listener.reasons), (1, [], []))
+        self.assertAre((listener, 1, 0, []))
+        self.assertEqual((admission.connections, listener.refusals), (1, []))
 
-    def test_totalOverAll(self) -> None:
-        """The limit is for all listeners together, and all are suspended and resumed."""
+    def test_total(self) -> None:
+        """The limit counts all listeners together, with the connections they have."""
         admission = self.admission(maxConnections=3)
         first, second = self.watched(admission), self.watched(admission)
         first.connect(*peers(2))
-        self.assertEqual((first.reasons, second.reasons), ([], []))
-        second.connect(*peers(1))
-        self.assertEqual((first.reasons, second.reasons), ([FULL], [FULL]))
-        first.close(next(iter(first.connections)))
-        self.assertEqual((first.reasons, second.reasons), ([], []))
+        self.assertAre((first, 2, 0, []), (second, 0, 0, []))
+        third = MemoryListener(self.clock)
+        third.connect(*peers(1))
+        for _ in range(2):
+            admission.watch(third)
+        self.assertAre((first, 2, 0, [FULL]), (second, 0, 0, [FULL]), (third, 1, 0, [FULL]))
+        fourth = self.watched(admission)
+        self.assertEqual((fourth.reasons, admission.connections), ([FULL], 3))
+        third.close()
+        self.assertEqual(first.reasons + second.reasons + third.reasons + fourth.reasons, [])
 
-    def test_watchedWhenFull(self) -> None:
-        """One that is watched later is suspended at once."""
-        admission = self.admission(maxConnections=1)
-        self.watched(admission).connect(*peers(1))
-        self.assertEqual(self.watched(admission).reasons, [FULL])
-
-    def test_watchedWithConnections(self) -> None:
-        """Those count that a listener has when it is watched, and leave as others do."""
-        listener = FakeListener()
-        listener.connect(*peers(3))
-        admission = self.admission(maxConnections=2, maxPerPeer=1)
-        admission.watch(listener)  # type: ignore[arg-type]
-        self.assertEqual((admission.connections, listener.reasons), (3, [FULL]))
-        listener.close(next(iter(listener.connections)))
-        self.assertEqual(listener.reasons, [FULL])
-        listener.close()
-        self.assertEqual((admission.connections, listener.reasons), (0, []))
-
-    def test_watchedTwice(self) -> None:
-        """That is the same as once."""
-        listener = self.watched(admission := self.admission(maxConnections=2))
-        admission.watch(listener)  # type: ignore[arg-type]
-        listener.connect(*peers(3))
-        self.assertEqual((admission.connections, listener.reasons), (2, [FULL]))
-
-    def test_handshakesCount(self) -> None:
-        """Those in a handshake take their place too."""
+    def test_handshakes(self) -> None:
+        """Connections in a handshake count, too."""
         admission = self.admission(maxConnections=2, maxHandshakes=9)
-        listener = self.watched(admission, plain=False)
+        listener = self.watched(admission, tls=True)
         listener.connect(*peers(3))
+        self.assertAre((listener, 2, 1, [FULL]))
         self.assertEqual((admission.connections, admission.handshakes), (2, 2))
-        self.assertEqual(listener.reasons, [FULL])
 
-    def test_twoLimits(self) -> None:
-        """Of two that watch a listener each has its own say."""
+    def test_twoPolicies(self) -> None:
+        """Each suspends a listener for its own reason."""
         both, own = self.admission(maxConnections=3), self.admission(maxConnections=2)
         other, listener = self.watched(both), self.watched(both)
-        own.watch(listener)  # type: ignore[arg-type]
+        own.watch(listener)
         other.connect(*peers(1))
         listener.connect(*peers(4))
-        self.assertEqual((listener.reasons, other.reasons), ([FULL] * 2, [FULL]))
-        self.assertEqual((both.connections, own.connections), (3, 2))
+        self.assertAre((listener, 2, 2, [FULL, FULL]), (other, 1, 0, [FULL]))
         other.close()
-        self.assertEqual((listener.reasons, other.reasons), ([FULL], []))
+        self.assertAre((listener, 2, 2, [FULL]), (other, 0, 0, []))
         other.connect(*peers(2))
         listener.close()
-        self.assertEqual((len(other.connections), len(listener.connections)), (2, 1))
+        self.assertAre((listener, 1, 1, [FULL]), (other, 2, 0, [FULL]))
         self.assertEqual((both.connections, own.connections), (3, 1))
 
     def test_stop(self) -> None:
-        """It can be stopped, and begin anew."""
+        """No suspension is left; then all begins anew."""
         admission = self.admission(maxConnections=2, maxPerPeer=1)
         first, second = self.watched(admission), self.watched(admission)
         first.connect(*peers(5))
         admission.stop()
-        self.assertEqual((first._reasons, second._reasons, first.policies), ([], [], []))
-        self.assertEqual((admission.connections, len(first.connections)), (0, 5))
-        admission.watch(first)  # type: ignore[arg-type]
+        self.assertAre((first, 5, 0, []), (second, 0, 0, []))
+        self.assertEqual((admission.connections, first.policies), (0, ()))
+        admission.watch(first)
         self.assertEqual((admission.connections, first.reasons), (5, [FULL]))
         first.close()
-        self.assertEqual((admission.connections, admission._peers, first.reasons), (0, {}, []))
         second.connect(*peers(5), *peers(5))
-        self.assertEqual((admission.connections, len(second.connections)), (0, 10))
+        self.assertEqual((admission.connections, admission._peers, first.reasons), (0, {}, []))
+        self.assertAre((second, 10, 0, []))
 
     def test_noLimit(self) -> None:
-        """Without one everybody is let in."""
-        listener = self.watched(admission := self.admission())
+        listener = self.watched(self.admission())
         listener.connect(*peers(2000))
-        self.assertEqual((admission.connections, listener.reasons), (2000, []))
+        self.assertAre((listener, 2000, 0, []))
 
     def test_log(self) -> None:
-        """It is told, at most once a second, however often the limit is reached."""
+        """At most once a second, however often the limit is reached."""
         listener = self.watched(admission := self.admission(maxConnections=2))
-        listener.connect(*peers(1002))
-        for _ in range(1000):
-            listener.close(next(iter(listener.connections)))
+        listener.connect(*peers(302))
+        for _ in range(300):
+            self.closeOne(listener)
         text = "paused={} why=max-connections limit=2: who connects waits in the backlog"
-        self.assertEqual(self.lines(), [text.format(1)])
+        self.assertEqual(self.lines, [text.format(1)])
         self.clock.advance(1)
-        self.assertEqual(self.lines()[1:], [text.format(1000)])
+        self.assertEqual(self.lines[1:], [text.format(300)])
         listener.close()
         admission.stop()
-        self.assertEqual(len(self.lines()), 2)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual((len(self.lines), self.clock.getDelayedCalls()), (2, []))
 
 
 class MaxPerPeerTests(Admitting):
-    """A peer that has enough is told, and sent away."""
-
     def test_refused(self) -> None:
-        """Above the limit with a goodbye; others are let in."""
-        listener = self.watched(admission := self.admission(maxPerPeer=2))
-        listener.connect(*[("10.0.0.1", port) for port in range(1, 6)], ("10.0.0.2", 1))
-        self.assertEqual(listener.goodbyes, [b"busy\r\n"] * 3)
-        self.assertEqual((admission.connections, listener.reasons), (3, []))
-
-    def test_letInAgain(self) -> None:
-        """When one of its connections is gone."""
-        listener = self.watched(self.admission(maxPerPeer=1))
-        listener.connect(("10.0.0.1", 1), ("10.0.0.1", 2))
-        listener.close()
-        listener.connect(("10.0.0.1", 3), ("10.0.0.1", 4))
-        self.assertEqual((len(listener.connections), listener.goodbyes), (1, [BUSY] * 2))
-
-    def test_refusedAreNotConnections(self) -> None:
-        """They take nobody's place."""
-        listener = self.watched(self.admission(maxConnections=2, maxPerPeer=1))
-        listener.connect(*[("10.0.0.1", port) for port in range(1, 100)])
-        self.assertEqual((len(listener.goodbyes), listener.reasons), (98, []))
-        listener.connect(("10.0.0.2", 1))
-        self.assertEqual(len(listener.connections), 2)
-
-    def test_totalOverAll(self) -> None:
-        """A peer's connections to all listeners count together."""
-        admission = self.admission(maxPerPeer=2)
+        """At the limit of a peer, until one of its connections closes; others are accepted."""
+        admission = self.admission(maxPerPeer=2, maxConnections=4)
         first, second = self.watched(admission), self.watched(admission)
         for listener in (first, second, first, second):
-            listener.connect(("10.0.0.1", 1))
-        self.assertEqual((first.goodbyes, second.goodbyes), ([BUSY], [BUSY]))
+            listener.connect((HOST, 1))
+        self.assertEqual((first.refusals, second.refusals), ([b"busy\r\n"], [BUSY]))
+        first.connect(*peers(1, 2))
+        self.assertAre((first, 2, 0, []), (second, 1, 0, []))
+        second.close()
+        first.connect((HOST, 2), (HOST, 3))
+        self.assertAre((first, 3, 0, []))
 
     def test_networks(self) -> None:
-        """64 bits of an IPv6 address are one peer; an IPv4-mapped one is IPv4."""
+        """64 bits of an IPv6 address are one peer."""
         listener = self.watched(self.admission(maxPerPeer=1))
         listener.connect(
             ("2001:db8:0:1::1", 1, 0, 0),
             ("2001:db8:0:1:ffff:ffff:ffff:ffff", 1, 0, 0),
             ("2001:db8:0:2::1", 1, 0, 0),
-            ("10.0.0.1", 1),
-            ("::ffff:10.0.0.1", 1, 0, 0),
+            (HOST, 1),
+            (f"::ffff:{HOST}", 1, 0, 0),
         )
-        self.assertEqual((len(listener.connections), len(listener.goodbyes)), (3, 2))
+        self.assertEqual((len(listener.connections), len(listener.refusals)), (3, 2))
 
-    def test_unix(self) -> None:
-        """Those of a Unix socket cannot be told apart, and are not counted."""
-        listener = self.watched(admission := self.admission(maxPerPeer=1, maxConnections=10))
-        listener.connect("", "", b"", "/path", b"\0name")
-        self.assertEqual((admission.connections, listener.goodbyes), (5, []))
-
-    def test_nothingIsKept(self) -> None:
-        """Nothing grows with the peers that have come and gone."""
+    def test_forgets(self) -> None:
+        """Nothing is kept of closed connections, even if the peer changes meanwhile."""
         listener = self.watched(admission := self.admission(maxPerPeer=2))
-        for start in range(0, 2000, 100):
+        for start in range(0, 600, 100):
             listener.connect(*peers(100, start), *peers(100, start), *peers(50, start))
+            for each in listener.connections:
+                each.connection = each.connection._replace(peer=None)
             listener.close()
         self.assertEqual((admission.connections, admission._peers), (0, {}))
-        _, gate = listener.policies
-        self.assertEqual((gate._peers, gate.handshaking), ({}, {}))
-
-    def test_announcedMeanwhile(self) -> None:
-        """A peer counts as who it was when it came, whatever is told of it later."""
-        listener = self.watched(admission := self.admission(maxPerPeer=1))
-        listener.connect(("10.0.0.1", 1))
-        [transport] = listener.connections
-        transport.peer = IPv4Address("TCP", "192.0.2.1", 1)
-        listener.close()
-        self.assertEqual(admission._peers, {})
+        _, own = listener.policies
+        self.assertEqual((own._peers, own.handshaking), ({}, {}))  # type: ignore[attr-defined]
 
     def test_log(self) -> None:
-        """Refusals are told at most once a second, with a count and the last of them."""
+        """At most once a second, with the count and the last peer."""
         listener = self.watched(self.admission(maxPerPeer=1))
-        listener.connect(*[("10.0.0.1", port) for port in range(100)])
+        listener.connect(*[(HOST, port) for port in range(100)])
         listener.connect(*[("2001:db8::7", port, 0, 0) for port in range(100)])
         text = "refused={} why=max-per-peer limit=1 last={}"
-        self.assertEqual(self.lines(), [text.format(1, "10.0.0.1")])
+        self.assertEqual(self.lines, [text.format(1, HOST)])
         self.clock.advance(1)
-        self.assertEqual(self.lines()[1:], [text.format(98 + 99, "2001:db8::/64")])
+        self.assertEqual(self.lines[1:], [text.format(98 + 99, "2001:db8::/64")])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class HandshakeTests(Admitting):
-    """Those who do not finish their handshake leave room for others."""
+    """Unfinished handshakes leave room for others."""
 
-    def crowd(self, number: int, **limits: Any) -> tuple[Admission, FakeListener]:
-        """A listener of TLS with so many in a handshake, 0.1 s from one to the next."""
+    def handshaking(self, number: int, **limits: Any) -> tuple[Admission, MemoryListener]:
+        """Make a listener of TLS with connections in a handshake, 0.1 s one after the other."""
         admission = self.admission(**limits)
-        listener = self.watched(admission, plain=False)
+        listener = self.watched(admission, tls=True)
         for peer in peers(number):
             listener.connect(peer)
             self.clock.advance(0.1)
         self.assertEqual(admission.handshakes, number)
         return admission, listener
 
-    def names(self, listener: FakeListener) -> list[str]:
-        return sorted(each.peer.host for each in listener.connections)
+    def hosts(self, listener: MemoryListener) -> list[str]:
+        self.clock.advance(0)
+        return sorted(each.client[0] for each in listener.connections)
 
     def test_counted(self) -> None:
         """From accept to the end of the handshake, or of the connection."""
-        listener = self.watched(admission := self.admission(), plain=False)
+        listener = self.watched(admission := self.admission(), tls=True)
         listener.connect(*peers(3))
         first, second, _ = listener.connections
-        listener.open(first)
-        self.assertEqual(admission.handshakes, 2)
+        for _ in range(2):  # the second time, as after STARTTLS, nothing happens
+            listener.establish(first)
+        self.assertEqual((admission.handshakes, admission.connections), (2, 3))
         listener.close(second)
         self.assertEqual((admission.handshakes, admission.connections), (1, 2))
         listener.close()
         self.assertEqual((admission.handshakes, admission.connections), (0, 0))
 
-    def test_theOldestGoes(self) -> None:
-        """Whoever comes when the room is full takes the place of who has been there longest."""
-        admission, listener = self.crowd(3, maxHandshakes=3)
+    def test_evicted(self) -> None:
+        """A new connection takes the place of the one that has been longest in its handshake."""
+        admission, listener = self.handshaking(3, maxHandshakes=3)
         self.clock.advance(5)
         listener.connect(("10.0.9.9", 1))
-        self.assertEqual(self.names(listener), ["10.0.0.2", "10.0.0.3", "10.0.9.9"])
         self.assertEqual((admission.handshakes, admission.connections), (3, 3))
-        self.assertEqual((listener.why, listener.goodbyes), (["handshake-timeout"], []))
+        self.assertEqual(self.hosts(listener), ["10.0.0.2", "10.0.0.3", "10.0.9.9"])
+        self.assertEqual((listener.whys, listener.refusals), (["handshake-timeout"], []))
+        self.assertEqual((admission.handshakes, admission.connections), (3, 3))
 
-    def test_nobodyGoesBeforeItsTime(self) -> None:
-        """Who is not late yet stays; newcomers wait in the backlog until somebody is."""
-        admission, listener = self.crowd(3, maxHandshakes=3)
+    def test_grace(self) -> None:
+        """A young handshake is not evicted: clients wait until one is old enough."""
+        admission, listener = self.handshaking(3, maxHandshakes=3)
         listener.connect(("10.0.9.9", 1), ("10.0.9.8", 1))
-        self.assertEqual((listener.reasons, listener.why), ([HANDSHAKES], []))
-        self.clock.advance(0.69)  # the first came 0.3 s ago
-        self.assertEqual((len(listener.backlog), listener.why), (2, []))
+        self.assertAre((listener, 3, 2, [HANDSHAKES]))
+        self.clock.advance(0.69)  # the first was accepted 0.3 s before
+        self.assertAre((listener, 3, 2, [HANDSHAKES]))
         self.clock.advance(0.02)
-        self.assertEqual((len(listener.backlog), len(listener.why)), (1, 1))
-        self.assertEqual((self.names(listener)[0], listener.reasons), ("10.0.0.2", [HANDSHAKES]))
+        self.assertAre((listener, 3, 1, [HANDSHAKES]))
+        self.assertEqual(self.hosts(listener)[0], "10.0.0.2")
         self.clock.advance(0.1)
-        self.assertEqual((listener.backlog, len(listener.why)), ([], 2))
+        self.assertEqual((listener.backlog, listener.whys), ([], ["handshake-timeout"] * 2))
         self.assertEqual(admission.handshakes, 3)
 
-    def test_nobodyGoesForNobody(self) -> None:
-        """However late they are: only a newcomer takes a place."""
-        _, listener = self.crowd(3, maxHandshakes=3)
+    def test_onlyForNewConnections(self) -> None:
+        _, listener = self.handshaking(3, maxHandshakes=3)
         self.clock.pump([1] * 10)
-        self.assertEqual((listener.reasons, listener.why), ([], []))
+        self.assertAre((listener, 3, 0, []))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_roomAgain(self) -> None:
-        """One that finishes, or leaves, makes room at once."""
-        _, listener = self.crowd(3, maxHandshakes=3)
+        """A handshake that ends, either way, lets in a client at once."""
+        _, listener = self.handshaking(3, maxHandshakes=3)
         listener.connect(*peers(2, 100))
-        first, second, _ = sorted(listener.connections, key=lambda each: each.accepted)
-        listener.open(second)
-        self.assertEqual((len(listener.backlog), listener.reasons), (1, [HANDSHAKES]))
+        first, second, _ = open_(listener)
+        listener.establish(second)
+        self.assertAre((listener, 4, 1, [HANDSHAKES]))
         listener.close(first)
-        self.assertEqual((listener.backlog, listener.reasons, listener.why), ([], [HANDSHAKES], []))
+        self.assertAre((listener, 4, 0, [HANDSHAKES]))
 
-    def test_whoIsThroughIsNeverDropped(self) -> None:
-        """Connections that have finished their handshake keep their place, however full it is."""
-        _, listener = self.crowd(3, maxConnections=3, maxHandshakes=3)
-        listener.open(*listener.connections)
+    def test_established(self) -> None:
+        """Such connections are never evicted; accepting pauses when there are no others."""
+        _, listener = self.handshaking(3, maxConnections=3, maxHandshakes=3)
+        self.clock.advance(100)
+        self.assertEqual(listener.reasons, [])
+        listener.establish(*listener.connections)
+        self.assertAre((listener, 3, 0, [FULL]))
         self.clock.advance(100)
         listener.connect(*peers(2, 100))
-        self.assertEqual((len(listener.backlog), listener.reasons), (2, [FULL]))
-        self.assertEqual(listener.why, [])
+        self.assertAre((listener, 3, 2, [FULL]))
+        self.assertEqual(listener.whys, [])
 
-    def test_fullOfThem(self) -> None:
-        """What they occupy of all connections goes to anybody who comes, by whatever listener."""
-        admission, listener = self.crowd(3, maxConnections=3, maxHandshakes=3)
-        plain = self.watched(admission)
-        plain.connect(*peers(4, 100))
-        self.assertEqual((plain.reasons, len(plain.connections)), ([FULL], 0))
+    def test_otherListeners(self) -> None:
+        """Without TLS they are not suspended for handshakes; when full they evict them, too."""
+        for limit, waiting in ((None, 0), (3, 4)):
+            admission, listener = self.handshaking(3, maxConnections=limit, maxHandshakes=3)
+            plain = self.watched(admission)
+            plain.connect(*peers(4, 100))
+            self.assertAre((plain, 4 - waiting, waiting, [FULL] if limit else []))
+            self.assertEqual(len(open_(listener)), 3)
         self.clock.pump([0.1] * 12)
-        self.assertEqual((len(plain.connections), len(listener.connections)), (3, 0))
-        self.assertEqual((admission.connections, len(plain.backlog)), (3, 1))
-        self.assertEqual(plain.reasons, [FULL])
+        self.assertAre((plain, 3, 1, [FULL]), (listener, 0, 0, [FULL]))
 
-    def test_finishedWhenFull(self) -> None:
-        """When nobody is left who could be put out, accepting pauses."""
-        _, listener = self.crowd(2, maxConnections=2, maxHandshakes=2)
-        self.clock.advance(2)
-        self.assertEqual(listener.reasons, [])
-        listener.open(*listener.connections)
-        self.assertEqual(listener.reasons, [FULL])
-
-    def test_plainListenersAreSpared(self) -> None:
-        """Where there is no handshake nobody waits, and nobody is dropped, for those elsewhere."""
-        admission, listener = self.crowd(3, maxHandshakes=3)
-        plain = self.watched(admission)
-        plain.connect(*peers(100, 100))
-        self.assertEqual((len(plain.connections), plain.reasons, listener.why), (100, [], []))
-
-    def test_totalOverAll(self) -> None:
-        """Two listeners of TLS share the handshakes that may be; the oldest of all goes."""
-        admission, first = self.crowd(3, maxHandshakes=6)
-        second = self.watched(admission, plain=False)
+    def test_total(self) -> None:
+        """Listeners of TLS share the limit; the oldest handshake of all is evicted."""
+        admission, first = self.handshaking(3, maxHandshakes=6)
+        second = self.watched(admission, tls=True)
         second.connect(*peers(3, 100))
         self.assertEqual((first.reasons, second.reasons), ([HANDSHAKES], [HANDSHAKES]))
         self.clock.advance(2)
         second.connect(*peers(4, 200))
-        self.assertEqual((len(first.why), len(second.why)), (3, 1))
+        self.assertAre((first, 0, 0, []), (second, 6, 0, []))
         self.assertEqual(admission.handshakes, 6)
 
-    def test_ofThoseWhoWereThere(self) -> None:
-        """A listener that is watched later brings its own, in the order in which they came."""
-        listener = FakeListener(plain=False, clock=self.clock)
+    def test_watchedLater(self) -> None:
+        """Handshakes that a listener has count, in the order of accept."""
+        listener = MemoryListener(self.clock, tls=True)
         for peer in peers(3):
             listener.connect(peer)
             self.clock.advance(1)
-        admission = self.admission(maxHandshakes=3)
-        admission.watch(listener)  # type: ignore[arg-type]
+        self.admission(maxHandshakes=3).watch(listener)
         listener.connect(("10.0.9.9", 1))
-        self.assertEqual(self.names(listener), ["10.0.0.2", "10.0.0.3", "10.0.9.9"])
+        self.assertEqual(self.hosts(listener), ["10.0.0.2", "10.0.0.3", "10.0.9.9"])
 
-    def test_perPeerFirst(self) -> None:
-        """Who is refused takes nobody's place."""
-        _, listener = self.crowd(2, maxHandshakes=2, maxPerPeer=1)
+    def test_refused(self) -> None:
+        """A refused connection evicts none; an evicted one does not count for its peer."""
+        _, listener = self.handshaking(2, maxHandshakes=2, maxPerPeer=1)
         self.clock.advance(5)
-        listener.connect(("10.0.0.1", 2))
-        self.assertEqual((listener.goodbyes, listener.why), ([BUSY], []))
-        listener.connect(("10.0.9.9", 2), ("10.0.0.1", 3))  # its place was taken: it may come again
-        self.assertEqual((self.names(listener), len(listener.why)), (["10.0.0.1", "10.0.9.9"], 2))
+        listener.connect((HOST, 2))
+        self.assertEqual((listener.refusals, self.hosts(listener)), ([BUSY], [HOST, "10.0.0.2"]))
+        listener.connect(("10.0.9.9", 2), (HOST, 3))
+        self.assertEqual(self.hosts(listener), [HOST, "10.0.9.9"])
 
-    def test_stopped(self) -> None:
-        """No timer and no reason is left."""
-        admission, listener = self.crowd(3, maxHandshakes=3)
+    def test_stop(self) -> None:
+        admission, listener = self.handshaking(3, maxHandshakes=3)
         self.assertEqual(listener.reasons, [HANDSHAKES])
         admission.stop()
-        self.assertEqual((listener._reasons, listener.policies), ([], []))
-        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [])
-
-    def test_usualNumber(self) -> None:
-        """Half of what may be open: the other half is for those who need no handshake."""
-        for connections, handshakes in ((None, 2000), (1, 1), (10, 5), (20_000, 10_000)):
-            admission = self.admission(maxConnections=connections)
-            self.assertEqual(admission.maxHandshakes, handshakes)
-        self.assertEqual(self.admission(maxConnections=10, maxHandshakes=3).maxHandshakes, 3)
+        self.assertEqual((listener.reasons, listener.policies), ([], ()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_log(self) -> None:
-        """Those who are dropped, and that others wait, is told at most once a second."""
-        _, listener = self.crowd(3, maxHandshakes=3)
+        """At most once a second: that connections are evicted, and that clients wait."""
+        _, listener = self.handshaking(3, maxHandshakes=3)
         self.clock.advance(2)
         listener.connect(*peers(9, 100))
         self.clock.advance(1)
         paused = "paused=1 why=handshakes limit=3: who connects waits in the backlog"
         text = "dropped={} why=handshakes unfinished={} limit=3 last=10.0.0.{}"
-        self.assertEqual(self.lines()[:2], [paused, text.format(1, 3, 1)])
-        self.assertIn(text.format(2, 3, 3), self.lines())
+        self.assertEqual(self.lines[:2], [paused, text.format(1, 3, 1)])
+        self.assertIn(text.format(2, 3, 3), self.lines)
 
 
 class LimitTests(SynchronousTestCase):
-    """What makes no sense is told at once."""
-
-    def test_tooLow(self) -> None:
+    def test_limits(self) -> None:
+        """By default half of all connections may be in a handshake."""
+        for connections, handshakes in ((None, 2000), (1, 1), (10, 5), (20_000, 10_000)):
+            self.assertEqual(Admission(maxConnections=connections).maxHandshakes, handshakes)
+        self.assertEqual(Admission(maxConnections=10, maxHandshakes=3).maxHandshakes, 3)
         for name in ("maxConnections", "maxPerPeer", "maxHandshakes"):
             for limit in (0, -1):
                 error = self.assertRaises(ValueError, Admission, **{name: limit})
@@ -514,13 +349,13 @@ class LimitTests(SynchronousTestCase):
 
 
 class ModelTests(Admitting):
-    """Whatever happens in whatever order, the counts are right and the limits hold."""
+    """The counts are right and the limits hold, whatever happens in whatever order."""
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["connect", "connect", "open", "close", "wait"]),
+                st.sampled_from(["connect", "connect", "establish", "close", "wait"]),
                 st.integers(0, 2),
                 st.integers(0, 5),
             ),
@@ -528,9 +363,9 @@ class ModelTests(Admitting):
         )
     )
     def test_model(self, events: list[tuple[str, int, int]]) -> None:
-        self.clock = Clock()
-        admission = self.admission(maxConnections=6, maxPerPeer=3, maxHandshakes=4)
-        listeners = [self.watched(admission, plain) for plain in (True, False, False)]
+        self.clock = memoryClock()
+        admission = self.admission(maxConnections=7, maxPerPeer=3, maxHandshakes=4)
+        listeners = [self.watched(admission, tls) for tls in (False, True, True)]
         for what, where, number in events:
             listener = listeners[where]
             if what == "wait":
@@ -538,9 +373,9 @@ class ModelTests(Admitting):
             elif what == "connect":
                 listener.connect((f"10.0.0.{number}", 1))
             elif chosen := [
-                each for each in listener.connections if each.established != (what == "open")
+                each for each in open_(listener) if each.established != (what == "establish")
             ]:
-                (listener.open if what == "open" else listener.close)(chosen[number % len(chosen)])
+                getattr(listener, what)(chosen[number % len(chosen)])
             self.check(admission, listeners)
         for listener in listeners:
             listener.backlog.clear()
@@ -548,29 +383,26 @@ class ModelTests(Admitting):
         self.assertEqual((admission.connections, admission._peers), (0, {}))
         self.assertEqual([listener.reasons for listener in listeners], [[], [], []])
 
-    def check(self, admission: Admission, listeners: list[FakeListener]) -> None:
-        there = [each for listener in listeners for each in listener.connections]
+    def check(self, admission: Admission, listeners: list[MemoryListener]) -> None:
+        there = [each for listener in listeners for each in open_(listener)]
         unfinished = [each for each in there if not each.established]
         self.assertEqual(admission.connections, len(there))
-        self.assertLessEqual(len(there), 6)
+        self.assertLessEqual(len(there), 7)
         self.assertEqual(admission.handshakes, len(unfinished))
-        self.assertLessEqual(len(unfinished), 5)  # one more where two listeners have TLS
-        hosts = [each.peer.host for each in there]
+        self.assertLessEqual(len(unfinished), 6)  # two more where two listeners have TLS
+        hosts = [each.client[0] for each in there]
         self.assertEqual(admission._peers, {host: hosts.count(host) for host in hosts})
         self.assertLessEqual(max(admission._peers.values(), default=0), 3)
         # A listener that has not had two at once could be one without TLS.
         counted = [each for each in unfinished if each.listener.policies[1].hasHandshakes]
         late = any(self.clock.seconds() - each.accepted >= HANDSHAKE_GRACE for each in counted)
-        full = len(there) >= 6 and not late
-        crowded = len(counted) >= 4 and not late
+        full = len(there) >= 7 and not late
+        tooMany = len(counted) >= 4 and not late
         for listener in listeners:
             self.assertEqual(FULL in listener.reasons, full)
-            self.assertLessEqual(HANDSHAKES in listener.reasons, crowded and not listener.plain)
+            self.assertLessEqual(HANDSHAKES in listener.reasons, tooMany and listener.tls)
             self.assertTrue(listener.reasons or not listener.backlog)
-            self.assertGreaterEqual(min(listener.ages, default=HANDSHAKE_GRACE), HANDSHAKE_GRACE)
-        self.assertEqual(bool(self.timers()), bool(counted) and (full or crowded))
-
-    def timers(self) -> list[object]:
-        """The calls that wait to look again, and none of a summary or an end."""
-        calls = self.clock.getDelayedCalls()
-        return [call for call in calls if getattr(call.func, "__name__", "") == "_run"]
+            evicted = [each for each in listener.told.endings if each.why is not None]
+            self.assertFalse([each for each in evicted if each.seconds < HANDSHAKE_GRACE])
+        paused = any(listener.reasons for listener in listeners)
+        self.assertEqual(admission._checks.running, bool(counted) and paused)

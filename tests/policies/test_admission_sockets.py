@@ -21,38 +21,29 @@ from tcplab.listener.listener import Listener
 from tcplab.listener.refusal import Refusal
 from tcplab.policies import admission as admissionmodule
 from tcplab.policies.admission import Admission
-from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
 net: Any = reactor
 
+TCP = "tcp:0:interface=127.0.0.1"
+
 
 class Greets(Protocol):
-    """Say hello, and hand itself to the test."""
+    """Send a greeting, and hand itself to the test."""
 
     def connectionMade(self) -> None:
         self.transport.write(b"hello")  # type: ignore[union-attr]
         self.factory.queue.put(self)  # type: ignore[union-attr]
 
 
-class Hall(Factory):
-    """Build them, and know how many there were at once."""
-
-    noisy = False
-    protocol = Greets
-
-    def __init__(self) -> None:
-        self.queue: DeferredQueue[Any] = DeferredQueue()
-
-
 class Admitting(Serving):
-    """Serve on real sockets, with limits."""
-
-    async def admit(self, endpoint: str = "tcp:0:interface=127.0.0.1", **limits: Any) -> Admission:
+    async def admit(self, endpoint: str = TCP, **limits: Any) -> Admission:
         self.logged = EventLoggingObserver()
         self.patch(admissionmodule, "log", Logger(observer=self.logged))
-        self.told = await self.serve(hall := Hall(), endpoint)
-        self.queue = hall.queue
+        factory = Factory.forProtocol(Greets)
+        factory.noisy = False
+        factory.queue = self.queue = DeferredQueue()
+        self.told = await self.serve(factory, endpoint)
         admission = Admission(**limits)
         admission.watch(self.listener)
         self.addCleanup(self._nothingLeft, admission)
@@ -65,75 +56,70 @@ class Admitting(Serving):
         await listener.whenEmpty()
 
     async def _nothingLeft(self, admission: Admission) -> None:
-        while any(isinstance(reader, Refusal) for reader in net.getReaders()):
-            await self.turns()  # until the peers have ended that were refused
+        await self.until(lambda: not [each for each in net.getReaders() if type(each) is Refusal])
         left = (admission.connections, admission.handshakes, admission._peers)
         admission.stop()
         self.assertEqual(left, (0, 0, {}))
 
-    def client(self) -> socket.socket:
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        return sock
+    async def assertOpen(self, *clients: socket.socket) -> None:
+        """Check which clients are neither served nor ended, after some turns."""
+        await self.turns(10)
+        self.assertEqual([waits(each) for each in clients], [True] * len(clients))
 
-    def heard(self, sock: socket.socket) -> Deferred[bytes]:
-        return self.talk(sock.recv, 100)
+    def greeted(self) -> bytes:
+        with contextlib.closing(self.connect()) as sock:
+            return readAll(sock)
 
-    def turns(self, number: int = 10) -> Deferred[None]:
-        """Let the reactor go round."""
-        done: Deferred[None] = Deferred()
+    def shaken(self) -> Deferred[bytes]:
+        """Complete a handshake, and return the greeting."""
+        return self.talk(self._shake, self.client())
 
-        def turn(left: int) -> None:
-            if left:
-                net.callLater(0, turn, left - 1)
-            else:
-                done.callback(None)
-
-        turn(number)
-        return done
+    def _shake(self, sock: socket.socket) -> bytes:
+        sock.settimeout(None)
+        tls = TLS(CertificateOptions().getContext(), sock)
+        tls.set_connect_state()
+        tls.do_handshake()
+        return tls.recv(100)
 
 
 def waits(sock: socket.socket) -> bool:
-    """Tell whether a client has heard nothing yet, not even an end."""
+    """Tell whether a client has received nothing, not even an end."""
     return not select.select([sock], [], [], 0)[0]
 
 
 class BacklogTests(Admitting):
-    """At the limit clients wait in the backlog, and are served when one leaves."""
+    """At the limit clients wait in the listen queue."""
 
-    async def test_servedWhenOneLeaves(self) -> None:
-        """Each in turn; nobody is sent away."""
+    async def test_oneByOne(self) -> None:
+        """Each is served when another leaves."""
         admission = await self.admit(maxConnections=2)
         clients = [self.client() for _ in range(6)]
         for number in range(5):
             await self.queue.get()
-            if number == 1:
-                await self.turns()
-                self.assertEqual([waits(sock) for sock in clients], [False] * 2 + [True] * 4)
             if number:
+                await self.assertOpen(*clients[number + 1 :])
                 self.assertEqual(admission.connections, 2)
                 self.assertEqual(await self.heard(clients[number - 1]), b"hello")
                 clients[number - 1].close()
         await self.queue.get()
         self.assertEqual(await self.heard(clients[5]), b"hello")
 
-    async def test_aBurst(self) -> None:
-        """A batch of those who wait ends at the limit, not above it."""
-        await self.admit("tcp:0:interface=127.0.0.1:backlog=300", maxConnections=10)
+    async def test_batch(self) -> None:
+        """A batch of accepts ends at the limit, not above it."""
+        await self.admit(f"{TCP}:backlog=300", maxConnections=10)
         most = 0
         for _ in [self.client() for _ in range(200)]:
             protocol = await self.queue.get()
             await self.turns(2)
             most = max(most, len(self.listener.connections))
             protocol.transport.loseConnection()
-        self.assertEqual(most, 10)
-        self.assertEqual(len(self.told.opened), 200)
+        self.assertEqual((most, len(self.told.opened)), (10, 200))
 
     async def test_severalPorts(self) -> None:
-        """The limit is a total: another port of the listener, and another listener, wait too."""
+        """Clients of another port of the listener, and of another listener, wait, too."""
         admission = await self.admit(maxConnections=1)
-        factory, endpoint = self.port.factory, "tcp:0:interface=127.0.0.1"
-        port = await serverFromString(net, endpoint).listen(factory)
+        factory = self.port.factory
+        port = await serverFromString(net, TCP).listen(factory)
         self.addCleanup(port.stopListening)
         self.listener.addPort(port)
         first = self.client()
@@ -144,8 +130,7 @@ class BacklogTests(Admitting):
         admission.watch(self.listener)
         self.addCleanup(self._emptied, self.listener)
         third = self.client()
-        await self.turns()
-        self.assertEqual((waits(second), waits(third)), (True, True))
+        await self.assertOpen(second, third)
         first.close()
         await self.queue.get()
         await self.turns()
@@ -155,8 +140,8 @@ class BacklogTests(Admitting):
             sock.close()
         await self.queue.get()
 
-    async def test_stopsWhileFull(self) -> None:
-        """Who leaves after the port has closed has nobody let in."""
+    async def test_portClosed(self) -> None:
+        """A port that was closed at the limit does not accept again."""
         admission = await self.admit(maxConnections=1)
         sock = self.client()
         await self.queue.get()
@@ -166,33 +151,12 @@ class BacklogTests(Admitting):
         await self.turns()
         self.assertEqual((admission.connections, net.getReaders().count(self.port)), (0, 0))
 
-    async def test_handshakesTakeTheirPlace(self) -> None:
-        """Whoever does not finish one takes the place of another until it is gone."""
-        pem = localhostFile(self.folder())
-        admission = await self.admit(
-            f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1", maxConnections=1
-        )
-        silent = self.client()
-        await self.queue.get()
-        waiting = self.talk(self.shakeHands, self.client())
-        await self.turns()
-        self.assertEqual((admission.connections, admission.handshakes), (1, 1))
-        silent.close()
-        self.assertEqual(await waiting, b"hello")
-
-    def shakeHands(self, sock: socket.socket) -> bytes:
-        sock.settimeout(None)
-        tls = TLS(CertificateOptions().getContext(), sock)
-        tls.set_connect_state()
-        tls.do_handshake()
-        return tls.recv(100)
-
 
 class BusyTests(Admitting):
-    """A peer that has enough reads why it is sent away."""
+    """A peer with too many connections reads why it is refused."""
 
     async def test_readWhileSending(self) -> None:
-        """Always, also by a client that sends and sends."""
+        """Always, also by a client that does not stop to send."""
         admission = await self.admit(maxPerPeer=1)
         self.client()
         await self.queue.get()
@@ -201,7 +165,7 @@ class BusyTests(Admitting):
         self.assertEqual((admission.connections, len(self.told.opened)), (1, 1))
 
     def chatter(self) -> bytes:
-        """Send until the goodbye is there and beyond, and only then read, as most clients do."""
+        """Send until the text is there and beyond, and only then read, as most clients do."""
         try:
             with contextlib.closing(self.connect()) as sock:
                 while waits(sock):
@@ -212,24 +176,17 @@ class BusyTests(Admitting):
         except OSError as e:
             return repr(e).encode()
 
-    async def test_letInAgain(self) -> None:
-        """Once one of its connections has ended."""
-        await self.admit(maxPerPeer=1)
+    async def test_peers(self) -> None:
+        """An IPv4 client of an IPv6 socket is the same peer; a closed connection does not count."""
+        await self.admit(r"tcp6:0:interface=\:\:", maxPerPeer=1)
         first = self.client()
         await self.queue.get()
-        self.assertEqual(await self.talk(readAll, self.client()), b"busy\r\n")
-        first.close()
-        await self.told.ending()
-        self.assertEqual(await self.heard(self.client()), b"hello")
-
-    async def test_mapped(self) -> None:
-        """An IPv4 client of an IPv6 socket is the same peer."""
-        await self.admit(r"tcp6:0:interface=\:\:", maxPerPeer=1)
-        self.client()
-        await self.queue.get()
-        self.assertEqual(await self.talk(readAll, self.client()), b"busy\r\n")
+        self.assertEqual(await self.talk(self.greeted), b"busy\r\n")
         with socket.create_connection(("::1", self.host.port), timeout=10) as other:
             self.assertEqual(await self.heard(other), b"hello")
+            first.close()
+            await self.told.ending()
+        self.assertEqual(await self.heard(self.client()), b"hello")
 
     async def test_unix(self) -> None:
         """Unix sockets have no peers to count."""
@@ -241,82 +198,68 @@ class BusyTests(Admitting):
             sock.connect(path)
             self.assertEqual(await self.heard(sock), b"hello")
 
-    async def test_noTextToTLS(self) -> None:
-        """Over TLS no text is sent that would be no TLS."""
-        pem = localhostFile(self.folder())
-        endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
-        await self.admit(endpoint, maxPerPeer=1)
+    async def test_tls(self) -> None:
+        """No text is sent over TLS."""
+        await self.admit(self.tlsEndpoint(), maxPerPeer=1)
         self.client()
         await self.queue.get()
-        said = await self.talk(readAll, self.client())
-        self.assertNotIn(b"busy", said)
+        self.assertNotIn(b"busy", await self.talk(self.greeted))
 
     async def test_descriptors(self) -> None:
-        """Those of peers that were refused are closed, and a line a second tells of them."""
+        """The descriptors of refused connections are closed, and a line a second counts them."""
         admission = await self.admit(maxPerPeer=1)
         self.client()
         await self.queue.get()
-        await self.talk(lambda: [self.greeted() for _ in range(10)])
-        before = await self.descriptors()
-        await self.talk(lambda: [self.greeted() for _ in range(100)])
-        self.assertEqual(await self.descriptors(), before)
+        open_ = []
+        for number in (10, 100):
+            for _ in range(number):
+                await self.talk(self.greeted)
+            await self.turns(20)
+            open_.append(len(os.listdir("/proc/self/fd")))
+        self.assertEqual(open_[0], open_[1])
         admission.stop()
         counts = [event["count"] for event in self.logged]
         self.assertEqual(sum(counts), 110)
         self.assertLess(len(counts), 20)
 
-    def greeted(self) -> bytes:
-        with contextlib.closing(self.connect()) as sock:
-            return readAll(sock)
-
-    async def descriptors(self) -> int:
-        await self.turns(20)
-        return len(os.listdir("/proc/self/fd"))
-
 
 class HandshakeTests(Admitting):
-    """Those who do not finish their handshake keep nobody waiting for long."""
+    """Unfinished handshakes do not delay others for long."""
 
-    async def crowd(self, number: int) -> Admission:
-        """So many may be in a handshake, and are; none of them says a word."""
-        pem = localhostFile(self.folder())
-        endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
-        admission = await self.admit(endpoint, maxHandshakes=number)
+    async def handshaking(self, number: int, **limits: int) -> Admission:
+        """Connect clients that send nothing, as many as the limit allows."""
+        admission = await self.admit(self.tlsEndpoint(), **limits)
         self.silent = [self.client() for _ in range(number)]
         for _ in self.silent:
             await self.queue.get()
         self.assertEqual(admission.handshakes, number)
         return admission
 
-    async def test_theOldestGives(self) -> None:
-        """Its place to whoever comes; the others, younger ones, stay."""
+    async def test_evicted(self) -> None:
+        """The oldest one is reset for a new connection."""
         self.patch(admissionmodule, "HANDSHAKE_GRACE", 0.05)
-        admission = await self.crowd(3)
+        admission = await self.handshaking(3, maxHandshakes=3)
         self.assertEqual(await self.shaken(), b"hello")
         self.assertEqual((await self.told.ending()).why, "handshake-timeout")
         self.assertRaises(ConnectionResetError, self.silent[0].recv, 1)
-        self.assertEqual([waits(sock) for sock in self.silent[1:]], [True, True])
+        await self.assertOpen(*self.silent[1:])
         self.assertEqual((admission.handshakes, admission.connections), (2, 3))
 
-    async def test_nobodyGoesTooSoon(self) -> None:
-        """Who comes while all are young waits, and is served when one has finished."""
+    async def test_grace(self) -> None:
+        """While all are young a client waits until one of them ends."""
         self.patch(admissionmodule, "HANDSHAKE_GRACE", 1000.0)
-        admission = await self.crowd(3)
-        waiting = self.shaken()
-        await self.turns()
-        self.assertEqual(
-            (admission.connections, [waits(sock) for sock in self.silent]), (3, [True] * 3)
-        )
-        self.silent[1].close()
-        self.assertEqual(await waiting, b"hello")
+        for limits, number in (({"maxHandshakes": 3}, 3), ({"maxConnections": 1}, 1)):
+            admission = await self.handshaking(number, **limits)
+            waiting = self.shaken()
+            await self.assertOpen(*self.silent)
+            self.assertEqual(admission.connections, number)
+            self.silent[0].close()
+            self.assertEqual(await waiting, b"hello")
 
-    async def test_finished(self) -> None:
-        """Who has finished counts no more."""
-        admission = await self.crowd(1)
+    async def test_established(self) -> None:
+        """Such connections do not count as handshakes."""
+        admission = await self.handshaking(1, maxHandshakes=1)
         self.silent[0].close()
         for number in range(10):
             self.assertEqual((await self.shaken(), admission.connections), (b"hello", number + 1))
         self.assertEqual(admission.handshakes, 0)
-
-    def shaken(self) -> Deferred[bytes]:
-        return self.talk(BacklogTests.shakeHands, self, self.client())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -18,82 +17,62 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
-from tests.support.certificates import localhostFile
-from tests.support.socket_server import Serving, Told
+from tests.support.socket_server import Serving
 
 HUGE = 2**24  # bytes: more than fits in any buffer
 
 
-class Plain(Protocol):
-    """Twisted's own kind of protocol, which knows nothing of policies; it says what it is told."""
-
-    said = b""
+class Sends(Protocol):
+    """A protocol of Twisted's own kind, which sends as many bytes as its factory says."""
 
     def connectionMade(self) -> None:
-        self.factory.queue.put(self)  # type: ignore[union-attr]
-        if self.said:
-            self.transport.write(self.said)  # type: ignore[union-attr]
-
-
-class SaysMuch(Plain):
-    said = bytes(HUGE)
-
-
-class FitsInTheKernel(Plain):
-    said = bytes(100_000)
-
-
-class Leaves(SaysMuch):
-    """Hang up with much to say."""
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self.transport.loseConnection()  # type: ignore[union-attr]
-
-
-class Hall(Factory):
-    """Build plain protocols, and hand each to the test."""
-
-    noisy = False
-
-    def __init__(self, kind: type[Protocol]) -> None:
-        self.queue: DeferredQueue[Any] = DeferredQueue()
-        self.protocol = kind
+        factory: Any = self.factory
+        factory.queue.put(self)
+        self.transport.write(bytes(factory.size))  # type: ignore[union-attr]
+        if factory.closes:
+            self.transport.loseConnection()  # type: ignore[union-attr]
 
 
 class Watched(Serving):
-    """Serve with deadlines."""
-
     async def watched(
-        self, factory: Any, endpoint: str = "tcp:0:interface=127.0.0.1", **limits: float | None
-    ) -> Told:
+        self, factory: Any, endpoint: str = "tcp:0:interface=127.0.0.1", **limits: Any
+    ) -> None:
         self.clock = Clock()
-        told = await self.serve(factory, endpoint)
-        deadlines = Deadlines(**limits, clock=self.clock)  # type: ignore[arg-type]
+        self.told = await self.serve(factory, endpoint)
+        deadlines = Deadlines(**{"clock": self.clock, **limits})
         deadlines.watch(self.listener)
         self.addCleanup(deadlines.stop)
-        return told
 
-    async def hall(self, kind: type[Protocol], *args: str, **limits: float | None) -> Told:
-        hall = Hall(kind)
-        self.queue = hall.queue
-        return await self.watched(hall, *args, **limits)
+    async def accepted(
+        self, size: int, *args: str, closes: bool = False, tls: bool = False, **limits: Any
+    ) -> Any:
+        """Serve a protocol that sends bytes, connect, and return the server's transport."""
+        factory: Any = Factory.forProtocol(Sends)
+        factory.noisy = False
+        factory.size, factory.closes, factory.queue = size, closes, DeferredQueue()
+        await self.watched(factory, *([self.tlsEndpoint()] if tls else args), **limits)
+        self.peer = self.client()
+        if tls:
+            self.peer.settimeout(None)  # OpenSSL takes a socket with a time limit for non-blocking
+            self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), self.peer)
+            self.tls.set_connect_state()
+            await self.talk(self.tls.do_handshake)
+        self.protocol = await factory.queue.get()
+        transport: Any = bottomTransport(self.protocol.transport)
+        await self.until(lambda: transport.established)
+        return transport
 
     def client(self) -> socket.socket:
-        """Connect a peer that holds little, and reads when it is told to."""
-        sock = socket.socket()
+        """Connect a peer with a small buffer, which does not read."""
+        sock = socket.socket(self.port.socket.family)
         self.addCleanup(sock.close)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.settimeout(10)
-        sock.connect(("127.0.0.1", self.host.port))
+        sock.connect(self.port.socket.getsockname())
         return sock
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
-
     async def full(self, transport: Any) -> None:
-        """Wait until our kernel takes no more."""
+        """Wait until the kernel takes no more."""
         await self.until(lambda: not select.select([], [transport.socket], [], 0)[1])
         await self.atRest(transport)
 
@@ -104,104 +83,86 @@ class Watched(Serving):
             await deferLater(reactor, 0.25)  # type: ignore[arg-type]
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass for the policy, and real things happen meanwhile."""
+        """Let time pass for the policy, and the reactor turn meanwhile."""
         for _ in range(round(seconds / 0.25)):
             self.clock.advance(0.25)
-            await deferLater(reactor, 0)  # type: ignore[arg-type]
+            await self.turns(1)
+
+    async def assertEnds(self, why: str, after: float) -> None:
+        """Check that the connection ends soon after a time, and not before."""
+        await self.wait(after - 1)
+        self.assertEqual(self.told.endings, [])
+        await self.wait(3)
+        ending = await self.told.ending()
+        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", why))
+
+    async def assertStays(self) -> None:
+        await self.wait(60)
+        self.assertEqual(self.told.endings, [])
 
 
 class WriteTests(Watched):
     """Peers that do not read."""
 
     async def test_plain(self) -> None:
-        """Any protocol is relieved of a peer that does not read."""
-        told = await self.hall(SaysMuch)
-        self.client()
-        transport = bottomTransport((await self.queue.get()).transport)
-        await self.full(transport)
-        await self.wait(29)
-        self.assertEqual(told.endings, [])
-        await self.wait(3)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", "write-timeout"))
+        """Any protocol is served, also one that has closed with bytes to send."""
+        for closes in (False, True):
+            await self.full(await self.accepted(HUGE, closes=closes))
+            await self.assertEnds("write-timeout", 30)
 
     async def test_allInTheKernel(self) -> None:
-        """Also when this process has nothing left to say."""
-        told = await self.hall(FitsInTheKernel)
-        self.client()
-        transport = bottomTransport((await self.queue.get()).transport)
-        await self.until(lambda: transport.sent == len(FitsInTheKernel.said))
+        """Also when this process holds no bytes."""
+        transport = await self.accepted(100_000)
+        await self.until(lambda: transport.sent == 100_000)
         self.assertEqual(bufferedBytes(transport), 0)
         self.assertGreater(unacknowledgedBytes(transport), 0)
         await self.atRest(transport)
-        await self.wait(32)
-        self.assertEqual((await told.ending()).why, "write-timeout")
+        await self.assertEnds("write-timeout", 30)
 
     async def test_allTaken(self) -> None:
-        """What the peer's kernel has taken is its own affair, though nobody reads it."""
-        told = await self.hall(Plain)
-        self.client()
-        protocol = await self.queue.get()
-        protocol.transport.write(b"hello")
-        transport = bottomTransport(protocol.transport)
+        """Bytes that the peer's kernel has taken do not wait, even if the peer never reads."""
+        transport = await self.accepted(5)
         await self.until(lambda: transport.sent == 5 and not unacknowledgedBytes(transport))
-        await self.wait(60)
-        self.assertEqual(told.endings, [])
+        await self.assertStays()
 
     async def test_slowReader(self) -> None:
-        """A peer that reads now and then keeps its connection."""
-        told = await self.hall(SaysMuch)
-        client = self.client()
-        transport = bottomTransport((await self.queue.get()).transport)
+        transport = await self.accepted(HUGE)
         await self.full(transport)
         for _ in range(4):
             await self.wait(25)
             before = unacknowledgedBytes(transport)
             while unacknowledgedBytes(transport) > before - 4096:  # its window opens in steps
-                await self.talk(client.recv, 4096)
-        self.assertEqual(told.endings, [])
-
-    async def test_afterOurEnd(self) -> None:
-        """What is left to say when a plain protocol has hung up counts too."""
-        told = await self.hall(Leaves)
-        self.client()
-        await self.full(bottomTransport((await self.queue.get()).transport))
-        await self.wait(32)
-        self.assertEqual((await told.ending()).why, "write-timeout")
+                await self.talk(self.peer.recv, 4096)
+        self.assertEqual(self.told.endings, [])
 
     async def test_conversation(self) -> None:
-        """Nor does a conversation wait for ever until its last words have left."""
+        """A conversation lingers only when all bytes have left."""
 
         class Farewell(Conversation):
-            lingerTimeout = 60  # as long as this test may take, and longer
+            lingerTimeout = 60  # longer than this test takes
 
             def messageReceived(self, message: bytes) -> None:
                 self.write(bytes(1_000_000))
                 self.hangUp()
 
-        told = await self.watched(ConversationFactory(Farewell))
+        await self.watched(ConversationFactory(Farewell))
         self.client().sendall(b"the end?")
         await self.until(lambda: self.listener.connections)
         (transport,) = self.listener.connections
         await self.until(lambda: transport.sent)
         await self.atRest(transport)
-        await self.wait(32)
-        self.assertEqual((await told.ending()).why, "write-timeout")
+        await self.assertEnds("write-timeout", 30)
 
     async def test_echo(self) -> None:
-        """Who sends and never reads is held back, and goes at last."""
-        told = await self.watched(ConversationFactory(Echo))
+        """A peer that sends and never reads is held back, then reset."""
+        await self.watched(ConversationFactory(Echo))
         client = self.client()
         client.setblocking(False)
-        (transport,) = await self._one()
+        await self.until(lambda: self.listener.connections)
+        (transport,) = self.listener.connections
         await self.until(lambda: self._stuffed(client) and bufferedBytes(transport))
         await self.wait(32)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.why), ("server", "write-timeout"))
-
-    async def _one(self) -> set[Any]:
-        await self.until(lambda: self.listener.connections)
-        return self.listener.connections
+        self.assertEqual((await self.told.ending()).why, "write-timeout")
 
     def _stuffed(self, client: socket.socket) -> bool:
         try:
@@ -211,107 +172,56 @@ class WriteTests(Watched):
         return False
 
     async def test_unix(self) -> None:
-        """On a Unix socket only what this process holds waits; its peer goes by that."""
-        path = self.unixPath()
-        told = await self.hall(SaysMuch, f"unix:{path}")
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.connect(path)
-        await self.full(bottomTransport((await self.queue.get()).transport))
-        await self.wait(32)
-        self.assertEqual((await told.ending()).why, "write-timeout")
-
-    async def test_unixQuiet(self) -> None:
-        """A peer there that has not read what was sent is not stuck by that."""
-        path = self.unixPath()
-        told = await self.hall(FitsInTheKernel, f"unix:{path}")
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.connect(path)
-        transport = bottomTransport((await self.queue.get()).transport)
-        await self.until(lambda: transport.sent == len(FitsInTheKernel.said))
-        await self.wait(60)
-        self.assertEqual(told.endings, [])
+        """On a Unix socket only bytes in this process wait."""
+        await self.full(await self.accepted(HUGE, f"unix:{self.unixPath()}"))
+        await self.assertEnds("write-timeout", 30)
+        transport = await self.accepted(100_000, f"unix:{self.unixPath()}")
+        await self.until(lambda: transport.sent == 100_000)
+        await self.assertStays()
 
 
 class TLSTests(Watched):
     """Peers that stop in the middle of TLS."""
 
-    async def overTLS(self, kind: type[Protocol]) -> Told:
-        pem = localhostFile(self.folder())
-        return await self.hall(kind, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1")
+    async def test_handshake(self) -> None:
+        """It is reset in time, whether the peer sends nothing or a byte now and then."""
+        for hello in (b"", b"\x16\x03\x01\x02\x00" + b"\x01" * 5):  # of a record of 512 bytes
+            await self.watched(Factory.forProtocol(Protocol), self.tlsEndpoint())
+            client = self.client()
+            await self.until(lambda: self.listener.connections)
+            (transport,) = self.listener.connections
+            for number in range(9):
+                client.send(hello[number : number + 1])
+                await self.until(lambda: transport.received > number or not hello)  # noqa: B023
+                await self.wait(0.5)
+            self.assertEqual(self.told.endings, [])
+            await self.wait(1)
+            ending = await self.told.ending()
+            self.assertEqual((ending.how, ending.why), ("reset", "handshake-timeout"))
+            self.assertEqual(self.told.opened, [])
 
-    async def shaken(self, sock: socket.socket) -> SSL.Connection:
-        sock.settimeout(None)  # OpenSSL takes a socket with a time limit for a non-blocking one
-        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
-        client.set_connect_state()
-        await self.talk(client.do_handshake)
-        return client
-
-    async def test_noHandshake(self) -> None:
-        """Who never begins is ended, and nobody was told of it."""
-        told = await self.overTLS(Plain)
-        self.client()
-        await self.until(lambda: self.listener.connections)
-        await self.wait(4.75)
-        self.assertEqual(told.endings, [])
-        await self.wait(1)
-        ending = await told.ending()
-        self.assertEqual((ending.how, ending.why), ("reset", "handshake-timeout"))
-        self.assertEqual(told.opened, [])
-
-    async def test_trickledHandshake(self) -> None:
-        """Who sends a byte of it now and then has no more time."""
-        told = await self.overTLS(Plain)
-        client = self.client()
-        await self.until(lambda: self.listener.connections)
-        (transport,) = self.listener.connections
-        hello = b"\x16\x03\x01\x02\x00"  # a record of 512 bytes, and little of it
-        for number in range(10):
-            client.send(hello[number : number + 1] or b"\x01")
-            await self.until(lambda: transport.received > number)  # noqa: B023
-            await self.wait(0.5)
-        await self.wait(0.5)
-        self.assertEqual((await told.ending()).why, "handshake-timeout")
-
-    async def test_handshakeDone(self) -> None:
-        """Who is through in time stays."""
-        told = await self.overTLS(Plain)
-        await self.shaken(self.client())
-        transport = bottomTransport((await self.queue.get()).transport)
-        await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
-        await self.wait(60)
-        self.assertEqual(told.endings, [])
-
-    async def test_silentOnCloseNotify(self) -> None:
-        """Who does not answer the end of TLS is not waited for for ever."""
-        told = await self.overTLS(Plain)
-        await self.shaken(self.client())
-        protocol = await self.queue.get()
-        transport = bottomTransport(protocol.transport)
-        await self.until(lambda: transport.established)
-        protocol.transport.loseConnection()
+    async def test_established(self) -> None:
+        transport = await self.accepted(0, tls=True)
         await self.until(lambda: not unacknowledgedBytes(transport))
-        await self.wait(29)
-        self.assertEqual(told.endings, [])
-        await self.wait(3)
-        self.assertEqual((await told.ending()).why, "write-timeout")
+        await self.assertStays()
 
-    async def test_doesNotRead(self) -> None:
+    async def test_closeNotify(self) -> None:
+        """An answer to it is not awaited for ever."""
+        transport = await self.accepted(0, tls=True)
+        self.protocol.transport.loseConnection()
+        await self.until(lambda: not unacknowledgedBytes(transport))
+        await self.assertEnds("write-timeout", 30)
+
+    async def test_write(self) -> None:
         """What counts is what the kernel takes of the ciphertext."""
-        told = await self.overTLS(SaysMuch)
-        await self.shaken(self.client())
-        await self.full(bottomTransport((await self.queue.get()).transport))
-        await self.wait(32)
-        self.assertEqual((await told.ending()).why, "write-timeout")
+        await self.full(await self.accepted(HUGE, tls=True))
+        await self.assertEnds("write-timeout", 30)
 
 
 class IdleTests(Watched):
-    """Peers that say nothing."""
-
     async def test_idle(self) -> None:
-        """The one that is idle is ended, the other is not."""
-        told = await self.watched(ConversationFactory(Echo), idle=10, write=None)
+        """One connection is idle, the other is not."""
+        await self.watched(ConversationFactory(Echo), idle=10, write=None)
         client, silent = self.client(), self.client()
         for number in range(1, 7):
             await self.talk(client.sendall, b"tick")
@@ -319,22 +229,15 @@ class IdleTests(Watched):
                 lambda: 4 * number in [each.received for each in self.listener.connections]  # noqa: B023
             )
             await self.wait(3)
-        ending = await told.ending()
+        ending = await self.told.ending()
         self.assertEqual((ending.why, ending.received), ("idle-timeout", 0))
-        self.assertEqual(len(told.endings), 1)
+        self.assertEqual(len(self.told.endings), 1)
         self.assertEqual(await self.talk(client.recv, 4), b"tick")
         silent.close()
 
 
-class ReactorTests(Watched):
-    """Without a clock it is the reactor's time."""
-
-    async def test_globalReactor(self) -> None:
-        """It really passes."""
-        told = await self.serve(hall := Hall(SaysMuch))
-        deadlines = Deadlines(write=0.1)
-        deadlines.watch(self.listener)
-        self.addCleanup(deadlines.stop)
-        self.client()
-        await hall.queue.get()
-        self.assertEqual((await told.ending()).why, "write-timeout")
+class ClockTests(Watched):
+    async def test_reactor(self) -> None:
+        """Without a clock it is the time of the port's reactor."""
+        await self.accepted(HUGE, write=0.1, clock=None)
+        self.assertEqual((await self.told.ending()).why, "write-timeout")

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from twisted.internet import endpoints
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
-    TCP6ServerEndpoint,
-    UNIXServerEndpoint,
     _parse,
     quoteStringArgument,
     serverFromString,
@@ -48,92 +46,59 @@ class Parsing(SynchronousTestCase):
     def read(self, description: str) -> Any:
         return serverFromString(self.reactor, description)
 
-    def inner(self, description: str) -> Any:
-        return self.read(description).endpoint
-
 
 class OptionsTests(Parsing):
-    """What may be written."""
-
-    def test_all(self) -> None:
-        made = self.read("limit:max=100:per-peer=5:idle=60:handshake=5:write=30:tcp:8080")
-        self.assertEqual(
-            made.limits,
-            {
-                "maxConnections": 100,
-                "maxPerPeer": 5,
-                "idle": 60.0,
-                "handshake": 5.0,
-                "write": 30.0,
-            },
-        )
-        self.assertIs(made.reactor, self.reactor)
-        self.assertIsInstance(made.endpoint, TCP4ServerEndpoint)
-
-    def test_none(self) -> None:
-        """All have defaults, which are not the parser's."""
-        self.assertEqual(self.read("limit:tcp:8080").limits, {})
-
-    def test_fractions(self) -> None:
-        """Seconds may have them."""
-        self.assertEqual(self.read("limit:idle=0.25:tcp:0").limits, {"idle": 0.25})
-
-    def test_noLimit(self) -> None:
-        """A deadline that would be there by default can be left out."""
-        made = self.read("limit:idle=none:handshake=none:write=none:tcp:0")
-        self.assertEqual(made.limits, {"idle": None, "handshake": None, "write": None})
-
-    def test_atTheEnd(self) -> None:
-        """Twisted gathers the options wherever they stand."""
-        made = self.read("limit:tcp:8080:max=7")
-        self.assertEqual((made.limits, made.endpoint._port), ({"maxConnections": 7}, 8080))
+    def test_options(self) -> None:
+        """Each is optional, and stands anywhere; the outer limit takes all of them."""
+        for description, limits in (
+            ("tcp:8080", {}),
+            ("max=100:per-peer=5:tcp:8080", {"maxConnections": 100, "maxPerPeer": 5}),
+            ("idle=60:write=30:tcp:8080", {"idle": 60.0, "write": 30.0}),
+            ("idle=0.25:handshake=5:tcp:8080", {"idle": 0.25, "handshake": 5.0}),
+            (
+                "idle=none:handshake=none:write=none:tcp:8080",
+                {"idle": None, "handshake": None, "write": None},
+            ),
+            ("tcp:8080:max=7", {"maxConnections": 7}),
+        ):
+            made = self.read(f"limit:{description}")
+            self.assertEqual((made.limits, made.reactor), (limits, self.reactor))
+            self.assertIsInstance(made.endpoint, TCP4ServerEndpoint)
+            self.assertEqual(made.endpoint._port, 8080)
+        made = self.read("limit:max=3:limit:idle=2:tcp:8080")
+        self.assertEqual(made.limits, {"maxConnections": 3, "idle": 2.0})
+        self.assertEqual(made.endpoint.limits, {})
 
 
 class InnerTests(Parsing):
     """The other endpoint, with its own options."""
 
-    def test_tcp(self) -> None:
-        endpoint = self.inner("limit:max=3:tcp:8080:interface=127.0.0.1:backlog=511")
-        told = (endpoint._port, endpoint._interface, endpoint._backlog)
-        self.assertEqual(told, (8080, "127.0.0.1", 511))
-
-    def test_tcp6(self) -> None:
-        endpoint = self.inner(r"limit:max=3:tcp6:8080:interface=\:\:1")
-        self.assertIsInstance(endpoint, TCP6ServerEndpoint)
-        self.assertEqual(endpoint._interface, "::1")
-
-    def test_unix(self) -> None:
-        """Its path may have in it what means something in endpoint strings."""
-        endpoint = self.inner(r"limit:max=3:unix:/run/a\:b\=c\\d:mode=600:lockfile=0")
-        self.assertIsInstance(endpoint, UNIXServerEndpoint)
-        told = (endpoint._address, endpoint._mode, endpoint._wantPID)
-        self.assertEqual(told, (r"/run/a:b=c\d", 0o600, False))
-
-    def test_ssl(self) -> None:
+    def test_endpoints(self) -> None:
         pem = localhostFile()
-        endpoint = self.inner(f"limit:idle=9:ssl:8443:privateKey={pem}:certKey={pem}:backlog=9")
-        self.assertEqual((endpoint._port, endpoint._backlog), (8443, 9))
+        folder = quoteStringArgument(os.path.dirname(pem))
+        for description, values in (
+            (
+                "tcp:8080:interface=127.0.0.1:backlog=511",
+                {"_port": 8080, "_interface": "127.0.0.1", "_backlog": 511},
+            ),
+            (r"tcp6:8080:interface=\:\:1", {"_interface": "::1", "_port": 8080}),
+            (
+                r"unix:/run/a\:b\=c\\d:mode=600:lockfile=0",
+                {"_address": r"/run/a:b=c\d", "_mode": 0o600, "_wantPID": False},
+            ),
+            (f"ssl:8443:privateKey={pem}:certKey={pem}:backlog=9", {"_port": 8443, "_backlog": 9}),
+        ):
+            endpoint = self.read(f"limit:idle=9:{description}").endpoint
+            self.assertEqual({name: getattr(endpoint, name) for name in values}, values)
+        self.assertEqual(self.read(f"limit:tls:{folder}:port=1").endpoint.endpoint._port, 1)
 
-    def test_tls(self) -> None:
-        folder = self.mktemp()
-        os.mkdir(folder)
-        endpoint = self.inner(f"limit:idle=9:tls:{quoteStringArgument(folder)}:port=8443")
-        self.assertEqual(endpoint.endpoint._port, 8443)
-
-    def test_inAnother(self) -> None:
-        """Wherever it stands among other wrappers."""
-        outer = self.read("haproxy:limit:max=3:tcp:8080:backlog=9")
-        made = outer._wrappedEndpoint
+    def test_wrappers(self) -> None:
+        """On either side of a wrapper."""
+        made = self.read("haproxy:limit:max=3:tcp:8080:backlog=9")._wrappedEndpoint
         self.assertEqual((made.limits, made.endpoint._backlog), ({"maxConnections": 3}, 9))
         made = self.read("limit:max=3:haproxy:tcp:8080:backlog=9")
         self.assertEqual(made.limits, {"maxConnections": 3})
         self.assertEqual(made.endpoint._wrappedEndpoint._backlog, 9)
-
-    def test_inItself(self) -> None:
-        """The outer one takes all options."""
-        made = self.read("limit:max=3:limit:idle=2:tcp:8080")
-        self.assertEqual(made.limits, {"maxConnections": 3, "idle": 2.0})
-        self.assertEqual(made.endpoint.limits, {})
 
     @settings(deadline=None, derandomize=True)
     @given(
@@ -174,76 +139,44 @@ class MistakesTests(Parsing):
         self.assertIsInstance(error, ValueError)  # what other endpoints raise
         return str(error)
 
-    def test_counts(self) -> None:
-        for word in (
-            "",
-            "0",
-            "-1",
-            "1.5",
-            "abc",
-            "1e3",
-            "\u0661",
-            "1_000",
-            "9" * 5000,
-            " 1",
-            "none",
+    def test_values(self) -> None:
+        counts = "", "0", "-1", "1.5", "abc", "1e3", "\u0661", "1_000", "9" * 5000, " 1", "none"
+        seconds = "", "0", "0.0", "-1", "inf", "nan", "1e9999", "5s", "1_0", ".", "None"
+        for name, words, problem, example in (
+            ("max", counts, "a whole number above 0", "100"),
+            ("per-peer", counts, "a whole number above 0", "5"),
+            ("idle", seconds, "a number of seconds above 0, or none", "60"),
+            ("handshake", seconds, "a number of seconds above 0, or none", "5"),
+            ("write", seconds, "a number of seconds above 0, or none", "30"),
         ):
-            self.assertEqual(
-                self.refused(f"limit:max={word}:tcp:0"),
-                f"limit: max={word}: give a whole number above 0, as in max=100",
-            )
-        self.assertEqual(
-            self.refused("limit:per-peer=x:tcp:0"),
-            "limit: per-peer=x: give a whole number above 0, as in per-peer=5",
-        )
-
-    def test_seconds(self) -> None:
-        for name, example in (("idle", "60"), ("handshake", "5"), ("write", "30")):
-            for word in ("", "0", "0.0", "-1", "inf", "nan", "1e9999", "5s", "1_0", ".", "None"):
+            for word in words:
                 self.assertEqual(
                     self.refused(f"limit:{name}={word}:tcp:0"),
-                    f"limit: {name}={word}: give a number of seconds above 0, or none, as in"
-                    f" {name}={example}",
+                    f"limit: {name}={word}: give {problem}, as in {name}={example}",
                 )
 
-    def test_noEndpoint(self) -> None:
-        for description in ("limit", "limit:", "limit:max=5"):
-            self.assertEqual(
-                self.refused(description),
-                "limit: there is no endpoint: write one, as in limit:max=100:tcp:8080",
-            )
-
-    def test_noValue(self) -> None:
-        """As if it was a switch."""
-        self.assertEqual(self.refused("limit:max:tcp:0"), "limit: max has no value: write max=100")
-
-    def test_unknownOption(self) -> None:
-        """It is taken for one of the other endpoint, which does not know it."""
-        self.assertEqual(
-            self.refused("limit:maximum=5:tcp:0"),
-            "limit: tcp:0:maximum=5: there is no option 'maximum' (limit's own"
-            " options are max, per-peer, idle, handshake, write)",
-        )
-
-    def test_unknownEndpoint(self) -> None:
-        self.assertEqual(
-            self.refused("limit:max=5:tpc:0"), "limit: tpc:0: there is no kind of endpoint 'tpc'"
-        )
-
-    def test_mistakeOfTheOther(self) -> None:
-        """What the other endpoint finds wrong is told with its string."""
-        self.assertEqual(
-            self.refused("limit:max=5:tcp:http:backlog=x"),
-            "limit: tcp:http:backlog=x: 'http' is no number",
-        )
-        self.assertEqual(self.refused("limit:max=5:tcp"), "limit: tcp: 'port' is missing")
-
-    def test_mistakeWithinItself(self) -> None:
-        """Is told once."""
-        self.assertEqual(self.refused("limit:max=3:limit:tpc:0").count("limit:"), 1)
+    def test_words(self) -> None:
+        """What is wrong with the other endpoint is said once, with its string."""
+        noEndpoint = "there is no endpoint: write one, as in limit:max=100:tcp:8080"
+        options = "(limit's own options are max, per-peer, idle, handshake, write)"
+        for description, problem in (
+            ("limit", noEndpoint),
+            ("limit:", noEndpoint),
+            ("limit:max=5", noEndpoint),
+            ("limit:max:tcp:0", "max has no value: write max=100"),
+            (
+                "limit:maximum=5:tcp:0",
+                f"tcp:0:maximum=5: there is no option 'maximum' {options}",
+            ),
+            ("limit:max=5:tpc:0", "tpc:0: there is no kind of endpoint 'tpc'"),
+            ("limit:max=3:limit:tpc:0", "tpc:0: there is no kind of endpoint 'tpc'"),
+            ("limit:max=5:tcp:http:backlog=x", "tcp:http:backlog=x: 'http' is no number"),
+            ("limit:max=5:tcp", "tcp: 'port' is missing"),
+        ):
+            self.assertEqual(self.refused(description), f"limit: {problem}")
 
     def test_otherFailures(self) -> None:
-        """A file that is missing is no mistake of the string, and raised as ever."""
+        """A missing file is no mistake of the string, and raised as ever."""
         self.assertRaises(OSError, self.read, "limit:max=3:ssl:0:privateKey=/nowhere/x.pem")
 
 

@@ -133,7 +133,11 @@ class Words(Refusing):
     def test_each_option_becomes_a_setting(self) -> None:
         """The words are handed to `fromWords` by the names of the settings."""
         words = {
-            **{name: "none" if name.endswith("Timeout") else "3" for name in OPTIONS},
+            **{
+                name: "none" if name.endswith("Timeout") else "3"
+                for name, option in OPTIONS.items()
+                if not option.repeatable
+            },
             **{"interface": "::1", "behaviour": "ack", "lingerTimeout": "4", "proxyProtocol": "v1"},
             **{"serve": ["lab@tcp:2", "lab@tcp:3"], "proxyFrom": ["unix", "10.0.0.1"]},
             **{"faults": ["stall,probability=0.5"], "maxPerPeer": "2", "workers": "1"},

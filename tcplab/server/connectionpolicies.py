@@ -12,6 +12,7 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.options import NONE
 from tcplab.config.settings import BACKLOG, SETTINGS, Settings
 from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
 from tcplab.policies.admission import Admission
 from tcplab.policies.cgroup import memoryCgroup
 from tcplab.policies.deadlines import Deadlines
@@ -27,9 +28,6 @@ log = Logger("tcplab.server.limits")
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
 
 
-_Policies = tuple[Admission | Deadlines | MemoryPressure | HeapTrim | ProxyProtocol, ...]
-
-
 class ConnectionPolicies:
     """
     How the connections of a lab are treated, whatever they carry.
@@ -42,7 +40,7 @@ class ConnectionPolicies:
         self._settings = settings
         self._clock = clock
         self._cgroup = memoryCgroup()
-        self._policies: _Policies = ()
+        self._policies: tuple[Policy, ...] = ()
         self._maxConnections = 0
 
     def attach(self, listeners: Iterable[Listener]) -> None:
@@ -66,7 +64,7 @@ class ConnectionPolicies:
         for policy in self._policies:
             policy.stop()
 
-    def _newPolicies(self) -> _Policies:
+    def _newPolicies(self) -> tuple[Policy, ...]:
         proxies = () if self._settings.proxyProtocol is None else (self._newProxyProtocol(),)
         self._maxConnections = self._connectionLimit(
             RESERVE + sum(each.maxPending for each in proxies)

@@ -61,7 +61,7 @@ class FromWordsTests(SynchronousTestCase):
         self.assertEqual([each.name for each in settings.listeners], ["echo", "lab"])
         self.assertEqual((settings.idleTimeout, settings.handshakeTimeout), (60.0, None))
         self.assertEqual((settings.seed, settings.workers), (7, 2))
-        self.assertEqual({*words}, {*OPTIONS})
+        self.assertLessEqual({*words}, {*OPTIONS})
 
     def test_interface(self) -> None:
         for word, endpoint in (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
-import types
 import unittest
 from configparser import ConfigParser
 from typing import Any
@@ -20,6 +20,7 @@ from tcplab.tap import Options
 from tcplab.testing import connected
 from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tcplab.wire.reasons import Reason
+from tests.support.recipes import RECIPES
 from tests.support.rst_pages import PAGES, literals, page, programs, section, table
 from tests.support.subprocess_server import ROOT
 
@@ -41,11 +42,10 @@ class ValidTests(SynchronousTestCase):
             for path in _paths(name):
                 self.assertTrue((ROOT / path).exists(), f"{name} names {path}")
 
-    def test_theFirstScreenHasItAll(self) -> None:
-        first = README.partition(".. contents::")[0]
-        self.assertLess(len(first.splitlines()), 75)
-        for word in ("make serve", "make test", "pip install", "Got the message:hi", "class Shout"):
-            self.assertIn(word, first)
+
+def madeUp() -> set[str]:
+    """Return the files that a reader of CONTRIBUTING makes."""
+    return {path for recipe in RECIPES.values() for path in recipe.files}
 
 
 def _paths(name: str) -> list[str]:
@@ -58,8 +58,7 @@ def _paths(name: str) -> list[str]:
     ]
     folder = name.rpartition("/")[0]
     linked = re.findall(r"<(?!http)([\w./]+)>`_", text)
-    made_up = {"tcplab/protocols/reverse.py", "tests/protocols/test_reverse.py"}
-    return sorted({*named, *(f"{folder}/{each}".lstrip("/") for each in linked)} - made_up)
+    return sorted({*named, *(f"{folder}/{each}".lstrip("/") for each in linked)} - madeUp())
 
 
 class NamesTests(SynchronousTestCase):
@@ -149,6 +148,31 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(sorted(told), sorted(re.findall(r"^[\w\[\]-]+", wanted, re.MULTILINE)))
 
 
+class LifeTests(SynchronousTestCase):
+    """The life of a connection is drawn with the names that are in the code."""
+
+    def setUp(self) -> None:
+        self.text = page("docs/life.rst")
+        self.classes: dict[str, type] = {}
+        for title in ("Accept", "Open", "Converse", "End"):
+            for path, has in table(section(self.text, title)):
+                name = literals(path)[0].removesuffix(".py").replace("/", ".")
+                module = importlib.import_module(name)
+                for each in re.findall(r"``([A-Z]\w+)``", has):
+                    self.classes[each] = vars(module)[each]
+                    self.assertEqual(self.classes[each].__module__, name)
+
+    def test_methods(self) -> None:
+        found = re.findall(r"\b([A-Z]\w+)\.(\w+)", self.text)
+        self.assertGreater(len(found), 30)
+        for name, method in found:
+            self.assertTrue(callable(getattr(self.classes[name], method)), f"{name}.{method}")
+
+    def test_classes(self) -> None:
+        drawn = re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", self.text)
+        self.assertEqual({*drawn} - {*self.classes}, set())
+
+
 _EVERYWHERE = {"--help", "--version", "-h"}
 
 
@@ -159,19 +183,16 @@ class ProgramsTests(SynchronousTestCase):
         self.patch(sys, "path", [str(ROOT / "examples"), *sys.path])
         self.addCleanup(sys.modules.pop, "shout", None)
 
-    def made(self, number: int, name: str = "README.rst") -> dict[str, Any]:
+    def made(self, name: str) -> Any:
+        """Run the program that makes something of this name, and return that."""
+        made = re.compile(rf"^(class )?{name}\b", re.MULTILINE)
+        (program,) = (each for each in programs(README) if made.search(each))
         names: dict[str, Any] = {"__name__": "page"}
-        exec(compile(programs(page(name))[number], name, "exec"), names)
-        return names
-
-    def test_thereAreNoOthers(self) -> None:
-        self.assertEqual(len(programs(README)), 7)
-        self.assertEqual(len(programs(page("CONTRIBUTING.rst"))), 2)
+        exec(compile(program, "README.rst", "exec"), names)
+        return names[name]
 
     def test_sixLines(self) -> None:
-        lines = [line for line in programs(README)[0].splitlines() if line]
-        self.assertEqual(len(lines), 6)
-        peer = connected(self.made(0)["Shout"])
+        peer = connected(self.made("Shout"))
         peer.write(b"hi\nthe")
         self.assertEqual(peer.value(), b"say something\nHI\n")
 
@@ -181,18 +202,18 @@ class ProgramsTests(SynchronousTestCase):
             self.assertIn(line, example)
 
     def test_settingsOfAFactory(self) -> None:
-        peer = connected(self.made(1)["factory"])
+        peer = connected(self.made("factory"))
         peer.write(b"hi\r\n")
         self.assertEqual(peer.value(), b"louder\r\nHI\r\n")
 
     def test_dialogueOfAServer(self) -> None:
-        peer = connected(self.made(2)["Recipe"])
+        peer = connected(self.made("Recipe"))
         peer.write(b"Ada\n")
         self.assertEqual(peer.value(), b"What is your name?\nHello, Ada!\n")
         self.assertTrue(peer.ended)
 
     def test_dialogueOfAClient(self) -> None:
-        ask = self.made(3)["Ask"]()
+        ask = self.made("Ask")()
         peer = connected(ask)
         finished = ask.whenFinished()
         peer.write(b"What is your name?\n")
@@ -201,7 +222,7 @@ class ProgramsTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(finished), b"Hello, Ada!")
 
     def test_sharedState(self) -> None:
-        room = self.made(4)["ChatRoom"]()
+        room = self.made("ChatRoom")()
         ada, bob = connected(room), connected(room)
         ada.write(b"hi\n")
         self.assertEqual((ada.value(), bob.value()), (b"hi\n", b"hi\n"))
@@ -215,16 +236,9 @@ class ProgramsTests(SynchronousTestCase):
         self.assertEqual([*result.errors, *result.failures], [])
 
     def test_testsOfYourOwn(self) -> None:
-        self.passes(self.made(5)["ShoutTests"])
+        self.passes(self.made("ShoutTests"))
 
     def test_aLabInATest(self) -> None:
         result = unittest.TestResult()
-        self.made(6)["ClientTests"]("test_itTriesAgain").run(result)
+        self.made("ClientTests")("test_itTriesAgain").run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
-
-    def test_behaviourInFiveMinutes(self) -> None:
-        module = types.ModuleType("tcplab.protocols.reverse")
-        sys.modules[module.__name__] = module
-        self.addCleanup(sys.modules.pop, module.__name__)
-        exec(programs(page("CONTRIBUTING.rst"))[0], vars(module))
-        self.passes(self.made(1, "CONTRIBUTING.rst")["ReverseTests"])

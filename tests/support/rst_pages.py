@@ -14,6 +14,7 @@ PAGES = (
     "docs/index.rst",
     "docs/cookbook.rst",
     "docs/forward.rst",
+    "docs/life.rst",
     "examples/README.rst",
 )
 

@@ -8,8 +8,8 @@ import ssl
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
-from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
@@ -26,8 +26,7 @@ from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import DescriptorsError
 from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
-from tcplab.protocols import Conversation, ConversationFactory
-from tests.support.certificates import localhostFile
+from tcplab.protocols import ConversationFactory, Echo
 from tests.support.socket_server import Serving, Told, readAll
 from tests.support.twistd_process import TWISTD, Commands
 
@@ -35,19 +34,10 @@ net: Any = reactor
 
 
 class Greets(Protocol):
-    """A plain protocol: it says hello and stays."""
+    """Send a greeting, and stay."""
 
     def connectionMade(self) -> None:
         self.transport.write(b"hello")  # type: ignore[union-attr]
-        self.factory.queue.put(self)  # type: ignore[union-attr]
-
-
-class Hall(Factory):
-    noisy = False
-    protocol = Greets
-
-    def __init__(self) -> None:
-        self.queue: DeferredQueue[Any] = DeferredQueue()
 
 
 def policiesOf(port: Any) -> list[Any]:
@@ -56,12 +46,16 @@ def policiesOf(port: Any) -> list[Any]:
     return [each for each in listener.policies if isinstance(each, (Admission, Deadlines))]
 
 
+TCP = "tcp:0:interface=127.0.0.1"
+
+
 class Limiting(Serving):
     """Listen on endpoint strings as any Twisted server does."""
 
     async def listen(self, endpoint: str, factory: Any = None) -> Any:
-        self.factory = factory or Hall()
-        port = await serverFromString(net, endpoint).listen(self.factory)
+        factory = factory or Factory.forProtocol(Greets)
+        factory.noisy = False
+        port = await serverFromString(net, endpoint).listen(factory)
         self.policies = policiesOf(port)
         self.addCleanup(self._end, port)
         self.host = port.getHost()
@@ -70,104 +64,61 @@ class Limiting(Serving):
     async def _end(self, port: Any) -> None:
         if port.connected:
             await port.stopListening()
-        for listener in list(self.policies[0].listeners):
+        policies = policiesOf(port)
+        for listener in policies[0].listeners if policies else ():
             listener.abort()
             await listener.whenEmpty()
-        for policy in self.policies:
+        for policy in policies:
             policy.stop()
-
-    def client(self) -> socket.socket:
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        return sock
-
-    def heard(self, sock: socket.socket) -> Deferred[bytes]:
-        return self.talk(sock.recv, 100)
-
-    def ended(self, sock: socket.socket) -> Deferred[bytes]:
-        """Wait for the end, whether it is a polite one."""
-
-        def wait() -> bytes:
-            try:
-                return readAll(sock)
-            except ConnectionResetError:
-                return b"reset"
-
-        return self.talk(wait)
 
 
 class ServingTests(Limiting):
     """The other endpoint listens, with limits."""
 
     async def test_maxConnections(self) -> None:
-        """Above the maximum clients wait."""
-        await self.listen("limit:max=1:tcp:0:interface=127.0.0.1")
-        first, second = self.client(), self.client()
-        self.assertEqual(await self.heard(first), b"hello")
-        self.assertEqual(self.policies[0].connections, 1)
-        first.close()
-        self.assertEqual(await self.heard(second), b"hello")
-        self.assertEqual(self.policies[0].connections, 1)
+        """Further clients wait, on TCP and on Unix sockets."""
+        path = self.unixPath()
+        for endpoint in (TCP, f"unix:{path}:mode=600"):
+            port = await self.listen(f"limit:max=1:{endpoint}")
+            socks = [socket.socket(port.socket.family) for _ in range(2)]
+            for sock in socks:
+                self.addCleanup(sock.close)
+                await self.talk(sock.connect, port.socket.getsockname())
+            self.assertEqual(await self.heard(socks[0]), b"hello")
+            self.assertEqual(self.policies[0].connections, 1)
+            socks[0].close()
+            self.assertEqual(await self.heard(socks[1]), b"hello")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
+    async def test_deadlines(self) -> None:
+        await self.listen(f"limit:idle=0.05:{TCP}")
+        self.assertEqual(await self.ended(self.client()), b"reset")
+        await self.listen(f"limit:handshake=0.05:{self.tlsEndpoint()}")
+        self.assertEqual(await self.ended(self.client()), b"reset")
 
     async def test_maxPerPeer(self) -> None:
-        """A peer that has enough is told."""
-        await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
-        self.assertEqual(await self.heard(self.client()), b"hello")
-        self.assertEqual(await self.ended(self.client()), b"busy\r\n")
-
-    async def test_idle(self) -> None:
-        """Who says nothing is ended."""
-        await self.listen("limit:idle=0.05:tcp:0:interface=127.0.0.1")
-        self.assertEqual(await self.ended(self.client()), b"reset")
-
-    async def test_handshake(self) -> None:
-        """So is who does not finish the handshake, if there is one."""
-        pem = localhostFile(self.folder())
-        await self.listen(
-            f"limit:handshake=0.05:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
-        )
-        self.assertEqual(await self.ended(self.client()), b"reset")
-
-    async def test_unix(self) -> None:
-        """Unix sockets can be limited too."""
-        path = self.unixPath()
-        await self.listen(f"limit:max=1:per-peer=1:unix:{path}:mode=600")
-        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
-        socks = [socket.socket(socket.AF_UNIX) for _ in range(2)]
-        for sock in socks:
-            self.addCleanup(sock.close)
-            sock.connect(path)
-        self.assertEqual(await self.heard(socks[0]), b"hello")
-        socks[0].close()
-        self.assertEqual(await self.heard(socks[1]), b"hello")
-
-    async def test_wrapped(self) -> None:
-        """On either side of a wrapper: what connects is counted."""
-        for endpoint in ("limit:per-peer=1:haproxy:tcp:0", "haproxy:limit:per-peer=1:tcp:0"):
-            await self.listen(endpoint + ":interface=127.0.0.1")
+        """On either side of a wrapper: what connects to the port is counted."""
+        for endpoint, header in (
+            (f"limit:per-peer=1:{TCP}", b""),
+            (f"limit:per-peer=1:haproxy:{TCP}", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"),
+            (f"haproxy:limit:per-peer=1:{TCP}", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"),
+        ):
+            await self.listen(endpoint)
             sock = self.client()
-            sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n")
+            sock.sendall(header)
             self.assertEqual(await self.heard(sock), b"hello")
             self.assertEqual(await self.ended(self.client()), b"busy\r\n")
 
     async def test_web(self) -> None:
-        """Twisted's web server works as ever."""
-        await self.fetch("limit:max=9:idle=30:tcp:0:interface=127.0.0.1", secure=False)
-
-    async def test_webOverTLS(self) -> None:
-        """Also over TLS."""
-        pem = localhostFile(self.folder())
-        endpoint = f"limit:max=9:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
-        await self.fetch(endpoint, secure=True)
-
-    async def fetch(self, endpoint: str, secure: bool) -> None:
-        root = Resource()
-        root.putChild(b"", Data(b"x" * 1_000_000, "text/plain"))
-        await self.listen(endpoint, Site(root))
-        said = await self.talk(self.request, secure)
-        head, _, body = said.partition(b"\r\n\r\n")
-        self.assertIn(b"200 OK", head)
-        self.assertEqual(len(body), 1_000_000)
+        """Twisted's web server works as ever, with and without TLS."""
+        for endpoint in (TCP, self.tlsEndpoint()):
+            root = Resource()
+            root.putChild(b"", Data(b"x" * 1_000_000, "text/plain"))
+            await self.listen(f"limit:max=9:idle=30:{endpoint}", Site(root))
+            said = await self.talk(self.request, endpoint != TCP)
+            head, _, body = said.partition(b"\r\n\r\n")
+            self.assertIn(b"200 OK", head)
+            self.assertEqual(len(body), 1_000_000)
 
     def request(self, secure: bool) -> bytes:
         sock = self.connect()
@@ -181,41 +132,30 @@ class ServingTests(Limiting):
 
     async def test_halfClose(self) -> None:
         """Nothing stands between: a half-close arrives."""
-
-        class Echo(Conversation):
-            def messageReceived(self, message: bytes) -> None:
-                self.write(message)
-
-        await self.listen("limit:max=5:tcp:0:interface=127.0.0.1", ConversationFactory(Echo))
-
-        def exchange() -> bytes:
-            sock = self.client()
-            sock.sendall(b"x" * 50_000)
-            sock.shutdown(socket.SHUT_WR)
-            return readAll(sock)
-
-        self.assertEqual(len(await self.talk(exchange)), 50_000)
+        await self.listen(f"limit:max=5:{TCP}", ConversationFactory(Echo))
+        sock = self.client()
+        await self.talk(sock.sendall, b"x" * 50_000)
+        sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(len(await self.ended(sock)), 50_000)
 
 
 class PoliciesTests(Limiting):
-    """What limits is known by the port."""
+    """The policies of the port."""
 
     async def test_limits(self) -> None:
-        """The values that were written; those that were not have their defaults."""
-        await self.listen(
-            "limit:max=7:per-peer=3:idle=60:handshake=4:write=20:tcp:0:interface=127.0.0.1"
-        )
+        """They have the values that were written, or their defaults."""
+        await self.listen(f"limit:max=7:per-peer=3:idle=60:handshake=4:write=20:{TCP}")
         admission, deadlines = self.policies
         self.assertIsInstance(deadlines, Deadlines)
         self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
-        await self.listen("limit:tcp:0:interface=127.0.0.1")
+        await self.listen(f"limit:{TCP}")
         admission = self.policies[0]
         self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
         self.assertIsNone(admission.maxPerPeer)
 
     async def test_takenOver(self) -> None:
-        """Another listener of the port can be limited instead."""
-        port = await self.listen("limit:per-peer=1:tcp:0:interface=127.0.0.1")
+        """Another listener of the port takes them over."""
+        port = await self.listen(f"limit:per-peer=1:{TCP}")
         told = Told()
         other = Listener("other", Observers(told))
         other.addPort(port)
@@ -223,12 +163,10 @@ class PoliciesTests(Limiting):
         self.assertEqual(await self.ended(self.client()), b"busy\r\n")
         self.assertEqual((len(told.opened), len(other.connections)), (1, 1))
 
-    async def test_eachListensForItself(self) -> None:
-        """To listen twice is to have the limits twice."""
-        endpoint = LimitedEndpoint(
-            net, TCP4ServerEndpoint(net, 0, interface="127.0.0.1"), maxConnections=3
-        )
-        ports = [await endpoint.listen(Hall()) for _ in range(2)]
+    async def test_listenTwice(self) -> None:
+        """Each port has policies of its own."""
+        endpoint = LimitedEndpoint(net, serverFromString(net, TCP), maxConnections=3)
+        ports = [await endpoint.listen(Factory.forProtocol(Greets)) for _ in range(2)]
         for port in ports:
             self.addCleanup(port.stopListening)
         self.assertIsNot(policiesOf(ports[0])[0], policiesOf(ports[1])[0])
@@ -259,7 +197,7 @@ class RefusedTests(SynchronousTestCase):
 
     def listen(self, endpoint: Endpoint, **limits: Any) -> Any:
         limited: Any = LimitedEndpoint(MemoryReactorClock(), endpoint, **limits)
-        return limited.listen(Hall())
+        return limited.listen(Factory())
 
     def test_strangePort(self) -> None:
         """Only Twisted's own stream ports can be watched; another is closed again."""

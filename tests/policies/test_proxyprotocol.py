@@ -26,8 +26,13 @@ from tests.support.proxyreference import verdict
 PEER = "203.0.113.9:4711"
 
 
-class Guests(Factory):
-    """Build plain protocols, and know for whom."""
+class Greets(Protocol):
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello")  # type: ignore[union-attr]
+
+
+class Recording(Factory):
+    """A factory of plain protocols that keeps what it was asked for."""
 
     noisy = False
 
@@ -37,31 +42,36 @@ class Guests(Factory):
 
     def buildProtocol(self, address: Any) -> Protocol:
         self.addresses.append(address)
-        protocol = Greets()
-        self.built.append(protocol)
-        return protocol
+        self.built.append(Greets())
+        return self.built[-1]  # type: ignore[no-any-return]
 
 
-class Greets(Protocol):
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
+class TrustedTests(Announcing):
+    """The peer that a trusted proxy names is the peer everywhere."""
 
+    async def send(self, header: bytes) -> socket.socket:
+        """Connect, send a header, and read the greeting."""
+        client = self.client()
+        client.sendall(header)
+        self.assertEqual(await self.talk(client.recv, 5), b"hello")
+        return client
 
-class BelievedTests(Announcing):
-    """Whom a trusted proxy announces is the peer, for everybody."""
+    async def whoami(self, client: socket.socket, header: bytes) -> tuple[str, ...]:
+        """Return what the behaviour says of the peer, the proxy and the local address."""
+        client.sendall(header)
+        told = facts(await self.heard(client))
+        return told["peer"], told["via"], told["host"]
 
-    async def test_theBehaviourTheLogAndTheFactoryKnowTheRealPeer(self) -> None:
+    async def test_everywhere(self) -> None:
+        """In the factory, the transport, the log and the observers."""
         for header in (LINE, BLOCK):
-            await self.announce(Guests())
-            client = self.client()
-            client.sendall(header)
-            self.assertEqual(await self.talk(client.recv, 5), b"hello")
-            guests = self.port.factory
+            await self.announce(Recording())
+            client = await self.send(header)
+            factory = self.port.factory
             expected = IPv4Address("TCP", "203.0.113.9", 4711)
-            self.assertEqual(guests.addresses, [expected])
-            transport = guests.built[0].transport
-            self.assertEqual(transport.getPeer(), expected)
-            self.assertEqual(transport.getHost(), self.host)
+            self.assertEqual(factory.addresses, [expected])
+            transport = factory.built[0].transport
+            self.assertEqual((transport.getPeer(), transport.getHost()), (expected, self.host))
             told = self.told.opened[0]
             self.assertEqual((told.peer, told.number, told.host), (expected, 1, self.host))
             self.assertEqual(told.prefix, "Greets,1,203.0.113.9")
@@ -72,16 +82,23 @@ class BelievedTests(Announcing):
             self.assertEqual((ending.received, ending.sent, self.lines), (0, 5, []))
 
     async def test_whoami(self) -> None:
+        """LOCAL and UNKNOWN are connections of the proxy itself."""
         await self.announce(ConversationFactory(WhoAmI))
-        client = self.client()
-        client.sendall(BLOCK)
-        told = facts(await self.heard(client))
-        proxy = "{}:{}".format(*client.getsockname())
-        self.assertEqual((told["peer"], told["via"]), (PEER, proxy))
-        self.assertEqual(told["host"], "{}:{}".format(*client.getpeername()))
+        for header, isNamed in (
+            (LINE, True),
+            (BLOCK, True),
+            (b"PROXY UNKNOWN\r\n", False),
+            (writeHeader(2), False),
+            (writeHeader(2, local=True), False),
+        ):
+            client = self.client()
+            proxy = "{}:{}".format(*client.getsockname())
+            host = "{}:{}".format(*client.getpeername())
+            expected = (PEER, proxy, host) if isNamed else (proxy, "", host)
+            self.assertEqual(await self.whoami(client, header), expected)
 
-    async def test_whoamiOverTLS(self) -> None:
-        """The header stands before TLS, and may come in one piece with its first message."""
+    async def test_tls(self) -> None:
+        """The header comes before TLS, in one piece with its first message."""
         for header in (LINE, BLOCK):
             await self.announce(ConversationFactory(WhoAmI), "tls")
             client = self.client()
@@ -90,8 +107,8 @@ class BelievedTests(Announcing):
             self.assertEqual((told["peer"], told["via"]), (PEER, proxy))
             self.assertEqual(self.told.opened[0].prefix, "WhoAmI,1,203.0.113.9")
 
-    async def test_notOneByteOfWhatFollowsIsLost(self) -> None:
-        """In one piece with the header, and in every cut of it."""
+    async def test_pieces(self) -> None:
+        """No byte behind the header is lost, wherever it is cut."""
         for header in (LINE, BLOCK, writeHeader(2, ADA, LAB, tlvs=[TLV(0xE0, b"x" * 30)])):
             await self.announce(ConversationFactory(Echo))
             for at in range(len(header) + 1):
@@ -106,212 +123,155 @@ class BelievedTests(Announcing):
                 client.close()
             self.assertEqual({each.peer.host for each in self.told.opened}, {"203.0.113.9"})  # type: ignore[attr-defined]
 
-    async def test_byteByByte(self) -> None:
-        await self.announce(ConversationFactory(Ack))
-        client = self.client()
-        for at in range(len(BLOCK)):
-            client.sendall(BLOCK[at : at + 1])
-            await self.turns(2)
-            self.assertEqual(bool(self.told.opened), at == len(BLOCK) - 1)
-        client.sendall(b"hi\n")
-        self.assertEqual(await self.heard(client), b"You are connected!")
-        self.assertEqual(self.told.messages, [b"hi\n"])
-
-    async def test_allThatWasSaidIsThereForABehaviour(self) -> None:
-        await self.announce(Guests())
-        client = self.client()
-        client.sendall(writeHeader(2, ADA, LAB, tlvs=[TLV(5, b"id-1"), TLV(2, b"lab.example")]))
-        await self.talk(client.recv, 5)
+    async def test_header(self) -> None:
+        """A behaviour finds all of it."""
+        await self.announce(Recording())
+        await self.send(writeHeader(2, ADA, LAB, tlvs=[TLV(5, b"id-1"), TLV(2, b"lab.example")]))
         announced: Any = bottomTransport(self.port.factory.built[0].transport).announced
         self.assertEqual((announced.uniqueID, announced.authority), (b"id-1", "lab.example"))
         self.assertEqual(announced.destination, LAB)
 
-    async def test_peersOfOtherFamilies(self) -> None:
-        await self.announce(Guests())
+    async def test_families(self) -> None:
+        await self.announce(Recording())
         six, mapped = InetAddress.of("2001:db8::1", 1), InetAddress.of("::ffff:203.0.113.9", 4711)
-        udp = writeHeader(2, ADA, LAB, datagrams=True)
         for header, peer, prefix in (
             (writeHeader(1, six, six), IPv6Address("TCP", "2001:db8::1", 1), "2001:db8::1"),
             (writeHeader(2, mapped, six), IPv4Address("TCP", "203.0.113.9", 4711), "203.0.113.9"),
             (writeHeader(2, b"/run/\x1b", b""), UNIXAddress(b"/run/\x1b"), "/run/\\x1b"),
             (writeHeader(2, b"", b"/lab"), UNIXAddress(None), "unix"),
-            (udp, IPv4Address("UDP", "203.0.113.9", 4711), "203.0.113.9"),
+            (
+                writeHeader(2, ADA, LAB, datagrams=True),
+                IPv4Address("UDP", "203.0.113.9", 4711),
+                "203.0.113.9",
+            ),
         ):
-            client = self.client()
-            client.sendall(header)
-            await self.talk(client.recv, 5)
+            await self.send(header)
             told = self.told.opened[-1]
-            self.assertEqual(told.peer, peer)
-            self.assertEqual(told.prefix, f"Greets,{told.number},{prefix}")
+            self.assertEqual((told.peer, told.prefix), (peer, f"Greets,{told.number},{prefix}"))
 
-    async def test_whatAProxySaysForItselfComesFromTheProxy(self) -> None:
-        await self.announce(ConversationFactory(WhoAmI))
-        for header in (b"PROXY UNKNOWN\r\n", writeHeader(2), writeHeader(2, local=True)):
-            client = self.client()
-            client.sendall(header)
-            told = facts(await self.heard(client))
-            proxy = "{}:{}".format(*client.getsockname())
-            self.assertEqual((told["peer"], told["via"]), (proxy, ""))
-
-    async def test_overAUnixSocket(self) -> None:
+    async def test_unix(self) -> None:
         path = self.unixPath()
         await self.announce(ConversationFactory(WhoAmI), f"unix:{path}", trusted=("unix",))
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(path)
-        client.sendall(BLOCK)
-        told = facts(await self.heard(client))
-        self.assertEqual((told["peer"], told["via"], told["host"]), (PEER, "unix", path))
+        self.assertEqual(await self.whoami(client, BLOCK), (PEER, "unix", path))
         self.assertEqual(self.told.opened[0].prefix, "WhoAmI,1,203.0.113.9")
 
-    async def test_anIPv4ProxyOfAnIPv6Port(self) -> None:
+    async def test_mapped(self) -> None:
+        """An IPv4 proxy of an IPv6 port is trusted by its IPv4 address."""
         endpoint = r"tcp6:0:interface=\:\:ffff\:127.0.0.1"
         await self.announce(ConversationFactory(WhoAmI), endpoint, trusted=("127.0.0.0/8",))
         client = self.client()
-        client.sendall(LINE)
-        told = facts(await self.heard(client))
         proxy = "{}:{}".format(*client.getsockname())
-        self.assertEqual((told["peer"], told["via"]), (PEER, proxy))
+        self.assertEqual((await self.whoami(client, LINE))[:2], (PEER, proxy))
 
 
 class LimitsTests(Announcing):
-    """The limits know the real peer, too."""
+    """Limits count the named peers."""
 
-    async def test_maxPerPeer(self) -> None:
-        await self.announce(Guests())
-        admission = Admission(maxPerPeer=1)
-        admission.watch(self.listener)
-        self.addCleanup(admission.stop)
-        first, same, other = (self.client() for _ in range(3))
-        first.sendall(LINE)
-        self.assertEqual(await self.talk(first.recv, 5), b"hello")
-        same.sendall(BLOCK + b"hi")
-        self.assertEqual(await self.heard(same), b"busy\r\n")
-        other.sendall(writeHeader(2, InetAddress.of("203.0.113.10", 4711), LAB))
-        self.assertEqual(await self.talk(other.recv, 5), b"hello")
-        self.assertEqual((admission.connections, len(self.told.opened)), (2, 2))
-
-    async def test_maxConnections(self) -> None:
-        """Who is announced while there are enough waits, as in the backlog, and is not lost."""
+    async def test_admission(self) -> None:
+        """A peer is refused; at the limit of connections it waits behind its header."""
         await self.announce(ConversationFactory(Echo))
-        admission = Admission(maxConnections=1)
+        admission = Admission(maxConnections=2, maxPerPeer=1)
         admission.watch(self.listener)
         self.addCleanup(admission.stop)
         clients = [self.client() for _ in range(4)]
-        for client in clients:
-            client.sendall(BLOCK[:20])
-        await self.until(lambda: len(self.policy.pending) == 4)
-        for client in clients:
-            client.sendall(BLOCK[20:] + b"hi")
-            client.shutdown(socket.SHUT_WR)
-        self.assertEqual([await self.heard(each) for each in clients], [b"hi"] * 4)
-        self.assertEqual(admission.connections, 0)
+        for number, client in enumerate(clients):
+            source = InetAddress.of(f"203.0.113.{min(number, 2)}", 4711)  # the last two are one
+            client.sendall(writeHeader(2, source, LAB))
+            if number < 2:
+                await self.until(lambda: len(self.told.opened) > number)  # noqa: B023
+        await self.until(lambda: len(self.listener.filter or ()) == 2)
+        self.assertEqual(admission.connections, 2)
+        clients[0].close()
+        clients[2].sendall(b"hi")
+        self.assertEqual(await self.talk(clients[2].recv, 9), b"hi")
+        clients[1].close()
+        self.assertEqual(await self.heard(clients[3]), b"busy\r\n")
 
 
 class RefusedTests(Announcing):
-    """All others are sent away, with one line, and are nobody for the behaviour."""
+    """Any other connection is reset, with one line, and no protocol is built for it."""
 
-    async def refused(self, client: socket.socket, why: str, problem: str) -> None:
+    async def assertRefused(self, client: socket.socket, problem: str, why: str = "header") -> None:
         self.assertIn(await self.ended(client), (b"reset", b""))
-        host, port = client.getsockname()
-        expected = f"refused=1 why={why} listener=test last={host}:{port}: {problem}"
-        self.assertEqual(self.lines, [expected])
+        host, port = client.getsockname() or ("unix", None)
+        place = f"{host}:{port}" if port else host
+        [line] = self.lines
+        self.assertIn(f"refused=1 why={why} listener=test last={place}: {problem}", line)
         self.assertEqual((self.told.opened, self.told.endings), ([], []))
-
-    async def test_aSourceThatIsNotListedIsNeverBelieved(self) -> None:
-        await self.announce(Guests())
-        client = self.client("127.0.0.2")
-        client.sendall(BLOCK)
-        await self.refused(client, "header", "it is not one of the proxies that are listed")
         self.assertEqual(self.port.factory.addresses, [])
 
-    async def test_norIsOneThatSaysNothing(self) -> None:
-        await self.announce(Guests(), trusted=("10.0.0.0/8", "2001:db8::/32"))
-        await self.refused(self.client(), "header", "it is not one of the proxies that are listed")
-
-    async def test_anUnixSocketIsNoNetwork(self) -> None:
+    async def test_untrusted(self) -> None:
+        """Whatever it sends; a Unix socket is in no network."""
+        problem = "it is not one of the proxies that are listed"
+        await self.announce(Recording())
+        client = self.client("127.0.0.2")
+        client.sendall(BLOCK)
+        await self.assertRefused(client, problem)
+        await self.announce(Recording(), trusted=("10.0.0.0/8", "2001:db8::/32"))
+        await self.assertRefused(self.client(), problem)
         path = self.unixPath()
-        await self.announce(Guests(), f"unix:{path}", trusted=("0.0.0.0/0", "::/0"))
+        await self.announce(Recording(), f"unix:{path}", trusted=("0.0.0.0/0", "::/0"))
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
         client.connect(path)
-        self.assertIn(await self.ended(client), (b"reset", b""))
-        self.assertIn("last=unix: it is not one of", self.lines[0])
+        await self.assertRefused(client, problem)
 
-    async def test_whatIsNoHeader(self) -> None:
-        for data, problem in (
-            (b"GET / HTTP/1.1\r\n", "no PROXY header of version 1 or 2: 'GET / HTTP/1.1\\r\\n'"),
-            (b"\x16\x03\x01", "no PROXY header of version 1 or 2: '\\x16\\x03\\x01'"),
-            (LINE.replace(b" 4711", b" 04711"), "no port, '04711': 'PROXY TCP4 203"),
-            (BLOCK[:-1] + b"!", "the checksum of the header is wrong"),
+    async def test_noHeader(self) -> None:
+        none = "no PROXY header of version"
+        for version, data, problem in (
+            ("any", b"GET / HTTP/1.1\r\n", f"{none} 1 or 2: 'GET / HTTP/1.1\\r\\n'"),
+            ("any", b"\x16\x03\x01", f"{none} 1 or 2: '\\x16\\x03\\x01'"),
+            ("any", LINE.replace(b" 4711", b" 04711"), "no port, '04711': 'PROXY TCP4 203"),
+            ("any", BLOCK[:-1] + b"!", "the checksum of the header is wrong"),
+            ("v1", BLOCK, f"{none} 1: "),
+            ("v2", LINE, f"{none} 2: "),
         ):
-            await self.announce(Guests())
+            await self.announce(Recording(), version=version)
             client = self.client()
             client.sendall(data)
-            self.assertIn(await self.ended(client), (b"reset", b""))
-            self.assertEqual(len(self.lines), 1)
-            self.assertIn(f": {problem}", self.lines[0])
-            self.assertIn(" why=header listener=test last=127.0.0.1:", self.lines[0])
-            self.assertEqual((self.told.opened, self.port.factory.addresses), ([], []))
+            await self.assertRefused(client, problem)
 
-    async def test_theOtherVersion(self) -> None:
-        for version, header in (("v1", BLOCK), ("v2", LINE)):
-            await self.announce(Guests(), version=version)
+    async def test_late(self) -> None:
+        """However much of it has arrived."""
+        for data in (b"", LINE[:-1], BLOCK[:-1]):
+            await self.announce(Recording(), deadline=0.05)
             client = self.client()
-            client.sendall(header)
-            self.assertIn(await self.ended(client), (b"reset", b""))
-            self.assertIn(f"no PROXY header of version {version[1]}: ", self.lines[0])
-
-    async def test_aHeaderThatIsCutShort(self) -> None:
-        for end in ("fin", "reset"):
-            await self.announce(Guests())
-            client = self.client()
-            client.sendall(LINE[:9])
-            await self.until(lambda: self.policy.pending)
-            if end == "fin":
-                client.shutdown(socket.SHUT_WR)
-            else:
-                linger = struct.pack("ii", 1, 0)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                client.close()
-            await self.until(lambda: self.lines)
-            self.assertIn("a PROXY header that was cut short: 'PROXY TCP'", self.lines[0])
-
-    async def test_tooLate(self) -> None:
-        """However far it has come."""
-        for begin in (b"", LINE[:-1], BLOCK[:-1]):
-            await self.announce(Guests(), deadline=0.05)
-            client = self.client()
-            client.sendall(begin)
+            client.sendall(data)
             problem = "no whole PROXY header came in 0.05 s"
-            await self.refused(client, "handshake-timeout", problem)
+            await self.assertRefused(client, problem, "handshake-timeout")
 
-    async def test_aBareCheckIsNoError(self) -> None:
-        for end in ("fin", "reset", "while it waits"):
-            await self.announce(Guests())
-            client = self.client()
-            if end == "while it waits":
+    async def test_closed(self) -> None:
+        """Before the first byte it is a health check, and later a header that was cut short."""
+        for data in (b"", LINE[:9]):
+            for reset in (False, True):
+                await self.announce(Recording())
+                client = self.client()
+                client.sendall(data)
                 await self.until(lambda: self.policy.pending)
-            elif end == "reset":
-                linger = struct.pack("ii", 1, 0)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            client.close()
-            after = self.client()
-            after.sendall(LINE)
-            self.assertEqual(await self.talk(after.recv, 5), b"hello")
-            await self.until(lambda: not self.policy.pending)
-            self.assertEqual((self.lines, self.told.opened[0].number), ([], 1))
-            self.assertEqual(len(self.told.opened), 1)
+                if reset:
+                    linger = struct.pack("ii", 1, 0)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                client.close()
+                await self.until(lambda: not self.policy.pending)
+                self.assertEqual(len(self.lines), bool(data))
+                for line in self.lines:
+                    self.assertIn("a PROXY header that was cut short: 'PROXY TCP'", line)
+                after = self.client()
+                after.sendall(LINE)
+                self.assertEqual(await self.talk(after.recv, 5), b"hello")
+                self.assertEqual([each.number for each in self.told.opened], [1])
 
-    async def test_aFloodIsSummedUp(self) -> None:
-        await self.announce(Guests())
+    async def test_flood(self) -> None:
+        """The log has a line a second, with a count."""
+        await self.announce(Recording())
         for _ in range(50):
-            client = self.client("127.0.0.2")
-            await self.ended(client)
+            await self.ended(self.client("127.0.0.2"))
         self.policy.stop()
         self.assertLess(len(self.lines), 20)
-        counts = [event["count"] for event in self.logged]
-        self.assertEqual(sum(counts), 50)
+        self.assertEqual(sum(event["count"] for event in self.logged), 50)
 
 
 class FuzzTests(Announcing):
@@ -358,7 +318,7 @@ def _said(port: int, data: bytes, cut: int) -> bytes:
 
 class WatchTests(Announcing):
     async def test_onlyWhoIsWatchedIsAsked(self) -> None:
-        await self.serve(Guests())
+        await self.serve(Recording())
         client = self.connect()
         self.addCleanup(client.close)
         self.assertEqual(await self.talk(client.recv, 5), b"hello")

@@ -8,7 +8,7 @@ import socket
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -44,7 +44,7 @@ class AcceptingListener(Protocol):
 
     def mayAccept(self) -> bool: ...
 
-    def admit(self, address: Any) -> bytes | None: ...
+    def admit(self, address: object) -> bytes | None: ...
 
     def nextNumber(self) -> int: ...
 
@@ -225,4 +225,5 @@ def _unmapped(address: Any) -> Any:
 def _fixedHost(port: tcp.Port) -> IAddress | None:
     """Return the one address of a port, or ``None``: it depends on the connection."""
     host: IAddress = port.getHost()
-    return None if getattr(host, "host", None) in ("0.0.0.0", "::") else host
+    anyHost = isinstance(host, (IPv4Address, IPv6Address)) and host.host in ("0.0.0.0", "::")
+    return None if anyHost else host

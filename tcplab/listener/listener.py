@@ -176,7 +176,7 @@ class Listener:
         """Tell whether to accept one more connection: neither `suspend` nor a policy says no."""
         return not self.suspended and (not self.hooks.mayAccept or allAccept(self.hooks.mayAccept))
 
-    def admit(self, address: Any) -> bytes | None:
+    def admit(self, address: object) -> bytes | None:
         """Return the bytes to refuse a peer with, ``None`` to admit it, as the policies say."""
         return firstRefusal(self.hooks.admit, address)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
+from twisted.internet.address import IPv4Address, IPv6Address
+
 from tcplab.listener.events import Connection
 
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -35,4 +37,5 @@ def peerKey(address: object) -> str | None:
 
 def connectionPeerKey(transport: _Accepted) -> str | None:
     """Return the key of the peer of a connection; behind a proxy the peer that it speaks for."""
-    return peerKey((getattr(transport.connection.peer, "host", None),))
+    peer = transport.connection.peer
+    return peerKey((peer.host,)) if isinstance(peer, (IPv4Address, IPv6Address)) else None

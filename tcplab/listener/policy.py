@@ -30,7 +30,7 @@ class ConnectionMaker(Protocol):
     reactor: Any
 
     def connectFiltered(
-        self, client: socket.socket, address: Any, proxied: ProxiedPeer | None = None, /
+        self, client: socket.socket, address: object, proxied: ProxiedPeer | None = None, /
     ) -> None:
         """Make a connection, on behalf of a peer that a proxy speaks for if one is given."""
 
@@ -45,7 +45,7 @@ class ListenerFilter(Protocol):
     def __len__(self) -> int:
         """Return the number of sockets in the filter."""
 
-    def accepted(self, client: socket.socket, address: Any, maker: ConnectionMaker, /) -> None:
+    def accepted(self, client: socket.socket, address: object, maker: ConnectionMaker, /) -> None:
         """
         Take a socket; when it is ready hand it to ``maker``.
 
@@ -121,7 +121,7 @@ class Policy:
 
     # Hooks
 
-    def admit(self, address: Any) -> bytes | None:
+    def admit(self, address: object) -> bytes | None:
         """
         Return the bytes to refuse a peer with, which may be none; or ``None`` to admit it.
 
@@ -216,7 +216,7 @@ class PolicyHooks:
         ]
 
 
-def call(hooks: Hooks[None], argument: Any) -> None:
+def call(hooks: Hooks[None], argument: object) -> None:
     """Call one hook of several policies; an exception is logged, and ends nothing else."""
     for policy, hook in hooks:
         try:
@@ -225,7 +225,7 @@ def call(hooks: Hooks[None], argument: Any) -> None:
             log.failure("{guard} failed", guard=policy)
 
 
-def firstRefusal(hooks: Hooks[bytes | None], address: Any) -> bytes | None:
+def firstRefusal(hooks: Hooks[bytes | None], address: object) -> bytes | None:
     """Return the refusal of the first policy that refuses a peer; ``None`` to admit it."""
     for policy, admit in hooks:
         try:

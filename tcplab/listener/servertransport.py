@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 from twisted.internet import error, tcp, unix
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -51,7 +51,8 @@ class ProxiedPeer(NamedTuple):
         """The name of the peer in the tag of its log lines."""
         if isinstance(self.peer, (IPv4Address, IPv6Address)):
             return self.peer.host
-        return escape(os.fsencode(getattr(self.peer, "name", None) or b"unix"))
+        name = self.peer.name if isinstance(self.peer, UNIXAddress) else None
+        return escape(os.fsencode(name or b"unix"))
 
 
 # Kernel states (include/net/tcp_states.h) in which the peer's FIN or RST has arrived.

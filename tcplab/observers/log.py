@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -47,10 +48,12 @@ class LogObserver(Observer):
         if self._opened > FULL_LINES:
             self._scheduleSummary()
             return
-        peer = connection.peer
-        host, port = getattr(peer, "host", None), getattr(peer, "port", None)
-        where = "from = {host} and port = {port}" if host is not None else "from = unix"
-        self._line(connection, "server: got connection " + where, host=host, port=port)
+        peer, text = connection.peer, "server: got connection from = "
+        if isinstance(peer, (IPv4Address, IPv6Address)):
+            text += "{host} and port = {port}"
+            self._line(connection, text, host=peer.host, port=peer.port)
+        else:
+            self._line(connection, text + "unix", host=None, port=None)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """Log a message, escaped, cut at 200 characters, without one line end at its end."""

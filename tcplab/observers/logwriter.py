@@ -109,7 +109,7 @@ class LogWriter:
         try:
             self._write(line)
         except Exception as e:
-            self._failed = getattr(e, "strerror", None) or repr(e)
+            self._failed = (isinstance(e, OSError) and e.strerror) or repr(e)
             return False
         return True
 

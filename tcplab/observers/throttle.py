@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 
 #: Seconds between two lines: enough to see that it goes on, and no disk fills.
 INTERVAL = 1.0
@@ -27,8 +27,8 @@ class SummaryTimer:
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
         self._delayed: IDelayedCall | None = None
-        self._trigger: Any = None
-        self._reactor: Any = None
+        self._reactor: IReactorCore | None = None
+        self._trigger: object = None
 
     @property
     def running(self) -> bool:
@@ -39,10 +39,9 @@ class SummaryTimer:
         """Start; it must not run."""
         self._delayed = clock.callLater(seconds, self._expired)
         # When a server stops its timers never fire.
-        add = getattr(clock, "addSystemEventTrigger", None)
-        if add is not None:
-            self._reactor = clock
-            self._trigger = add("after", "shutdown", self._shutDown)
+        self._reactor = IReactorCore(clock, None)
+        if self._reactor is not None:
+            self._trigger = self._reactor.addSystemEventTrigger("after", "shutdown", self._shutDown)
 
     def cancel(self) -> None:
         """Stop, if it runs."""
@@ -50,7 +49,7 @@ class SummaryTimer:
         if delayed is not None and delayed.active():
             delayed.cancel()
         trigger, self._trigger = self._trigger, None
-        if trigger is not None:
+        if trigger is not None and self._reactor is not None:
             self._reactor.removeSystemEventTrigger(trigger)
 
     def _shutDown(self) -> None:

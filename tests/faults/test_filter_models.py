@@ -141,7 +141,7 @@ class BoundTests(SynchronousTestCase):
         """Send while the server reads; return how much it took."""
         peer, _ = broken(protocol, *faults)
         total = 0
-        while not peer._socket.coming and total < 2**24:
+        while not peer._socket.receiveBuffer and total < 2**24:
             peer.write(bytes(65536))
             total += 65536
         return peer, total
@@ -175,7 +175,7 @@ class BoundTests(SynchronousTestCase):
         data = bytes(n % 251 for n in range(2**20))
         for start in range(0, len(data), 4096):
             peer.write(data[start : start + 4096])
-        self.assertTrue(peer._socket.coming)
+        self.assertTrue(peer._socket.receiveBuffer)
         for _ in range(100):
             peer.clock.advance(0.1)
         self.assertEqual(peer.value(), data)

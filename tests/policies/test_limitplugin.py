@@ -203,7 +203,7 @@ class PluginTests(SynchronousTestCase):
             [sys.executable, "-c", program], capture_output=True, check=True, timeout=30, text=True
         )
         own = [name for name in done.stdout.split() if name.startswith("tcplab.")]
-        packages = ["tcplab.faults", "tcplab.policies", "tcplab.wire"]
+        packages = ["tcplab.exports", "tcplab.faults", "tcplab.policies", "tcplab.wire"]
         parsers = ["tcplab.faults.endpointplugin", "tcplab.policies.limitplugin"]
         self.assertEqual(own, sorted([*packages, *parsers, "tcplab.wire.endpointstring"]))
         self.assertNotIn("twisted.internet.reactor", done.stdout)

@@ -1,4 +1,4 @@
-"""Tests for `tcplab.testing.memorytransport`: in memory all is as on a real connection."""
+"""Tests for `tcplab.testing.memorytransport`: memory behaves as a real connection does."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Ending
 from tcplab.listener.servertransport import Server
-from tcplab.protocols.conversation import Conversation
-from tcplab.protocols.echo import Echo, LabConversation
-from tcplab.protocols.factory import ConversationFactory
-from tcplab.protocols.greeting import Ack, Greeting
+from tcplab.protocols import (
+    Ack,
+    Conversation,
+    ConversationFactory,
+    Echo,
+    Greeting,
+    LabConversation,
+)
 from tcplab.testing import connected
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 from tcplab.wire.framing import Lines
@@ -26,7 +30,7 @@ from tests.support.socket_server import Serving
 
 
 class Closer(Protocol):
-    """Close at the first word."""
+    """Close after the first read."""
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(b"bye")  # type: ignore[union-attr]
@@ -38,14 +42,14 @@ class CloserUnread(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.pauseProducing()  # type: ignore[union-attr]
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         transport: Any = self.transport
         if transport._unreadBytes():
             transport.loseConnection()
         else:
-            transport.reactor.callLater(0.01, self.look)
+            transport.reactor.callLater(0.01, self.check)
 
 
 class Broken(Protocol):
@@ -97,203 +101,116 @@ class Selectable:
 
 
 class SocketTests(SynchronousTestCase):
-    """The two buffers behave as a kernel's."""
+    """The two buffers are as a kernel's."""
 
     def setUp(self) -> None:
         self.socket = MemorySocket()
 
-    def test_nothingToRead(self) -> None:
-        """To read what is not there would block."""
+    def test_recv(self) -> None:
+        """Bytes in order, as many as asked for, then FIN; to wait would block."""
         self.assertFalse(self.socket.readable)
         self.assertRaises(BlockingIOError, self.socket.recv, 10)
-
-    def test_read(self) -> None:
-        """As much as is there, and as was asked for, in order."""
         self.socket.deliver(b"one")
         self.socket.deliver(b"two")
         self.assertTrue(self.socket.readable)
-        self.assertEqual(self.socket.recv(4), b"onet")
-        self.assertEqual(self.socket.recv(4), b"wo")
-        self.assertRaises(BlockingIOError, self.socket.recv, 4)
-
-    def test_readTheEnd(self) -> None:
-        """Nothing, behind all that came, as often as one asks."""
-        self.socket.deliver(b"one")
+        self.assertEqual([self.socket.recv(4), self.socket.recv(4)], [b"onet", b"wo"])
         self.socket.peerFinished = True
-        self.assertEqual([self.socket.recv(10) for _ in range(3)], [b"one", b"", b""])
+        self.assertEqual([self.socket.recv(4), self.socket.recv(4)], [b"", b""])
         self.assertTrue(self.socket.readable)
 
     def test_send(self) -> None:
         """What fits is taken; more would block."""
         self.socket.window = 5
         self.assertEqual(self.socket.send(b"one"), 3)
-        self.assertTrue(self.socket.writable)
-        self.assertEqual(self.socket.send(b"two"), 2)
+        self.assertEqual(self.socket.sendmsg([b"t", b"wo"]), 2)
         self.assertFalse(self.socket.writable)
         self.assertRaises(BlockingIOError, self.socket.send, b"x")
         self.assertEqual(self.socket.sendBuffer, b"onetw")
-        del self.socket.sendBuffer[:2]
-        self.assertEqual(self.socket.send(b"xyz"), 2)
-
-    def test_sendViews(self) -> None:
-        """Any bytes-like object can be sent, as through a socket."""
-        self.assertEqual(self.socket.send(memoryview(b"hello")[1:3]), 2)
-        self.assertEqual(self.socket.sendBuffer, b"el")
 
     def test_reset(self) -> None:
-        """Both directions fail, and are ready to say so."""
+        """Both directions are ready, and fail."""
         self.socket.deliver(b"not read yet")
         self.socket.window = 0
         self.socket.error = errno.ECONNRESET
-        self.assertTrue(self.socket.readable)
-        self.assertTrue(self.socket.writable)
+        self.assertTrue(self.socket.readable and self.socket.writable)
         read = self.assertRaises(OSError, self.socket.recv, 10)
         sent = self.assertRaises(OSError, self.socket.send, b"x")
         self.assertEqual((read.errno, sent.errno), (errno.ECONNRESET, errno.EPIPE))
 
-    def test_finished(self) -> None:
-        """Either way of finishing is one."""
-        for finish in (lambda each: each.shutdown(socket.SHUT_WR), lambda each: each.close()):
-            one = MemorySocket()
-            self.assertFalse(one.finished)
-            finish(one)
-            self.assertTrue(one.finished)
-
-    def test_wordsForAClosedSocket(self) -> None:
-        """They are answered by a reset and kept by nobody."""
-        self.socket.closed = "fin"
-        self.socket.deliver(b"")
-        self.assertEqual(self.socket.closed, "fin")
-        self.socket.deliver(b"hello?")
-        self.assertEqual((self.socket.closed, bytes(self.socket.receiveBuffer)), ("reset", b""))
-
 
 class ReactorTests(SynchronousTestCase):
-    """Reads, writes and time, until nothing more can be done."""
+    """Each selectable is served while it is registered and its socket is ready."""
 
-    def setUp(self) -> None:
-        self.settled = 0
-        self.reactor = MemoryReactor(self.settle)
+    def turn(self, one: Selectable, reads: bool = True, turns: int = 2) -> list[Any]:
+        """Register a selectable, turn, and return what was called."""
+        reactor = MemoryReactor(lambda: None)
+        (reactor.addReader if reads else reactor.addWriter)(one)
+        self.turned = [reactor.turn() for _ in range(turns)]
+        (reactor.removeReader if reads else reactor.removeWriter)(one)
+        self.assertFalse(reactor.turn())
+        return one.calls
 
-    def settle(self) -> None:
-        self.settled += 1
+    def test_ready(self) -> None:
+        reading, writing, full = Selectable(), Selectable(), Selectable()
+        reading.socket.deliver(b"x")
+        full.socket.window = 0
+        self.assertEqual((self.turn(reading), self.turned), (["read"], [True, False]))
+        self.assertEqual((self.turn(writing, False, 1), self.turned), (["write"], [True]))
+        self.assertEqual((self.turn(full, False), self.turned), ([], [False, False]))
 
-    def test_nothingToDo(self) -> None:
-        """Then nothing is done."""
-        self.assertFalse(self.reactor.turn())
-        idle = Selectable()
-        self.reactor.addReader(idle)
-        self.assertFalse(self.reactor.turn())
-        self.assertEqual(idle.calls, [])
-
-    def test_reads(self) -> None:
-        """Who wants to read does so while there is something to read."""
-        one = Selectable()
-        one.socket.deliver(b"x")
-        self.assertFalse(self.reactor.turn())
-        self.reactor.addReader(one)
-        self.assertTrue(self.reactor.turn())
-        self.assertFalse(self.reactor.turn())
-        self.assertEqual(one.calls, ["read"])
-        one.socket.deliver(b"x")
-        self.reactor.removeReader(one)
-        self.assertFalse(self.reactor.turn())
-
-    def test_writes(self) -> None:
-        """Who wants to write does so while there is room."""
-        one = Selectable()
-        self.reactor.addWriter(one)
-        self.assertTrue(self.reactor.turn())
-        one.socket.window = 0
-        self.assertFalse(self.reactor.turn())
-        self.assertEqual(one.calls, ["write"])
-        one.socket.window = 1
-        self.reactor.removeWriter(one)
-        self.assertFalse(self.reactor.turn())
-
-    def test_removeAStranger(self) -> None:
-        """Who is not there can be removed, as from any reactor."""
-        self.reactor.removeReader(Selectable())
-        self.reactor.removeWriter(Selectable())
-
-    def test_readEnds(self) -> None:
-        """The end of what is read is told as such, and nothing is read any more."""
-        one = Selectable(ConnectionDone())
-        one.socket.peerFinished = True
-        self.reactor.addReader(one)
-        self.reactor.turn()
-        self.reactor.turn()
-        self.assertEqual(one.calls, ["read", ("readConnectionLost", ConnectionDone)])
-
-    def test_lost(self) -> None:
-        """Any other end is the end of both directions."""
-        one = Selectable(ConnectionLost())
-        one.socket.deliver(b"x")
-        self.reactor.addReader(one)
-        self.reactor.addWriter(one)
-        self.reactor.turn()
-        self.reactor.turn()
-        self.assertEqual(one.calls, ["read", ("connectionLost", ConnectionLost)])
-
-    def test_raises(self) -> None:
-        """An exception is logged and ends it."""
-        one = Selectable(RuntimeError("a bug"))
-        one.socket.deliver(b"x")
-        self.reactor.addReader(one)
-        self.reactor.turn()
-        self.assertEqual(one.calls, ["read", ("connectionLost", RuntimeError)])
+    def test_ends(self) -> None:
+        """The end of reading, the end of the connection, and an exception, which is logged."""
+        for outcome, call in (
+            (ConnectionDone(), ("readConnectionLost", ConnectionDone)),
+            (ConnectionLost(), ("connectionLost", ConnectionLost)),
+            (RuntimeError("a bug"), ("connectionLost", RuntimeError)),
+        ):
+            one = Selectable(outcome)
+            one.socket.deliver(b"x")
+            one.socket.peerFinished = True
+            self.assertEqual(self.turn(one), ["read", call])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    def test_timeSettles(self) -> None:
-        """When time has passed, everything due has happened, and then the rest follows."""
-        happened: list[int] = []
-        self.reactor.callLater(2, lambda: happened.append(self.settled))
-        self.reactor.advance(1)
-        self.assertEqual((happened, self.settled), ([], 1))
-        self.reactor.advance(1)
-        self.assertEqual((happened, self.settled), ([1], 2))
+    def test_advance(self) -> None:
+        """Timers run first, then what follows from them."""
+        events: list[str] = []
+        reactor = MemoryReactor(lambda: events.append("settled"))
+        reactor.callLater(2, events.append, "timer")
+        reactor.advance(1)
+        reactor.advance(1)
+        self.assertEqual(events, ["settled", "timer", "settled"])
 
 
 class TransportTests(SynchronousTestCase):
-    """It is the transport of real connections."""
-
-    def test_kind(self) -> None:
-        """Only what it asks the kernel is answered otherwise."""
-        transport = connected(Protocol).transport
-        self.assertIsInstance(transport, MemoryTransport)
-        self.assertIsInstance(transport, Server)
+    def test_itIsTheRealOne(self) -> None:
+        """Only what it asks of the kernel is replaced."""
+        self.assertTrue(issubclass(MemoryTransport, Server))
         for name in ("write", "doRead", "doWrite", "loseConnection", "connectionLost"):
-            self.assertNotIn(name, vars(MemoryTransport), "not what a real server does")
-
-    def test_writesAreCounted(self) -> None:
-        """As bytes that the kernel took."""
-        peer = connected(Echo)
-        peer.write(b"hello")
-        self.assertEqual((peer.transport.received, peer.transport.sent), (5, 5))
+            self.assertNotIn(name, vars(MemoryTransport))
 
 
 Script = Callable[[socket.socket], bytes]
 
 
-def saysAndFinishes(sock: socket.socket) -> bytes:
+def sendsAndFinishes(sock: socket.socket) -> bytes:
     sock.sendall(b"hi\n")
     sock.shutdown(socket.SHUT_WR)
-    return heard(sock)
+    return readAll(sock)
 
 
-def saysAndListens(sock: socket.socket) -> bytes:
+def sendsAndReads(sock: socket.socket) -> bytes:
     sock.sendall(b"hi\n")
-    return heard(sock)
+    return readAll(sock)
 
 
-def listensAndResets(sock: socket.socket) -> bytes:
+def readsAndResets(sock: socket.socket) -> bytes:
     sock.sendall(b"hi\n")
     answer = sock.recv(3, socket.MSG_WAITALL)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return answer
 
 
-def heard(sock: socket.socket) -> bytes:
+def readAll(sock: socket.socket) -> bytes:
     """Read to the end, an orderly one or not."""
     answer = b""
     try:
@@ -305,7 +222,7 @@ def heard(sock: socket.socket) -> bytes:
 
 
 class RealityTests(Serving):
-    """What is seen in memory is what is seen on a real connection, to the last byte and word."""
+    """In memory both ends see what they see on a real connection."""
 
     async def real(self, factory: Any, script: Script) -> tuple[bytes, Ending]:
         told = await self.serve(factory)
@@ -319,68 +236,53 @@ class RealityTests(Serving):
 
     def inMemory(self, factory: Any, script: Script) -> tuple[bytes, Ending]:
         peer = connected(factory)
-        if script is saysAndFinishes:
+        if script is sendsAndFinishes:
             peer.finish(b"hi\n")
         else:
             peer.write(b"hi\n")
             peer.clock.advance(1)
-            if script is listensAndResets:
+            if script is readsAndResets:
                 peer.reset()
             else:
                 peer.finish()
         assert peer.ending is not None
         return peer.value() + b"<reset>" * peer.wasReset, peer.ending
 
-    async def check(self, factory: Any, script: Script) -> None:
-        answer, ending = await self.real(factory, script)
-        seenAnswer, seenEnding = self.inMemory(factory, script)
-        self.assertEqual(seenAnswer, answer)
-        self.assertSame(seenEnding, ending)
-
     def assertSame(self, seen: Ending, ending: Ending) -> None:
         for name in ("by", "how", "why", "errno", "received", "sent"):
             self.assertEqual(getattr(seen, name), getattr(ending, name), name)
 
-    async def test_peerFinishes(self) -> None:
-        """A half-close behind the last word, to servers that wait for it."""
-        for factory in (
-            ConversationFactory(Echo),
-            ConversationFactory(LabConversation),
-            ConversationFactory(Echo, framing=Lines),
-            Factory.forProtocol(StockEcho),
+    async def test_sameAsReal(self) -> None:
+        """What each end sees, by who ends the connection, and how."""
+        plain = Factory.forProtocol
+        for script, factories in (
+            (
+                sendsAndFinishes,
+                [
+                    *(ConversationFactory(Echo), ConversationFactory(LabConversation)),
+                    *(ConversationFactory(Echo, framing=Lines), plain(StockEcho)),
+                ],
+            ),
+            (
+                sendsAndReads,
+                [
+                    *(ConversationFactory(Ack), ConversationFactory(Greeting), plain(Closer)),
+                    *(plain(Broken), ConversationFactory(BrokenConversation)),
+                    ConversationFactory(Aborter),
+                ],
+            ),
+            (readsAndResets, [ConversationFactory(Echo), plain(StockEcho)]),
         ):
-            await self.check(factory, saysAndFinishes)
-
-    async def test_serverFinishes(self) -> None:
-        """The server ends it, politely or by a plain close."""
-        for factory in (
-            ConversationFactory(Ack),
-            ConversationFactory(Greeting),
-            Factory.forProtocol(Closer),
-        ):
-            await self.check(factory, saysAndListens)
-
-    async def test_serverFails(self) -> None:
-        """A bug in a hook, in a conversation and in a plain protocol."""
-        for factory in (
-            Factory.forProtocol(Broken),
-            ConversationFactory(BrokenConversation),
-        ):
-            await self.check(factory, saysAndListens)
+            for factory in factories:
+                answer, ending = await self.real(factory, script)
+                seenAnswer, seenEnding = self.inMemory(factory, script)
+                self.assertEqual(seenAnswer, answer)
+                self.assertSame(seenEnding, ending)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 4)
-
-    async def test_serverAborts(self) -> None:
-        """The server breaks it off."""
-        await self.check(ConversationFactory(Aborter), saysAndListens)
 
     async def test_serverClosesOnUnreadInput(self) -> None:
         """A reset in either place, though a real peer may see the FIN that Twisted sends before."""
         factory = Factory.forProtocol(CloserUnread)
-        _, ending = await self.real(factory, saysAndListens)
-        self.assertSame(self.inMemory(factory, saysAndListens)[1], ending)
+        _, ending = await self.real(factory, sendsAndReads)
+        self.assertSame(self.inMemory(factory, sendsAndReads)[1], ending)
         self.assertEqual(ending.how, "reset")
-
-    async def test_peerResets(self) -> None:
-        """The peer breaks it off."""
-        for factory in (ConversationFactory(Echo), Factory.forProtocol(StockEcho)):
-            await self.check(factory, listensAndResets)

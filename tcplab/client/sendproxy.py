@@ -10,7 +10,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
-    ITransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Connection
@@ -56,8 +55,10 @@ class _HeaderSender(Protocol):
         self._halves = IHalfCloseableProtocol(wrappedProtocol)
         self._version = version
 
-    def makeConnection(self, transport: ITransport) -> None:
+    def connectionMade(self) -> None:
         """Send the header, and connect the protocol."""
+        transport = self.transport
+        assert transport is not None
         source, destination = _address(transport.getHost()), _address(transport.getPeer())
         transport.write(writeHeader(self._version, source, destination))
         removeEndpointWrapper(transport, self)

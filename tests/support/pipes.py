@@ -1,23 +1,31 @@
-"""A stdin and a stdout for calls within a test: pipes that the test holds the other ends of."""
+"""A stdin and a stdout for sessions of the client within a test: pipes with both ends here."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
+
+from tcplab.client.commandline import parseOptions
+from tcplab.client.connect import connect
+from tcplab.client.result import Result
+
+net: Any = reactor
 
 
 class Pipes:
     """
     Two pipes.
 
-    :ivar stdin: the end that is read by what is tested.
-    :ivar stdout: the end that it writes.
-    :ivar keyboard: what is written here is typed.
-    :ivar screen: what was printed can be read here.
+    :ivar stdin: the end that the client reads.
+    :ivar stdout: the end that the client writes.
+    :ivar keyboard: the other end of ``stdin``.
+    :ivar screen: the other end of ``stdout``.
     """
 
     def __init__(self, test: TestCase) -> None:
@@ -34,11 +42,11 @@ class Pipes:
                     os.close(descriptor)
 
     def printed(self) -> Deferred[bytes]:
-        """Read all that was printed; the end is that of the last writer."""
+        """Read all output, up to the end of the last writer."""
         return deferToThread(_readAll, self.screen)
 
     def type(self, data: bytes) -> Deferred[None]:
-        """Type, and end the input."""
+        """Write input, and end it."""
         return deferToThread(_writeAll, data, self)
 
 
@@ -51,3 +59,17 @@ def _writeAll(data: bytes, pipes: Pipes) -> None:
     while view:
         view = view[os.write(pipes.keyboard, view) :]
     pipes.close("keyboard")
+
+
+async def session(test: TestCase, *arguments: str, send: bytes = b"") -> tuple[Result, bytes]:
+    """Hold the session of a command line; return its result and what it printed."""
+    pipes = Pipes(test)
+    printed = pipes.printed()
+    typed = pipes.type(send)
+    try:
+        options = parseOptions(list(arguments))
+        result = await connect(net, options, stdin=pipes.stdin, stdout=pipes.stdout)
+    finally:
+        pipes.close("stdout", "stdin")
+    await typed
+    return result, await printed

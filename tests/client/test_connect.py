@@ -6,7 +6,6 @@ import os
 import socket
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHostnameResolver, IReactorPluggableNameResolver
 from twisted.internet.task import Clock
@@ -21,16 +20,103 @@ from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Outcome, Result
 from tcplab.protocols import Ack, ConversationFactory, Discard, Echo, LabConversation
 from tests.support.certificates import localhostFile
-from tests.support.pipes import Pipes
-from tests.support.ports import refusing
+from tests.support.pipes import session
 from tests.support.socket_server import Serving
 
-net: Any = reactor
+
+class Sessions:
+    """What is the same over every transport; a subclass serves in C{here}."""
+
+    async def test_pipes(self: Any) -> None:
+        """The input is sent whole, the answer read to its end, and nothing is lost."""
+        where = await self.here(ConversationFactory(LabConversation))
+        result, printed = await session(self, *where, send=b"hello")
+        self.assertEqual(printed, b"You are connected!hello")
+        self.assertEqual(result, Result(Outcome.OK, "sent 5 bytes, received 23"))
+        data = os.urandom(3_000_000)
+        where = await self.here(ConversationFactory(Echo))
+        result, printed = await session(self, *where, send=data)
+        self.assertIs(result.outcome, Outcome.OK)
+        self.assertTrue(printed == data, f"{len(printed)} bytes came back")
+
+    async def test_serverEndsFirst(self: Any) -> None:
+        where = await self.here(ConversationFactory(Ack))
+        result, printed = await session(self, *where, send=b"hi\n")
+        self.assertEqual((result.outcome, printed), (Outcome.OK, b"You are connected!"))
+
+    async def test_scripts(self: Any) -> None:
+        """A script prints what it receives; a quiet one, a health check, prints nothing."""
+        where = await self.here(ConversationFactory(LabConversation))
+        script = "--expect", "connected!", "--send", r"hi\n", "--expect-re", "h.\n"
+        for quiet, output in ((), b"You are connected!hi\n"), (("--quiet",), b""):
+            result, printed = await session(self, *where, *script, *quiet)
+            self.assertEqual((result.outcome, printed), (Outcome.OK, output))
+
+
+class PlainTests(Sessions, Serving):
+    async def here(self, factory: Any) -> tuple[str, ...]:
+        await self.serve(factory)
+        return (f"127.0.0.1:{self.host.port}",)
+
+    async def test_displays(self) -> None:
+        """Quiet prints nothing, hex a dump."""
+        dump = rb"00000000  00 68 65 6c 6c 6f +\|\.hello\|\n00000006\n"
+        where = await self.here(ConversationFactory(Echo))
+        for option, output in ("--quiet", b""), ("--hex", dump):
+            result, printed = await session(self, *where, option, send=b"\x00hello")
+            self.assertEqual(result.why, "sent 6 bytes, received 6")
+            self.assertRegex(printed, rb"\A" + output + rb"\Z")
+
+
+class UnixTests(Sessions, Serving):
+    async def here(self, factory: Any) -> tuple[str, ...]:
+        path = self.unixPath()
+        await self.serve(factory, f"unix:{path}")
+        return (f"unix:{path}",)
+
+
+class OverTLS(Serving):
+    async def here(self, factory: Any) -> tuple[str, ...]:
+        self.pem = localhostFile(self.folder())
+        keys = f"privateKey={self.pem}:certKey={self.pem}"
+        await self.serve(factory, f"ssl:0:{keys}:interface=127.0.0.1")
+        return (f"127.0.0.1:{self.host.port}", "--tls", "--insecure")
+
+
+class HandshakeTests(OverTLS):
+    async def test_untrusted(self) -> None:
+        where, *_ = await self.here(ConversationFactory(Echo))
+        result, _ = await session(self, where, "--tls")
+        self.assertIs(result.outcome, Outcome.TLS)
+
+    async def test_noTLS(self) -> None:
+        """A server that answers otherwise, and one that does not answer."""
+        for factory, outcome, why in (
+            (ConversationFactory(LabConversation), Outcome.TLS, "does the server speak TLS?"),
+            (ConversationFactory(Discard), Outcome.TIMEOUT, "TLS handshake"),
+        ):
+            await self.serve(factory)
+            where = f"127.0.0.1:{self.host.port}"
+            result, _ = await session(self, where, "--tls", "--insecure", "--timeout", "1")
+            self.assertIs(result.outcome, outcome)
+            self.assertIn(why, result.why)
+
+
+class TLSTests(Sessions, OverTLS):
+    """Our own TLS."""
+
+
+class StockTLSTests(Sessions, OverTLS):
+    """Twisted's own TLS of an endpoint string, which cannot half-close by itself."""
+
+    async def here(self, factory: Any) -> tuple[str, ...]:
+        await super().here(factory)
+        return (f"tls:localhost:{self.host.port}:trustRoots={os.path.dirname(self.pem)}",)
 
 
 @implementer(IHostnameResolver)
 class NoNames:
-    """Know no name, or never answer."""
+    """A resolver that finds nothing, or never answers."""
 
     def __init__(self, answers: bool) -> None:
         self._answers = answers
@@ -42,196 +128,70 @@ class NoNames:
 
 @implementer(IReactorPluggableNameResolver)
 class Unresolved(MemoryReactorClock):
-    """A reactor whose resolver finds nothing."""
+    """A reactor with such a resolver."""
 
-    def __init__(self, answers: bool = True) -> None:
+    def __init__(self, answers: bool) -> None:
         super().__init__()
         self.nameResolver = NoNames(answers)
 
 
-class Holding(Serving):
-    """Conversations on real sockets and pipes."""
+class ConnectingTests(Serving):
+    async def test_addresses(self) -> None:
+        """An endpoint string, and an IPv6 address."""
+        for endpoint, where in (
+            ("tcp:0:interface=127.0.0.1", "tcp:127.0.0.1:{}"),
+            (r"tcp6:0:interface=\:\:1", "[::1]:{}"),
+        ):
+            await self.serve(ConversationFactory(Echo), endpoint)
+            _, printed = await session(self, where.format(self.host.port), send=b"hello")
+            self.assertEqual(printed, b"hello")
 
-    async def hold(self, *arguments: str, say: bytes = b"") -> tuple[Result, bytes]:
-        """Hold a conversation; return how it ended and what was printed."""
-        pipes = Pipes(self)
-        printed = pipes.printed()
-        typed = pipes.type(say)
-        try:
-            options = parseOptions(list(arguments))
-            ending = await connect(net, options, stdin=pipes.stdin, stdout=pipes.stdout)
-        finally:
-            pipes.close("stdout", "stdin")
-        await typed
-        return ending, await printed
-
-
-class Talks:
-    """What holds however the server is reached; a subclass says how, as C{here}."""
-
-    async def test_aPipeIsSentAndTheAnswerReadToTheEnd(self: Any) -> None:
-        where = await self.here(ConversationFactory(LabConversation))
-        ending, printed = await self.hold(*where, say=b"hello")
-        self.assertEqual(printed, b"You are connected!hello")
-        self.assertEqual(ending, Result(Outcome.OK, "sent 5 bytes, received 23"))
-
-    async def test_aLongPipeLosesNothing(self: Any) -> None:
-        data = os.urandom(3_000_000)
-        where = await self.here(ConversationFactory(Echo))
-        ending, printed = await self.hold(*where, say=data)
-        self.assertIs(ending.outcome, Outcome.OK)
-        self.assertTrue(printed == data, f"{len(printed)} bytes came back")
-
-    async def test_aServerThatSpeaksFirstAndEnds(self: Any) -> None:
-        where = await self.here(ConversationFactory(Ack))
-        ending, printed = await self.hold(*where, say=b"hi\n")
-        self.assertEqual((ending.outcome, printed), (Outcome.OK, b"You are connected!"))
-
-    async def test_aScriptIsPerformed(self: Any) -> None:
-        where = await self.here(ConversationFactory(LabConversation))
-        script = "--expect", "connected!", "--send", r"hi\n", "--expect-re", "h.\n"
-        ending, printed = await self.hold(*where, *script)
-        self.assertIs(ending.outcome, Outcome.OK)
-        self.assertEqual(printed, b"You are connected!hi\n")
-
-    async def test_aHealthCheckPrintsNothing(self: Any) -> None:
-        where = await self.here(ConversationFactory(LabConversation))
-        ending, printed = await self.hold(*where, "--expect", "You are connected!", "--quiet")
-        self.assertEqual((ending.outcome, printed), (Outcome.OK, b""))
-
-    async def test_quietPrintsNothingOfAPipeEither(self: Any) -> None:
-        where = await self.here(ConversationFactory(Echo))
-        ending, printed = await self.hold(*where, "--quiet", say=b"hello")
-        self.assertEqual(printed, b"")
-        self.assertEqual(ending.why, "sent 5 bytes, received 5")
-
-    async def test_hexIsADump(self: Any) -> None:
-        where = await self.here(ConversationFactory(Echo))
-        _, printed = await self.hold(*where, "--hex", say=b"\x00hello")
-        self.assertRegex(printed, rb"\A00000000  00 68 65 6c 6c 6f +\|\.hello\|\n00000006\n\Z")
-
-
-class PlainTests(Talks, Holding):
-    async def here(self, factory: Any) -> tuple[str, ...]:
-        await self.serve(factory)
-        return (f"127.0.0.1:{self.host.port}",)
-
-
-class UnixTests(Talks, Holding):
-    async def here(self, factory: Any) -> tuple[str, ...]:
-        path = self.unixPath()
-        await self.serve(factory, f"unix:{path}")
-        return (f"unix:{path}",)
-
-
-class OverTLS(Holding):
-    async def here(self, factory: Any) -> tuple[str, ...]:
-        self.pem = localhostFile(self.folder())
-        keys = f"privateKey={self.pem}:certKey={self.pem}"
-        await self.serve(factory, f"ssl:0:{keys}:interface=127.0.0.1")
-        return (f"127.0.0.1:{self.host.port}", "--tls", "--insecure")
-
-
-class TLSTests(Talks, OverTLS):
-    """Our own TLS."""
-
-
-class StockTLSTests(Talks, OverTLS):
-    """Twisted's own TLS of an endpoint string, which cannot half-close by itself."""
-
-    async def here(self, factory: Any) -> tuple[str, ...]:
-        await super().here(factory)
-        folder = os.path.dirname(self.pem)
-        return (f"tls:localhost:{self.host.port}:trustRoots={folder}",)
-
-
-class HandshakeTests(OverTLS):
-    async def test_aCertificateIsVerifiedUnlessToldOtherwise(self) -> None:
-        where, *_ = await self.here(ConversationFactory(Echo))
-        ending, _ = await self.hold(where, "--tls")
-        self.assertIs(ending.outcome, Outcome.TLS)
-
-    async def test_aServerThatDoesNotSpeakTLS(self) -> None:
-        await self.serve(ConversationFactory(LabConversation))
-        ending, _ = await self.hold(f"127.0.0.1:{self.host.port}", "--tls", "--insecure")
-        self.assertIs(ending.outcome, Outcome.TLS)
-        self.assertIn("does the server speak TLS?", ending.why)
-
-    async def test_aServerThatDoesNotAnswerTheHandshake(self) -> None:
-        await self.serve(ConversationFactory(Discard))
-        where = f"127.0.0.1:{self.host.port}"
-        ending, _ = await self.hold(where, "--tls", "--insecure", "--timeout", "1")
-        self.assertIs(ending.outcome, Outcome.TIMEOUT)
-        self.assertIn("TLS handshake", ending.why)
-
-
-class DialingTests(Holding):
-    async def test_anEndpointString(self) -> None:
-        await self.serve(ConversationFactory(Echo))
-        _, printed = await self.hold(f"tcp:127.0.0.1:{self.host.port}", say=b"hello")
-        self.assertEqual(printed, b"hello")
-
-    async def test_anIPv6Address(self) -> None:
-        await self.serve(ConversationFactory(Echo), r"tcp6:0:interface=\:\:1")
-        _, printed = await self.hold(f"[::1]:{self.host.port}", say=b"hello")
-        self.assertEqual(printed, b"hello")
-
-    async def test_nobodyListens(self) -> None:
-        with refusing() as port:
-            ending, _ = await self.hold(f"127.0.0.1:{port}")
-        self.assertIs(ending.outcome, Outcome.REFUSED)
-
-    async def test_aUnixSocketThatIsNotThere(self) -> None:
-        ending, _ = await self.hold(f"unix:{self.unixPath()}")
-        self.assertIs(ending.outcome, Outcome.REFUSED)
-
-    async def test_aUnixSocketThatNobodyServes(self) -> None:
+    async def test_unreachable(self) -> None:
+        """No listener, no socket, a socket that is left over, no folder, no possible name."""
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
         path = self.unixPath()
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(path)
-        ending, _ = await self.hold(f"unix:{path}")
-        self.assertIs(ending.outcome, Outcome.REFUSED)
+        for where, outcome in (
+            (f"127.0.0.1:{port}", Outcome.REFUSED),
+            (f"unix:{self.unixPath()}-none", Outcome.REFUSED),
+            (f"unix:{path}", Outcome.REFUSED),
+            (f"unix:{__file__}/nothing", Outcome.OTHER),
+            ("a" * 64 + ".invalid", Outcome.DNS),
+        ):
+            result, _ = await session(self, where)
+            self.assertIs(result.outcome, outcome, where)
 
-    async def test_anAddressThatCannotBeReached(self) -> None:
-        ending, _ = await self.hold(f"unix:{__file__}/nothing")
-        self.assertEqual(ending, Result(Outcome.OTHER, "Not a directory"))
-
-    async def test_anEndpointStringThatIsNone(self) -> None:
-        options = parseOptions(["nothing:here:x"])
+    async def test_noEndpoint(self) -> None:
         with self.assertRaises(AddressError):
-            await connect(net, options)
-
-    async def test_aNameThatIsNotKnown(self) -> None:
-        unresolved = Unresolved()
-        ending = await connect(unresolved, parseOptions(["nowhere.invalid"]))
-        self.assertIs(ending.outcome, Outcome.DNS)
-
-    async def test_aNameThatCanBeNone(self) -> None:
-        ending, _ = await self.hold("a" * 64 + ".invalid")
-        self.assertIs(ending.outcome, Outcome.DNS)
+            await session(self, "nothing:here:x")
 
 
 class TimeoutTests(SynchronousTestCase):
-    def test_aServerThatDoesNotAnswerIsGivenUpAfterTheTimeout(self) -> None:
-        clock = MemoryReactorClock()
-        options = parseOptions(["192.0.2.1", "--timeout", "3"])
-        dialled = Deferred.fromCoroutine(connect(clock, options))
-        clock.advance(2.9)
-        self.assertNoResult(dialled)
-        clock.advance(0.1)
-        self.assertIs(self.successResultOf(dialled).outcome, Outcome.TIMEOUT)
+    def test_timeout(self) -> None:
+        """A server and a name server that do not answer have the timeout's time."""
+        reactor: Any
+        for where, reactor in (
+            ("192.0.2.1", MemoryReactorClock()),
+            ("a.invalid", Unresolved(answers=False)),
+        ):
+            options = parseOptions([where, "--timeout", "3"])
+            connecting = Deferred.fromCoroutine(connect(reactor, options))
+            reactor.advance(2.9)
+            self.assertNoResult(connecting)
+            reactor.advance(0.1)
+            self.assertIs(self.successResultOf(connecting).outcome, Outcome.TIMEOUT)
 
-    def test_soIsANameServer(self) -> None:
-        clock = Unresolved(answers=False)
-        dialled = Deferred.fromCoroutine(connect(clock, parseOptions(["somewhere.invalid"])))
-        self.assertNoResult(dialled)
-        clock.advance(5)
-        self.assertIs(self.successResultOf(dialled).outcome, Outcome.TIMEOUT)
+    def test_unknownName(self) -> None:
+        reactor: Any = Unresolved(answers=True)
+        connecting = Deferred.fromCoroutine(connect(reactor, parseOptions(["a.invalid"])))
+        self.assertIs(self.successResultOf(connecting).outcome, Outcome.DNS)
 
 
-class SwitchboardTests(SynchronousTestCase):
-    def test_theCallIsGivenOnce(self) -> None:
-        call = ClientProtocol(Clock())
-        switchboard = SingleUseFactory(call)
-        self.assertIs(switchboard.buildProtocol(None), call)
-        self.assertIsNone(switchboard.buildProtocol(None))
+class FactoryTests(SynchronousTestCase):
+    def test_once(self) -> None:
+        """Only the first connection has the protocol."""
+        client = ClientProtocol(Clock())
+        factory = SingleUseFactory(client)
+        self.assertEqual([factory.buildProtocol(None) for _ in range(2)], [client, None])

@@ -6,100 +6,83 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.pipe import PipeClient
-from tcplab.client.result import Outcome
+from tcplab.client.result import Outcome, Result
 from tcplab.testing import connected
 from tests.support.memory_console import MemoryConsole, ended, outcome
 
+MUCH = bytes(1 << 20)
 
-class PipedTests(SynchronousTestCase):
+
+class PipeClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = PipeClient(self.clock, self.console, 5.0)
-        self.peer = connected(self.call)
+        self.client = PipeClient(self.clock, self.console, 5.0)
+        self.peer = connected(self.client)
 
-    def test_stdinIsReadAndSentAsItIs(self) -> None:
+    def test_session(self) -> None:
+        """The input is sent as it is, its end half-closes, and the answer is printed."""
         self.assertIs(self.console.reading, True)
-        self.call.inputReceived(b"one\ntw")
+        self.client.inputReceived(b"one\ntw")
         self.assertEqual(self.peer.value(), b"one\ntw")
-
-    def test_whatComesIsShown(self) -> None:
-        self.peer.write(b"hello")
-        self.assertEqual(self.console.printed, b"hello")
-
-    def test_theEndOfStdinIsAHalfClose(self) -> None:
-        self.call.inputReceived(b"hi")
-        self.call.inputEnded()
+        self.client.inputEnded()
         self.assertTrue(self.peer.ended)
         self.peer.finish(b"hello")
         self.assertEqual(self.console.printed, b"hello")
-        ending = ended(self.call)
-        assert ending is not None
-        self.assertEqual((ending.outcome, ending.why), (Outcome.OK, "sent 2 bytes, received 5"))
+        self.assertEqual(ended(self.client), Result(Outcome.OK, "sent 6 bytes, received 5"))
 
-    def test_stdinWaitsWhileTheServerDoesNotRead(self) -> None:
+    def test_backPressure(self) -> None:
+        """Input pauses while the server does not read; all is sent before the half-close."""
         self.peer.reading = False
-        self.call.inputReceived(bytes(1 << 20))
+        self.client.inputReceived(MUCH)
         self.peer.write(b"")
         self.assertTrue(self.console.transport.paused)
         self.peer.resume()
         self.assertFalse(self.console.transport.paused)
-        self.assertEqual(len(self.peer.value()), 1 << 20)
-
-    def test_everythingIsSentBeforeTheHalfClose(self) -> None:
         self.peer.reading = False
-        self.call.inputReceived(bytes(1 << 20))
-        self.call.inputEnded()
+        self.client.inputReceived(MUCH)
+        self.client.inputEnded()
         self.assertFalse(self.peer.ended)
         self.peer.resume()
-        self.assertEqual(len(self.peer.value()), 1 << 20)
-        self.assertTrue(self.peer.ended)
+        self.assertEqual((len(self.peer.value()), self.peer.ended), (2 * len(MUCH), True))
 
-    def test_aServerThatFinishesFirstStillGetsTheRest(self) -> None:
-        self.peer.finish(b"hello")
-        self.call.inputReceived(b"the rest")
-        self.assertIsNone(ended(self.call))
-        self.call.inputEnded()
-        self.assertEqual(self.peer.value(), b"the rest")
-        self.assertIs(outcome(self.call), Outcome.OK)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_serverFinishesFirst(self) -> None:
+        """The rest of the input is sent; a pause longer than the timeout ends it."""
+        for endOfInput in True, False:
+            client = PipeClient(self.clock, self.console, 5.0)
+            peer = connected(client)
+            peer.finish(b"hello")
+            self.clock.advance(4)
+            client.inputReceived(b"the rest")
+            self.assertEqual(peer.value(), b"the rest")
+            self.clock.advance(4)
+            self.assertIsNone(ended(client))
+            if endOfInput:
+                client.inputEnded()
+            self.clock.advance(0 if endOfInput else 1)
+            peer.value()
+            self.assertIs(outcome(client), Outcome.OK)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_aServerThatHasFinishedIsNotKeptForAnInputThatDoesNotCome(self) -> None:
-        self.peer.finish()
-        self.clock.advance(4)
-        self.call.inputReceived(b"still there")
-        self.assertEqual(self.peer.value(), b"still there")
-        self.clock.advance(4)
-        self.assertIsNone(ended(self.call))
-        self.clock.advance(1)
-        self.peer.value()
-        self.assertIs(outcome(self.call), Outcome.OK)
-
-    def test_aServerThatHasFinishedAndReadsSlowlyIsWaitedFor(self) -> None:
+    def test_serverFinishesAndReadsSlowly(self) -> None:
+        """The client waits while the server takes anything; then it resets."""
         self.peer.reading = False
-        self.call.inputReceived(bytes(1 << 20))
+        self.client.inputReceived(MUCH)
         self.peer.finish()
         self.clock.advance(5)
         self.peer.read(1000)
         self.clock.advance(5)
-        self.assertIsNone(ended(self.call))
-
-    def test_aServerThatHasFinishedAndTakesNothingMoreIsLeft(self) -> None:
-        self.peer.reading = False
-        self.call.inputReceived(bytes(1 << 20))
-        self.peer.finish()
-        self.clock.advance(5)
+        self.assertIsNone(ended(self.client))
         self.clock.advance(5)
         self.peer.write(b"")
-        ending = ended(self.call)
-        assert ending is not None
-        self.assertIs(ending.outcome, Outcome.OTHER)
-        self.assertIn("no more of the input", ending.why)
+        why = "the server finished, and takes no more of the input"
+        self.assertEqual(ended(self.client), Result(Outcome.OTHER, why))
 
-    def test_aResetIsToldAndNothingIsLeftBehind(self) -> None:
+    def test_reset(self) -> None:
+        """A reset leaves no timer."""
         self.peer.finish()
         self.peer.reset()
-        self.call.inputReceived(b"more")
+        self.client.inputReceived(b"more")
         self.peer.value()
-        self.assertIs(outcome(self.call), Outcome.RESET)
+        self.assertIs(outcome(self.client), Outcome.RESET)
         self.assertEqual(self.clock.getDelayedCalls(), [])

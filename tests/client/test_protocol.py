@@ -16,162 +16,132 @@ from tcplab.client.clienttls import overTLS
 from tcplab.client.connect import SingleUseFactory
 from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import HandshakeFailed, Outcome, Result
-from tcplab.testing import Peer, connected
+from tcplab.testing import connected
 from tests.support.memory_console import ended, outcome
 
-FINE = Result(Outcome.OK, "well done")
+OK = Result(Outcome.OK, "well done")
 
 
-class Listening(ClientProtocol):
-    """Keep what happens."""
+class Recorder(ClientProtocol):
+    """Keep which hooks are called."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self.told: list[object] = []
+        self.events: list[object] = []
 
     def sessionStarted(self) -> None:
-        self.told.append("begun")
+        self.events.append("started")
 
     def received(self, data: bytes) -> None:
-        self.told.append(data)
+        self.events.append(data)
 
 
-class CallTests(SynchronousTestCase):
+class SessionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.call = Listening(self.clock)
+        self.client = Recorder(self.clock)
+        self.peer = connected(self.client)
 
-    def connected(self) -> Peer:
-        return connected(self.call)
+    def test_session(self) -> None:
+        """It starts with the connection, and ends well with the server's FIN; bytes are counted."""
+        self.successResultOf(self.client.established)
+        self.client.send(b"hi")
+        self.peer.finish(b"hello")
+        self.assertEqual(self.client.events, ["started", b"hello"])
+        self.assertEqual(ended(self.client), Result(Outcome.OK, "sent 2 bytes, received 5"))
+        self.assertEqual((self.peer.value(), self.peer.wasReset), (b"hi", False))
+        self.client.setResult(Result(Outcome.OTHER))
+        self.assertIs(outcome(self.client), Outcome.OK)
 
-    def test_itBeginsWithTheConnection(self) -> None:
-        self.connected()
-        self.successResultOf(self.call.established)
-        self.assertEqual(self.call.told, ["begun"])
-
-    def test_whatTheServerSaysIsReceived(self) -> None:
-        self.connected().write(b"hello")
-        self.assertEqual(self.call.told, ["begun", b"hello"])
-
-    def test_whenTheServerFinishesItEndsWellAndCounts(self) -> None:
-        peer = self.connected()
-        self.call.send(b"hi")
-        peer.finish(b"hello")
-        self.assertEqual(ended(self.call), Result(Outcome.OK, "sent 2 bytes, received 5"))
-        self.assertEqual(peer.value(), b"hi")
-        self.assertFalse(peer.wasReset)
-
-    def test_aHalfCloseStillReceives(self) -> None:
-        peer = self.connected()
-        self.call.send(b"hi")
-        self.call.halfClose()
-        self.assertTrue(peer.ended)
-        peer.write(b"hello")
-        self.assertEqual(self.call.told[-1], b"hello")
-        self.assertIsNone(ended(self.call))
-        peer.finish()
-        self.assertIs(outcome(self.call), Outcome.OK)
-
-    def test_aResetIsToldAsSuch(self) -> None:
-        self.connected().reset()
-        self.assertIs(outcome(self.call), Outcome.RESET)
-
-    def test_anOutputThatNobodyReadsEndsItAtOnce(self) -> None:
-        peer = self.connected()
-        self.call.outputLost(Result(Outcome.UNREAD))
-        self.assertTrue(peer.wasReset)
-        self.assertIs(outcome(self.call), Outcome.UNREAD)
-
-
-class HangingUpTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.call = Listening(self.clock)
-        self.peer = connected(self.call)
-
-    def test_anOutputThatIsLostMeanwhileDoesNotHideWhatWasWrong(self) -> None:
-        self.call.lingeringClose(Result(Outcome.EOF))
-        self.call.outputLost(Result(Outcome.UNREAD))
-        self.assertTrue(self.peer.wasReset)
-        self.assertIs(outcome(self.call), Outcome.EOF)
-
-    def test_anOutputThatIsLostMeanwhileIsNoSuccess(self) -> None:
-        self.call.lingeringClose(FINE)
-        self.call.outputLost(Result(Outcome.UNREAD))
-        self.assertTrue(self.peer.wasReset)
-        self.assertIs(outcome(self.call), Outcome.UNREAD)
-
-    def test_itSendsEverythingThenFinishesAndDropsWhatStillComes(self) -> None:
-        self.call.send(b"bye")
-        self.call.lingeringClose(FINE)
+    def test_halfClose(self) -> None:
+        """Bytes are received after it."""
+        self.client.send(b"hi")
+        self.client.halfClose()
         self.assertTrue(self.peer.ended)
-        self.assertEqual(self.peer.value(), b"bye")
-        self.peer.write(b"one more thing")
-        self.assertEqual(self.call.told, ["begun"])
-        self.assertIsNone(ended(self.call))
-
-    def test_itEndsWhenTheServerFinishesToo(self) -> None:
-        self.call.lingeringClose(FINE)
+        self.peer.write(b"hello")
+        self.assertEqual((self.client.events[-1], ended(self.client)), (b"hello", None))
         self.peer.finish()
-        self.assertEqual(ended(self.call), FINE)
-        self.assertFalse(self.peer.wasReset)
+        self.assertIs(outcome(self.client), Outcome.OK)
+
+    def test_reset(self) -> None:
+        self.peer.reset()
+        self.assertIs(outcome(self.client), Outcome.RESET)
+
+    def test_outputLost(self) -> None:
+        """The connection is reset. A failure before it remains the result, a success does not."""
+        for before, result in (
+            (None, Outcome.UNREAD),
+            (OK, Outcome.UNREAD),
+            (Result(Outcome.EOF), Outcome.EOF),
+        ):
+            client = Recorder(self.clock)
+            peer = connected(client)
+            if before is not None:
+                client.lingeringClose(before)
+            client.outputLost(Result(Outcome.UNREAD))
+            self.assertTrue(peer.wasReset)
+            self.assertIs(outcome(client), result)
+
+    def test_lingeringClose(self) -> None:
+        """All is sent before FIN; what arrives is dropped; the server's FIN ends it."""
+        self.client.send(b"bye")
+        self.client.lingeringClose(OK)
+        self.client.lingeringClose(Result(Outcome.OTHER))
+        self.assertEqual((self.peer.ended, self.peer.value()), (True, b"bye"))
+        self.peer.write(b"one more thing")
+        self.assertEqual((self.client.events, ended(self.client)), (["started"], None))
+        self.peer.finish()
+        self.assertEqual((ended(self.client), self.peer.wasReset), (OK, False))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_itWaitsNoLongerThanASecond(self) -> None:
-        self.call.lingeringClose(FINE)
+    def test_lingeringCloseTimesOut(self) -> None:
+        self.client.lingeringClose(OK)
         self.clock.advance(0.9)
         self.assertTrue(self.peer.connected)
         self.clock.advance(0.1)
-        self.assertFalse(self.peer.connected)
-        self.assertEqual(ended(self.call), FINE)
+        self.assertEqual((self.peer.connected, ended(self.client)), (False, OK))
 
-    def test_aResetInReplyChangesNothing(self) -> None:
-        self.call.lingeringClose(FINE)
+    def test_resetDuringLingeringClose(self) -> None:
+        self.client.lingeringClose(OK)
         self.peer.reset()
-        self.assertEqual(ended(self.call), FINE)
-
-    def test_onlyTheFirstTimeCounts(self) -> None:
-        self.call.lingeringClose(FINE)
-        self.call.lingeringClose(Result(Outcome.OTHER))
-        self.peer.finish()
-        self.assertEqual(ended(self.call), FINE)
+        self.assertEqual(ended(self.client), OK)
 
 
 class HandshakeTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.call = Listening(Clock())
+        self.client = Recorder(Clock())
         self.transport = StringTransport()
         alsoProvides(self.transport, ISSLTransport)
-        self.call.makeConnection(self.transport)
+        self.client.makeConnection(self.transport)
 
-    def test_onTLSItBeginsAfterTheHandshake(self) -> None:
-        self.assertNoResult(self.call.established)
-        self.assertEqual(self.call.told, [])
-        self.call.handshakeCompleted()
-        self.successResultOf(self.call.established)
-        self.assertEqual(self.call.told, ["begun"])
+    def test_completed(self) -> None:
+        """The session starts after it, once; TLS without half-close then sends close_notify."""
+        self.assertNoResult(self.client.established)
+        self.assertEqual(self.client.events, [])
+        for _ in range(2):
+            self.client.handshakeCompleted()
+        self.successResultOf(self.client.established)
+        self.assertEqual(self.client.events, ["started"])
+        self.client.halfClose()
+        self.assertTrue(self.transport.disconnecting)
 
-    def test_aHandshakeThatFailsIsNoBeginning(self) -> None:
+    def test_failed(self) -> None:
         reason = Failure(CONNECTION_LOST)
-        self.call.connectionLost(reason)
-        failure = self.failureResultOf(self.call.established, HandshakeFailed)
+        self.client.connectionLost(reason)
+        failure = self.failureResultOf(self.client.established, HandshakeFailed)
         self.assertIs(failure.value.reason, reason)
-        self.assertIsNone(ended(self.call))
+        self.assertIsNone(ended(self.client))
 
-    def test_aHandshakeThatIsGivenUpIsAborted(self) -> None:
-        self.call.established.addErrback(lambda _: None)
-        self.call.established.cancel()
+    def test_cancelled(self) -> None:
+        self.client.established.addErrback(lambda _: None)
+        self.client.established.cancel()
         self.assertTrue(self.transport.disconnected)
 
-    def test_anEndWithoutCloseNotifyIsNotTrusted(self) -> None:
-        call = Listening(Clock())
-        tls: Any = overTLS(SingleUseFactory(call), None, insecure=True).buildProtocol(None)
+    def test_truncated(self) -> None:
+        """The answer is not complete for certain without the server's close_notify."""
+        client = Recorder(Clock())
+        tls: Any = overTLS(SingleUseFactory(client), None, insecure=True).buildProtocol(None)
         peer = connected(tls)
-        call.handshakeCompleted()
+        client.handshakeCompleted()
         peer.finish()
-        self.assertIs(outcome(call), Outcome.TLS)
-
-    def test_tlsThatCannotHalfCloseSendsItsCloseNotify(self) -> None:
-        self.call.handshakeCompleted()
-        self.call.halfClose()
-        self.assertTrue(self.transport.disconnecting)
+        self.assertIs(outcome(client), Outcome.TLS)

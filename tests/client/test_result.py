@@ -8,128 +8,90 @@ import os
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet import error
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectError, fromOutputError
+from tcplab.client.result import (
+    HandshakeFailed,
+    Outcome,
+    Result,
+    fromConnectError,
+    fromConnectionLost,
+    fromOutputError,
+)
+
+UNTRUSTED = TLSError([("SSL routines", "", "certificate verify failed")])
+PLAINTEXT = TLSError([("SSL routines", "", "wrong version number")])
 
 
-class EndingTests(SynchronousTestCase):
-    def test_theLineBeginsWithTheWord(self) -> None:
-        ending = Result(Outcome.REFUSED, "nobody listens there")
-        self.assertEqual(
-            ending.line("127.0.0.1:50544"), "REFUSED 127.0.0.1:50544: nobody listens there"
-        )
-
-    def test_aReasonIsNotNeeded(self) -> None:
-        self.assertEqual(Result(Outcome.OK).line("h:1"), "OK h:1")
-
-    def test_quietHidesOnlyWhatIsWell(self) -> None:
-        self.assertEqual(Result(Outcome.OK, "fine").line("h:1", quiet=True), "")
-        self.assertEqual(Result(Outcome.EOF, "why").line("h:1", quiet=True), "EOF h:1: why")
-
-    def test_anEndByASignalIsNoWord(self) -> None:
-        for outcome in Outcome.INTERRUPTED, Outcome.UNREAD:
-            self.assertEqual(Result(outcome).line("h:1"), "")
-
-    def test_theCodesAreThoseOfTheManual(self) -> None:
-        codes = {outcome.name: int(outcome) for outcome in Outcome}
-        self.assertEqual(
-            codes,
-            {
-                **{"OK": 0, "UNEXPECTED": 1, "USAGE": 2, "REFUSED": 3, "TIMEOUT": 4, "DNS": 5},
-                **{"RESET": 6, "EOF": 7, "SILENT": 8, "TLS": 9, "OTHER": 10},
-                **{"INTERRUPTED": 130, "UNREAD": 141},
-            },
-        )
-
-
-class ConnectingTests(SynchronousTestCase):
-    def assertOutcome(self, problem: BaseException, outcome: Outcome) -> str:
-        ending = fromConnectError(problem, 5.0)
-        self.assertIs(ending.outcome, outcome)
-        self.assertTrue(ending.why.isprintable())
-        self.assertTrue(ending.why)
-        return ending.why
-
-    def test_nobodyListens(self) -> None:
-        why = self.assertOutcome(error.ConnectionRefusedError(), Outcome.REFUSED)
-        self.assertIn("is the server running?", why)
-
-    def test_aUnixSocketThatIsNotThere(self) -> None:
-        self.assertOutcome(error.ConnectError(errno.ENOENT, "no"), Outcome.REFUSED)
-
-    def test_noAnswerInTime(self) -> None:
-        for problem in (
-            error.TimeoutError(),
-            error.TCPTimedOutError(errno.ETIMEDOUT, "no"),
-            error.ConnectingCancelledError(None),
+class ResultTests(SynchronousTestCase):
+    def test_line(self) -> None:
+        """The word, the address and the reason; quiet hides success, a signal has no word."""
+        for result, quiet, line in (
+            (Result(Outcome.REFUSED, "why not"), False, "REFUSED h:1: why not"),
+            (Result(Outcome.OK), False, "OK h:1"),
+            (Result(Outcome.OK, "fine"), True, ""),
+            (Result(Outcome.EOF, "why"), True, "EOF h:1: why"),
+            (Result(Outcome.INTERRUPTED), False, ""),
+            (Result(Outcome.UNREAD), False, ""),
         ):
-            self.assertIn("5 s", self.assertOutcome(problem, Outcome.TIMEOUT))
+            self.assertEqual(result.line("h:1", quiet), line)
 
-    def test_noAnswerToTheHandshakeSaysSo(self) -> None:
-        ending = fromConnectError(error.TimeoutError(), 0.5, handshaking=True)
-        self.assertIs(ending.outcome, Outcome.TIMEOUT)
-        self.assertIn("0.5 s passed without a TLS handshake", ending.why)
-
-    def test_aNameThatIsNotKnown(self) -> None:
-        self.assertOutcome(error.DNSLookupError("no"), Outcome.DNS)
-        self.assertOutcome(error.UnknownHostError("no"), Outcome.DNS)
-
-    def test_aNameThatCanBeNone(self) -> None:
-        self.assertOutcome(UnicodeError("label empty or too long"), Outcome.DNS)
-        self.assertOutcome(ValueError("invalid hostname: -"), Outcome.DNS)
-
-    def test_aResetBeforeItBegan(self) -> None:
-        self.assertOutcome(error.ConnectError(errno.ECONNRESET, "no"), Outcome.RESET)
-
-    def test_anyOtherIsInTheSystemsWords(self) -> None:
-        why = self.assertOutcome(error.NoRouteError(errno.ENETUNREACH, "no"), Outcome.OTHER)
-        self.assertEqual(why, "Network is unreachable")
-
-    def test_anyOtherExceptionIsOneLine(self) -> None:
-        why = self.assertOutcome(RuntimeError("two\nlines\x1b"), Outcome.OTHER)
-        self.assertEqual(why, "two lines\\x1b")
-        self.assertEqual(self.assertOutcome(RuntimeError(), Outcome.OTHER), "RuntimeError")
+    def test_statuses(self) -> None:
+        """The exit statuses are those of the manual."""
+        words = "OK UNEXPECTED USAGE REFUSED TIMEOUT DNS RESET EOF SILENT TLS OTHER"
+        statuses = {word: status for status, word in enumerate(words.split())}
+        statuses |= {"INTERRUPTED": 130, "UNREAD": 141}
+        self.assertEqual({outcome.name: int(outcome) for outcome in Outcome}, statuses)
 
 
-class OutputTests(SynchronousTestCase):
-    def test_aReaderThatHasGoneIsUnread(self) -> None:
+class FromErrorTests(SynchronousTestCase):
+    def test_connectErrors(self) -> None:
+        """The words are those of `connectFailure`; a timeout says what was missing."""
+        running = "is the server running?"
+        speak = "0.5 s passed without a TLS handshake; does the server speak TLS?"
+        for problem, handshaking, outcome, why in (
+            (error.ConnectionRefusedError(), False, Outcome.REFUSED, running),
+            (error.ConnectError(errno.ENOENT, ""), False, Outcome.REFUSED, running),
+            (error.TimeoutError(), False, Outcome.TIMEOUT, "0.5 s passed without a connection"),
+            (error.ConnectingCancelledError(None), True, Outcome.TIMEOUT, speak),
+            (error.DNSLookupError("no"), False, Outcome.DNS, "no address is known"),
+            (error.ConnectError(errno.ECONNRESET, ""), False, Outcome.RESET, "before it began"),
+            (
+                error.NoRouteError(errno.ENETUNREACH, ""),
+                *(False, Outcome.OTHER, "Network is unreachable"),
+            ),
+            (RuntimeError("two\nlines\x1b"), False, Outcome.OTHER, "two lines\\x1b"),
+        ):
+            result = fromConnectError(problem, 0.5, handshaking)
+            self.assertIs(result.outcome, outcome)
+            self.assertIn(why, result.why)
+
+    def test_handshakes(self) -> None:
+        """A handshake that failed says what may be wrong."""
+        for problem, why in (
+            (VerificationError([]), "not for this name; --insecure"),
+            (UNTRUSTED, "not trusted here (certificate verify failed); --insecure"),
+            (PLAINTEXT, "the handshake failed (wrong version number); does the server speak TLS?"),
+            (TLSError(), "(Error)"),
+            (TLSError([]), "(Error)"),
+            (TLSError("odd"), "(odd)"),
+            (CONNECTION_DONE, "does it speak TLS?"),
+        ):
+            result = fromConnectError(HandshakeFailed(Failure(problem)), 5.0)
+            self.assertIs(result.outcome, Outcome.TLS)
+            self.assertIn(why, result.why)
+
+    def test_lostConnections(self) -> None:
+        lost, broken = fromConnectionLost(CONNECTION_LOST), fromConnectionLost(PLAINTEXT)
+        self.assertEqual(lost, Result(Outcome.RESET, "the connection was reset"))
+        self.assertIs(broken.outcome, Outcome.TLS)
+        self.assertIn("broke off TLS (wrong version number)", broken.why)
+
+    def test_outputErrors(self) -> None:
+        """A closed pipe needs no words; any other error has the system's."""
         for number in 0, errno.EPIPE:
             self.assertEqual(fromOutputError(number), Result(Outcome.UNREAD))
-
-    def test_anyOtherErrorIsNamed(self) -> None:
-        ending = fromOutputError(errno.ENOSPC)
-        self.assertEqual(
-            ending.line("h:1"), "OTHER h:1: stdout takes no more: " + os.strerror(errno.ENOSPC)
-        )
-
-
-class HandshakeTests(SynchronousTestCase):
-    def why(self, problem: BaseException) -> str:
-        ending = fromConnectError(HandshakeFailed(Failure(problem)), 5.0)
-        self.assertIs(ending.outcome, Outcome.TLS)
-        return ending.why
-
-    def test_aCertificateForSomebodyElse(self) -> None:
-        self.assertIn("not for this name", self.why(VerificationError([])))
-
-    def test_aCertificateThatIsNotTrusted(self) -> None:
-        why = self.why(TLSError([("SSL routines", "", "certificate verify failed")]))
-        self.assertIn("not trusted", why)
-        self.assertIn("--insecure", why)
-
-    def test_somethingThatIsNoTLS(self) -> None:
-        why = self.why(TLSError([("SSL routines", "", "wrong version number")]))
-        self.assertEqual(
-            why, "the handshake failed (wrong version number); does the server speak TLS?"
-        )
-
-    def test_errorsWithoutWords(self) -> None:
-        self.assertIn("(Error)", self.why(TLSError()))
-        self.assertIn("(Error)", self.why(TLSError([])))
-        self.assertIn("(odd)", self.why(TLSError("odd")))
-
-    def test_anEndInTheMiddle(self) -> None:
-        self.assertIn("does it speak TLS?", self.why(CONNECTION_DONE))
+        full = f"stdout takes no more: {os.strerror(errno.ENOSPC)}"
+        self.assertEqual(fromOutputError(errno.ENOSPC), Result(Outcome.OTHER, full))

@@ -13,42 +13,23 @@ from tests.support.memory_console import MemoryConsole, outcome
 
 
 class PromptTests(SynchronousTestCase):
-    def test_itAsksAsTheTextbookDoes(self) -> None:
-        self.assertEqual(Prompt().show(), b"What message for the server? : ")
+    def test_insert(self) -> None:
+        """Output replaces a prompt, which follows on a line of its own."""
+        for erases, output, printed in (
+            (True, b"hello\n", b"\r\x1b[Khello\n" + PROMPT),
+            (True, b"hello", b"\r\x1b[Khello\n" + PROMPT),
+            (False, b"hello\n", b"\nhello\n" + PROMPT),
+            (True, b"", b""),
+        ):
+            prompt = Prompt(erases)
+            self.assertEqual(prompt.insert(b"before"), b"before")
+            self.assertEqual(prompt.show(), b"What message for the server? : ")
+            self.assertEqual(prompt.insert(output), printed)
+            self.assertEqual((prompt.leave(), prompt.leave()), (b"\n", b""))
+            self.assertEqual(prompt.insert(b"after"), b"after")
 
-    def test_whatComesTakesItsPlaceAndItStandsBelow(self) -> None:
-        prompt = Prompt()
-        prompt.show()
-        self.assertEqual(prompt.insert(b"hello\n"), b"\r\x1b[Khello\n" + PROMPT)
-
-    def test_textWithoutANewlineGetsOne(self) -> None:
-        prompt = Prompt()
-        prompt.show()
-        self.assertEqual(prompt.insert(b"hello"), b"\r\x1b[Khello\n" + PROMPT)
-
-    def test_aTerminalThatCannotEraseGetsANewLine(self) -> None:
-        prompt = Prompt(erases=False)
-        prompt.show()
-        self.assertEqual(prompt.insert(b"hello\n"), b"\nhello\n" + PROMPT)
-
-    def test_nothingIsDoneForNothing(self) -> None:
-        prompt = Prompt()
-        prompt.show()
-        self.assertEqual(prompt.insert(b""), b"")
-
-    def test_beforeItAsksNothingIsAdded(self) -> None:
-        self.assertEqual(Prompt().insert(b"hello"), b"hello")
-
-    def test_afterItsEndNothingIsAsked(self) -> None:
-        prompt = Prompt()
-        prompt.show()
-        self.assertEqual(prompt.leave(), b"\n")
-        self.assertEqual(prompt.insert(b"hello"), b"hello")
-        self.assertEqual(prompt.leave(), b"")
-
-
-class PromptedTests(SynchronousTestCase):
-    def test_whatIsShownIsWhatTheDisplayBelowShows(self) -> None:
+    def test_display(self) -> None:
+        """The display below decides what is printed."""
         prompt = Prompt()
         prompt.show()
         display = PromptedDisplay(ForTerminal(), prompt)
@@ -56,39 +37,27 @@ class PromptedTests(SynchronousTestCase):
         self.assertEqual(display.finish(), b"\r\x1b[K\\r\n" + PROMPT)
 
 
-class TypedTests(SynchronousTestCase):
+class TerminalClientTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.asked: list[bytes] = []
-        self.call = TerminalClient(
-            Clock(),
-            MemoryConsole(),
-            5.0,
-            Prompt(),
-            self.asked.append,
-        )
-        self.peer = connected(self.call)
+        self.printed: list[bytes] = []
+        self.client = TerminalClient(Clock(), MemoryConsole(), 5.0, Prompt(), self.printed.append)
+        self.peer = connected(self.client)
 
-    def test_itAsksAtOnceWhateverTheServerSays(self) -> None:
-        self.assertEqual(self.asked, [PROMPT])
-
-    def test_aLineIsSentWithItsNewlineAndTheNextIsAskedFor(self) -> None:
-        self.call.inputReceived(b"hi\n")
-        self.assertEqual(self.peer.value(), b"hi\n")
-        self.assertEqual(self.asked, [PROMPT, PROMPT])
-
-    def test_aLineWithoutItsEndIsSentButNotAskedFor(self) -> None:
-        self.call.inputReceived(b"h")
-        self.assertEqual(self.peer.value(), b"h")
-        self.assertEqual(self.asked, [PROMPT])
-
-    def test_theEndOfTypingLeavesThePromptsLineAndReadsToTheEnd(self) -> None:
-        self.call.inputEnded()
-        self.assertEqual(self.asked, [PROMPT, b"\n"])
+    def test_lines(self) -> None:
+        """A prompt at once, and after each whole line; ^D half-closes below the prompt."""
+        self.assertEqual(self.printed, [PROMPT])
+        self.client.inputReceived(b"h")
+        self.assertEqual((self.peer.value(), self.printed), (b"h", [PROMPT]))
+        self.client.inputReceived(b"i\n")
+        self.assertEqual((self.peer.value(), self.printed), (b"hi\n", [PROMPT] * 2))
+        self.client.inputEnded()
+        self.assertEqual(self.printed, [PROMPT, PROMPT, b"\n"])
         self.assertTrue(self.peer.ended)
         self.peer.finish()
-        self.assertIs(outcome(self.call), Outcome.OK)
+        self.assertIs(outcome(self.client), Outcome.OK)
 
-    def test_whenTheServerFinishesNobodyIsKeptTyping(self) -> None:
+    def test_serverCloses(self) -> None:
+        """The session ends: the user is not kept typing."""
         self.peer.finish()
         self.assertTrue(self.peer.ended)
-        self.assertIs(outcome(self.call), Outcome.OK)
+        self.assertIs(outcome(self.client), Outcome.OK)

@@ -7,32 +7,39 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from tcplab.client.console import Console
 from tcplab.client.display import Display, HexDump, Raw
+from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Outcome, Result
 from tests.support.pipes import Pipes
 
+net: Any = reactor
 
-class Listener:
-    """Keep what a console tells."""
+MUCH = b"x" * 1_000_000
+
+
+class Client(ClientProtocol):
+    """Keep the input, and the ends."""
 
     def __init__(self) -> None:
+        super().__init__(Clock())
         self.transport = StringTransport()
-        self.heard = b""
+        self.input = b""
         self.inputEnd: Deferred[bytes] = Deferred()
         self.outputEnd: Deferred[Result] = Deferred()
 
     def inputReceived(self, data: bytes) -> None:
-        self.heard += data
+        self.input += data
 
     def inputEnded(self) -> None:
-        self.inputEnd.callback(self.heard)
+        self.inputEnd.callback(self.input)
 
-    def outputLost(self, ending: Result) -> None:
-        self.outputEnd.callback(ending)
+    def outputLost(self, result: Result) -> None:
+        self.outputEnd.callback(result)
 
 
 class ConsoleTests(TestCase):
@@ -41,106 +48,91 @@ class ConsoleTests(TestCase):
     def console(self, display: Display | None = None, reading: bool = True) -> Console:
         """Open a console on pipes."""
         self.pipes = Pipes(self)
-        self.listener = Listener()
-        console = Console(reactor, display or Raw(), self.pipes.stdin, self.pipes.stdout)
-        console.open(self.listener, reading=reading)
+        self.client = Client()
+        console = Console(net, display or Raw(), self.pipes.stdin, self.pipes.stdout)
+        console.open(self.client, reading=reading)
         self.addCleanup(console.close)
         return console
 
     async def printed(self, console: Console) -> bytes:
-        """Close it, and return all that it printed."""
+        """Close the console; return all that it printed."""
         output = self.pipes.printed()
         await console.close()
         self.pipes.close("stdout")
         return await output
 
-    async def test_stdinIsToldAndItsEnd(self) -> None:
-        self.console()
-        await self.pipes.type(b"hello")
-        self.assertEqual(await self.listener.inputEnd, b"hello")
-
-    async def test_afterTheEndOfStdinStdoutStillPrints(self) -> None:
+    async def test_input(self) -> None:
+        """Input and its end are passed on; output goes on after it."""
         console = self.console()
-        self.pipes.close("keyboard")
-        await self.listener.inputEnd
+        await self.pipes.type(b"hello")
+        self.assertEqual(await self.client.inputEnd, b"hello")
         console.show(b"the answer")
         self.assertEqual(await self.printed(console), b"the answer")
 
-    async def test_closingWaitsUntilAllIsPrinted(self) -> None:
-        console = self.console()
-        console.show(b"x" * 1_000_000)
-        self.assertEqual(len(await self.printed(console)), 1_000_000)
+    async def test_inputNotRead(self) -> None:
+        """It is left for another program."""
+        console = self.console(reading=False)
+        await self.pipes.type(b"for another")
+        console.pauseProducing()
+        console.resumeProducing()
+        console.show(b"x")
+        await self.printed(console)
+        self.assertEqual(self.client.input, b"")
+        self.assertEqual(os.read(self.pipes.stdin, 100), b"for another")
 
-    async def test_whatTheDisplayHeldIsPrintedAtTheEnd(self) -> None:
+    async def test_backPressure(self) -> None:
+        """A full stdout pauses the connection, a full connection stdin; then all is printed."""
+        console = self.console()
+        transport = self.client.transport
+        self.assertEqual((transport.producer, transport.streaming), (console, True))
+        console.pauseProducing()
+        typed = self.pipes.type(b"hello")
+        console.show(MUCH)
+        self.assertEqual(transport.producerState, "paused")
+        self.assertEqual(self.client.input, b"")
+        console.resumeProducing()
+        await typed
+        await self.client.inputEnd
+        self.assertEqual(len(await self.printed(console)), len(MUCH))
+
+    async def test_heldBack(self) -> None:
+        """What the display has held back is printed at the end."""
         console = self.console(HexDump())
         console.show(b"hi")
         output = await self.printed(console)
         self.assertEqual(output.splitlines()[-1], b"00000002")
 
-    async def test_aSlowReaderPausesTheServer(self) -> None:
-        console = self.console()
-        console.show(b"x" * 1_000_000)
-        self.assertEqual(self.listener.transport.producerState, "paused")
-        self.assertEqual(len(await self.printed(console)), 1_000_000)
+    async def test_closedPipe(self) -> None:
+        """It is reported once, at once; the connection is not closed gracefully."""
+        for data in b"x", MUCH:
+            console = self.console()
+            console.show(data)
+            self.pipes.close("screen")
+            self.assertEqual(await self.client.outputEnd, Result(Outcome.UNREAD))
+            self.assertEqual(await console.close(), Result(Outcome.UNREAD))
+            self.assertFalse(self.client.transport.disconnecting)
 
-    async def test_aSlowServerPausesStdin(self) -> None:
+    async def test_closedPipeAtTheEnd(self) -> None:
+        """It is a loss only if not all was taken."""
         console = self.console()
-        self.assertIs(self.listener.transport.producer, console)
-        self.assertTrue(self.listener.transport.streaming)
-
-    async def test_itCanLeaveStdinAlone(self) -> None:
-        console = self.console(reading=False)
-        await self.pipes.type(b"for somebody else")
-        console.show(b"x")
-        await self.printed(console)
-        self.assertEqual(self.listener.heard, b"")
-        self.assertEqual(os.read(self.pipes.stdin, 100), b"for somebody else")
-
-    async def test_aReaderThatGoesAwayIsTold(self) -> None:
+        console.show(b"x" * 1000)
+        self.assertIsNone(await console.close())
         console = self.console()
-        self.pipes.close("screen")
-        console.show(b"to nobody")
-        self.assertEqual(await self.listener.outputEnd, Result(Outcome.UNREAD))
-        self.assertEqual(await console.close(), Result(Outcome.UNREAD))
-
-    async def test_theServerIsNotLeftPolitelyWhenTheReaderGoesAway(self) -> None:
-        console = self.console()
-        console.show(b"x" * 1_000_000)
-        self.pipes.close("screen")
-        await self.listener.outputEnd
-        self.assertFalse(self.listener.transport.disconnecting)
-
-    async def test_aReaderThatGoesAwayAtTheEndIsTold(self) -> None:
-        console = self.console()
-        console.show(b"x" * 1_000_000)
+        console.show(MUCH)
         closed = console.close()
         self.pipes.close("screen")
         self.assertEqual(await closed, Result(Outcome.UNREAD))
 
-    async def test_allThatWasTakenIsNoLoss(self) -> None:
-        console = self.console()
-        console.show(b"x" * 1000)
-        self.assertIsNone(await console.close())
+    async def test_fullDevice(self) -> None:
+        """It is an error with the system's words; nothing printed is no error."""
+        full = Result(Outcome.OTHER, "stdout takes no more: No space left on device")
+        for data, result in (b"x", full), (b"", None):
+            device = os.open("/dev/full", os.O_WRONLY)
+            self.addCleanup(os.close, device)
+            console = Console(net, Raw(), stdout=device)
+            console.open(Client(), reading=False)
+            console.show(data)
+            self.assertEqual(await console.close(), result)
 
-    async def test_aFullDeviceIsToldAtTheEnd(self) -> None:
-        console = self.full()
-        console.show(b"x")
-        ending = await console.close()
-        self.assertEqual(
-            ending, Result(Outcome.OTHER, "stdout takes no more: No space left on device")
-        )
-
-    async def test_aFullDeviceRefusesNothingIfNothingIsPrinted(self) -> None:
-        self.assertIsNone(await self.full().close())
-
-    def full(self) -> Console:
-        """Open a console whose stdout takes nothing."""
-        device = os.open("/dev/full", os.O_WRONLY)
-        self.addCleanup(os.close, device)
-        console = Console(reactor, Raw(), stdout=device)
-        console.open(Listener(), reading=False)
-        return console
-
-    async def test_aConsoleThatWasNeverOpenIsClosed(self) -> None:
-        console: Any = Console(reactor, Raw())
-        self.successResultOf(console.close())
+    def test_neverOpen(self) -> None:
+        self.assertIsNone(self.successResultOf(Console(net, Raw()).close()))

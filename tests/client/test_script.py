@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.client.result import Outcome
+from tcplab.client.clienttls import overTLS
+from tcplab.client.connect import SingleUseFactory
+from tcplab.client.result import Outcome, Result
 from tcplab.client.script import ExpectPattern, ExpectText, Script, ScriptClient, Send, Step
 from tcplab.testing import Peer, connected
 from tests.support.memory_console import MemoryConsole, ended
@@ -29,7 +32,7 @@ def pattern(data: bytes) -> ExpectPattern:
 
 
 def outcome(steps: list[Step], chunks: list[bytes]) -> tuple[bytes, int, bool, str]:
-    """Perform a script; return what was sent, how far it came, and what is left over."""
+    """Perform a script; return what was sent, the position, and what is unmatched."""
     script = Script(steps)
     sent = script.start()
     for chunk in chunks:
@@ -52,99 +55,64 @@ PATTERNS = st.sampled_from([b"a+", b"b.a", b"^a", b"(?m)^b", b"a|bb", b"[^b]+b"]
 SENDS = st.sampled_from([Send(b"1"), Send(b"22")])
 
 
-class PerformingTests(SynchronousTestCase):
-    def test_whatIsSaidFirstIsSentAtOnce(self) -> None:
+class ScriptTests(SynchronousTestCase):
+    def test_sends(self) -> None:
+        """What comes first is sent at once, the rest when the expectation before it is met."""
         script = Script([Send(b"a"), Send(b"b"), text(b"x"), Send(b"c")])
         self.assertEqual(script.start(), b"ab")
         self.assertEqual(script.expecting, text(b"x"))
-
-    def test_whatFollowsAnExpectationIsSentWhenItIsMet(self) -> None:
-        script = Script([text(b"name?"), Send(b"Ada\n")])
-        self.assertEqual(script.start(), b"")
-        self.assertEqual(script.feed(b"Your name"), b"")
-        self.assertEqual(script.feed(b"? "), b"Ada\n")
+        self.assertEqual([script.feed(b"w"), script.feed(b"x ")], [b"", b"c"])
         self.assertIsNone(script.expecting)
 
-    def test_oneChunkCanMeetSeveralExpectations(self) -> None:
-        sent, position, *_ = outcome([text(b"a"), Send(b"1"), text(b"b"), Send(b"2")], [b"ab"])
-        self.assertEqual((sent, position), (b"12", 4))
+    def test_outcomes(self) -> None:
+        """How far a script is performed, and what remains: a prefix or other bytes."""
+        for steps, chunks, expected in (
+            # Several expectations in one segment, each after the previous match.
+            ([text(b"a"), Send(b"1"), text(b"b"), Send(b"2")], [b"ab"], (b"12", 4, True, "")),
+            ([text(b"aa"), text(b"aa")], [b"aaa"], (b"", 1, True, "a")),
+            ([text(b"aa"), text(b"aa")], [b"aaaa"], (b"", 2, True, "")),
+            # Bytes from before a send may match after it.
+            ([text(b"a"), Send(b"1"), text(b"c")], [b"abc"], (b"1", 3, True, "")),
+            # Prefixes.
+            ([text(b"hello")], [], (b"", 0, True, "")),
+            ([text(b"hello")], [b"he", b"ll"], (b"", 0, True, "hell")),
+            ([text(b"hello")], [b"> hell"], (b"", 0, False, "> hell")),
+            ([text(b"hello")], [b"x"], (b"", 0, False, "x")),
+            ([text(b"a"), text(b"bb")], [b"ab"], (b"", 1, True, "b")),
+            ([text(b"a"), text(b"bb")], [b"ac"], (b"", 1, False, "c")),
+            ([text(b"a")], [b"abc"], (b"", 1, True, "bc")),
+            # A pattern has none. The match that ends first is consumed; ^ is where it ended.
+            ([pattern(b"hello")], [], (b"", 0, True, "")),
+            ([pattern(b"hello")], [b"hell"], (b"", 0, False, "hell")),
+            ([pattern(b"a+"), text(b"aa")], [b"aaa"], (b"", 2, True, "")),
+            ([text(b"a"), pattern(b"^b")], [b"ab"], (b"", 2, True, "")),
+            ([text(b"a"), pattern(b"^b")], [b"acb"], (b"", 1, False, "cb")),
+        ):
+            self.assertEqual(outcome(steps, chunks), expected, steps)
 
-    def test_matchingContinuesAfterThePreviousMatch(self) -> None:
-        self.assertEqual(outcome([text(b"aa"), text(b"aa")], [b"aaa"])[1], 1)
-        self.assertEqual(outcome([text(b"aa"), text(b"aa")], [b"aaaa"])[1], 2)
+    def test_endsWithExpectation(self) -> None:
+        for steps, ends in (
+            ([Send(b"a"), text(b"b")], True),
+            ([text(b"b"), Send(b"a")], False),
+            ([], False),
+        ):
+            self.assertIs(Script(steps).endsWithExpectation, ends)
 
-    def test_whatCameBeforeASendMayStillBeExpectedAfterIt(self) -> None:
-        self.assertEqual(outcome([text(b"a"), Send(b"1"), text(b"c")], [b"abc"])[1], 3)
+    def test_unmatched(self) -> None:
+        """It is escaped, and cut."""
+        shown = outcome([text(b"never")], [b"\x1b[31m", *[b"y"] * 300])[3]
+        self.assertEqual(shown, "\\x1b[31m" + "y" * 195 + "...")
 
-    def test_onlyAScriptThatEndsByAMatchEndsTheConversation(self) -> None:
-        self.assertTrue(Script([Send(b"a"), text(b"b")]).endsWithExpectation)
-        self.assertFalse(Script([text(b"b"), Send(b"a")]).endsWithExpectation)
-        self.assertFalse(Script([]).endsWithExpectation)
-
-
-class JudgingTests(SynchronousTestCase):
-    def judge(self, step: Step, *chunks: bytes) -> tuple[bool, str]:
-        return outcome([step], list(chunks))[2:]
-
-    def test_nothingIsABeginning(self) -> None:
-        self.assertEqual(self.judge(text(b"hello")), (True, ""))
-        self.assertEqual(self.judge(pattern(b"hello")), (True, ""))
-
-    def test_thePrefixOfATextIsABeginning(self) -> None:
-        self.assertEqual(self.judge(text(b"hello"), b"he", b"ll"), (True, "hell"))
-
-    def test_anythingBeforeATextIsNoBeginningOfIt(self) -> None:
-        self.assertEqual(self.judge(text(b"hello"), b"> hell"), (False, "> hell"))
-        self.assertEqual(self.judge(text(b"hello"), b"x"), (False, "x"))
-
-    def test_aPatternHasNoBeginnings(self) -> None:
-        self.assertEqual(self.judge(pattern(b"hello"), b"hell"), (False, "hell"))
-
-    def test_whatIsLeftAfterAMatchCounts(self) -> None:
-        self.assertEqual(outcome([text(b"a"), text(b"bb")], [b"ab"])[2:], (True, "b"))
-        self.assertEqual(outcome([text(b"a"), text(b"bb")], [b"ac"])[2:], (False, "c"))
-
-    def test_aFinishedScriptWaitsForNothing(self) -> None:
-        self.assertEqual(outcome([text(b"a")], [b"abc"])[1:3], (1, True))
-
-    def test_whatCameInsteadIsEscapedAndCut(self) -> None:
-        script = Script([text(b"never")])
-        script.start()
-        script.feed(b"\x1b[31m")
-        self.assertEqual(script.unmatched, "\\x1b[31m")
-        for _ in range(300):
-            script.feed(b"y")
-        self.assertEqual(script.unmatched, "\\x1b[31m" + "y" * 195 + "...")
-
-
-class PatternTests(SynchronousTestCase):
-    def test_theMatchThatEndsFirstIsTaken(self) -> None:
-        self.assertEqual(outcome([pattern(b"a+"), text(b"aa")], [b"aaa"])[1], 2)
-
-    def test_theCaretIsThePlaceAfterThePreviousMatch(self) -> None:
-        self.assertEqual(outcome([text(b"a"), pattern(b"^b")], [b"ab"])[1], 2)
-        self.assertEqual(outcome([text(b"a"), pattern(b"^b")], [b"acb"])[1], 1)
-
-    def test_theCaretIsNotWhereMuchWasForgotten(self) -> None:
-        script = Script([pattern(b"^b")])
-        script.start()
-        script.feed(b"c" * 100_000)
-        for _ in range(3):
-            script.feed(b"b" * ExpectPattern.window)
-        self.assertEqual(script.position, 0)
-
-    def test_aMatchLaterThanTheWindowIsFound(self) -> None:
-        script = Script([pattern(b"x[0-9]+y")])
-        script.start()
-        for _ in range(5):
-            script.feed(b"c" * 100_000)
-        script.feed(b"x12")
-        script.feed(b"3y")
-        self.assertEqual(script.position, 1)
+    def test_windows(self) -> None:
+        """Beyond the window bytes are discarded: ^ does not match there, a later match is found."""
+        much = [b"c" * 100_000]
+        late = [b"b" * ExpectPattern.window] * 3
+        self.assertEqual(outcome([pattern(b"^b")], much + late)[1], 0)
+        self.assertEqual(outcome([pattern(b"x[0-9]+y")], much * 5 + [b"x12", b"3y"])[1], 1)
 
 
 class BoundTests(SynchronousTestCase):
-    def test_memoryIsBoundedWhateverComesInVain(self) -> None:
+    def test_memory(self) -> None:
         for step in text(b"never" * 100), pattern(b"never"):
             script = Script([step])
             script.start()
@@ -158,17 +126,17 @@ class BoundTests(SynchronousTestCase):
             self.assertLess(held, 1 << 19)
 
 
-class AnyPiecesTests(SynchronousTestCase):
+class ModelTests(SynchronousTestCase):
     @quick
     @given(st.lists(st.one_of(TEXTS, PATTERNS, SENDS), max_size=5), WIRE, CUTS)
-    def test_piecesMakeNoDifference(self, steps: list[Step], data: bytes, cuts: list[int]) -> None:
+    def test_anySegments(self, steps: list[Step], data: bytes, cuts: list[int]) -> None:
         whole = outcome(steps, [data])
         self.assertEqual(outcome(steps, list(pieces(data, cuts))), whole)
         self.assertEqual(outcome(steps, [bytes([byte]) for byte in data]), whole)
 
     @quick
     @given(st.lists(WORDS, min_size=1, max_size=4), WIRE)
-    def test_textsAreFoundOneAfterTheOther(self, words: list[bytes], data: bytes) -> None:
+    def test_textsAreFoundInOrder(self, words: list[bytes], data: bytes) -> None:
         left, met = data, 0
         for word in words:
             _, found, after = left.partition(word)
@@ -181,131 +149,93 @@ class AnyPiecesTests(SynchronousTestCase):
             self.assertEqual(onlyPrefix, words[met].startswith(left))
 
 
-class Scripted(SynchronousTestCase):
+class ScriptClientTests(SynchronousTestCase):
     def play(self, *steps: Step) -> Peer:
-        """Begin a script."""
+        """Start a script."""
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.call = ScriptClient(self.clock, Script(steps), 5.0, self.console)
-        return connected(self.call)
+        self.client = ScriptClient(self.clock, Script(steps), 5.0, self.console)
+        return connected(self.client)
 
     def assertEnded(self, outcome: Outcome, why: str) -> None:
-        ending = ended(self.call)
-        assert ending is not None
-        self.assertEqual((ending.outcome, ending.why), (outcome, why))
+        self.assertEqual(ended(self.client), Result(outcome, why))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-
-class MeetingTests(Scripted):
-    def test_stdinIsNotRead(self) -> None:
-        self.play(ExpectText(b"hello"))
-        self.assertIs(self.console.reading, False)
-
-    def test_aMatchedLastExpectationHangsUp(self) -> None:
+    def test_lastExpectation(self) -> None:
+        """It ends the session; stdin is not read; more bytes are neither printed nor counted."""
         peer = self.play(Send(b"hi"), ExpectText(b"hello"))
+        self.assertIs(self.console.reading, False)
         self.assertEqual(peer.value(), b"hi")
         peer.write(b"say hello!")
         self.assertTrue(peer.ended)
-        peer.write(b"more")
-        peer.finish()
+        peer.finish(b"more")
         self.assertEnded(Outcome.OK, "sent 2 bytes, received 10")
         self.assertEqual(self.console.printed, b"say hello!")
 
-    def test_anExpectationWithNothingSentWaitsForTheGreeting(self) -> None:
-        peer = self.play(ExpectText(b"You are connected!"), Send(b"hi\n"), ExpectText(b"hi"))
+    def test_lastSend(self) -> None:
+        """It half-closes, and the answer is read to the end, however long it takes."""
+        peer = self.play(ExpectText(b"name?"), Send(b"hi"))
         self.assertEqual(peer.value(), b"")
-        peer.write(b"You are connected!")
-        self.assertEqual(peer.value(), b"hi\n")
-        self.assertFalse(peer.ended)
-
-    def test_afterALastSendItHalfClosesAndReadsToTheEnd(self) -> None:
-        peer = self.play(ExpectText(b"?"), Send(b"hi"))
         peer.write(b"name?")
-        self.assertEqual(peer.value(), b"hi")
-        self.assertTrue(peer.ended)
+        self.assertEqual((peer.value(), peer.ended), (b"hi", True))
         self.clock.advance(3600)
         peer.finish(b"hello")
         self.assertEnded(Outcome.OK, "sent 2 bytes, received 10")
         self.assertEqual(self.console.printed, b"name?hello")
 
-    def test_withoutAConsoleNothingIsPrinted(self) -> None:
-        call = ScriptClient(Clock(), Script([ExpectText(b"a")]), 5.0)
-        connected(call).finish(b"a")
-        self.assertIs(outcomeOf(call), Outcome.OK)
+    def test_withoutConsole(self) -> None:
+        client = ScriptClient(Clock(), Script([ExpectText(b"a")]), 5.0)
+        connected(client).finish(b"a")
+        self.assertIs(outcomeOf(client), Outcome.OK)
 
+    def test_notMet(self) -> None:
+        """Nothing or a prefix, in time or before FIN, is told from other bytes; all is printed."""
+        late, fin = "came in 5 s", "came before the server finished"
+        hello, status = ExpectText(b"hello"), ExpectPattern(re.compile(b"^2\\d\\d "))
+        for step, data, timesOut, outcome, why in (
+            (hello, b"", True, Outcome.SILENT, f"'hello', but nothing {late}"),
+            (hello, b"he", True, Outcome.SILENT, f"'hello', but only 'he' {late}"),
+            (hello, b"220 \x1b", True, Outcome.UNEXPECTED, rf"'hello', but '220 \x1b' {late}"),
+            (hello, b"", False, Outcome.EOF, f"'hello', but nothing {fin}"),
+            (hello, b"hell", False, Outcome.EOF, f"'hello', but only 'hell' {fin}"),
+            (hello, b"bye", False, Outcome.UNEXPECTED, f"'hello', but 'bye' {fin}"),
+            (
+                *(status, b"554 no\r\n", False, Outcome.UNEXPECTED),
+                rf"a match of '^2\\d\\d ', but '554 no\r\n' {fin}",
+            ),
+        ):
+            peer = self.play(step)
+            peer.write(data)
+            self.clock.advance(4.9)
+            self.assertFalse(peer.ended)
+            self.clock.advance(0.1 if timesOut else 0)
+            self.assertIs(peer.ended, timesOut)
+            peer.finish()
+            self.assertEnded(outcome, f"expected {why}")
+            self.assertEqual(self.console.printed, data)
 
-class WaitingInVainTests(Scripted):
-    def test_nothingInTimeIsSilent(self) -> None:
-        peer = self.play(ExpectText(b"hello"))
-        self.clock.advance(4.9)
-        self.assertFalse(peer.ended)
-        self.clock.advance(0.1)
-        peer.finish()
-        self.assertEnded(Outcome.SILENT, "expected 'hello', but nothing came in 5 s")
-
-    def test_onlyABeginningInTimeIsSilent(self) -> None:
-        peer = self.play(ExpectText(b"hello"))
-        peer.write(b"he")
-        self.clock.advance(5)
-        peer.finish()
-        self.assertEnded(Outcome.SILENT, "expected 'hello', but only 'he' came in 5 s")
-
-    def test_somethingElseInTimeIsUnexpected(self) -> None:
-        peer = self.play(ExpectText(b"hello"))
-        peer.write(b"220 \x1b[1m")
-        self.clock.advance(5)
-        peer.finish()
-        self.assertEnded(Outcome.UNEXPECTED, r"expected 'hello', but '220 \x1b[1m' came in 5 s")
-
-    def test_theServersEndWithNothingIsEof(self) -> None:
-        self.play(ExpectText(b"hello")).finish()
-        self.assertEnded(
-            Outcome.EOF, "expected 'hello', but nothing came before the server finished"
-        )
-
-    def test_theServersEndWithABeginningIsEof(self) -> None:
-        self.play(ExpectText(b"hello")).finish(b"hell")
-        self.assertEnded(
-            Outcome.EOF, "expected 'hello', but only 'hell' came before the server finished"
-        )
-
-    def test_theServersEndWithSomethingElseIsUnexpected(self) -> None:
-        self.play(ExpectText(b"hello")).finish(b"bye")
-        self.assertEnded(
-            Outcome.UNEXPECTED, "expected 'hello', but 'bye' came before the server finished"
-        )
-
-    def test_anExpressionIsNamedAsSuch(self) -> None:
-        self.play(ExpectPattern(re.compile(b"^2\\d\\d "))).finish(b"554 no\r\n")
-        self.assertEnded(
-            Outcome.UNEXPECTED,
-            r"expected a match of '^2\\d\\d ', but '554 no\r\n' came before the server finished",
-        )
-
-    def test_whatCameIsPrintedAllTheSame(self) -> None:
-        self.play(ExpectText(b"hello")).finish(b"bye")
-        self.assertEqual(self.console.printed, b"bye")
-
-    def test_aResetIsAReset(self) -> None:
+    def test_reset(self) -> None:
         peer = self.play(ExpectText(b"hello"))
         peer.write(b"bye")
         peer.reset()
         self.assertEnded(Outcome.RESET, "the connection was reset")
 
-    def test_everyExpectationHasItsOwnTime(self) -> None:
+    def test_truncatedTLS(self) -> None:
+        """An expectation that is not met is the reason, even without close_notify."""
+        client = ScriptClient(Clock(), Script([ExpectText(b"hello")]), 5.0)
+        tls: Any = overTLS(SingleUseFactory(client), None, insecure=True).buildProtocol(None)
+        peer = connected(tls)
+        client.handshakeCompleted()
+        peer.finish()
+        self.assertIs(outcomeOf(client), Outcome.EOF)
+
+    def test_timeouts(self) -> None:
+        """Each expectation has its own, which no other bytes prolong."""
         peer = self.play(ExpectText(b"a"), ExpectText(b"b"))
         self.clock.advance(4)
         peer.write(b"a")
         self.clock.advance(4)
+        peer.write(b"c")
         self.assertFalse(peer.ended)
-        self.clock.advance(1)
-        self.assertTrue(peer.ended)
-        peer.finish()
-        self.assertIs(outcomeOf(self.call), Outcome.SILENT)
-
-    def test_whatIsNotAwaitedDoesNotProlongTheTime(self) -> None:
-        peer = self.play(ExpectText(b"a"))
-        self.clock.advance(4)
-        peer.write(b"b")
         self.clock.advance(1)
         self.assertTrue(peer.ended)

@@ -16,13 +16,13 @@ class TerminalTests(Running):
 
     prompt = b"What message for the server? : "
 
-    def dial(self, where: str, *arguments: str, **settings: Any) -> Terminal:
+    def connect(self, where: str, *arguments: str, **settings: Any) -> Terminal:
         terminal = Terminal([*TCPLAB, "connect", where, *arguments], **settings)
         self.addCleanup(terminal.close)
         return terminal
 
     def test_itAsksAtOnceAndEveryLineIsAnswered(self) -> None:
-        terminal = self.dial(serve(self, echo))
+        terminal = self.connect(serve(self, echo))
         terminal.wait(self.prompt)
         terminal.type(b"hello\n")
         terminal.wait(self.prompt + b"\r\x1b[Khello\r\n" + self.prompt)
@@ -35,28 +35,28 @@ class TerminalTests(Running):
         )
 
     def test_aGreetingStandsAboveThePrompt(self) -> None:
-        terminal = self.dial(serve(self, saying(b"You are connected!")))
+        terminal = self.connect(serve(self, saying(b"You are connected!")))
         terminal.wait(b"You are connected!\r\n" + self.prompt)
         terminal.type(b"\x04")
         self.assertEqual(terminal.status(), 0)
 
     def test_whenTheServerFinishesItEnds(self) -> None:
-        terminal = self.dial(serve(self, hangingUp(b"bye\n")))
+        terminal = self.connect(serve(self, hangingUp(b"bye\n")))
         self.assertEqual(terminal.status(), 0)
         self.assertRegex(terminal.printed, rb"bye\r\n.*\r\nOK ")
 
     def test_theServerCannotCommandTheTerminal(self) -> None:
-        terminal = self.dial(serve(self, hangingUp(b"\x1b[2J\x9b\xc3\xa9\n")))
+        terminal = self.connect(serve(self, hangingUp(b"\x1b[2J\x9b\xc3\xa9\n")))
         self.assertEqual(terminal.status(), 0)
         self.assertIn("\\x1b[2J\\x9bé".encode(), terminal.printed)
 
     def test_aTerminalThatCannotEraseGetsNoEscapes(self) -> None:
-        terminal = self.dial(serve(self, hangingUp(b"bye\n")), term="dumb")
+        terminal = self.connect(serve(self, hangingUp(b"bye\n")), term="dumb")
         self.assertEqual(terminal.status(), 0)
         self.assertNotIn(b"\x1b", terminal.printed)
 
     def test_controlCEndsItWithoutATraceback(self) -> None:
-        terminal = self.dial(serve(self, silent))
+        terminal = self.connect(serve(self, silent))
         terminal.wait(self.prompt)
         terminal.type(b"\x03")
         self.assertEqual(terminal.status(), 130)
@@ -64,18 +64,18 @@ class TerminalTests(Running):
 
     def test_whatIsPrintedNextBeginsALine(self) -> None:
         where = serve(self, hangingUp(b"no newline"))
-        terminal = self.dial(where, "--send", "x")
+        terminal = self.connect(where, "--send", "x")
         self.assertEqual(terminal.status(), 0)
         self.assertIn(b"no newline\r\nOK ", terminal.printed)
 
     def test_quietAsksNothing(self) -> None:
-        terminal = self.dial(serve(self, echo), "--quiet")
+        terminal = self.connect(serve(self, echo), "--quiet")
         terminal.type(b"hello\n\x04")
         self.assertEqual(terminal.status(), 0)
         self.assertEqual(terminal.printed, b"hello\r\n")  # the terminal's own echo
 
     def test_aDumpIsShownAsItComes(self) -> None:
-        terminal = self.dial(serve(self, echo), "--hex")
+        terminal = self.connect(serve(self, echo), "--hex")
         terminal.wait(self.prompt)
         terminal.type(b"hi\n")
         terminal.wait(b"|hi.|")
@@ -84,7 +84,7 @@ class TerminalTests(Running):
         self.assertIn(b"\r\n00000003\r\n", terminal.printed)
 
     def test_theTerminalBlocksAgainAfterwards(self) -> None:
-        terminal = self.dial(serve(self, echo))
+        terminal = self.connect(serve(self, echo))
         terminal.wait(self.prompt)
         terminal.type(b"\x04")
         terminal.status()
@@ -92,7 +92,7 @@ class TerminalTests(Running):
 
     def test_whenOnlyStdinIsATerminalThePromptIsOnStderr(self) -> None:
         with tempfile.TemporaryFile() as file:
-            terminal = self.dial(serve(self, echo), stdout=file)
+            terminal = self.connect(serve(self, echo), stdout=file)
             terminal.wait(self.prompt)
             terminal.type(b"hello\n")
             terminal.wait(b"hello\r\n" + self.prompt)

@@ -14,6 +14,7 @@ from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 
+#: What `connected` accepts.
 Connectable = IProtocol | IProtocolFactory | type[Protocol]
 
 

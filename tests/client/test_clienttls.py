@@ -10,9 +10,9 @@ from service_identity import CertificateError, VerificationError
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory
 
 from tcplab.client.clienttls import overTLS
+from tcplab.client.connect import SingleUseFactory
 from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import HandshakeFailed, Outcome
 from tcplab.protocols import ConversationFactory, Echo
@@ -22,7 +22,7 @@ from tests.support.socket_server import Serving
 
 
 class Asking(ClientProtocol):
-    """Say something, finish, and keep the answer."""
+    """Send a request, half-close, and keep the answer."""
 
     answer = b""
 
@@ -34,26 +34,25 @@ class Asking(ClientProtocol):
         self.answer += data
 
 
-class SecureTests(Serving):
-    async def ask(self, host: str | None, **settings: Any) -> Asking:
-        """Talk to an echo server over TLS, whose certificate is for localhost."""
-        self.pem = localhostFile(self.folder())
-        trusted = settings.pop("trusted", False)
-        self.patchTrust(self.pem if trusted else os.devnull)
+class CertificateTests(Serving):
+    """An echo server over TLS, with a certificate for localhost."""
+
+    async def ask(self, host: str | None, *, trusted: bool, insecure: bool = False) -> Asking:
+        """Connect, and complete the handshake."""
+        pem = localhostFile(self.folder())
+        self.patchTrust(pem if trusted else os.devnull)
         await self.serve(
-            ConversationFactory(Echo),
-            f"ssl:0:privateKey={self.pem}:certKey={self.pem}:interface=127.0.0.1",
+            ConversationFactory(Echo), f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
         )
-        call = Asking(reactor)
-        factory = Factory.forProtocol(lambda: call)
-        factory.noisy = False
+        clock: Any = reactor
+        client = Asking(clock)
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.host.port)
-        await endpoint.connect(overTLS(factory, host, **settings))
-        await call.established
-        return call
+        await endpoint.connect(overTLS(SingleUseFactory(client), host, insecure=insecure))
+        await client.established
+        return client
 
     def patchTrust(self, path: str) -> None:
-        """Make this file the platform's trust: OpenSSL looks at its variable first."""
+        """Make this file the platform's trust store: OpenSSL looks at its variable first."""
         for name in "SSL_CERT_FILE", "SSL_CERT_DIR":
             before = os.environ.get(name)
             if before is None:
@@ -63,37 +62,27 @@ class SecureTests(Serving):
         os.environ["SSL_CERT_FILE"] = path
         os.environ["SSL_CERT_DIR"] = os.devnull
 
-    def failure(self, deferred: Deferred[Any]) -> Deferred[Any]:
-        return self.assertFailure(deferred, HandshakeFailed)
+    async def test_accepted(self) -> None:
+        """A trusted certificate for the name or address; any certificate if insecure."""
+        for host, insecure in (
+            *(("localhost", False), ("127.0.0.1", False)),
+            *(("example.org", True), ("127.0.0.1", True), (None, True)),
+        ):
+            client = await self.ask(host, trusted=not insecure, insecure=insecure)
+            result = await client.ended
+            self.assertIs(result.outcome, Outcome.OK, result.why)
+            self.assertEqual(client.answer, b"hello")
 
-    async def assertAnswered(self, call: Asking) -> None:
-        ending = await call.ended
-        self.assertIs(ending.outcome, Outcome.OK, ending.why)
-        self.assertEqual(call.answer, b"hello")
+    async def refused(self, host: str, trusted: bool) -> BaseException:
+        asked = Deferred.fromCoroutine(self.ask(host, trusted=trusted))
+        problem: BaseException = (await self.assertFailure(asked, HandshakeFailed)).reason.value
+        return problem
 
-    async def test_aTrustedCertificateForTheHostIsTaken(self) -> None:
-        await self.assertAnswered(await self.ask("localhost", insecure=False, trusted=True))
-
-    async def test_anAddressIsVerifiedToo(self) -> None:
-        await self.assertAnswered(await self.ask("127.0.0.1", insecure=False, trusted=True))
-
-    async def test_aCertificateForAnotherHostIsRefused(self) -> None:
-        asked = Deferred.fromCoroutine(self.ask("example.org", insecure=False, trusted=True))
-        problem = await self.failure(asked)
-        self.assertIsInstance(problem.reason.value, VerificationError)
-
-    async def test_aCertificateThatThePlatformDoesNotTrustIsRefused(self) -> None:
-        asked = Deferred.fromCoroutine(self.ask("localhost", insecure=False))
-        problem = await self.failure(asked)
-        self.assertIsInstance(problem.reason.value, Error)
-        self.assertIn("certificate verify failed", str(problem.reason.value))
-
-    async def test_insecureTakesAnyCertificateWhateverTheName(self) -> None:
-        for host in "example.org", "127.0.0.1", None:
-            await self.assertAnswered(await self.ask(host, insecure=True))
-
-    async def test_aCertificateThatNamesNobodyIsRefused(self) -> None:
+    async def test_refused(self) -> None:
+        """Another host, no trust, and a certificate without a name."""
+        self.assertIsInstance(await self.refused("example.org", True), VerificationError)
+        untrusted = await self.refused("localhost", False)
+        self.assertIsInstance(untrusted, Error)
+        self.assertIn("certificate verify failed", str(untrusted))
         self.patch(certificates, "localhostPEM", namelessPEM)
-        asked = Deferred.fromCoroutine(self.ask("localhost", insecure=False, trusted=True))
-        problem = await self.failure(asked)
-        self.assertIsInstance(problem.reason.value, CertificateError)
+        self.assertIsInstance(await self.refused("localhost", True), CertificateError)

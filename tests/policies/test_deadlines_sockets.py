@@ -13,7 +13,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
 
 from tcplab.policies.deadlines import Deadlines
-from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
@@ -96,10 +95,6 @@ class Watched(Serving):
         ending = await self.told.ending()
         self.assertEqual((ending.by, ending.how, ending.why), ("server", "reset", why))
 
-    async def assertStays(self) -> None:
-        await self.wait(60)
-        self.assertEqual(self.told.endings, [])
-
 
 class WriteTests(Watched):
     """Peers that do not read."""
@@ -119,12 +114,6 @@ class WriteTests(Watched):
         await self.atRest(transport)
         await self.assertEnds("write-timeout", 30)
 
-    async def test_allTaken(self) -> None:
-        """Bytes that the peer's kernel has taken do not wait, even if the peer never reads."""
-        transport = await self.accepted(5)
-        await self.until(lambda: transport.sent == 5 and not unacknowledgedBytes(transport))
-        await self.assertStays()
-
     async def test_slowReader(self) -> None:
         transport = await self.accepted(HUGE)
         await self.full(transport)
@@ -134,24 +123,6 @@ class WriteTests(Watched):
             while unacknowledgedBytes(transport) > before - 4096:  # its window opens in steps
                 await self.talk(self.peer.recv, 4096)
         self.assertEqual(self.told.endings, [])
-
-    async def test_conversation(self) -> None:
-        """A conversation lingers only when all bytes have left."""
-
-        class Farewell(Conversation):
-            lingerTimeout = 60  # longer than this test takes
-
-            def messageReceived(self, message: bytes) -> None:
-                self.write(bytes(1_000_000))
-                self.hangUp()
-
-        await self.watched(ConversationFactory(Farewell))
-        self.client().sendall(b"the end?")
-        await self.until(lambda: self.listener.connections)
-        (transport,) = self.listener.connections
-        await self.until(lambda: transport.sent)
-        await self.atRest(transport)
-        await self.assertEnds("write-timeout", 30)
 
     async def test_echo(self) -> None:
         """A peer that sends and never reads is held back, then reset."""
@@ -175,9 +146,6 @@ class WriteTests(Watched):
         """On a Unix socket only bytes in this process wait."""
         await self.full(await self.accepted(HUGE, f"unix:{self.unixPath()}"))
         await self.assertEnds("write-timeout", 30)
-        transport = await self.accepted(100_000, f"unix:{self.unixPath()}")
-        await self.until(lambda: transport.sent == 100_000)
-        await self.assertStays()
 
 
 class TLSTests(Watched):
@@ -200,11 +168,6 @@ class TLSTests(Watched):
             self.assertEqual((ending.how, ending.why), ("reset", "handshake-timeout"))
             self.assertEqual(self.told.opened, [])
 
-    async def test_established(self) -> None:
-        transport = await self.accepted(0, tls=True)
-        await self.until(lambda: not unacknowledgedBytes(transport))
-        await self.assertStays()
-
     async def test_closeNotify(self) -> None:
         """An answer to it is not awaited for ever."""
         transport = await self.accepted(0, tls=True)
@@ -216,24 +179,6 @@ class TLSTests(Watched):
         """What counts is what the kernel takes of the ciphertext."""
         await self.full(await self.accepted(HUGE, tls=True))
         await self.assertEnds("write-timeout", 30)
-
-
-class IdleTests(Watched):
-    async def test_idle(self) -> None:
-        """One connection is idle, the other is not."""
-        await self.watched(ConversationFactory(Echo), idle=10, write=None)
-        client, silent = self.client(), self.client()
-        for number in range(1, 7):
-            await self.talk(client.sendall, b"tick")
-            await self.until(
-                lambda: 4 * number in [each.received for each in self.listener.connections]  # noqa: B023
-            )
-            await self.wait(3)
-        ending = await self.told.ending()
-        self.assertEqual((ending.why, ending.received), ("idle-timeout", 0))
-        self.assertEqual(len(self.told.endings), 1)
-        self.assertEqual(await self.talk(client.recv, 4), b"tick")
-        silent.close()
 
 
 class ClockTests(Watched):

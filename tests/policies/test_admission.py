@@ -303,8 +303,10 @@ class HandshakeTests(Admitting):
         listener = MemoryListener(self.clock, tls=True)
         for peer in peers(3):
             listener.connect(peer)
-            self.clock.advance(1)
+            self.clock.advance(0.1)
         self.admission(maxHandshakes=3).watch(listener)
+        self.assertEqual(listener.reasons, [HANDSHAKES])
+        self.clock.advance(1)
         listener.connect(("10.0.9.9", 1))
         self.assertEqual(self.hosts(listener), ["10.0.0.2", "10.0.0.3", "10.0.9.9"])
 

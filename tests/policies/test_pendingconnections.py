@@ -254,10 +254,11 @@ class ManyTests(Pending):
         for broken in (True, False):
             factory.broken = broken
             client = await self.pending()
+            empty = self.listener.whenEmpty()
             client.sendall(LINE[9:])
             await self.assertReset(client)
+            await empty
             self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), int(broken))
-            await self.until(lambda: self.listener.empty)
 
 
 class ProxiedPeerTests(SynchronousTestCase):

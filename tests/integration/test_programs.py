@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote talk to the servers, half-close, and get all of it back."""
+"""Programs that users have: netcat, socat, openssl and Python's own sockets, against our server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import socket
 import ssl
 import threading
 from subprocess import CompletedProcess
-
-from twisted.trial.unittest import SkipTest
+from unittest import SkipTest
 
 from tcplab.protocols import Ack, ConversationFactory, Dialogue, Echo
 from tests.support.certificates import localhostFile
@@ -18,135 +17,90 @@ from tests.support.subprocess_server import run
 from tests.support.tiers import processes
 
 MEGABYTE = b"".join(b"%07d\n" % number for number in range(125_000))
+OPENSSL = "openssl s_client -quiet -connect 127.0.0.1:{}"
 
-
-class Programs(Serving):
-    """
-    What every program is tried with.
-
-    :cvar command: how it is called.
-    :cvar endpoint: where the server listens for it.
-    :cvar option: what its help must mention.
-    """
-
-    command = ""
-    endpoint = "tcp:0:interface=127.0.0.1"
-    option = ""
-
-    def setUp(self) -> None:
-        name = self.command.partition(" ")[0]
-        if not name:
-            return
-        needed(name)
-        told = run(f"{name} -h")
-        if not re.search(rf"{self.option}\b", (told.stdout + told.stderr).decode()):
-            raise SkipTest(f"this {name} has no option {self.option}")
-
-    async def served(self, behaviour: type, endpoint: str | None = None) -> Told:
-        """Serve it where the program will look."""
-        where = endpoint or self.endpoint
-        if where == "unix:":
-            where += self.unixPath()
-        elif where == "tls":
-            pem = localhostFile(self.folder())
-            where = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
-        return await self.serve(ConversationFactory(behaviour), where)
-
-    async def called(self, say: bytes) -> CompletedProcess[bytes]:
-        """Run the program, with something to say and the end of it."""
-        place = getattr(self.host, "name", b"").decode() or getattr(self.host, "port", 0)
-        done: CompletedProcess[bytes] = await self.talk(run, self.command.format(place), say)
-        return done
-
-
-@processes
-class HalfClosing:
-    """For programs that say their end and go on reading."""
-
-    async def test_theAnswerComesAfterTheHalfClose(self: Programs) -> None:  # type: ignore[misc]
-        told = await self.served(Echo)
-        done = await self.called(b"hi\n")
-        self.assertEqual((done.returncode, done.stdout), (0, b"hi\n"), done.stderr)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
-
-    async def test_aMegabyteComesBackIdentical(self: Programs) -> None:  # type: ignore[misc]
-        told = await self.served(Echo)
-        done = await self.called(MEGABYTE)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(done.stdout == MEGABYTE, f"{len(done.stdout)} bytes came back")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
-
-
-class NetcatTests(HalfClosing, Programs):
-    command = "nc -N 127.0.0.1 {}"
-    option = "-N"
-
-
-class NetcatOverUnixSocketTests(HalfClosing, Programs):
-    command = "nc -N -U {}"
-    endpoint = "unix:"
-    option = "-N"
-
-
-class NcatTests(HalfClosing, Programs):
-    command = "ncat 127.0.0.1 {}"
-
-
-class NcatOverTLSTests(HalfClosing, Programs):
-    """Its end is a close_notify."""
-
-    command = "ncat --ssl 127.0.0.1 {}"
-    endpoint = "tls"
-    option = "--ssl"
-
-
-class SocatTests(HalfClosing, Programs):
-    command = "socat -t 30 - TCP:127.0.0.1:{}"
-
-
-class SocatOverUnixSocketTests(HalfClosing, Programs):
-    command = "socat -t 30 - UNIX-CONNECT:{}"
-    endpoint = "unix:"
-
-
-class SocatOverTLSTests(HalfClosing, Programs):
-    """Its end is a close_notify."""
-
-    command = "socat -t 30 - OPENSSL:127.0.0.1:{},verify=0"
-    endpoint = "tls"
-    option = "openssl"
+#: Those that finish and go on reading: how each is called, where the server listens for it, and
+#: an option that its help must mention. On TLS, the end is a close_notify.
+HALF_CLOSING = {
+    "netcat": ("nc -N 127.0.0.1 {}", "tcp", "-N"),
+    "netcatOverUnixSocket": ("nc -N -U {}", "unix", "-N"),
+    "ncat": ("ncat 127.0.0.1 {}", "tcp", ""),
+    "ncatOverTLS": ("ncat --ssl 127.0.0.1 {}", "tls", "--ssl"),
+    "socat": ("socat -t 30 - TCP:127.0.0.1:{}", "tcp", ""),
+    "socatOverUnixSocket": ("socat -t 30 - UNIX-CONNECT:{}", "unix", ""),
+    "socatOverTLS": ("socat -t 30 - OPENSSL:127.0.0.1:{},verify=0", "tls", "openssl"),
+}
 
 
 class Whole(Dialogue):
-    """Hear a megabyte, say it again, hang up."""
+    """Receive a megabyte, send it back, hang up."""
 
     async def converse(self) -> None:
         self.send(await self.receiveExactly(len(MEGABYTE)))
+
+
+class Programs(Serving):
+    async def served(self, behaviour: type, kind: str) -> Told:
+        """Serve it where the program connects."""
+        if kind == "unix":
+            endpoint = f"unix:{self.unixPath()}"
+        elif kind == "tls":
+            pem = localhostFile(self.folder())
+            endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
+        else:
+            endpoint = "tcp:0:interface=127.0.0.1"
+        return await self.serve(ConversationFactory(behaviour), endpoint)
+
+    async def called(self, command: str, say: bytes) -> CompletedProcess[bytes]:
+        """Run the program, with something to send and the end of it."""
+        place = getattr(self.host, "name", b"").decode() or getattr(self.host, "port", 0)
+        done: CompletedProcess[bytes] = await self.talk(run, command.format(place), say)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    async def assertWhole(self, answer: bytes, said: bytes, told: Told, by: str = "peer") -> None:
+        """The answer is what was sent, and the connection was closed by FIN."""
+        self.assertTrue(answer == said, f"{len(answer)} of {len(said)} bytes came back")
+        ending = await told.ending(len(told.opened))
+        self.assertEqual((ending.by, ending.how, ending.why), (by, "fin", None))
+
+
+@processes
+class HalfClosingTests(Programs):
+    """One test for each program is added below."""
+
+    async def exchanges(self, command: str, kind: str, option: str) -> None:
+        name = command.partition(" ")[0]
+        needed(name)
+        told = run(f"{name} -h")
+        if not re.search(rf"{option}\b", (told.stdout + told.stderr).decode()):
+            raise SkipTest(f"this {name} has no option {option}")
+        observed = await self.served(Echo, kind)
+        for said in (b"hi\n", MEGABYTE):
+            done = await self.called(command, said)
+            await self.assertWhole(done.stdout, said, observed)
+
+
+for _name, _words in HALF_CLOSING.items():
+    setattr(HalfClosingTests, f"test_{_name}", lambda self, words=_words: self.exchanges(*words))
 
 
 @processes
 class OpenSSLTests(Programs):
     """It never reads after its own end; with -quiet it waits for the server's."""
 
-    command = "openssl s_client -quiet -connect 127.0.0.1:{}"
-    endpoint = "tls"
+    def setUp(self) -> None:
+        needed("openssl")
 
-    async def test_aMegabyteComesBackIdenticalAndOurCloseNotifyEndsIt(self) -> None:
-        told = await self.served(Whole)
-        done = await self.called(MEGABYTE)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(done.stdout == MEGABYTE, f"{len(done.stdout)} bytes came back")
+    async def test_closeNotifyBehindAMegabyte(self) -> None:
+        told = await self.served(Whole, "tls")
+        done = await self.called(OPENSSL, MEGABYTE)
+        await self.assertWhole(done.stdout, MEGABYTE, told, by="server")
         self.assertNotIn(b"unexpected eof", done.stderr)
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
 
-    async def test_aMessageWithItsCloseNotifyRightBehindIsHeard(self) -> None:
-        told = await self.served(Ack)
-        self.command = "openssl s_client -brief -no_ign_eof -connect 127.0.0.1:{}"
-        done = await self.called(b"hi\n")
-        self.assertEqual(done.returncode, 0, done.stderr)
+    async def test_messageWithItsCloseNotifyRightBehind(self) -> None:
+        told = await self.served(Ack, "tls")
+        await self.called("openssl s_client -brief -no_ign_eof -connect 127.0.0.1:{}", b"hi\n")
         ending = await told.ending()
         self.assertEqual((told.messages, ending.how, ending.why), ([b"hi\n"], "fin", None))
 
@@ -160,11 +114,11 @@ def exchange(sock: socket.socket) -> bytes:
 
     sender = threading.Thread(target=send)
     sender.start()
-    try:
-        return readAll(sock)
-    finally:
-        sender.join()
-        sock.close()
+    with sock:
+        try:
+            return readAll(sock)
+        finally:
+            sender.join()
 
 
 def exchangeOverTLS(sock: socket.socket) -> bytes:
@@ -183,15 +137,6 @@ def exchangeOverTLS(sock: socket.socket) -> bytes:
 
 class StandardLibraryTests(Programs):
     async def test_aMegabyteComesBackIdentical(self) -> None:
-        told = await self.served(Echo)
-        heard = await self.talk(exchange, self.connect())
-        self.assertTrue(heard == MEGABYTE, f"{len(heard)} bytes came back")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
-
-    async def test_aMegabyteComesBackIdenticalOverTLS(self) -> None:
-        told = await self.served(Echo, "tls")
-        heard = await self.talk(exchangeOverTLS, self.connect())
-        self.assertTrue(heard == MEGABYTE, f"{len(heard)} bytes came back")
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
+        for kind, client in (("tcp", exchange), ("tls", exchangeOverTLS)):
+            told = await self.served(Echo, kind)
+            await self.assertWhole(await self.talk(client, self.connect()), MEGABYTE, told)

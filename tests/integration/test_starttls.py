@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -81,6 +82,14 @@ class PostFactory(Factory):
     protocol = Post
 
 
+def handshake(sock: socket.socket) -> SSL.Connection:
+    sock.settimeout(None)  # OpenSSL takes the socket to be blocking
+    tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+    tls.set_connect_state()
+    tls.do_handshake()
+    return tls
+
+
 class StartTLSTests(Serving):
     """From plain to TLS within one conversation."""
 
@@ -88,12 +97,19 @@ class StartTLSTests(Serving):
         Post.heard = []
         Post.outcome = None
 
-    def handshake(self, sock: socket.socket) -> SSL.Connection:
-        sock.settimeout(None)  # OpenSSL takes the socket to be blocking
-        tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
-        tls.set_connect_state()
-        tls.do_handshake()
-        return tls
+    async def play(self, client: Callable[[socket.socket], Any], words: bytes = b"") -> Any:
+        """Serve, and run a client in a thread once it is told to go ahead; return its result."""
+        self.told = await self.serve(PostFactory())
+
+        def run() -> Any:
+            with self.connect() as sock:
+                sock.sendall(b"STARTTLS\r\n" + words)
+                heard = b""
+                while not heard.endswith(b"ahead\r\n"):
+                    heard += sock.recv(100)
+                return client(sock)
+
+        return await self.talk(run)
 
     async def test_bothSides(self) -> None:
         """A Dialogue serves it, and a Dialogue asks for it and verifies the certificate."""
@@ -106,76 +122,52 @@ class StartTLSTests(Serving):
 
     async def test_otherPeer(self) -> None:
         """OpenSSL's own client is understood, to its half-close."""
-        await self.serve(PostFactory())
 
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.sendall(b"STARTTLS\r\n")
-                heard = b""
-                while not heard.endswith(b"ahead\r\n"):
-                    heard += sock.recv(100)
-                tls = self.handshake(sock)
-                tls.sendall(b"HELO\r\nEHLO")
-                tls.shutdown()
-                answer = b""
+        def client(sock: socket.socket) -> bytes:
+            tls = handshake(sock)
+            tls.sendall(b"HELO\r\nEHLO")
+            tls.shutdown()
+            answer = b""
+            with contextlib.suppress(SSL.ZeroReturnError):
                 while True:
-                    try:
-                        answer += tls.recv(1000)
-                    except SSL.ZeroReturnError:
-                        return answer
+                    answer += tls.recv(1000)
+            return answer
 
-        self.assertEqual(await self.talk(client), b"250 HELO\r\n250 EHLO\r\n")
+        self.assertEqual(await self.play(client), b"250 HELO\r\n250 EHLO\r\n")
 
     async def test_injectedPlaintext(self) -> None:
-        """What was said in clear behind STARTTLS is not heard as if it had been encrypted."""
-        await self.serve(PostFactory())
+        """What was sent in clear behind STARTTLS is not taken for encrypted."""
 
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.sendall(b"STARTTLS\r\nINJECTED\r\n")
-                heard = b""
-                while not heard.endswith(b"ahead\r\n"):
-                    heard += sock.recv(100)
-                tls = self.handshake(sock)
-                tls.sendall(b"QUIT\r\n")
-                return tls.recv(100)
+        def client(sock: socket.socket) -> bytes:
+            tls = handshake(sock)
+            tls.sendall(b"QUIT\r\n")
+            return tls.recv(100)
 
-        self.assertEqual(await self.talk(client), b"221 bye\r\n")
+        self.assertEqual(await self.play(client, b"INJECTED\r\n"), b"221 bye\r\n")
         self.assertEqual(Post.heard, [b"STARTTLS", b"QUIT"])
 
     async def test_garbageForHandshake(self) -> None:
         """A handshake that fails ends the connection and cancels the coroutine, quietly."""
-        told = await self.serve(PostFactory())
 
-        def client() -> None:
-            with self.connect() as sock:
-                sock.sendall(b"STARTTLS\r\n")
-                heard = b""
-                while not heard.endswith(b"ahead\r\n"):
-                    heard += sock.recv(100)
-                sock.sendall(b"no handshake at all\r\n")
-                with contextlib.suppress(ConnectionResetError):
-                    readAll(sock)
+        def client(sock: socket.socket) -> None:
+            sock.sendall(b"no handshake at all\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                readAll(sock)
 
-        await self.talk(client)
-        self.assertEqual((await told.ending()).why, "handshake")
+        await self.play(client)
+        self.assertEqual((await self.told.ending()).why, "handshake")
         self.assertIsInstance(Post.outcome, CancelledError)
 
     async def test_stalledHandshake(self) -> None:
-        """A peer that never shakes hands is given up."""
+        """A peer without a handshake is given up."""
         self.patch(Post, "patience", 0.5)
-        told = await self.serve(PostFactory())
 
-        def client() -> bytes:
-            with self.connect() as sock:
-                sock.sendall(b"STARTTLS\r\n")
-                try:
-                    return readAll(sock)
-                except ConnectionResetError:
-                    return b""
+        def client(sock: socket.socket) -> None:
+            with contextlib.suppress(ConnectionResetError):
+                readAll(sock)
 
-        await self.talk(client)
-        await told.ending()
+        await self.play(client)
+        await self.told.ending()
         self.assertIsInstance(Post.outcome, PeerSilent)
 
 
@@ -227,9 +219,7 @@ class StockStartTLSTests(Serving):
             sock.connect(("127.0.0.1", self.host.port))
             sock.sendall(b"STARTTLS")
             self.assertEqual(sock.recv(8, socket.MSG_WAITALL), b"go ahead")
-            tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
-            tls.set_connect_state()
-            tls.do_handshake()
+            tls = handshake(sock)
             sock.setblocking(False)
             sent, answer = 0, b""
             while len(answer) < len(data):

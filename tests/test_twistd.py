@@ -1,4 +1,4 @@
-"""The lab as people start it: ``twistd tcplab``, ``twist tcplab``, ``python -m twisted tcplab``."""
+"""Tests for the plugin as users start it: real commands, real ports."""
 
 from __future__ import annotations
 
@@ -16,53 +16,29 @@ class Running(Commands):
     async def runs(self, how: tuple[str, ...]) -> None:
         command = self.start(*how, "tcplab", "--port", "0")
         peer = await self.greeted(command)
+        self.assertEqual(os.listdir(self.folder), [])  # several labs may run in one folder
         self.assertEqual(await self.talk(peer, b"hi"), b"hi")
         await command.line("Got the message:hi")
         await command.line("closed by=peer how=fin received=2 sent=20 ")
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
 
-    async def test_under_twistd(self) -> None:
+    async def test_twistd(self) -> None:
         await self.runs(TWISTD)
 
-    async def test_under_twist(self) -> None:
+    async def test_twist(self) -> None:
         await self.runs(TWIST)
 
-    async def test_under_python_m_twisted(self) -> None:
+    async def test_python_m_twisted(self) -> None:
         await self.runs(MODULE)
-
-    async def test_first_lines_say_what_where_and_who_can_reach_it(self) -> None:
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "-s", "echo@tcp:0", "-s", "ack@unix:s")
-        await command.line(
-            r"serving lab on tcp 127\.0\.0\.1:\d+ \(reachable from this machine only\)"
-        )
-        await command.line(
-            r"serving echo on tcp 0\.0\.0\.0:\d+ \(reachable from every network this machine"
-        )
-        await command.line(r"serving ack on unix /\S+/s \(reachable by local users who may open")
-
-    async def test_two_labs_in_one_folder(self) -> None:
-        labs = [self.start(*TWISTD, "tcplab", "--port", "0") for _ in range(2)]
-        for command in labs:
-            await self.greeted(command)
-            self.assertEqual(os.listdir(self.folder), [])
-
-    async def test_pid_file_that_was_asked_for(self) -> None:
-        command = self.start(*TWISTD, "--pidfile", "my.pid", "tcplab", "--port", "0")
-        (await self.greeted(command)).close()
-        self.assertEqual(int(self.read("my.pid")), command.transport.pid)
-        command.signal("TERM")
-        await command.ended()
-        self.assertEqual(os.listdir(self.folder), [])
 
     async def test_several_listeners_and_the_port_file(self) -> None:
         command = self.start(
-            *(*TWISTD, "tcplab", "--port", "0", "--port-file", "ports", "--linger-timeout", "0.1"),
-            *("--serve", "echo,framing=lines@tcp6:0:interface=\\:\\:1"),
+            *(*TWISTD, "--pidfile", "my.pid", "tcplab", "--port", "0", "--port-file", "ports"),
+            *("--serve", "echo,framing=lines@tcp6:0:interface=\\:\\:1", "--linger-timeout", "0.1"),
             *("--serve", "lab@unix:s", "--serve", "twisted.protocols.wire.Echo@tcp:0"),
         )
         await self.greeted(command)  # so that the file has been written
+        self.assertEqual(int(self.read("my.pid")), command.transport.pid)
         lines = [line.split() for line in self.read("ports").splitlines()]
         self.assertEqual(
             [(name, host) for name, host, _ in lines],
@@ -75,63 +51,39 @@ class Running(Commands):
         )
         path = lines[2][2]
         self.assertEqual(path, os.path.join(self.folder, "s"))
+        for said in (
+            r"lab on tcp 127\.0\.0\.1:\d+ \(reachable from this machine only\)",
+            r"twisted.protocols.wire.Echo on tcp 0\.0\.0\.0:\d+ \(reachable from every network",
+            r"lab on unix /\S+/s \(reachable by local users who may open",
+        ):
+            self.assertRegex(command.out, "serving " + said)
         six = self.connect(int(lines[1][2]), "::1")
         self.assertEqual(await self.talk(six, b"a\nb"), b"a\nb\n")
         unix = socket.socket(socket.AF_UNIX)
         self.addCleanup(unix.close)
         unix.settimeout(PATIENCE)
         unix.connect(path)
-        self.assertEqual(
-            await self.talk(unix, b"x" * 100_000), b"You are connected!" + b"x" * 100_000
-        )
+        said = b"x" * 100_000
+        self.assertEqual(await self.talk(unix, said), b"You are connected!" + said)
         plain = self.connect(int(lines[3][2]))
         plain.sendall(b"plain")
         self.assertEqual(await self.hear(plain, 5), b"plain")
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
         self.assertEqual(os.listdir(self.folder), ["ports"])
 
-    async def test_greeting_of_ones_own(self) -> None:
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "-b", "ack", "-g", r"hi\x21\n")
-        peer = self.connect(await self.portOf(command, "ack"))
-        self.assertEqual(await self.talk(peer, b"x"), b"hi!\n")
-
-
-class Endpoints(Commands):
-    def secure(self, port: int) -> ssl.SSLSocket:
-        context = ssl.create_default_context(cafile=os.path.join(self.folder, "localhost.pem"))
-        peer = context.wrap_socket(self.connect(port), server_hostname="localhost")
-        self.addCleanup(peer.close)
-        return peer
-
-    async def served(self, endpoint: str) -> None:
-        command = self.start(*TWISTD, "tcplab", "--serve", f"greeting@{endpoint}")
-        peer = await deferToThread(self.secure, await self.portOf(command, "greeting"))
-        self.assertEqual(await self.talk(peer, b"hi"), b"Hello from server!")
-        await command.line("Got the message:hi")
-
-    async def test_ssl(self) -> None:
-        localhostFile(self.folder)
-        await self.served("ssl:0:privateKey=localhost.pem:interface=127.0.0.1")
-
     async def test_tls(self) -> None:
-        localhostFile(self.folder)
-        await self.served("tls:.:0")
-
-    async def test_systemd(self) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listening.close)
-        words = " ".join([*TWISTD, "tcplab", "--serve", "lab@systemd:domain=INET:name=lab"])
-        command = self.start(
-            *("/bin/sh", "-c", f"LISTEN_PID=$$ exec {words}"),
-            env={"LISTEN_FDS": "1", "LISTEN_FDNAMES": "lab"},
-            childFDs={0: "w", 1: "r", 2: "r", 3: listening.fileno()},
-        )
-        await self.greeted(command)
+        pem = localhostFile(self.folder)
+        context = ssl.create_default_context(cafile=pem)
+        for endpoint in ("ssl:0:privateKey=localhost.pem:interface=127.0.0.1", "tls:.:0"):
+            command = self.start(*TWISTD, "tcplab", "--serve", f"greeting@{endpoint}")
+            sock = self.connect(await self.portOf(command, "greeting"))
+            peer = await deferToThread(context.wrap_socket, sock, server_hostname="localhost")
+            self.addCleanup(peer.close)
+            self.assertEqual(await self.talk(peer, b"hi"), b"Hello from server!")
+            await command.line("Got the message:hi")
 
 
-class OnesOwn(Commands):
+class UsersClasses(Commands):
     """Classes of the user's, importable from the folder where twistd was started."""
 
     async def test_class_of_the_current_folder(self) -> None:
@@ -166,11 +118,11 @@ class OnesOwn(Commands):
 
             class Room(Factory):
                 protocol = Member
-
                 def __init__(self, room, size: int = 0):
                     self.room, self.size = room, size
             """,
         )
-        command = self.start(*TWISTD, "tcplab", "-p", "0", "-b", "chat.rooms.Room,room=a b,size=4")
-        port = await self.portOf(command, "chat.rooms.Room,room=a b,size=4")
+        spec = "chat.rooms.Room,room=a b,size=4"
+        command = self.start(*TWISTD, "tcplab", "-p", "0", "-b", spec)
+        port = await self.portOf(command, spec)
         self.assertEqual(await self.talk(self.connect(port), b""), b"a b 5")

@@ -25,7 +25,7 @@ from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.subprocess_server import ROOT
 from tests.support.tiers import slow
-from tests.support.twistd_process import Command
+from tests.support.twistd_process import Command, killer
 
 #: Who serves; every system has these.
 USER, GROUP = "nobody", grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
@@ -112,9 +112,7 @@ class Alone(Shed):
         self.assertShed(command.transport.pid)
         await self.serves()
         self.assertEqual(os.stat(os.path.join(self.run_, "ports")).st_uid, pwd.getpwnam(USER)[2])
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
         self.assertEqual(os.listdir(self.run_), ["ports"])  # the socket and its lock are gone
 
     async def test_key_is_read_before(self) -> None:
@@ -129,17 +127,14 @@ class Alone(Shed):
             command = self.twistd("-s", "ack@unix:s")
             await command.line("set uid/gid")
             await self.serves()
-            command.signal("TERM")
-            await command.ended()
-            self.assertEnded(command, 0)
+            await self.stop(command)
         self.assertIn(f"{self.folder}/s stays behind: Permission denied", command.out)
 
     async def test_background(self) -> None:
         parent = self.twistd("-s", "ack@unix:run/s", how=())
         self.assertEqual(await parent.ended(), 0, parent.err)
         pid = int(self.read("twistd.pid"))
-        process = os.pidfd_open(pid)
-        self.addCleanup(_kill, process)
+        process = killer(self, pid)
         await self.until(lambda: os.path.exists(os.path.join(self.run_, "ports")), parent)
         self.assertShed(pid)
         await self.serves()
@@ -161,12 +156,6 @@ class Alone(Shed):
             await deferLater(reactor, 0.005)
 
 
-def _kill(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-    os.close(process)
-
-
 @slow
 class Several(Shed):
     async def test_workers_and_those_who_replace_them(self) -> None:
@@ -182,9 +171,7 @@ class Several(Shed):
         await command.line("restarted: every worker is a new one")
         self.assertShed(*self.serving(command).values())
         await self.serves()
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
 
     async def test_after_euid_they_have_no_way_back_either(self) -> None:
         command = self.twistd("--workers", "1", how=("-n", "--euid"))

@@ -84,9 +84,7 @@ class Handshakes(Secured):
     async def isQuiet(self, command: Command) -> None:
         """It still serves, ends as ever, and has had no accident."""
         self.assertEqual(await deferToThread(self.exchange, b"good"), b"good")
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
         self.assertNotIn("Unhandled", command.out)
 
     def secured(self, context: SSL.Context | None = None) -> SSL.Connection:

@@ -31,9 +31,7 @@ class Killed(Workers):
             os.symlink(lock, path)
             os.utime(path, (0, 0), follow_symlinks=False)
         another = await self.serving_(*words)
-        another.signal("TERM")
-        await another.ended()
-        self.assertEnded(another, 0)
+        await self.stop(another)
         self.assertEqual(os.listdir(self.folder), [])
 
     async def test_alone(self) -> None:

@@ -150,9 +150,7 @@ class Activated(Workers):
         for _ in range(5):
             answer = await self.talk(self.connect(self.port), b"x" * 100_000)
             self.assertEqual(answer, b"You are connected!" + b"x" * 100_000)
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
         self.connect(self.port)  # who holds it still listens
 
     async def test_as_the_unit_says(self) -> None:
@@ -196,9 +194,7 @@ class Activated(Workers):
         await command.line(ready)
         with self.connecting() as connects:
             for _ in range(3):
-                command.signal("TERM")
-                await command.ended()
-                self.assertEnded(command, 0)
+                await self.stop(command)
                 command = self.activated(words)
                 await command.line(ready)
                 await self.some(connects)
@@ -275,6 +271,4 @@ class BySystemd(Workers):
         await self.until(lambda: f":{port}" in command.err, command)
         answer = await self.talk(self.connect(port), b"hi")
         self.assertEqual(answer, b"You are connected!hi")
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)

@@ -127,9 +127,7 @@ class Serving(Workers):
             self.assertEqual(await self.hear(peer, 18), b"You are connected!")
             peer.close()
         mode = os.stat(path).st_mode
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
         self.assertTrue(mode & 0o600)
         self.assertFalse(os.path.exists(path))
         self.assertFalse(os.path.lexists(path + ".lock"))
@@ -259,9 +257,7 @@ class Ending(Workers):
         command = await self.lab("--workers", "2", *words)
         peer = self.connect(self.port)
         await self.hear(peer, 1)
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 1)
+        await self.stop(command, status=1)
         self.assertIn("drained=0 aborted=1 ", command.out)
 
     async def test_second_signal_ends_it_at_once(self) -> None:
@@ -279,9 +275,7 @@ class Ending(Workers):
         command = self.start(*TWISTD, "tcplab", "-p", "0", "--workers", "2")
         await command.line("starting up")
         await self.until(lambda: bool(self.children(command)), command)
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
 
 
 @slow
@@ -300,9 +294,7 @@ class Restarting(Workers):
         self.assertFalse(old & set(self.serving(command).values()))
         self.assertIn(served, old)
         self.assertIn(await self.hear(before, 1), (b"",))  # it was asked to finish
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
 
     async def test_new_code_is_loaded(self) -> None:
         command = await self.lab("--workers", "1")
@@ -321,9 +313,7 @@ class Restarting(Workers):
         await command.line("tcplab: who cannot be imported: who.py, line 1: ZeroDivisionError")
         await command.line("not restarted: the old workers go on")
         self.assertLessEqual(set((await self.peers(4)).values()), old)
-        command.signal("TERM")
-        await command.ended()
-        self.assertEnded(command, 0)
+        await self.stop(command)
 
 
 @slow
@@ -363,9 +353,7 @@ class HandedOver(Workers):
             command = await self.taking(holder, "--workers", "1")
             await command.line("worker 1 .* serves")
             self.assertEqual(await self.talk(self.connect(self.port), b"x"), b"x")
-            command.signal("TERM")
-            await command.ended()
-            self.assertEnded(command, 0)
+            await self.stop(command)
             self.connect(self.port)
 
     async def test_count_must_be_right(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -166,11 +167,31 @@ class Commands(TestCase):
         self.assertEqual(await self.hear(peer, 18), b"You are connected!")
         return peer
 
+    async def stop(self, command: Command, name: str = "TERM", status: object = 0) -> None:
+        """End it by a signal, unless it has had one; see `assertEnded`."""
+        if name:
+            command.signal(name)
+        await command.ended()
+        self.assertEnded(command, status)
+
     def assertEnded(self, command: Command, status: object) -> None:
         """It has ended with this status, without a traceback, and left no pid file."""
         self.assertEqual(command.status, status, command.out + command.err)
         self.assertNotIn("Traceback", command.out + command.err)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "twistd.pid")))
+
+
+def killer(test: TestCase, pid: int) -> int:
+    """Return a descriptor of a process that is no child; it does not outlive the test."""
+    process = os.pidfd_open(pid)
+
+    def kill() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.close(process)
+
+    test.addCleanup(kill)
+    return process
 
 
 def _read(peer: socket.socket, count: int) -> bytes:

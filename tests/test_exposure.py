@@ -8,10 +8,9 @@ import socket
 import stat
 from pathlib import Path
 
-from tests.integration.test_workers import Workers
 from tests.support.ports import free
 from tests.support.subprocess_server import run
-from tests.support.twistd_process import TWISTD, Command
+from tests.support.twistd_process import TWISTD, Command, Workers
 
 #: Of /proc/net/tcp: a socket that listens, and 127.0.0.1 and ::1 as they are written there.
 _LISTENS = "0A"

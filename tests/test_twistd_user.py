@@ -21,11 +21,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 import twisted
-from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.subprocess_server import ROOT
 from tests.support.tiers import slow
-from tests.support.twistd_process import Command, killer
+from tests.support.twistd_process import Command, Workers, killer
 
 #: Who serves; every system has these.
 USER, GROUP = "nobody", grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.test_textbook import slide
 from tests.support.ports import free
-from tests.support.subprocess_server import LIMIT, environment, run, scratch
+from tests.support.subprocess_server import LIMIT, Server, run, scratch
 from tests.support.terminal_input import EXAMPLES
 from tests.support.thread_servers import ThreadServer, echo
 from tests.support.tiers import slow
@@ -24,51 +23,30 @@ NAMES = ("ada", "bob", "cleo", "dan", "eve", "fay", "gil", "hana", "ivo", "jo")
 SCRIPTS = ("one", "ten")
 
 
-def _often(ask: Callable[[], bool]) -> None:
-    """Ask again and again until the answer is yes, not for ever."""
-    for _ in range(int(LIMIT / 0.05)):
-        if ask():
-            return
-        subprocess.run(["sleep", "0.05"], check=True)
-    raise AssertionError("it takes for ever")
-
-
-def _refuses(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) != 0
-
-
-class Chain:
-    """A script that runs."""
+class Chain(Server):
+    """A script that runs; it is ready when all ten listen."""
 
     def __init__(self, script: str, folder: Path, *words: str) -> None:
-        self.port = free(len(NAMES))
-        self._log = folder / f"{script}.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["sh", f"{FOLDER}/{script}.sh", str(self.port), *words],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env=environment(),
-            )
+        first = str(free(len(NAMES)))
 
-    @property
-    def output(self) -> str:
-        return self._log.read_text()
+        def port(server: Server) -> str:
+            return first if server.output.count("serving relay") == len(NAMES) else ""
 
-    def wait(self) -> None:
-        """Wait until all ten listen."""
-        try:
-            _often(lambda: self.output.count("serving relay") == len(NAMES))
-        except AssertionError:
-            raise AssertionError(f"they do not all listen:\n{self.output}") from None
+        super().__init__(shlex.join(["sh", f"{FOLDER}/{script}.sh", first, *words]), folder, port)
 
-    def stop(self) -> str:
-        """End it, and return all that was logged."""
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(LIMIT)
-        return self.output
+    def refuses(self, number: int) -> bool:
+        """Tell whether a node accepts no connections."""
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port + number)) != 0
+
+    def node(self, name: str) -> int:
+        """Find the process of a node, a child of the script."""
+        parent = self.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in map(int, children):
+            if f"name={name}" in Path(f"/proc/{child}/cmdline").read_text():
+                return child
+        raise AssertionError(f"no process is {name}: {children}")
 
 
 @slow
@@ -76,7 +54,6 @@ class ChainTests(SynchronousTestCase):
     def chain(self, script: str, *words: str) -> Chain:
         chain = Chain(script, scratch(self), *words)
         self.addCleanup(chain.stop)
-        chain.wait()
         return chain
 
     def said(self, names: tuple[str, ...]) -> str:
@@ -88,7 +65,8 @@ class ChainTests(SynchronousTestCase):
             done = run(f"tcplab connect localhost:{chain.port}", b"hi\nho\n")
             names = self.said(NAMES[:-1])
             self.assertEqual(done.stdout.decode(), f"ack hi{names}\nack ho{names}\n", script)
-            log = chain.stop()
+            chain.stop()
+            log = chain.output
             for number in range(10):
                 self.assertIn(f"Got the message:hi{self.said(NAMES[:number])}\n", log)
             self.assertEqual(log.count("Got the message:ack ho"), 9)
@@ -105,20 +83,20 @@ class ChainTests(SynchronousTestCase):
 
     def test_whoeverIsMissingIsNamed(self) -> None:
         chain = self.chain("ten")
-        os.kill(self._pid(chain, "name=eve"), signal.SIGTERM)
-        _often(lambda: _refuses(chain.port + 4))
+        os.kill(chain.node("eve"), signal.SIGTERM)
+        chain.awaited(lambda: chain.refuses(4))
         self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", "refused"))
 
     def test_whoeverIsSlowOrDiesMidwayIsNamed(self) -> None:
         chain = self.chain("ten")
         self.answer(chain, b"they call each other\n")
-        eve = self._pid(chain, "name=eve")
+        eve = chain.node("eve")
         os.kill(eve, signal.SIGSTOP)
         self.addCleanup(self._end, eve)
         self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", "timed out"))
         with socket.create_connection(("127.0.0.1", chain.port), timeout=LIMIT) as sock:
             sock.sendall(b"ho\n")
-            _often(lambda: f"Got the message:ho{self.said(NAMES[:3])}\n" in chain.output)
+            chain.awaited(lambda: f"Got the message:ho{self.said(NAMES[:3])}\n" in chain.output)
             self._end(eve)
             said = sock.makefile().readline()
         # Dan may have called anew by then, or have been about to.
@@ -133,7 +111,8 @@ class ChainTests(SynchronousTestCase):
         ):
             chain = self.chain("one", "lines", "", "--fault", fault)
             self.assertEqual(self.answer(chain, b"hi\n"), self.broken(chain, "hi", why), fault)
-            self.assertNotIn("Traceback", chain.stop())
+            chain.stop()
+            self.assertNotIn("Traceback", chain.output)
 
     def answer(self, chain: Chain, say: bytes) -> str:
         return run(f"tcplab connect localhost:{chain.port}", say).stdout.decode()
@@ -145,12 +124,3 @@ class ChainTests(SynchronousTestCase):
     def _end(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-    def _pid(self, chain: Chain, word: str) -> int:
-        """Find the child of the script that has a word on its command line."""
-        parent = chain._process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        for child in map(int, children):
-            if word in Path(f"/proc/{child}/cmdline").read_text():
-                return child
-        raise AssertionError(f"no process has {word}: {children}")

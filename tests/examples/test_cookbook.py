@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.pictures import PICTURES
 from tests.support.rst_pages import page, programs
-from tests.support.subprocess_server import Server, run, scratch
+from tests.support.subprocess_server import Server, lab, printed, run, scratch
 from tests.support.terminal_input import EXAMPLES
 from tests.support.tiers import slow
 
@@ -50,15 +48,15 @@ class Cook:
     def __init__(self, test: SynchronousTestCase) -> None:
         self.folder = scratch(test) / "cookbook"
         shutil.copytree(FOLDER, self.folder)
-        self.lab: Lab | None = None
+        self.lab: Server | None = None
         self.logged = ""
-        self._behind: Lab | None = None
+        self._behind: Server | None = None
         test.addCleanup(self.stop)
 
     def type(self, command: str) -> str:
         """Type a command, and return what it has printed; of a server nothing."""
         if "http.server" in command:
-            self._behind = Lab(command.replace("8000", "0"), self.folder, _printed)
+            self._behind = Server(command.replace("8000", "0"), self.folder, printed)
         elif command.startswith("twistd "):
             self._serve(command)
         else:
@@ -77,14 +75,12 @@ class Cook:
         self.finish()
         if self._behind is not None:
             command = command.replace(":8000", f":{self._behind.port}")
-        file = self.folder / f"{len(list(self.folder.iterdir()))}.ports"
-        command = command.replace("--port 50544", f"--port 0 --port-file {file}")
-        self.lab = Lab(command, self.folder, lambda _: _written(file))
+        self.lab = lab(command.replace("--port 50544", ""), self.folder)
 
     def finish(self) -> None:
         """End the lab, when it has written its log."""
         if self.lab is not None:
-            self.lab.hurry()
+            self.lab.stop(2)  # what is connected still is aborted
             self.logged += self.lab.output
 
     def stop(self) -> None:
@@ -92,32 +88,6 @@ class Cook:
         for each in self.lab, self._behind:
             if each is not None:
                 each.kill()
-
-
-class Lab(Server):
-    """A server that need not wait until everybody has finished."""
-
-    def hurry(self) -> None:
-        """End it; who is still there is aborted."""
-        for _ in range(2):
-            if self._process.poll() is None:
-                self._process.terminate()
-        self.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-
-def _written(file: Path) -> str:
-    return file.read_text().split()[2] if file.exists() else ""
-
-
-def _printed(server: Server) -> str:
-    found = re.search(r" port (\d+) ", server.output)
-    return found[1] if found else ""
 
 
 def _plain(text: str) -> str:

@@ -15,9 +15,9 @@ from tcplab.faults.filter import Splice
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
-from tests.support.certificates import localhostFile
+from tests.support.certificates import localhostFile, overTLS
 from tests.support.fault_ports import HELLO
-from tests.support.fault_server import Breaking, exchange, overTLS, toTheEnd
+from tests.support.fault_server import Breaking, exchange, toTheEnd
 
 
 class Thing:

@@ -8,8 +8,8 @@ from twisted.internet.ssl import PrivateCertificate
 
 from tcplab.protocols import CRLF, ConversationFactory, Dialogue
 from tcplab.reactor.tls import HalfClosingTLS
-from tests.support.certificates import localhostPEM
-from tests.support.fault_server import Breaking, overTLS
+from tests.support.certificates import localhostPEM, overTLS
+from tests.support.fault_server import Breaking
 
 
 class Post(Dialogue):

@@ -11,7 +11,8 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support.real_servers import Behind, BehindPostgreSQL, BehindRedis, program
+from tests.support.find_program import needed
+from tests.support.real_servers import Behind, BehindPostgreSQL, BehindRedis
 from tests.support.subprocess_server import LIMIT
 
 
@@ -84,7 +85,7 @@ class NginxTests(Behind):
             " fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;"
             f" server {{ listen unix:{self.socket}; root {self.folder}; }} }}"
         )
-        nginx = program("nginx", "nginx-light")
+        nginx = needed("nginx", "nginx-light")
         self.server(f"{nginx} -p {self.folder} -c {self.folder}/conf -e {self.folder}/error.log")
         self.port = self.forward()
 

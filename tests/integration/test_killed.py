@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from tests.integration.test_workers import Workers
 from tests.support.tiers import slow
-from tests.support.twistd_process import TWISTD, Command
+from tests.support.twistd_process import TWISTD, Command, Workers
 
 
 @slow

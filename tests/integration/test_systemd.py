@@ -19,13 +19,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.settings import BACKLOG
 from tcplab.tap import Options
-from tests.integration.test_workers import Workers
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.ports import free
 from tests.support.subprocess_server import ROOT, scratch
 from tests.support.tiers import processes, slow
-from tests.support.twistd_process import PATIENCE, Command
+from tests.support.twistd_process import PATIENCE, Command, Workers
 
 #: Where the unit has it from, and where it is.
 _THERE, _HERE = "/opt/tcplab/bin", sysconfig.get_path("scripts")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import struct
 from typing import Any
 
@@ -79,13 +78,6 @@ def toTheEnd(sock: Any) -> tuple[bytes, str]:
     asked.register(sock, 0)
     error = any(event & select.POLLERR for _, event in asked.poll(0))
     return b"".join(pieces), "error" if error else "fin"
-
-
-def overTLS(sock: socket.socket) -> ssl.SSLSocket:
-    """Speak TLS on a socket, whatever its certificate."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(sock)
 
 
 def state(sock: socket.socket) -> int:

@@ -1,4 +1,4 @@
-"""Redis, nginx and PostgreSQL behind forward: how tests start them, and with which faults."""
+"""Servers that users have, behind a lab that forwards to them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,18 @@ import glob
 import os
 import pwd
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import unittest
-from collections.abc import Iterator
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.subprocess_server import LIMIT, Server, environment, lab, run, scratch
+from tests.support.find_program import needed
+from tests.support.subprocess_server import Server, lab, run, scratch
 from tests.support.tiers import slow
 
-_FOLDERS = [*os.environ["PATH"].split(":"), "/usr/sbin"]
-_FOLDERS += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-
-
-def program(name: str, package: str) -> str:
-    """Find a program; skip the test where it is not installed."""
-    path = shutil.which(name, path=":".join(_FOLDERS))
-    if path is None:
-        raise unittest.SkipTest(f"there is no {name}: apt-get install {package}")
-    return path
+_POSTGRESQL = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
 
 
 @slow
@@ -39,33 +28,16 @@ class Behind(SynchronousTestCase):
         self.folder = scratch(self)
         self.socket = self.folder / "socket"
 
-    def server(self, command: str) -> None:
-        """Start a server; it does not outlive the test."""
-        with (self.folder / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                f"exec {command}",
-                shell=True,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(),
-            )
-        self.addCleanup(self._stop, process)
-        for _ in _often():
-            if process.poll() is not None:
-                break
-            with socket.socket(socket.AF_UNIX) as sock:
-                if sock.connect_ex(str(self.socket)) == 0:
-                    return
-        self.fail(f"{command} does not listen: {(self.folder / 'server.log').read_text()}")
+    def server(self, command: str, says: str = "") -> None:
+        """Start a server, and wait until it listens and has printed that; it ends by SIGINT."""
 
-    def _stop(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        def ready(server: Server) -> str:
+            with socket.socket(socket.AF_UNIX) as sock:
+                listens = sock.connect_ex(str(self.socket)) == 0
+            return "0" if listens and says in server.output else ""
+
+        server = Server(command, self.folder, ready, ends=signal.SIGINT)
+        self.addCleanup(server.stop)
 
     def forward(self, faults: str = "") -> int:
         """
@@ -77,10 +49,10 @@ class Behind(SynchronousTestCase):
         """
         spec = f"forward,to=unix:{self.socket}"
         self.lab = lab(f"twistd -n tcplab --behaviour {spec} {faults}", self.folder)
-        self.addCleanup(self._quiet, self.lab)
+        self.addCleanup(self._isQuiet, self.lab)
         return self.lab.port
 
-    def _quiet(self, server: Server) -> None:
+    def _isQuiet(self, server: Server) -> None:
         self.assertEqual(server.stop(), 0)
         for bad in ("Traceback", "Unhandled"):
             self.assertNotIn(bad, server.output)
@@ -104,21 +76,14 @@ def _hits(server: Server) -> int:
     return len(re.findall(r"\] fault (?:reset_peer|limit_data)\b", server.output))
 
 
-def _often() -> Iterator[None]:
-    """Try again and again, with a pause in between, not for ever."""
-    for _ in range(int(LIMIT / 0.05)):
-        yield
-        subprocess.run(["sleep", "0.05"], check=True)
-
-
 class BehindRedis(Behind):
     """Redis, and its clients."""
 
     def setUp(self) -> None:
         super().setUp()
-        server = program("redis-server", "redis-server")
-        self.client = program("redis-cli", "redis-tools")
-        self.benchmark = program("redis-benchmark", "redis-tools")
+        server = needed("redis-server")
+        self.client = needed("redis-cli", "redis-tools")
+        self.benchmark = needed("redis-benchmark", "redis-tools")
         words = f"--port 0 --unixsocket {self.socket} --save '' --dir {self.folder}"
         self.server(f"{server} {words}")
 
@@ -128,18 +93,15 @@ class BehindPostgreSQL(Behind):
 
     def setUp(self) -> None:
         super().setUp()
-        initdb, server = program("initdb", "postgresql"), program("postgres", "postgresql")
-        self.psql = program("psql", "postgresql")
-        self.pgbench = program("pgbench", "postgresql")
+        initdb, server, self.psql, self.pgbench = (
+            needed(each, "postgresql", *_POSTGRESQL)
+            for each in ("initdb", "postgres", "psql", "pgbench")
+        )
         self.socket = self.folder / ".s.PGSQL.5432"
-        as_, data = self._asSomebody(self.folder), self.folder / "data"
-        self.output(f"{as_} {initdb} -D {data} -U postgres -A trust --no-sync --locale=C")
+        unprivileged, data = self._unprivileged(self.folder), self.folder / "data"
+        self.output(f"{unprivileged} {initdb} -D {data} -U postgres -A trust --no-sync --locale=C")
         words = f"-D {data} -k {self.folder} -F -c listen_addresses= -c max_connections=30"
-        self.server(f"{as_} {server} {words}")
-        log = self.folder / "server.log"
-        for _ in _often():
-            if "ready to accept connections" in log.read_text():
-                break
+        self.server(f"{unprivileged} {server} {words}", says="ready to accept connections")
 
     def pgbenchIsReady(self, faults: str = "") -> None:
         """Have its tables made, and forward with these faults from then on."""
@@ -152,8 +114,8 @@ class BehindPostgreSQL(Behind):
         """Have the clients call this port."""
         self.where = f"-h 127.0.0.1 -p {port} -U postgres"
 
-    def _asSomebody(self, folder: Path) -> str:
-        """Return what runs a command as one who is not root: PostgreSQL refuses to."""
+    def _unprivileged(self, folder: Path) -> str:
+        """Return what runs a command as a user other than root: PostgreSQL refuses to be root."""
         if os.getuid():
             return ""
         for name in ("postgres", "nobody"):
@@ -162,7 +124,7 @@ class BehindPostgreSQL(Behind):
             except KeyError:
                 continue
             os.chown(folder, user.pw_uid, user.pw_gid)
-            setpriv = program("setpriv", "util-linux")
+            setpriv = needed("setpriv", "util-linux")
             return f"{setpriv} --reuid={user.pw_uid} --regid={user.pw_gid} --clear-groups"
         raise unittest.SkipTest("there is no user but root to run PostgreSQL as")
 

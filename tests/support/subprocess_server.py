@@ -11,8 +11,9 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import TestCase
 
 from tests.support.find_program import searched
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 60.0  # seconds for what takes one; a machine may be busy
 
 
-def environment() -> dict[str, str]:
+def commands() -> dict[str, str]:
     """Return an environment in which this Python's commands come first, and nothing is buffered."""
     here = f"{os.path.dirname(sys.executable)}:{sysconfig.get_path('scripts')}"
     return {**os.environ, "PATH": f"{here}:{searched()}", "PYTHONUNBUFFERED": "1"}
@@ -34,10 +35,18 @@ def scratch(test: TestCase) -> Path:
     return Path(folder)
 
 
-def run(command: str, say: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[bytes]:
+def run(
+    command: str,
+    say: bytes = b"",
+    folder: Path = ROOT,
+    *,
+    environment: Mapping[str, str] | None = None,
+    limit: float = LIMIT,
+) -> subprocess.CompletedProcess[bytes]:
     """
     Run a shell's command to its end, with something to read.
 
+    :param environment: what is added to it.
     :raises AssertionError: it takes too long; what it had printed until then is told.
     """
     with subprocess.Popen(
@@ -47,15 +56,15 @@ def run(command: str, say: bytes = b"", folder: Path = ROOT) -> subprocess.Compl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env=environment(),
+        env={**commands(), **(environment or {})},
         start_new_session=True,  # so that a pipeline can be ended as a whole
     ) as process:
         try:
-            out, err = process.communicate(say, LIMIT)
+            out, err = process.communicate(say, limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            raise AssertionError(f"{command} goes on and on: {out!r} {err!r}") from None
+            raise AssertionError(f"{command} does not end: {out!r} {err!r}") from None
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
@@ -63,51 +72,71 @@ class Server:
     """
     A server in a process of its own.
 
+    :param port: returns its port once it listens, and nothing before.
+    :param ends: the signal that ends it.
     :ivar port: where it listens.
     """
 
-    def __init__(self, command: str, folder: Path, port: Callable[[Server], str]) -> None:
+    def __init__(
+        self,
+        command: str,
+        folder: Path,
+        port: Callable[[Server], str],
+        ends: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self._ends = ends
         log, self._log = tempfile.mkstemp(".log", dir=folder)
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             f"exec {command}",
             shell=True,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=environment(),
+            env=commands(),
         )
         os.close(log)
-        self.port = int(self._awaited(lambda: port(self)))
+        self.port = int(self.awaited(lambda: port(self)))
 
-    def _awaited(self, ask: Callable[[], str]) -> str:
+    def awaited(self, ask: Callable[[], Any]) -> Any:
+        """
+        Return the answer as soon as there is one.
+
+        :raises AssertionError: there is none in time, or the server has ended.
+        """
         # To wait for its end is to wait at most that long, and not in vain if it has failed.
         until = time.monotonic() + LIMIT
         while time.monotonic() < until:
             if answer := ask():
                 return answer
             try:
-                self._process.wait(0.02)
+                self.process.wait(0.02)
             except subprocess.TimeoutExpired:
                 continue
             break
         self.stop()
-        raise AssertionError(f"{self._process.args!r} does not listen:\n{self.output}")
+        raise AssertionError(f"{self.process.args!r} is not ready:\n{self.output}")
 
     @property
     def output(self) -> str:
         """All that it has printed so far."""
         return Path(self._log).read_text()
 
-    def stop(self) -> int:
-        """End it, and return its status."""
-        if self._process.poll() is None:
-            self._process.terminate()
+    def stop(self, times: int = 1) -> int:
+        """End it, by so many signals, and return its status."""
+        for _ in range(times):
+            if self.process.poll() is None:
+                self.process.send_signal(self._ends)
         try:
-            return self._process.wait(LIMIT)
+            return self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait(LIMIT)
+            return self.kill()
+
+    def kill(self) -> int:
+        """End it at once."""
+        if self.process.poll() is None:
+            self.process.kill()
+        return self.process.wait(LIMIT)
 
 
 def lab(command: str, folder: Path) -> Server:
@@ -120,11 +149,12 @@ def lab(command: str, folder: Path) -> Server:
     return Server(f"{command} --port 0 --port-file {file}", folder, port)
 
 
+def printed(server: Server) -> str:
+    """Return the port that a server has printed."""
+    found = re.search(r" port (\d+)\b", server.output)
+    return found[1] if found else ""
+
+
 def program(command: str, folder: Path) -> Server:
     """Start a program that takes an endpoint and prints its port, on one that is free."""
-
-    def port(server: Server) -> str:
-        said = re.search(r"listening on port (\d+)$", server.output, re.MULTILINE)
-        return said[1] if said else ""
-
-    return Server(f"{command} tcp:0:interface=127.0.0.1", folder, port)
+    return Server(f"{command} tcp:0:interface=127.0.0.1", folder, printed)

@@ -13,16 +13,20 @@ import sys
 import sysconfig
 import tempfile
 import textwrap
+import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests.support.socket_server import readAll
 from tests.support.tiers import processes
 
 #: Seconds for what takes well under one: only a machine in trouble needs them.
@@ -155,17 +159,45 @@ class Commands(TestCase):
 
     def talk(self, peer: Any, say: bytes) -> Deferred[bytes]:
         """Say something, finish, and read to the end."""
-        return deferToThread(_talk, peer, say)
+
+        def talk() -> bytes:
+            peer.sendall(say)
+            if not isinstance(peer, ssl.SSLSocket):  # which cannot half-close
+                peer.shutdown(socket.SHUT_WR)
+            return readAll(peer)
+
+        return deferToThread(talk)
 
     def hear(self, peer: socket.socket, count: int) -> Deferred[bytes]:
         """Read so many bytes; fewer, if the end comes before."""
-        return deferToThread(_read, peer, count)
+
+        def read() -> bytes:
+            data = b""
+            while len(data) < count and (piece := peer.recv(count - len(data))):
+                data += piece
+            return data
+
+        return deferToThread(read)
 
     async def greeted(self, command: Command, name: str = "lab") -> socket.socket:
         """Connect, and read the greeting: then the reactor runs, and signals are handled."""
         peer = self.connect(await self.portOf(command, name))
         self.assertEqual(await self.hear(peer, 18), b"You are connected!")
         return peer
+
+    async def until(self, condition: Callable[[], bool], command: Command) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + PATIENCE / 4
+        while not condition():
+            running = time.monotonic() < end and command.status is None
+            self.assertTrue(running, command.out + command.err)
+            await deferLater(reactor, 0.005)
+
+    def children(self, command: Command) -> list[int]:
+        """Return all processes that it has started and that live."""
+        pid = command.transport.pid
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
 
     async def stop(self, command: Command, name: str = "TERM", status: object = 0) -> None:
         """End it by a signal, unless it has had one; see `assertEnded`."""
@@ -181,6 +213,67 @@ class Commands(TestCase):
         self.assertFalse(os.path.exists(os.path.join(self.folder, "twistd.pid")))
 
 
+#: Sends the number of its process, and then what it receives; ``die`` ends the process.
+WHO = """
+    import os
+    from tcplab.protocols import Conversation
+
+    class Who(Conversation):
+        def connectionMade(self):
+            self.send(f"{os.getpid()}\\n".encode())
+
+        def messageReceived(self, message):
+            if message == b"die":
+                os._exit(3)
+            self.send(message)
+"""
+
+
+class Workers(Commands):
+    """A lab with workers; see `WHO`."""
+
+    async def lab(self, *words: str, who: str = WHO, **settings: Any) -> Command:
+        """Start it, and wait until its workers serve; its port is ``self.port``."""
+        self.write("who.py", who)
+        spec = () if "-s" in words else ("-p", "0", "-b", "who.Who")
+        words = (*TWISTD, "tcplab", *spec, "--port-file", "ports", *words)
+        command = self.start(*words, **settings)
+        await self.until(lambda: os.path.exists(os.path.join(self.folder, "ports")), command)
+        self.port = int(self.read("ports").split()[2])
+        if "--workers" in words:
+            await self.allServe(command, int(words[words.index("--workers") + 1]))
+        return command
+
+    async def allServe(self, command: Command, workers: int) -> None:
+        """Wait until each of so many workers serves, not only the first."""
+        await self.until(lambda: len(self.serving(command)) == workers, command)
+
+    def serving(self, command: Command) -> dict[int, int]:
+        """Return the processes of the workers, by their numbers, as the log tells them."""
+        lines = re.findall(r"worker (\d+) \(pid (\d+)\) serves", command.out)
+        return {int(number): int(pid) for number, pid in lines}
+
+    def told(self, peer: socket.socket) -> Any:
+        """Read a line, in a thread."""
+
+        def line() -> bytes:
+            read = b""
+            while not read.endswith(b"\n") and (piece := peer.recv(1)):
+                read += piece
+            return read.rstrip(b"\n")
+
+        return deferToThread(line)
+
+    async def peers(self, number: int) -> dict[socket.socket, int]:
+        """Connect so many; return which process serves each."""
+        peers = [self.connect(self.port) for _ in range(number)]
+        return {peer: int(await self.told(peer)) for peer in peers}
+
+    async def echoed(self, peer: socket.socket) -> bool:
+        peer.sendall(b"are you there?\n")
+        return bool(await self.told(peer) == b"are you there?")
+
+
 def killer(test: TestCase, pid: int) -> int:
     """Return a descriptor of a process that is no child; it does not outlive the test."""
     process = os.pidfd_open(pid)
@@ -192,17 +285,3 @@ def killer(test: TestCase, pid: int) -> int:
 
     test.addCleanup(kill)
     return process
-
-
-def _read(peer: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count and (piece := peer.recv(count - len(data))):
-        data += piece
-    return data
-
-
-def _talk(peer: socket.socket, say: bytes) -> bytes:
-    peer.sendall(say)
-    if not isinstance(peer, ssl.SSLSocket):  # which cannot half-close
-        peer.shutdown(socket.SHUT_WR)
-    return b"".join(iter(lambda: peer.recv(65536), b""))

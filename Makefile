@@ -39,8 +39,9 @@ test: $(VENV)/installed-test
 	$(TIER) test $(TRIAL)
 	$(BIN)/python -m pytest --quiet tests/wire tests/testing
 
+# One at a time: they start many processes, or measure.
 test-slow: $(VENV)/installed-test
-	$(TIER) slow $(TRIAL)
+	$(TIER) slow --reporter=text
 
 test-all: test test-slow
 

@@ -1,4 +1,4 @@
-"""Tests for `tcplab.__main__`: the command, its usage and every exit code."""
+"""Tests for `tcplab.__main__`: the command its usage and its exit statuses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sysconfig
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.trial.unittest import SkipTest
@@ -25,31 +26,32 @@ class CommandTests(Running):
         done = subprocess.run([command, "--version"], stdout=subprocess.PIPE, check=True)
         self.assertEqual(done.stdout.decode(), f"tcplab {tcplab.__version__}\n")
 
-    def test_itsVersion(self) -> None:
-        for arguments in ["--version"], ["connect", "--version"]:
-            done = tcplabs(*arguments)
-            self.assertEqual(done.stdout.decode(), f"tcplab {tcplab.__version__}\n")
-            self.assertEnded(done, 0, "")
-
-    def test_helpIsOnStdout(self) -> None:
-        for arguments in ["--help"], ["-h"], ["connect", "--help"]:
-            done = tcplabs(*arguments)
-            self.assertTrue(done.stdout.startswith(b"usage: tcplab connect HOST"), done.stdout)
-            self.assertEnded(done, 0, "")
-
-    def test_anythingElseIsUsage(self) -> None:
-        for arguments, word in (
-            ([], "which command?"),
-            (["conect"], "unknown command 'conect'"),
-            (["connect"], "HOST"),
-            (["connect", "h", "--sent"], "--sent"),
-            (["connect", "nothing:here:x"], "'nothing:here:x' is no address"),
+    def test_texts(self) -> None:
+        version, usage = f"tcplab {tcplab.__version__}\n", "usage: tcplab connect HOST"
+        for words, begins in (
+            ("--version", version),
+            ("connect --version", version),
+            ("--help", usage),
+            ("-h", usage),
+            ("connect --help", usage),
         ):
-            done = tcplabs(*arguments)
-            self.assertIn(word, self.assertEnded(done, 2, "usage:"))
+            done = tcplabs(*words.split())
+            self.assertTrue(done.stdout.decode().startswith(begins), done.stdout)
+            self.assertEnded(done, 0, "")
+
+    def test_mistakes(self) -> None:
+        for words, says in (
+            ("", "which command?"),
+            ("conect", "unknown command 'conect'"),
+            ("connect", "HOST"),
+            ("connect h --sent", "--sent"),
+            ("connect nothing:here:x", "'nothing:here:x' is no address"),
+        ):
+            done = tcplabs(*words.split())
+            self.assertIn(says, self.assertEnded(done, 2, "usage:"))
             self.assertEqual(done.stdout, b"")
 
-    def test_helpToNobodyIsQuiet(self) -> None:
+    def test_helpWithoutAReader(self) -> None:
         read, write = os.pipe()
         os.close(read)
         done = tcplabs("--help", stdout=write)
@@ -64,50 +66,41 @@ class OutcomeTests(Running):
         return tcplabs("connect", *arguments, say=say, **settings)
 
     def test_ok(self) -> None:
-        """The answer is on stdout, the line on stderr; quiet has neither."""
         where = serve(self, echo)
         done = self.connect(where, say=b"hello\n")
         self.assertEqual(done.stdout, b"hello\n")
         line = self.assertEnded(done, 0, "OK")
         self.assertEqual(line, f"OK {where}: sent 6 bytes, received 6")
+        done = self.connect(where, "--send", r"one\n", "--send", "two")
+        self.assertEqual(done.stdout, b"one\ntwo")
+        self.assertEnded(done, 0, "OK")
         done = self.connect(serve(self, saying(b"hello")), "--expect", "hello", "--quiet")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
 
-    def test_refused(self) -> None:
-        with refusing() as port:
-            where = f"127.0.0.1:{port}"
-            line = self.assertEnded(self.connect(where), 3, "REFUSED")
-        self.assertEqual(line, f"REFUSED {where}: nobody listens there; is the server running?")
-
-    def test_timeout(self) -> None:
-        """A server whose listen queue is full."""
-        with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+    def test_others(self) -> None:
+        with ExitStack() as stack:
+            refused = f"127.0.0.1:{stack.enter_context(refusing())}"
+            full, *clients = (stack.enter_context(socket.socket()) for _ in range(3))
             full.bind(("127.0.0.1", 0))
             full.listen(0)
-            for waiting in first, second:
-                waiting.setblocking(False)
-                waiting.connect_ex(full.getsockname())
-            done = self.connect(f"127.0.0.1:{full.getsockname()[1]}", "--timeout", "0.2")
-        self.assertEnded(done, 4, "TIMEOUT")
-
-    def test_dns(self) -> None:
-        self.assertEnded(self.connect("a" * 64 + ".invalid"), 5, "DNS")
-
-    def test_reset(self) -> None:
-        self.assertEnded(self.connect(serve(self, reset), say=b"x"), 6, "RESET")
-
-    def test_eof(self) -> None:
-        """The beginning that was received is printed; quiet hides it, and not the line."""
-        where = serve(self, hangingUp(b"hel"))
-        done = self.connect(where, "--expect", "hello")
-        self.assertIn("only 'hel'", self.assertEnded(done, 7, "EOF"))
-        self.assertEqual(done.stdout, b"hel")
-        done = self.connect(where, "--expect", "yes", "--quiet")
-        self.assertIn("'hel' came", self.assertEnded(done, 1, "UNEXPECTED"))
-        self.assertEqual(done.stdout, b"")
+            for client in clients:
+                client.setblocking(False)
+                client.connect_ex(full.getsockname())
+            backlog = f"127.0.0.1:{full.getsockname()[1]}"
+            hel, resets = serve(self, hangingUp(b"hel")), serve(self, reset)
+            for words, say, status, word, says in (
+                (f"{hel} --expect yes --quiet", b"", 1, "UNEXPECTED", "'hel' came"),
+                (refused, b"", 3, "REFUSED", ": nobody listens there; is the server running?"),
+                (f"{backlog} --timeout 0.2", b"", 4, "TIMEOUT", ""),
+                ("a" * 64 + ".invalid", b"", 5, "DNS", ""),
+                (resets, b"x", 6, "RESET", ""),
+                (f"{hel} --expect hello", b"", 7, "EOF", "only 'hel'"),
+            ):
+                done = self.connect(*words.split(), say=say)
+                self.assertIn(says, self.assertEnded(done, status, word), words)
+                self.assertEqual(done.stdout, b"hel" if word == "EOF" else b"", words)
 
     def test_tls(self) -> None:
-        """The certificate is verified, by the trust store of the environment."""
         pem = localhostFile(self.folder())
         where = serve(self, echo, tls=pem)
         self.assertEnded(self.connect(where, "--tls"), 9, "TLS")

@@ -1,4 +1,4 @@
-"""A lab that was killed leaves nothing that keeps the next one from its Unix socket."""
+"""A lab on a Unix socket that was killed: the next one serves there all the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.twistd_process import TWISTD, Command, Workers
 
 @slow
 class Killed(Workers):
-    async def serving_(self, *words: str) -> Command:
+    async def starts(self, *words: str) -> Command:
         command = self.start(*TWISTD, "tcplab", "-s", "ack@unix:s", *words)
         await command.line("worker 1 .* serves" if words else "serving ack")
         peer = socket.socket(socket.AF_UNIX)
@@ -20,32 +20,22 @@ class Killed(Workers):
         self.assertEqual(await self.talk(peer, b"x"), b"You are connected!")
         return command
 
-    async def nextOne(self, *words: str, lock: str = "") -> None:
-        command = await self.serving_(*words)
-        command.signal("KILL")
-        await command.ended()
-        if lock:
-            path = os.path.join(self.folder, "s.lock")
-            os.remove(path)
-            os.symlink(lock, path)
-            os.utime(path, (0, 0), follow_symlinks=False)
-        another = await self.serving_(*words)
-        await self.stop(another)
-        self.assertEqual(os.listdir(self.folder), [])
-
-    async def test_alone(self) -> None:
-        await self.nextOne()
-
-    async def test_with_workers(self) -> None:
-        await self.nextOne("--workers", "1")
-
-    async def test_its_number_is_another_processs_now(self) -> None:
-        await self.nextOne(lock=str(os.getpid()))
+    async def test_next_one(self) -> None:
+        lock = os.path.join(self.folder, "s.lock")
+        for words, number in (((), ""), (("--workers", "1"), ""), ((), str(os.getpid()))):
+            command = await self.starts(*words)
+            command.signal("KILL")
+            await command.ended()
+            if number:  # that of the process is another's now
+                os.remove(lock)
+                os.symlink(number, lock)
+                os.utime(lock, (0, 0), follow_symlinks=False)
+            await self.stop(await self.starts(*words))
+            self.assertEqual(os.listdir(self.folder), [])
 
     async def test_one_that_lives_is_left_alone(self) -> None:
-        await self.serving_()
-        path = os.path.join(self.folder, "s.lock")
-        os.utime(path, (0, 0), follow_symlinks=False)
+        await self.starts()
+        os.utime(os.path.join(self.folder, "s.lock"), (0, 0), follow_symlinks=False)
         another = self.start(*TWISTD, "tcplab", "-s", "ack@unix:s")
         self.assertEqual(await another.ended(), 1)
         self.assertIn(f"another process serves on {self.folder}/s: stop it", another.err)

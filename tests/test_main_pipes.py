@@ -15,7 +15,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 from tests.support.client_process import Running, start, tcplabs
-from tests.support.thread_servers import PATIENCE, Handler, echo, hangingUp, serve, silent
+from tests.support.thread_servers import PATIENCE, ThreadServer, echo, hangingUp, serve, silent
 
 
 class PipeTests(Running):
@@ -26,10 +26,8 @@ class PipeTests(Running):
             for _ in range(size // len(piece)):
                 file.write(piece)
             file.seek(0)
-            process = start("connect", serve(self, echo), stdin=file)
-            assert process.stdout is not None
             left = size
-            with process:
+            with start("connect", serve(self, echo), stdin=file) as process:
                 while left:
                     got = process.stdout.read(min(left, len(piece)))
                     self.assertTrue(got == piece, f"{size - left} bytes were right")
@@ -59,52 +57,35 @@ class PipeTests(Running):
         os.close(read)
         os.close(write)
 
-    def test_nobodyReadsTheOutput(self) -> None:
-        process = start("connect", serve(self, echo), stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        with process:
+    def assertUnread(self, process: Any) -> None:
+        """Close the output; it ends as by SIGPIPE."""
+        process.stdout.close()
+        self.assertEqual(process.wait(PATIENCE), 141)
+        self.assertEqual(process.stderr.read(), b"")
+
+    def test_readerThatGoesWhileItIsIdle(self) -> None:
+        with start("connect", serve(self, echo), stdin=subprocess.PIPE) as process:
             process.stdin.write(b"first\n")
             process.stdin.flush()
             self.assertEqual(process.stdout.readline(), b"first\n")
-            process.stdout.close()
-            self.assertEqual(process.wait(PATIENCE), 141)
-            self.assertEqual(process.stderr.read(), b"")
+            self.assertUnread(process)
 
-    def leftUnread(self, handle: Handler, **settings: Any) -> None:
-        """Read a little of an output that is longer than a pipe, and go."""
-        process = start("connect", serve(self, handle), **settings)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        with process:
-            self.assertEqual(len(os.read(process.stdout.fileno(), 300)), 300)
-            process.stdout.close()
-            self.assertEqual(process.wait(PATIENCE), 141)
-            self.assertEqual(process.stderr.read(), b"")
-
-    def test_theReaderGoesWhileOutputWaitsForIt(self) -> None:
+    def test_readerThatGoes(self) -> None:
+        """While output waits for it, and when the server has finished."""
         with tempfile.TemporaryFile() as file:
             file.write(bytes(3_000_000))
             file.seek(0)
-            self.leftUnread(echo, stdin=file)
+            for handle, stdin in ((echo, file), (hangingUp(bytes(131072)), subprocess.DEVNULL)):
+                with start("connect", serve(self, handle), stdin=stdin) as process:
+                    self.assertEqual(len(os.read(process.stdout.fileno(), 300)), 300)
+                    self.assertUnread(process)
 
-    def test_theReaderGoesWhenTheServerHasFinished(self) -> None:
-        self.leftUnread(hangingUp(bytes(131072)), stdin=subprocess.DEVNULL)
-
-    def test_theReaderGoesWhenTheConversationIsOver(self) -> None:
-        over = threading.Event()
-
-        def handle(sock: socket.socket) -> None:
-            hangingUp(bytes(100_000))(sock)
-            over.set()
-
-        process = start("connect", serve(self, handle), stdin=subprocess.DEVNULL)
-        assert process.stdout is not None
-        with process:
-            self.assertTrue(over.wait(PATIENCE))
-            process.stdout.close()
-            self.assertEqual(process.wait(PATIENCE), 141)
+    def test_readerThatGoesWhenTheConversationIsOver(self) -> None:
+        server = ThreadServer(self, hangingUp(bytes(100_000)))
+        words = ("connect", f"127.0.0.1:{server.port}")
+        with start(*words, stdin=subprocess.DEVNULL) as process:
+            server.ended()
+            self.assertUnread(process)
 
     def test_outputThatCannotBeWrittenIsNoSuccess(self) -> None:
         where = serve(self, echo)
@@ -132,26 +113,19 @@ class PipeTests(Running):
 
 
 class SignalTests(Running):
-    def interrupted(self, number: int) -> None:
-        there = threading.Event()
+    def test_noTraceback(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            there = threading.Event()
 
-        def handle(sock: socket.socket) -> None:
-            there.set()
-            silent(sock)
+            def handle(sock: socket.socket, there: threading.Event = there) -> None:
+                there.set()
+                silent(sock)
 
-        process = start("connect", serve(self, handle), stdin=subprocess.PIPE)
-        with process:
-            self.assertTrue(there.wait(PATIENCE))
-            process.send_signal(number)
-            self.assertEqual(process.wait(PATIENCE), 128 + number)
-            assert process.stderr is not None
-            self.assertEqual(process.stderr.read(), b"")
-
-    def test_interruptEndsItWithoutATraceback(self) -> None:
-        self.interrupted(signal.SIGINT)
-
-    def test_terminateIsNoSuccess(self) -> None:
-        self.interrupted(signal.SIGTERM)
+            with start("connect", serve(self, handle), stdin=subprocess.PIPE) as process:
+                self.assertTrue(there.wait(PATIENCE))
+                process.send_signal(number)
+                self.assertEqual(process.wait(PATIENCE), 128 + number)
+                self.assertEqual(process.stderr.read(), b"")
 
 
 def peakMemory(pid: int) -> int:

@@ -29,7 +29,7 @@ def tcplabs(*arguments: str, say: bytes = b"", **settings: Any) -> Done:
     )
 
 
-def start(*arguments: str, **settings: Any) -> subprocess.Popen[bytes]:
+def start(*arguments: str, **settings: Any) -> Any:
     """Start the command."""
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     return subprocess.Popen([*TCPLAB, *arguments], **settings)

@@ -21,7 +21,6 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import __version__, tap
-from tcplab import tap as tapmodule
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import NONE
 from tcplab.config.settings import OPTIONS, SETTINGS, Settings, fromWords
@@ -30,7 +29,6 @@ from tcplab.protocols import Conversation
 from tcplab.reactor import eager
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
-from tcplab.tap import makeLab
 from tcplab.wire.names import BEHAVIOURS
 from tcplab.workers.supervisor import Supervisor
 from tests.support.log_capture import Logged
@@ -48,19 +46,17 @@ print(sorted(name for name in sys.modules if name.startswith("tcplab.")))
 
 class Making(SynchronousTestCase):
     def make(self, *descriptors: int, **words: Any) -> LabService:
-        self.patch(tapmodule, "listenFDs", lambda: list(descriptors))
+        self.patch(tap, "listenFDs", lambda: list(descriptors))
         self.reactor = MemoryReactorClock()
-        return makeLab(fromWords(**words), words, self.reactor, Observers())
+        return tap.makeLab(fromWords(**words), words, self.reactor, Observers())
 
-    def test_one_process(self) -> None:
+    def test_processes(self) -> None:
         self.assertIs(type(self.make()), LabService)
-
-    def test_several(self) -> None:
         lab: Any = self.make(workers="2")
         self.assertIsInstance(lab, Supervisor)
         self.assertEqual(lab._spawner._words, {"workers": "2"})
 
-    def test_what_was_handed_over_is_adopted(self) -> None:
+    def test_inheritedSocketIsAdopted(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as found:
             descriptor = os.dup(found.fileno())
             lab = self.make(descriptor, port="0")
@@ -70,17 +66,15 @@ class Making(SynchronousTestCase):
             self.assertEqual(self.reactor.tcpServers, [])
             port.connectionLost(None)
 
-    def test_as_many_as_there_are_listeners(self) -> None:
+    def test_inheritedSocketsDoNotFit(self) -> None:
         problem = self.assertRaises(SettingsError, self.make, 90, 91)
         self.assertIn("LISTEN_FDS=2, and there are 1 listeners: hand over", str(problem))
-
-    def test_endpoints_of_systemd_choose_theirs(self) -> None:
         serve = ["echo@systemd:domain=INET:index=7"]
         problem = self.assertRaises(SettingsError, self.make, 90, 91, serve=serve)
         self.assertIn("systemd has handed over no such socket", str(problem))
 
     @processes
-    def test_what_nobody_asked_for_is_not_even_imported(self) -> None:
+    def test_whatIsNotAskedForIsNotImported(self) -> None:
         words = [sys.executable, "-c", _IMPORTED]
         imported = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         self.assertIn("tcplab.server.service", imported)
@@ -103,17 +97,11 @@ class ReactorChoice(SynchronousTestCase):
         parsed()
         return chosen[-1]
 
-    def test_eager_where_nobody_has_chosen(self) -> None:
+    def test_which(self) -> None:
+        self.assertEqual(self.chosen(), "Twisted's")  # it is installed already
         self.patch(sys, "modules", {**sys.modules})
         del sys.modules["twisted.internet.reactor"]
         self.assertEqual(self.chosen(), "eager")
-
-    def test_the_one_that_was_chosen(self) -> None:
-        self.assertEqual(self.chosen(), "Twisted's")
-
-    def test_twisted_s_own_where_there_is_no_epoll(self) -> None:
-        self.patch(sys, "modules", {**sys.modules})
-        del sys.modules["twisted.internet.reactor"]
         self.patch(select, "epoll", None)
         del select.epoll
         self.addCleanup(setattr, select, "epoll", None)
@@ -151,32 +139,25 @@ class Words(Refusing):
         self.assertEqual(settings, fromWords(**words))
         self.assertEqual([each.name for each in settings.listeners], ["ack", "lab", "lab-2"])
 
-    def test_short_options(self) -> None:
+    def test_otherSpellings(self) -> None:
         words = ("-p", "1", "-i", "::1", "-b", "ack", "-s", "lab@tcp:2", "-g", "hi")
         long = ("--port=1", "--interface=::1", "--behaviour=ack", "--serve=lab@tcp:2")
         self.assertEqual(parsed(*words), parsed(*long, "--greeting=hi"))
-
-    def test_behavior_is_understood(self) -> None:
         for words in (("--behavior", "echo"), ("--behavior=echo",), ("--behav=echo",)):
             self.assertEqual(parsed(*words).listeners[0].name, "echo")
 
-    def test_unknown_option_is_refused(self) -> None:
-        problem = self.refused("--prot", "1")
-        self.assertIn("did you mean --port?", problem)
-        self.assertIn("twistd tcplab --help", problem)
-
-    def test_option_without_its_value_is_refused(self) -> None:
-        self.assertIn("--port requires argument", self.refused("--port"))
-
-    def test_word_that_belongs_to_no_option_is_refused(self) -> None:
-        self.assertIn("'echo' belongs to no option", self.refused("echo"))
-
-    def test_wrong_value_is_refused(self) -> None:
-        self.assertIn("--port http", self.refused("--port", "http"))
-        self.assertIn("or none for no limit", self.refused("--idle-timeout", "0"))
-
-    def test_value_with_a_newline_is_still_refused_in_one_line(self) -> None:
-        self.assertIn("--interface a b", self.refused("--interface", "a\nb"))
+    def test_mistakes(self) -> None:
+        for words, *says in (
+            ("--prot 1", "did you mean --port?", "twistd tcplab --help"),
+            ("--port", "--port requires argument"),
+            ("echo", "'echo' belongs to no option"),
+            ("--port http", "--port http"),
+            ("--idle-timeout 0", "or none for no limit"),
+        ):
+            problem = self.refused(*words.split())
+            for each in says:
+                self.assertIn(each, problem)
+        self.assertIn("--interface a b", self.refused("--interface", "a\nb"))  # in one line
 
 
 class Texts(SynchronousTestCase):
@@ -223,13 +204,9 @@ class PidFile(SynchronousTestCase):
         options.parseOptions([*words, "tcplab"])
         return str(options["pidfile"])
 
-    def test_left_out_in_the_foreground(self) -> None:
+    def test_where(self) -> None:
         self.assertEqual(self.pidFile("-n"), "")
-
-    def test_written_in_the_background(self) -> None:
         self.assertEqual(self.pidFile(), os.path.abspath("twistd.pid"))
-
-    def test_written_where_the_user_wants_it(self) -> None:
         # Typed: another object than twistd's default, even if it reads the same.
         for name in ("my.pid", "".join(["twistd", ".pid"])):
             self.assertEqual(self.pidFile("-n", "--pidfile", name), os.path.abspath(name))
@@ -279,11 +256,13 @@ class MakeService(Logged, Refusing):
         options.parseOptions(list(words))
         return tap.makeService(options)  # type: ignore[return-value]
 
-    def test_garbage_is_looked_for_seldom_once_it_runs(self) -> None:
+    def test_onceItRuns(self) -> None:
+        """Garbage is collected less often, and signals are the lab's."""
+        self.patch(tap.StopSignals, "install", lambda signals: self.collecting.append("signals"))
         self.make("-p", "0")
         self.assertEqual(self.collecting, [])
-        self.reactor.run()
-        self.assertEqual(self.collecting, ["seldom"])
+        self.reactor.start()
+        self.assertEqual(sorted(self.collecting), ["seldom", "signals"])
 
     def listenLater(self) -> Deferred[None]:
         listening: Deferred[None] = Deferred()
@@ -310,30 +289,25 @@ class MakeService(Logged, Refusing):
         self.listenLater().errback(ZeroDivisionError())
         self.assertRaises(ZeroDivisionError, self.make)
 
-    def test_workers(self) -> None:
-        service = self.make("-p", "7", "--workers", "2")
-        self.assertIsInstance(service, Supervisor)
-        self.assertEqual(service._spawner._words["workers"], "2")  # type: ignore[attr-defined]
-
-    def test_port_file_is_written_when_all_listen_and_the_reactor_runs(self) -> None:
-        path = os.path.abspath(self.mktemp())
-        listening = self.listenLater()
-        service = self.make("--port-file", path)
-        service.listeners = []
-        self.reactor.start()
-        self.assertFalse(os.path.exists(path))
-        listening.callback(None)
-        self.assertTrue(os.path.exists(path))
-
-    def test_port_file_waits_for_the_reactor(self) -> None:
-        path = os.path.abspath(self.mktemp())
-        listening = self.listenLater()
-        listening.callback(None)
-        service = self.make("--port-file", path)
-        service.listeners = []
-        self.assertFalse(os.path.exists(path))
-        self.reactor.start()
-        self.assertTrue(os.path.exists(path))
+    def test_portFile(self) -> None:
+        """It is written when all listen and the reactor runs, whichever is later."""
+        for first in ("reactor", "ports"):
+            path = os.path.abspath(self.mktemp())
+            self.reactor = RecordingReactor()
+            self.patch(twisted.internet, "reactor", self.reactor)
+            listening = self.listenLater()
+            if first == "ports":
+                listening.callback(None)
+            service = self.make("--port-file", path)
+            service.listeners = []
+            if first == "reactor":
+                self.reactor.start()
+            self.assertFalse(os.path.exists(path))
+            if first == "ports":
+                self.reactor.start()
+            else:
+                listening.callback(None)
+            self.assertTrue(os.path.exists(path))
 
     def late(self, problem: BaseException) -> None:
         listening = self.listenLater()
@@ -355,20 +329,12 @@ class MakeService(Logged, Refusing):
         self.late(CancelledError())
         self.assertEqual((self.statuses, self.reactor.stopped), ([], 0))
 
-    def status(self, drained: Drained | None) -> list[int]:
-        service = self.make("-p", "7")
-        service.drained = drained
-        self.reactor.stop()
-        return self.statuses
-
-    def test_status_is_0_when_nobody_had_to_be_aborted(self) -> None:
-        self.assertEqual(self.status(Drained(2, 0)), [])
-
-    def test_status_is_0_when_it_never_listened(self) -> None:
-        self.assertEqual(self.status(None), [])
-
-    def test_status_is_1_when_somebody_had_to_be_aborted(self) -> None:
-        self.assertEqual(self.status(Drained(2, 1)), [1])
+    def test_statusAfterADrain(self) -> None:
+        for drained, statuses in ((Drained(2, 0), []), (None, []), (Drained(2, 1), [1])):
+            service = self.make("-p", "7")
+            service.drained = drained
+            self.reactor.stop()
+            self.assertEqual(self.statuses, statuses)
 
     def test_log_is_written_by_a_thread_once_it_runs_and_to_the_last_line(self) -> None:
         self.make("-p", "7")
@@ -383,11 +349,3 @@ class MakeService(Logged, Refusing):
             for each in self.atExit:
                 each()
             self.assertEqual(file.read(), "- [-] one\n")
-
-    def test_signals_are_ours_once_it_runs(self) -> None:
-        installed: list[Any] = []
-        self.patch(tap.StopSignals, "install", lambda signals: installed.append(signals))
-        self.make("-p", "7")
-        self.assertEqual(installed, [])
-        self.reactor.start()
-        self.assertEqual(len(installed), 1)

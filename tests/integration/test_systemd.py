@@ -12,7 +12,6 @@ import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,7 +21,7 @@ from tcplab.tap import Options
 from tests.support.certificates import localhostFile
 from tests.support.find_program import needed
 from tests.support.ports import free
-from tests.support.subprocess_server import ROOT, scratch
+from tests.support.subprocess_server import ROOT, run, scratch
 from tests.support.tiers import processes, slow
 from tests.support.twistd_process import PATIENCE, Command, Workers
 
@@ -57,24 +56,20 @@ class SaidTests(SynchronousTestCase):
         options.parseOptions(words[words.index("tcplab") + 1 :])
         return options
 
-    def test_itsCommandIsUnderstood(self) -> None:
+    def test_whatItSays(self) -> None:
         settings = self.options().settings
-        self.assertEqual([str(each.spec) for each in settings.listeners], ["lab"])
-        self.assertEqual(settings.listeners[0].endpoint, "systemd:domain=INET:index=0")
-
-    def test_itIsGivenTheTimeToDrain(self) -> None:
-        settings = self.options().settings
+        [listener] = settings.listeners
+        self.assertEqual(
+            (str(listener.spec), listener.endpoint), ("lab", "systemd:domain=INET:index=0")
+        )
         [patience] = said("tcplab.service", "TimeoutStopSec")
         assert settings.drainTimeout is not None
         self.assertEqual(float(patience), settings.drainDelay + settings.drainTimeout + 5)
-
-    def test_socketIsForThisMachineOnlyAndKeepsABurst(self) -> None:
+        # A connection that had to be aborted is no failure of the service.
+        self.assertEqual(said("tcplab.service", "SuccessExitStatus"), ["1"])
         [address] = said("tcplab.socket", "ListenStream")
         self.assertEqual(address.rpartition(":")[0], "127.0.0.1")
         self.assertEqual(said("tcplab.socket", "Backlog"), [str(BACKLOG)])
-
-    def test_oneThatHadToAbortSomebodyHasNotFailed(self) -> None:
-        self.assertEqual(said("tcplab.service", "SuccessExitStatus"), ["1"])
 
 
 @processes
@@ -88,43 +83,40 @@ class AnalyzedTests(SynchronousTestCase):
             text = (ROOT / "deploy" / name).read_text()
             (self.folder / name).write_text(text.replace(_THERE, _HERE))
 
-    def analyzed(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.analyze, *words], capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-
-    def units(self) -> list[str]:
-        return sorted(map(str, self.folder.iterdir()))
+    def analyzed(self, words: str) -> subprocess.CompletedProcess[bytes]:
+        return run(f"{self.analyze} {words}", folder=self.folder)
 
     def test_verify(self) -> None:
-        done = self.analyzed("verify", "--man=no", *self.units())
+        words = "verify --man=no ./tcplab.service ./tcplab.socket"
+        done = self.analyzed(words)
         # The machine's own units may have their faults.
-        ours = [line for line in done.stderr.splitlines() if "tcplab" in line]
+        ours = [line for line in done.stderr.splitlines() if b"tcplab" in line]
         self.assertEqual((ours, done.returncode), ([], 0), done)
-
-    def test_verifyFindsWhatIsWrong(self) -> None:
-        path = self.folder / "tcplab.service"
-        path.write_text(path.read_text().replace("[Service]\n", "[Service]\nNoNewPrivilege=yes\n"))
-        done = self.analyzed("verify", "--man=no", *self.units())
-        self.assertIn("NoNewPrivilege", done.stderr)
-
-    def security(self, path: Path) -> subprocess.CompletedProcess[str]:
-        words = ("--offline=true", f"--threshold={_EXPOSED}", "--no-pager")
-        return self.analyzed("security", *words, str(path))
+        self.edit(r"\[Service\]\n", "[Service]\nNoNewPrivilege=yes\n")
+        self.assertIn(b"NoNewPrivilege", self.analyzed(words).stderr)
 
     def test_security(self) -> None:
-        done = self.security(self.folder / "tcplab.service")
-        if "--offline" in done.stderr:
-            self.skipTest(f"this systemd is too old: {done.stderr}")
+        words = f"security --offline=true --threshold={_EXPOSED} --no-pager ./tcplab.service"
+        done = self.analyzed(words)
+        if b"--offline" in done.stderr:
+            self.skipTest(f"this systemd is too old: {done.stderr!r}")
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("Overall exposure level for tcplab.service", done.stdout)
+        self.assertIn(b"Overall exposure level for tcplab.service", done.stdout)
+        self.edit("(?m)^(DynamicUser|Capability|SystemCall).*\n", "")
+        self.assertNotEqual(self.analyzed(words).returncode, 0)
 
-    def test_securityMissesWhatIsTakenAway(self) -> None:
+    def edit(self, pattern: str, by: str) -> None:
         path = self.folder / "tcplab.service"
-        path.write_text(
-            re.sub("(?m)^(DynamicUser|Capability|SystemCall).*\n", "", path.read_text())
-        )
-        self.assertNotEqual(self.security(path).returncode, 0)
+        path.write_text(re.sub(pattern, by, path.read_text()))
+
+
+def _alone(words: list[str]) -> list[str]:
+    at = words.index("--workers")
+    return words[:at] + words[at + 2 :]
+
+
+#: The unit's command, with its workers and without; and the line of the log once it serves.
+WAYS = {tuple(started()): "worker 2 .* serves", tuple(_alone(started())): "serving lab"}
 
 
 @slow
@@ -152,10 +144,11 @@ class Activated(Workers):
         await self.stop(command)
         self.connect(self.port)  # who holds it still listens
 
-    async def test_as_the_unit_says(self) -> None:
-        command = self.activated(started())
-        await command.line("worker 2 .* serves")
-        await self.served(command)
+    async def test_served(self) -> None:
+        for words, ready in WAYS.items():
+            command = self.activated([*words])
+            await command.line(ready)
+            await self.served(command)
 
     async def test_TLS_takes_the_socket_too(self) -> None:
         pem = localhostFile(self.folder)
@@ -172,11 +165,6 @@ class Activated(Workers):
         self.addCleanup(peer.close)
         self.assertEqual(await self.hear(peer, 18), b"You are connected!")
 
-    async def test_without_workers(self) -> None:
-        command = self.activated(_alone(started()))
-        await command.line("serving lab")
-        await self.served(command)
-
     async def test_reload(self) -> None:
         command = self.activated(started())
         await command.line("worker 2 .* serves")
@@ -187,22 +175,18 @@ class Activated(Workers):
             await self.some(connects)
         self.assertFalse(old & set(self.serving(command).values()))
 
-    async def restarted(self, words: list[str], ready: str) -> None:
-        """Stop it and start it again, as systemd does it: who comes in between waits."""
-        command = self.activated(words)
-        await command.line(ready)
-        with self.connecting() as connects:
-            for _ in range(3):
-                await self.stop(command)
-                command = self.activated(words)
-                await command.line(ready)
-                await self.some(connects)
-
     async def test_restart(self) -> None:
-        await self.restarted(started(), "worker 2 .* serves")
-
-    async def test_restart_without_workers(self) -> None:
-        await self.restarted(_alone(started()), "serving lab")
+        """Stopped and started again, as systemd does it: clients wait in the listen queue."""
+        for words, ready in WAYS.items():
+            command = self.activated([*words])
+            await command.line(ready)
+            with self.connecting() as connects:
+                for _ in range(3):
+                    await self.stop(command)
+                    command = self.activated([*words])
+                    await command.line(ready)
+                    await self.some(connects)
+            await self.stop(command)
 
     @contextmanager
     def connecting(self) -> Iterator[Connects]:
@@ -222,11 +206,6 @@ class Activated(Workers):
     async def some(self, connects: Connects) -> None:
         """Wait until some more were served."""
         await deferToThread(connects.more, 40)
-
-
-def _alone(words: list[str]) -> list[str]:
-    at = words.index("--workers")
-    return words[:at] + words[at + 2 :]
 
 
 class Connects:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,11 +19,11 @@ from benchmarks.building import compiler
 from benchmarks.figures import Figures, Spread, spread
 from benchmarks.picture import svg
 from benchmarks.report import ratio, rst, text
-from tests.support.subprocess_server import ROOT
+from tests.support.subprocess_server import ROOT, run, scratch
 from tests.support.tiers import slow
 from tests.support.twistd_process import TWISTD
 
-QUICK = (sys.executable, "-m", "benchmarks", "--quick")
+QUICK = f"{sys.executable} -m benchmarks --quick"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -67,18 +66,14 @@ class FiguresTests(SynchronousTestCase):
         self.assertIsNone(spread([]))
         self.assertEqual(Spread(1234.0, 5.0, 45.67).told(), "1234 (5.00\u201345.7)")
 
-    def test_ratio_is_to_the_same_round(self) -> None:
-        found = Figures(results()).ratio("request-1", "lab")
+    def test_figures(self) -> None:
+        figures = Figures(results())
+        found = figures.ratio("request-1", "lab")  # to the same round
         assert found is not None
         self.assertEqual((found.low, found.high), (0.5, 0.6))
-
-    def test_memory_has_no_ratio(self) -> None:
-        figures = Figures(results())
-        self.assertIsNone(figures.ratio("idle", "lab"))
+        self.assertIsNone(figures.ratio("idle", "lab"))  # memory has none
         self.assertEqual(figures.of("idle", "lab"), Spread(2000.0, 2000.0, 2000.0))
-
-    def test_failure_is_told_and_not_counted(self) -> None:
-        figures = Figures(results())
+        # A failure is named, and does not count.
         self.assertEqual(figures.failures(), ["tcplab, 64 B, round 3: it <hung> & died"])
         self.assertEqual(figures.of("request-1", "lab"), Spread(85.0, 50.0, 120.0))
 
@@ -122,18 +117,13 @@ class CommandTests(SynchronousTestCase):
     """The command itself, on real sockets."""
 
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="tcplab")
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
+        self.folder = scratch(self)
 
-    def run_(self, *words: str, status: int = 0, **settings: str) -> str:
-        command = [*QUICK, "--output", str(self.folder), *words]
-        environment = {**os.environ, **settings}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-        )
+    def run_(self, words: str = "", status: int = 0, **settings: str) -> str:
+        command = f"{QUICK} --output {self.folder} {words}"
+        done = run(command, environment=settings, limit=300)
         self.assertEqual(done.returncode, status, done.stderr)
-        return done.stderr
+        return done.stderr.decode()
 
     def measured(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads((self.folder / "latest.json").read_text())
@@ -155,26 +145,29 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(len(list(tables)), 2)
 
     def test_without_a_compiler(self) -> None:
-        said = self.run_("--servers", "lab,stock", "--loads", "request-1,storm", CC="/no/such/cc")
+        said = self.run_("--servers lab,stock --loads request-1,storm", CC="/no/such/cc")
         self.assertIn("No C compiler: the C server is left out", said)
         self.assertEqual(self.measured()["baseline"], "stock")
         self.assertIn("+", (self.folder / "table.txt").read_text().splitlines()[-1])
 
     def test_another_checkout(self) -> None:
         """Its lab is measured beside this one, in the same run."""
-        self.run_("--against", TWISTD[0], "--servers", "lab,before", "--loads", "request-1")
+        self.run_(f"--against {TWISTD[0]} --servers lab,before --loads request-1")
         found = [each["contender"] for each in self.measured()["measured"]]
         self.assertEqual(found, ["lab", "before"])
 
     def test_unknown_server(self) -> None:
-        self.assertIn("not here: apache", self.run_("--servers", "apache", status=1))
+        self.assertIn("not here: apache", self.run_("--servers apache", status=1))
 
     def test_nothing_is_left_running(self) -> None:
-        command = [*QUICK, "--seconds", "60", "--loads", "request-1", "--servers", "lab"]
-        command += ["--output", str(self.folder)]
+        words = f"--seconds 60 --loads request-1 --servers lab --output {self.folder}"
         environment = {**os.environ, "TMPDIR": str(self.folder)}
         with subprocess.Popen(
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+            [*QUICK.split(), *words.split()],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             self.addCleanup(process.kill)
             while not list(self.folder.glob("*/port")):

@@ -32,10 +32,12 @@ from tcplab.observers import LogObserver, Observers
 from tcplab.protocols import Chargen, Dialogue
 from tcplab.reactor.eager import EagerReactor
 from tcplab.server.service import LabService
-from tests.support.certificates import localhostPEM
+from tests.support.certificates import localhostPEM, overTLS
 
 LIMIT = 20.0  # seconds for one answer: what hangs is a failure
 HELLO = b"hello\n"
+HERE = ":interface=127.0.0.1"
+PLAIN = f"tcp:0{HERE}"
 
 
 class _Package(ModuleType):
@@ -87,21 +89,33 @@ class Trap:
 
 def listeners(pem: Path) -> list[str]:
     """List what is served: every behaviour, in the clear, and with both kinds of TLS."""
-    plain = "tcp:0:interface=127.0.0.1"
-    kinds = (
-        plain,
-        f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1",
-        f"tls:{pem.parent}:0:interface=127.0.0.1",
-    )
-    served = [
-        f"{name}@{kind}"
-        for kind in kinds
-        for name in BEHAVIOURS
-        if name not in ("relay", "forward")
-    ]
-    around = (f"limit:max=9:idle=60:{kinds[1]}", f"fault:latency,latency=1:{kinds[1]}")
+    secure = f"ssl:0:privateKey={pem}:certKey={pem}{HERE}"
+    kinds = (PLAIN, secure, f"tls:{pem.parent}:0{HERE}")
+    names = [each for each in BEHAVIOURS if each not in ("relay", "forward")]
+    served = [f"{name}@{kind}" for kind in kinds for name in names]
+    around = (f"limit:max=9:idle=60:{secure}", f"fault:latency,latency=1:{secure}")
     served += [f"echo@{endpoint}" for endpoint in around]
     return served + [f"relay,name=last@{kind}" for kind in kinds]
+
+
+def joined(pem: Path, echoes: Sequence[int], relays: Sequence[int]) -> list[str]:
+    """List behaviours that call these ports, of which the last two of each speak TLS."""
+    trusted, slow = f"trustRoots={pem.parent}", "fault:latency\\,latency=1"
+    calls = []
+    for spec, (plain, *secure) in (("forward,to", echoes), ("relay,name=x,next", relays)):
+        calls += [f"{spec}=tcp:localhost:{plain}", f"{spec}={slow}:tcp:127.0.0.1:{plain}"]
+        for port in secure:
+            calls += [
+                f"{spec}=tls:localhost:{port}:{trusted}",
+                f"{spec}={slow}:tls:localhost:{port}:{trusted}",
+                f"{spec}=tls:localhost:{port}:{trusted}:endpoint=tcp\\:127.0.0.1\\:{port}",
+                f"{spec}=ssl:localhost:{port}:caCertsDir={pem.parent}",
+            ]
+    return [
+        f"{call}@{kind}"
+        for call in calls
+        for kind in (PLAIN, f"ssl:0:privateKey={pem}:certKey={pem}{HERE}")
+    ]
 
 
 class Upgrading(Chargen):
@@ -128,70 +142,40 @@ class Dialling(Dialogue):
         self.write(b"x" * 300_000)
 
 
-UPGRADING = [
-    f"tests.support.own_reactor.{name}@tcp:0:interface=127.0.0.1"
-    for name in ("Upgrading", "Dialling")
-]
+UPGRADING = [f"tests.support.own_reactor.{name}@{PLAIN}" for name in ("Upgrading", "Dialling")]
 
 
-def joined(pem: Path, echoes: Sequence[int], relays: Sequence[int]) -> list[str]:
-    """List behaviours that call these ports, of which the last two of each speak TLS."""
-    trusted = f"trustRoots={pem.parent}"
-    served = []
-    for name, key, (plain, *secure) in (
-        ("forward", "to", echoes),
-        ("relay,name=x", "next", relays),
-    ):
-        calls = [f"tcp:localhost:{plain}", f"fault:latency\\,latency=1:tcp:127.0.0.1:{plain}"]
-        for port in secure:
-            calls += [
-                f"tls:localhost:{port}:{trusted}",
-                f"fault:latency\\,latency=1:tls:localhost:{port}:{trusted}",
-                f"tls:localhost:{port}:{trusted}:endpoint=tcp\\:127.0.0.1\\:{port}",
-                f"ssl:localhost:{port}:caCertsDir={pem.parent}",
-            ]
-        for call in calls:
-            quoted = call.replace(",", "\\,") if "\\," not in call else call
-            for where in (
-                "tcp:0:interface=127.0.0.1",
-                f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1",
-            ):
-                served.append(f"{name},{key}={quoted}@{where}")
-    return served
+def ask(port: int, data: bytes, size: int, *, secure: bool = False, begin: bytes = b"") -> bytes:
+    """
+    Send something; return the answer, of so many bytes, or up to its end.
 
-
-class Client:
-    """A client that blocks, in the clear or with TLS."""
-
-    def __init__(self, port: int, secure: bool = False, upgrading: bool = False) -> None:
-        self._sock: Any = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
-        if upgrading:
-            self._sock.sendall(b"STARTTLS")
-            assert self._sock.recv(2, socket.MSG_WAITALL) == b"go"
-        if secure or upgrading:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            self._sock = context.wrap_socket(self._sock)
-
-    def ask(self, data: bytes, size: int) -> bytes:
-        """Send something; return the answer, of so many bytes, or up to its end."""
-        with self._sock as sock:
-            answer = b""
+    :param secure: go over to TLS, once ``begin`` is answered by ``go`` if there is such.
+    """
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as plain:
+        if begin:
+            plain.sendall(begin)
+            assert plain.recv(2, socket.MSG_WAITALL) == b"go"
+        with overTLS(plain) if secure else plain as sock:
             try:
                 sock.sendall(data)
                 while len(answer) < size and (piece := sock.recv(65536)):
                     answer += piece
             except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
                 return answer + b"!"  # as some faults have it
-            return answer
+    return answer
 
 
 class Turning:
-    """A reactor that turns in a thread."""
+    """
+    A reactor that turns in a thread, and the labs on it.
+
+    :ivar labs: those that are started.
+    """
 
     def __init__(self, kind: type[Any]) -> None:
         self.reactor = kind()
+        self.labs: list[Any] = []
         self._thread = threading.Thread(target=self.reactor.run, args=(False,), daemon=True)
         self._thread.start()
 
@@ -199,22 +183,27 @@ class Turning:
         """Call something there; return its result, and wait for it if it is a Deferred."""
         return blockingCallFromThread(self.reactor, function, *args)
 
+    def start(self, served: Sequence[str]) -> list[int]:
+        """Start a lab; return its ports."""
+        settings = fromWords(serve=served, drainTimeout=5, lingerTimeout=0.2)
+
+        def make() -> Any:
+            return LabService(settings, self.reactor, Observers(LogObserver(self.reactor)))
+
+        lab = self.call(make)
+        self.labs.append(lab)
+        self.call(lab.startService)
+        return [each.host.port for each in lab.listeners]
+
     def stop(self) -> None:
-        """Stop it, as a signal would."""
+        """Stop all."""
+        while self.labs:
+            lab = self.labs.pop()
+            self.call(lab.drain)
+            self.call(lab.stopService)
         self.reactor.callFromThread(self.reactor.stop)
         self._thread.join(LIMIT)
         assert not self._thread.is_alive(), "the reactor does not stop"
-
-
-def makeLab(reactor: Any, served: Sequence[str], **words: Any) -> Any:
-    """Make a lab."""
-    settings = fromWords(serve=served, drainTimeout=5, lingerTimeout=0.2, **words)
-    return LabService(settings, reactor, Observers(LogObserver(reactor)))
-
-
-def ports(lab: Any) -> list[int]:
-    """Return the ports of a lab, in the order of its listeners."""
-    return [each.host.port for each in lab.listeners]
 
 
 #: What is asked of a behaviour, and how many bytes of an answer are enough.
@@ -227,18 +216,18 @@ ASKED = {
 }
 
 
-def askAll(lab: Any, served: Sequence[str], every: bool = True) -> None:
+def askAll(served: Sequence[str], ports: Sequence[int], every: bool = True) -> None:
     """Ask every listener once; each has to answer, if ``every``."""
-    for words, port in zip(served, ports(lab), strict=True):
-        name = words.replace("\\,", "").partition("@")[0].partition(",")[0]
+    for words, port in zip(served, ports, strict=True):
+        name = words.partition("@")[0].partition(",")[0]
         secure = not words.rpartition("@")[2].startswith("tcp:")
         data, size = ASKED.get(name, (HELLO, 1))
         try:
-            answer = Client(port, secure).ask(data, size)
+            answer = ask(port, data, size, secure=secure)
         except OSError as error:
-            answer = b""
             if every:
                 raise AssertionError(f"{words}: {error}") from error
+            continue
         if every:
             assert len(answer) >= size, f"{words} answers {answer[:80]!r}"
             assert name not in ("echo", "forward") or answer == HELLO, f"{words}: {answer[:80]!r}"
@@ -270,31 +259,23 @@ def run(kind: type[Any], folder: Path) -> None:
     assert {each.partition(",")[0] for each in FAULTS} == set(KINDS)
     turning = Turning(kind)
     served = listeners(pem)
-    lab = turning.call(makeLab, turning.reactor, served)
-    turning.call(lab.startService)
-    askAll(lab, served)
-    found = dict(zip(served, ports(lab), strict=True))
-    echoes = [port for words, port in found.items() if words.startswith("echo@")][:3]
-    relays = [port for words, port in found.items() if words.startswith("relay")]
-    calling = joined(pem, echoes, relays)
-    middle = turning.call(makeLab, turning.reactor, calling)
-    turning.call(middle.startService)
-    askAll(middle, calling)
-    echoing = [words for words in served if words.startswith(("echo@", "chargen@"))]
-    upgrading = turning.call(makeLab, turning.reactor, UPGRADING)
-    turning.call(upgrading.startService)
-    for words, port in zip(UPGRADING, ports(upgrading), strict=True):
-        answer = Client(port, upgrading=True).ask(b"", 300_000)
+    ports = turning.start(served)
+    askAll(served, ports)
+    echoes, relays = (
+        [port for words, port in zip(served, ports, strict=True) if words.startswith(name)]
+        for name in ("echo@", "relay")
+    )
+    calling = joined(pem, echoes[:3], relays)
+    askAll(calling, turning.start(calling))
+    for words, port in zip(UPGRADING, turning.start(UPGRADING), strict=True):
+        answer = ask(port, b"", 300_000, secure=True, begin=b"STARTTLS")
         assert len(answer) >= 300_000, f"{words} answers {len(answer)} bytes"
+    echoing = [words for words in served if words.startswith(("echo@", "chargen@"))]
     for fault in FAULTS:
-        broken = turning.call(makeLab, turning.reactor, echoing)
-        turning.call(broken.startService)
-        turning.call(broken.faults.add, fault)
-        askAll(broken, echoing, every=False)
-        turning.call(broken.drain)
-    for each in (upgrading, middle, lab):
-        turning.call(each.drain)
-        turning.call(each.stopService)
+        ports = turning.start(echoing)
+        turning.call(turning.labs[-1].faults.add, fault)
+        askAll(echoing, ports, every=False)
+        turning.call(turning.labs.pop().drain)
     turning.stop()
 
 

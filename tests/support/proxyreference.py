@@ -37,124 +37,46 @@ _IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
 _LINE = re.compile(
     rf"PROXY (?:(?P<tcp4>TCP4) (?P<s4>{_IPV4}) (?P<d4>{_IPV4})"
     r"|(?P<tcp6>TCP6) (?P<s6>[^ ]{2,39}) (?P<d6>[^ ]{2,39}))"
-    rf" (?P<sp>{_PORT}) (?P<dp>{_PORT})\r\n"
+    rf" (?P<sp>{_PORT}) (?P<dp>{_PORT})"
 )
+
+
+_PLACES = ("TCP4 0.0.0.0 0.0.0.0", "TCP6 :: ::", "TCP6 ::0.0.0.0 ::", "TCP6 :: ::0.0.0.0")
+_LINES = ("PROXY UNKNOWN\r\n", *(f"PROXY {each} 0 0\r\n" for each in _PLACES))
 
 
 def _version1(data: bytes) -> tuple[Any, ...]:
     text = data[:107].decode("latin-1")
     line, end, _ = text.partition("\r\n")
-    if not end:
-        return MORE if _shortest(text) <= 107 else BAD
+    if end:
+        return _line(line)
+    # It may become valid if it does with the end of one of these lines instead of its own.
+    similar = (each for each in _LINES if each[:11] == text[:11] or each.startswith(text))
+    for line in similar:
+        for at in range(len(line) - 1, -1, -1):
+            whole = text + line[at:]
+            if len(whole) <= 107 and whole.endswith("\r\n") and _line(whole[:-2]) != BAD:
+                return MORE
+    return BAD
+
+
+def _line(line: str) -> tuple[Any, ...]:
     taken = len(line) + 2
     if re.fullmatch("PROXY UNKNOWN(?: .*)?", line, re.DOTALL):
         return "ok", taken, (1, "PROXY", None, None, None, ())
-    found = _LINE.fullmatch(line + end)
+    found = _LINE.fullmatch(line)
     if found is None:
         return BAD
     ports = int(found["sp"]), int(found["dp"])
-    if found["tcp4"]:
-        packed = [socket.inet_pton(socket.AF_INET, found[each]) for each in ("s4", "d4")]
-    else:
-        packed = [_sixteen(found[each]) for each in ("s6", "d6")]
-    if b"" in packed:
+    kind = socket.AF_INET if found["tcp4"] else socket.AF_INET6
+    try:
+        packed = [socket.inet_pton(kind, found["s4"] or found["s6"])]
+        packed += [socket.inet_pton(kind, found["d4"] or found["d6"])]
+    except (OSError, ValueError):
         return BAD
     family = found["tcp4"] or found["tcp6"]
     places = [(each, port) for each, port in zip(packed, ports, strict=True)]
     return "ok", taken, (1, "PROXY", family, *places, ())
-
-
-def _sixteen(text: str) -> bytes:
-    try:
-        return socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):
-        return b""
-
-
-def _shortest(text: str) -> int:
-    """Return how long the shortest valid line is that begins so, as one reads it; or very long."""
-    never = 1000
-    begin, end = "PROXY ", "\r\n"
-    if text == begin[: len(text)]:
-        return 15
-    for family, address in (("TCP4 ", _moreOf4), ("TCP6 ", _moreOf6)):
-        head = begin + family
-        if text == head[: len(text)]:
-            return 15
-        if text.startswith(head):
-            left = _moreOfFields(text[len(head) :], address)
-            return never if left is None else len(text) + left
-    head = begin + "UNKNOWN"
-    if text == head[: len(text)] or text == head + "\r":
-        return 15
-    if text.startswith(head + " "):
-        return len(text) + (1 if text.endswith("\r") else len(end))
-    return never
-
-
-def _moreOfFields(text: str, address: Any) -> int | None:
-    """Count the characters that are missing: two addresses, two ports, CR LF."""
-    kinds = [address, address, _moreOfPort, _moreOfPort]
-    for number, kind in enumerate(kinds):
-        last = number == 3
-        field, found, text = text.partition("\r" if last else " ")
-        left = kind(field)
-        if left is None or (found and (left or (last and text))):
-            return None
-        if not found:
-            rest = kinds[number + 1 :]
-            return int(left + sum(1 + each("") for each in rest) + 2)
-    return 1
-
-
-def _moreOfPort(text: str) -> int | None:
-    return 1 if not text else (0 if re.fullmatch(_PORT, text) else None)
-
-
-def _moreOf4(text: str) -> int | None:
-    numbers = text.split(".")
-    *whole, last = numbers
-    if len(numbers) > 4 or not all(re.fullmatch(_OCTET, each) for each in whole):
-        return None
-    if last and not re.fullmatch(_OCTET, last):
-        return None
-    return 2 * (4 - len(numbers)) + (not last)
-
-
-def _moreOf6(text: str) -> int | None:
-    left = _moreOf6OfAnyLength(text)
-    return None if left is None or len(text) + left > 39 else left
-
-
-def _moreOf6OfAnyLength(text: str) -> int | None:
-    if text in ("", ":"):
-        return 2 - len(text)
-    if "." in text:
-        return _moreOfDotted(text)
-    if not re.fullmatch("[0-9a-fA-F:]*", text) or ":::" in text or text.count("::") > 1:
-        return None
-    if text[0] == ":" != text[1]:
-        return None
-    groups = [each for each in text.split(":") if each]
-    if any(len(each) > 4 for each in groups):
-        return None
-    single = text.endswith(":") and not text.endswith("::")
-    if "::" in text:
-        return int(single) if len(groups) + single <= 7 else None
-    if len(groups) + single > 8:
-        return None
-    return 1 if single else 0 if len(groups) == 8 else 2
-
-
-def _moreOfDotted(text: str) -> int | None:
-    head, colon, tail = text.rpartition(":")
-    left = _moreOf4(tail)
-    before = _moreOf6OfAnyLength(head + colon) if colon and "." not in head else None
-    if left is None or before is None:
-        return None
-    groups = len([each for each in head.split(":") if each])
-    fits = groups <= 5 if "::" in head + colon else groups == 6
-    return left if fits else None
 
 
 # 2.2. Binary header format (version 2)
@@ -220,18 +142,6 @@ def _path(field: bytes) -> bytes:
 
 
 def _tlvs(data: bytes) -> list[tuple[int, bytes]] | None:
-    if not data:
-        return []
-    if len(data) < 3:
-        return None
-    kind, length = struct.unpack_from("!BH", data)
-    if len(data) < 3 + length:
-        return None
-    rest = _tlvs(data[3 + length :]) if len(data) < 1500 else _manyTLVs(data[3 + length :])
-    return None if rest is None else [(kind, data[3 : 3 + length]), *rest]
-
-
-def _manyTLVs(data: bytes) -> list[tuple[int, bytes]] | None:
     found: list[tuple[int, bytes]] = []
     while data:
         length = int.from_bytes(data[1:3], "big")

@@ -19,14 +19,20 @@ SLOW = (
 
 class RedisTests(BehindRedis):
     def test_whatOnlySlowsBreaksNothing(self) -> None:
-        cli = f"{self.client} -p {self.forward(SLOW)}"
         value = random.Random(1).randbytes(500_000).hex().encode()
-        self.assertEqual(self.output(f"{cli} -x SET key", value), b"OK\n")
-        self.assertTrue(self.output(f"{cli} GET key") == value + b"\n", "not what was set")
-        words = "-q -c 20 -P 16 -d 1000 -n 3000 -t set,get,lrange_100"
-        said = self.output(f"{self.benchmark} -p {self.lab.port} {words}")
-        self.assertEqual((said.count(b"requests per second"), b"rror" in said), (4, False), said)
-        self.assertEqual(self.hits, 0)
+        said = b"".join(b"SET key:%d %d\r\n" % (each, each * 7) for each in range(5000))
+        for faults in ("", SLOW):
+            cli = f"{self.client} -p {self.forward(faults)}"
+            self.assertEqual(self.output(f"{cli} -x SET key", value), b"OK\n")
+            self.assertTrue(self.output(f"{cli} GET key") == value + b"\n", "not what was set")
+            self.assertIn(b"errors: 0, replies: 5000", self.output(f"{cli} --pipe", said))
+            self.assertEqual(self.output(f"{cli} GET key:4999"), b"34993\n")
+            for words in ("-c 20 -P 16 -d 1000 -n 3000", "-c 50 -n 5000")[: 1 if faults else 2]:
+                bench = f"{self.benchmark} -p {self.lab.port} -q {words} -t set,get,lrange_100"
+                heard = self.output(bench)
+                counted = heard.count(b"requests per second"), b"rror" in heard
+                self.assertEqual(counted, (4, False), heard)
+            self.assertEqual(self.hits, 0)
 
     def test_everyErrorIsAHit(self) -> None:
         """With each of its connections a run of the benchmark ends, or it does not."""
@@ -46,16 +52,22 @@ class RedisTests(BehindRedis):
 
 class PostgreSQLTests(BehindPostgreSQL):
     def test_whatOnlySlowsBreaksNothing(self) -> None:
-        self.pgbenchIsReady(SLOW)
-        said = self.output(f"{self.pgbench} {self.where} -n -T 1 -c 8 -j 2 postgres")
-        self.assertIn(b"number of failed transactions: 0", said)
-        self.assertSumsAgree()
         rows = b"".join(b"%d\t%s\n" % (each, b"x%d" % each * 9) for each in range(10_000))
-        self.ask("CREATE TABLE words (number int, word text)")
-        copy = f'{self.psql} {self.where} -qc "COPY words'
-        self.output(f'{copy} FROM STDIN" postgres', rows)
-        self.assertTrue(self.output(f'{copy} TO STDOUT" postgres') == rows, "not what was copied")
-        self.assertEqual(self.hits, 0)
+        for faults, benchmarks in (
+            ("", ("-c 8 -j 2", "-c 4 -M prepared", "-C -c 2")),
+            (SLOW, ("-c 8 -j 2",)),
+        ):
+            self.pgbenchIsReady(faults)
+            for words in benchmarks:
+                said = self.output(f"{self.pgbench} {self.where} -n -T 1 {words} postgres")
+                self.assertIn(b"number of failed transactions: 0", said)
+            self.assertSumsAgree()
+            self.ask("DROP TABLE IF EXISTS words; CREATE TABLE words (number int, word text)")
+            copy = f'{self.psql} {self.where} -qc "COPY words'
+            self.output(f'{copy} FROM STDIN" postgres', rows)
+            heard = self.output(f'{copy} TO STDOUT" postgres')
+            self.assertTrue(heard == rows, "not what was copied")
+            self.assertEqual(self.hits, 0)
 
     def test_everyErrorIsAHit(self) -> None:
         """A client of the benchmark aborts when its connection is broken, and only then."""

@@ -1,18 +1,17 @@
-"""Redis, nginx and PostgreSQL behind forward, with their own clients and benchmarks."""
+"""Nginx, and a server that closes early, behind forward; `test_forward_faults` has the databases."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import random
-import re
 import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.find_program import needed
-from tests.support.real_servers import Behind, BehindPostgreSQL, BehindRedis
+from tests.support.real_servers import Behind
 from tests.support.subprocess_server import LIMIT
 
 
@@ -52,28 +51,6 @@ class UnixTests(Behind):
         self.assertTrue(heard == answer, f"{len(heard)} bytes")
 
 
-class RedisTests(BehindRedis):
-    def setUp(self) -> None:
-        super().setUp()
-        self.port = self.forward()
-
-    def test_values(self) -> None:
-        value = random.Random(1).randbytes(3_000_000).hex().encode()
-        cli = f"{self.client} -p {self.port}"
-        self.assertEqual(self.output(f"{cli} -x SET key", value), b"OK\n")
-        self.assertTrue(self.output(f"{cli} GET key") == value + b"\n", "not what was set")
-        said = b"".join(b"SET key:%d %d\r\n" % (each, each * 7) for each in range(50_000))
-        self.assertIn(b"errors: 0, replies: 50000", self.output(f"{cli} --pipe", said))
-        self.assertEqual(self.output(f"{cli} GET key:49999"), b"349993\n")
-        self.assertEqual(self.output(f"{cli} DBSIZE"), b"50001\n")
-
-    def test_itsBenchmark(self) -> None:
-        for words in ("-n 20000 -c 50", "-n 5000 -c 50 -P 16 -d 1000"):
-            said = self.output(f"{self.benchmark} -p {self.port} -q -t set,get,lrange_100 {words}")
-            rates = re.findall(rb"([\d.]+) requests per second", said)
-            self.assertEqual((len(rates), b"rror" in said), (4, False), said)
-
-
 class NginxTests(Behind):
     def setUp(self) -> None:
         super().setUp()
@@ -110,21 +87,3 @@ class NginxTests(Behind):
             digests = list(threads.map(digest, range(40)))
         expected = [hashlib.sha256(self.content[each:]).hexdigest() for each in range(40)]
         self.assertEqual(digests, expected)
-
-
-class PostgreSQLTests(BehindPostgreSQL):
-    def test_itsBenchmark(self) -> None:
-        self.pgbenchIsReady()
-        for words in ("-c 8 -j 2", "-c 4 -M prepared", "-C -c 2"):
-            said = self.output(f"{self.pgbench} {self.where} -n -T 1 {words} postgres")
-            self.assertIn(b"number of failed transactions: 0", said)
-        self.assertSumsAgree()
-
-    def test_aTable(self) -> None:
-        said = b"".join(b"%d\t%s\n" % (each, b"x%d" % each * 9) for each in range(100_000))
-        self.callAt(self.forward())
-        self.ask("CREATE TABLE words (number int, word text)")
-        copy = f'{self.psql} {self.where} -qc "COPY words'
-        self.output(f'{copy} FROM STDIN" postgres', said)
-        heard = self.output(f'{copy} TO STDOUT" postgres')
-        self.assertTrue(heard == said, "not what was copied into it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -171,6 +172,21 @@ class Handshakes(Secured):
             problem = await self.assertFailure(deferToThread(self.secured, refused), SSL.Error)
             self.assertIn(says, str(problem))
         await self.assertFailure(deferToThread(renegotiate), SSL.Error)
+        await self.isQuiet(command)
+
+    async def test_garbageBehindIt(self) -> None:
+        command = await self.serve()
+
+        def client() -> None:
+            for size in (1, 5, 300, 20_000):
+                with closing(self.secured()) as tls:
+                    os.write(tls.fileno(), os.urandom(size))  # past its cipher
+                    tls.sock_shutdown(socket.SHUT_WR)
+                    with contextlib.suppress(SSL.Error):
+                        while tls.recv(65536):
+                            pass
+
+        await deferToThread(client)
         await self.isQuiet(command)
 
     async def test_aHundredMebibytes(self) -> None:

@@ -16,8 +16,8 @@ from tests.support.tiers import slow
 
 QUICK = f"{sys.executable} -m soak --quick"
 
-#: Half-closes, cut messages and many connections; workers and restarts.
-USUAL, WORKERS = "1,4,26", "28,29,30,31,32,34,35"
+#: Every byte of an echo, small kernel buffers, cut messages, many connections, fuzz; workers.
+USUAL, WORKERS = "1,2,3,4,26,36", "28,29,30,31,32,34,35"
 
 
 @slow

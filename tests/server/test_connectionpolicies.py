@@ -8,6 +8,9 @@ from twisted.internet.task import Clock
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import BACKLOG, fromWords
+from tcplab.listener.listener import Listener
+from tcplab.listener.policy import Policy
+from tcplab.observers import Observers
 from tcplab.policies.descriptors import RESERVE, DescriptorsError
 from tcplab.policies.heaptrim import HeapTrim
 from tcplab.policies.memory import MemoryPressure
@@ -16,22 +19,18 @@ from tcplab.server.connectionpolicies import ConnectionPolicies
 from tests.support.log_capture import Logged
 
 
-class Policy:
-    """Keeps what it is made with, and what it is told."""
+class FakePolicy(Policy):
+    """Keeps what it is made with, and how often it is stopped."""
 
     maxPending = 9
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
-        self.watched: list[Any] = []
-        self.stopped = 0
-        self.maxConnections = settings.get("maxConnections")
+    def __init__(self, *words: Any, **settings: Any) -> None:
+        super().__init__()
+        self.words, self.settings = words, settings
+        self.stops = 0
 
-    def watch(self, listener: Any) -> None:
-        self.watched.append(listener)
-
-    def stop(self) -> None:
-        self.stopped += 1
+    def stopped(self) -> None:
+        self.stops += 1
 
 
 class FakeCgroup:
@@ -43,25 +42,11 @@ class FakeCgroup:
         return 0
 
 
-class FakeListener(str):
-    """Has guards, and nobody else."""
-
-    def __init__(self, name: str = "") -> None:
-        self.policies: list[object] = []
-        self.connections: set[object] = set()
-
-    def addPolicy(self, policy: Any) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: Any) -> None:
-        self.policies.remove(policy)
-
-
 class WithPolicies(Logged):
     def setUp(self) -> None:
         super().setUp()
         self.cgroup: FakeCgroup | None = None
-        self.made: list[Policy] = []
+        self.made: list[FakePolicy] = []
         self.clock = Clock()
         for name in ("Admission", "Deadlines", "ProxyProtocol"):
             self.patch(connectionpolicies, name, self.make)
@@ -69,8 +54,8 @@ class WithPolicies(Logged):
         self.patch(connectionpolicies, "ensureDescriptorLimit", self.makeRoom)
         self.patch(connectionpolicies, "memoryCgroup", lambda: self.cgroup)
 
-    def make(self, *words: Any, **settings: Any) -> Policy:
-        self.made.append(Policy(words=words, **settings) if words else Policy(**settings))
+    def make(self, *words: Any, **settings: Any) -> FakePolicy:
+        self.made.append(FakePolicy(*words, **settings))
         return self.made[-1]
 
     def makeRoom(self, connections: int | None, reserve: int = RESERVE) -> int:
@@ -80,8 +65,8 @@ class WithPolicies(Logged):
 
     def begun(self, **words: Any) -> ConnectionPolicies:
         begun = ConnectionPolicies(fromWords(**words), self.clock)
-        listeners: Any = (FakeListener("one"), FakeListener("two"))
-        begun.attach(listeners)
+        self.listeners = [Listener(name, Observers()) for name in ("one", "two")]
+        begun.attach(self.listeners)
         return begun
 
 
@@ -119,13 +104,12 @@ class PoliciesTests(WithPolicies):
     def test_memory(self) -> None:
         """Where it is limited it is watched, and handshakes have an eighth of it at most."""
         self.cgroup = FakeCgroup()
-        listener = FakeListener()
-        begun = ConnectionPolicies(fromWords(), self.clock)
-        begun.attach([listener])  # type: ignore[list-item]
-        self.assertEqual([type(each) for each in listener.policies], [MemoryPressure, HeapTrim])
+        begun = self.begun()
+        kinds = [type(each) for each in self.listeners[0].policies]
+        self.assertEqual(kinds, [FakePolicy, FakePolicy, MemoryPressure, HeapTrim])
         self.assertEqual(self.made[0].settings["maxHandshakes"], 160 * 1024 // 8 // 48)
         begun.detach()
-        self.assertEqual(listener.policies, [])
+        self.assertEqual([each.policies for each in self.listeners], [(), ()])
 
     def test_tooFewDescriptors(self) -> None:
         def makeRoom(connections: object, reserve: int) -> int:
@@ -144,19 +128,20 @@ class PoliciesTests(WithPolicies):
         """Pending connections have descriptors of their own."""
         begun = self.begun(proxyProtocol="v2", proxyFrom=["10.0.0.1"], handshakeTimeout="7")
         proxies, *others = self.made
-        self.assertEqual(proxies.settings["words"], ("v2", ("10.0.0.1",)))
+        self.assertEqual(proxies.words, ("v2", ("10.0.0.1",)))
         self.assertEqual(proxies.settings["deadline"], 7.0)
-        self.assertEqual((len(others), self.reserve), (2, RESERVE + Policy.maxPending))
+        self.assertEqual((len(others), self.reserve), (2, RESERVE + FakePolicy.maxPending))
         begun.detach()
-        self.assertTrue(proxies.stopped)
+        self.assertEqual(proxies.stops, 1)
 
     def test_again(self) -> None:
         """The same policies watch all listeners, until they are detached."""
         ConnectionPolicies(fromWords(), self.clock).detach()
         begun = self.begun()
+        policies = [each.policies for each in self.listeners]
+        self.assertEqual(policies[0], policies[1])
         begun.detach()
-        self.assertEqual([each.watched for each in self.made], [["one", "two"]] * 2)
-        self.assertEqual([each.stopped for each in self.made], [1, 1])
+        self.assertEqual([each.stops for each in self.made], [1, 1])
         begun.attach([])
         self.assertEqual(len(self.made), 2)
 

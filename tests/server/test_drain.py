@@ -84,40 +84,33 @@ class StepsTests(Draining):
 
 
 class DeadlineTests(Draining):
-    def ends(self, done: Deferred[Drained], seconds: float, outcome: tuple[int, int]) -> None:
-        """Check that it ends after so many seconds, not before."""
-        self.clock.advance(seconds - 0.1)
-        self.assertNoResult(done)
-        self.clock.advance(0.1)
-        self.assertEqual(self.successResultOf(done), outcome)
-
     def test_rest(self) -> None:
-        self.ends(self.begun(FakeListener(polite=False), FakeListener()), 15, (2, 2))
+        """It ends so long after the ports began to close, and the rest is aborted."""
+        for label, listeners, delay, closed, seconds, outcome in (
+            ("one is left", (False, True), 0, 0, 15, (2, 2)),
+            ("from the end of accepting", (False,), 10, 10, 15, (0, 2)),
+            ("ports that close late", (False,), 0, 10, 5, (0, 2)),
+            ("a port that never closes: a second more", (True,), 0, None, 16, (2, 0)),
+        ):
+            fakes = [FakeListener(polite=polite) for polite in listeners]
+            done = self.begun(*fakes, delay=delay, closed=False)
+            if closed is not None:
+                self.clock.advance(closed)
+                self.close()
+            self.clock.pump([15, seconds - 15.1] if closed is None else [seconds - 0.1])
+            self.assertNoResult(done)
+            self.clock.advance(0.1)
+            self.assertEqual(self.successResultOf(done), outcome, label)
 
-    def test_fromTheEndOfAccepting(self) -> None:
-        done = self.begun(FakeListener(polite=False), delay=10)
-        self.clock.advance(10)
-        self.close()
-        self.ends(done, 15, (0, 2))
-
-    def test_portsThatCloseLate(self) -> None:
-        done = self.begun(FakeListener(polite=False), closed=False)
-        self.clock.advance(10)
-        self.close()
-        self.ends(done, 5, (0, 2))
-
-    def test_portThatNeverCloses(self) -> None:
-        """A second more."""
-        done = self.begun(FakeListener(), closed=False)
-        self.clock.advance(15)
-        self.ends(done, 1, (2, 0))
-
-    def test_connectionThatCannotBeAborted(self) -> None:
+    def test_stuck(self) -> None:
+        """A connection that cannot be aborted is awaited for a second more."""
         stuck = FakeListener(polite=False)
         self.patch(stuck, "end", lambda: None)
         done = self.begun(stuck)
         self.clock.advance(15)
-        self.ends(done, 1, (0, 2))
+        self.assertNoResult(done)
+        self.clock.advance(1)
+        self.assertEqual(self.successResultOf(done), (0, 2))
 
     def test_none(self) -> None:
         stuck = FakeListener(polite=False)
@@ -186,15 +179,12 @@ class LogTests(Draining):
         found = ["accepting for 2 s more, then draining", "draining: 4 connected, 15 s to finish"]
         self.assertEqual(self.lines(), found)
         self.assertEqual(self.lines(LogLevel.warn), ["drained=2 aborted=2 seconds=15.000"])
-
-    def test_noConnection(self) -> None:
-        done = self.begun(FakeListener(count=0))
-        self.assertEqual(self.successResultOf(done), (0, 0))
-        self.assertEqual(self.lines(), ["drained=0 aborted=0 seconds=0.000"])
-
-    def test_noDeadline(self) -> None:
+        self.events.clear()
         self.begun(FakeListener(), timeout=None)
         self.assertEqual(self.lines()[0], "draining: 2 connected, no limit")
+        self.events.clear()
+        self.begun(FakeListener(count=0))
+        self.assertEqual(self.lines(), ["drained=0 aborted=0 seconds=0.000"])
 
 
 class WhenEmptyTests(Logged):

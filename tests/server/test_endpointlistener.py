@@ -24,6 +24,7 @@ from tcplab.protocols import ConversationFactory, Echo
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 from tests.support.certificates import localhostFile
+from tests.support.fake_listeners import FakeEndpoint
 from tests.support.log_capture import Logged
 from tests.support.socket_server import Serving
 
@@ -43,24 +44,14 @@ class ForeignPort:
         self.stopped = True
 
 
-class FakeEndpoint:
-    def __init__(self, result: Deferred[Any]) -> None:
-        self.result = result
-
-    def listen(self, factory: object) -> Deferred[Any]:
-        return self.result
-
-
 def serving(result: Deferred[Any], factory: Any = None, spec: str = "echo") -> EndpointListener:
     settings = ListenerSettings("echo-2", parseSpec(spec), "fake:1", "--serve echo@fake:1")
     return EndpointListener(settings, factory or Factory(), FakeEndpoint(result), Observers())
 
 
-class Listening(Logged, SynchronousTestCase):
-    def refused(self, result: Deferred[Any]) -> str:
-        return str(self.failureResultOf(serving(result).listen(), SettingsError).value)
-
-    def test_not_before_the_endpoint_does(self) -> None:
+class ListenTests(Logged, SynchronousTestCase):
+    def test_late(self) -> None:
+        """It listens when its endpoint does."""
         result: Deferred[Any] = Deferred()
         late = serving(result)
         listening = late.listen()
@@ -69,29 +60,31 @@ class Listening(Logged, SynchronousTestCase):
         self.successResultOf(listening)
         self.assertEqual(late.host, IPv4Address("TCP", "192.0.2.1", 7))
 
-    def test_says_what_where_and_who_can_reach_it(self) -> None:
+    def test_lines(self) -> None:
+        """What is served where, for which networks; and a port whose connections are not seen."""
         serving(succeed(ForeignPort()), spec=r"echo,greeting=é\n").listen()
-        self.assertIn(
-            r"serving echo,greeting=\xe9\n on tcp 192.0.2.1:7"
-            " (reachable by whoever can reach 192.0.2.1)",
-            self.lines(LogLevel.info),
+        self.assertEqual(
+            self.lines(),
+            [
+                r"serving echo,greeting=\xe9\n on tcp 192.0.2.1:7"
+                " (reachable by whoever can reach 192.0.2.1)"
+            ],
         )
-
-    def test_warns_if_connections_cannot_be_watched(self) -> None:
-        serving(succeed(ForeignPort())).listen()
         [line] = self.lines(LogLevel.warn)
         self.assertIn("connections of echo-2 are not told of", line)
 
-    def test_failure_is_one_line(self) -> None:
-        problem = self.refused(fail(ValueError("no\nway")))
-        self.assertEqual(problem, "--serve echo@fake:1: cannot listen on fake:1: no")
+    def test_refused(self) -> None:
+        """A failure is one line; so is what does not listen."""
+        for result, problem in (
+            (fail(ValueError("no\nway")), "^--serve echo@fake:1: cannot listen on fake:1: no$"),
+            (succeed(object()), "no place to listen"),
+        ):
+            failure = self.failureResultOf(serving(result).listen(), SettingsError)
+            self.assertRegex(str(failure.value), problem)
 
-    def test_what_does_not_listen_is_refused(self) -> None:
-        self.assertIn("no place to listen", self.refused(succeed(object())))
 
-
-class Stopping(Logged, SynchronousTestCase):
-    def test_stops_the_port(self) -> None:
+class StopTests(Logged, SynchronousTestCase):
+    def test_port(self) -> None:
         port = ForeignPort()
         started = serving(succeed(port))
         started.listen()
@@ -99,16 +92,16 @@ class Stopping(Logged, SynchronousTestCase):
         self.assertTrue(port.stopped)
         self.assertIsNone(started.port)
 
-    def test_before_it_began(self) -> None:
-        self.successResultOf(serving(Deferred()).stopListening())
-
-    def test_while_it_begins_cancels_that(self) -> None:
+    def test_early(self) -> None:
+        """Before it listens, and while it waits for its endpoint: that is cancelled."""
         starting = serving(Deferred())
+        self.successResultOf(starting.stopListening())
         listening = starting.listen()
         self.successResultOf(starting.stopListening())
         self.failureResultOf(listening, CancelledError)
 
-    def test_port_that_takes_its_time(self) -> None:
+    def test_slowPort(self) -> None:
+        """Each call fires when the port is closed, or is cancelled alone."""
         closing: Deferred[None] = Deferred()
         port: Any = ForeignPort()
         port.stopListening = lambda: closing
@@ -141,13 +134,12 @@ class Stopping(Logged, SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
-class RealPorts(Logged, Serving):
+class PortTests(Logged, Serving):
     def listening(self, endpoint: Any) -> EndpointListener:
-        if isinstance(endpoint, str):
-            settings = ListenerSettings("echo", parseSpec("echo"), endpoint)
+        text = endpoint if isinstance(endpoint, str) else "fake:1"
+        settings = ListenerSettings("echo", parseSpec("echo"), text)
+        if endpoint is text:
             endpoint = endpointOf(reactor, settings)
-        else:
-            settings = ListenerSettings("echo", parseSpec("echo"), "fake:1")
         made = EndpointListener(settings, ConversationFactory(Echo), endpoint, Observers())
         self.successResultOf(made.listen())  # at once
         self.addCleanup(made.abort)
@@ -157,11 +149,6 @@ class RealPorts(Logged, Serving):
 
     def tcp(self, backlog: int = 50) -> EndpointListener:
         return self.listening(f"tcp:0:interface=127.0.0.1:backlog={backlog}")
-
-    def connect(self) -> socket.socket:
-        peer = super().connect()
-        self.addCleanup(peer.close)
-        return peer
 
     async def test_kinds(self) -> None:
         for endpoint, place in (
@@ -178,7 +165,7 @@ class RealPorts(Logged, Serving):
         """Its clients are accepted first."""
         made = self.tcp(backlog=1000)
         port: Any = made.port
-        peers = [self.connect() for _ in range(500)]  # many times what is accepted at once
+        peers = [self.client() for _ in range(500)]  # many times what is accepted at once
         self.assertEqual(len(made.connections), 0)
         stopping = made.stopListening()
         self.assertEqual(len(made.connections), 500)
@@ -195,14 +182,14 @@ class RealPorts(Logged, Serving):
         port: Any = made.port
         accepted: list[int] = []
         port.doRead = lambda: accepted.append(1)  # one more is there each time
-        self.connect()
+        self.client()
         await made.stopListening()
         self.assertEqual(len(accepted), 128)
 
     async def test_suspended(self) -> None:
         made = self.tcp()
         made.suspend("test")
-        self.connect()
+        self.client()
         await made.stopListening()
         self.assertEqual(len(made.connections), 0)
 
@@ -213,7 +200,7 @@ class RealPorts(Logged, Serving):
             lent = os.dup(owned.fileno())  # which the endpoint closes
             made = self.listening(AdoptedStreamServerEndpoint(reactor, lent, socket.AF_INET))
             await made.stopListening()
-            self.connect()
+            self.client()
 
     async def test_unixSocket(self) -> None:
         path = self.unixPath()

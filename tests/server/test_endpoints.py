@@ -27,35 +27,25 @@ from tcplab.server.endpoints import (
 )
 from tests.support.certificates import localhostFile
 
+LOCAL = "reachable from this machine only"
+ALL = "reachable from every network this machine is on"
 
-class Addresses(SynchronousTestCase):
-    four = IPv4Address("TCP", "127.0.0.1", 80)
-    six = IPv6Address("TCP", "::", 80)
-    unix = UNIXAddress(b"/a/s")
 
-    def test_place(self) -> None:
-        self.assertEqual(portFileFields(self.four), ("127.0.0.1", "80"))
-        self.assertEqual(portFileFields(self.six), ("::", "80"))
-        self.assertEqual(portFileFields(self.unix), ("unix", "/a/s"))
-        self.assertEqual(portFileFields(UNIXAddress(b"\0name")), ("unix", "@name"))
-
-    def test_shown(self) -> None:
-        self.assertEqual(formatAddress(self.four), "127.0.0.1:80")
-        self.assertEqual(formatAddress(self.six), "[::]:80")
-        self.assertEqual(formatAddress(self.unix), "/a/s")
-
-    def test_reach(self) -> None:
-        everyone = "reachable from every network this machine is on"
-        self.assertEqual(reachability(self.four), "reachable from this machine only")
-        self.assertEqual(
-            reachability(IPv6Address("TCP", "::1", 80)), "reachable from this machine only"
-        )
-        self.assertEqual(reachability(self.six), everyone)
-        self.assertEqual(reachability(IPv4Address("TCP", "0.0.0.0", 80)), everyone)
-        self.assertIn("who may open it", reachability(self.unix))
-        self.assertIn("can reach 192.0.2.1", reachability(IPv4Address("TCP", "192.0.2.1", 80)))
-
-    def test_address_of_a_kind_that_is_not_known(self) -> None:
+class AddressTests(SynchronousTestCase):
+    def test_addresses(self) -> None:
+        """The fields of the port file, the form of the log, and who can reach it."""
+        for address, fields, formatted, reach in (
+            (IPv4Address("TCP", "127.0.0.1", 80), ("127.0.0.1", "80"), "127.0.0.1:80", LOCAL),
+            (IPv6Address("TCP", "::1", 80), ("::1", "80"), "[::1]:80", LOCAL),
+            (IPv6Address("TCP", "::", 80), ("::", "80"), "[::]:80", ALL),
+            (IPv4Address("TCP", "0.0.0.0", 80), ("0.0.0.0", "80"), "0.0.0.0:80", ALL),
+            (IPv4Address("TCP", "192.0.2.1", 7), ("192.0.2.1", "7"), "", "can reach 192.0.2.1"),
+            (UNIXAddress(b"/a/s"), ("unix", "/a/s"), "/a/s", "who may open it"),
+            (UNIXAddress(b"\0name"), ("unix", "@name"), "", "who may open it"),
+        ):
+            self.assertEqual(portFileFields(address), fields)
+            self.assertIn(formatted, formatAddress(address))
+            self.assertIn(reach, reachability(address))
         self.assertEqual(portFileFields(object())[1], "-")  # type: ignore[arg-type]
         self.assertIn("lets in", reachability(object()))  # type: ignore[arg-type]
 
@@ -64,7 +54,13 @@ def listener(endpoint: str, option: str = "--serve x") -> ListenerSettings:
     return ListenerSettings("lab", BehaviourSpec("lab"), endpoint, option)
 
 
-class EndpointOf(SynchronousTestCase):
+class EndpointOfTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder, self.empty = (os.path.abspath(self.mktemp()) for _ in range(2))
+        os.makedirs(self.folder)
+        os.makedirs(os.path.join(self.empty, "some.pem"))  # no file
+        self.pem = localhostFile(self.folder)
+
     def refused(self, endpoint: str) -> str:
         problem = str(
             self.assertRaises(SettingsError, endpointOf, MemoryReactorClock(), listener(endpoint))
@@ -73,7 +69,7 @@ class EndpointOf(SynchronousTestCase):
         self.assertTrue(problem.startswith("--serve x: "))
         return problem
 
-    def test_any_endpoint_string(self) -> None:
+    def test_twistedEndpoint(self) -> None:
         reactor, factory = MemoryReactorClock(), Factory()
         endpointOf(reactor, listener("tcp:7:interface=127.0.0.1")).listen(factory)
         self.assertEqual(reactor.tcpServers, [(7, factory, 50, "127.0.0.1")])
@@ -97,10 +93,9 @@ class EndpointOf(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """In one line, which says what to do."""
-        bad, folder = self.mktemp(), os.path.abspath(self.mktemp())
+        bad = self.mktemp()
         with open(bad, "w") as file:
             file.write("nothing")
-        os.makedirs(os.path.join(folder, "some.pem"))
         for text, problem in (
             ("tpc:80", r"no kind of endpoint 'tpc' \(did you mean tcp\?\): use .*unix"),
             ("=", "there is no kind of endpoint ''"),
@@ -113,20 +108,15 @@ class EndpointOf(SynchronousTestCase):
             ("limit:max=5:tls:/no/such:443", "no .pem file in /no/such"),
             ("ssl:443:privateKey=/no/such.pem", "cannot read /no/such.pem: No such file"),
             (f"ssl:443:privateKey={bad}", "key or certificate"),
-            (f"tls:{folder}:0", f"no .pem file in {folder}"),
+            (f"tls:{self.empty}:0", f"no .pem file in {self.empty}"),
             ("tls:path=/no/such:port=7", "no .pem file in /no/such"),
             ("systemd:domain=INET:name=none", "systemd has handed over no such socket"),
             ("systemd:domain=INET:index=0", "systemd has handed over no such socket"),
+            (f"ssl:7:privateKey={self.pem}:ca=/no/such", "cannot read /no/such"),
+            (f"tls:{self.folder}:7:ca=/dev/null", "no certificate in /dev/null"),
+            (f"tcp:7:ca={self.pem}", "'ca'"),
         ):
             self.assertRegex(self.refused(text), problem)
-
-    def test_folder_or_file_with_certificates(self) -> None:
-        path = os.path.abspath(self.mktemp())
-        os.makedirs(path)
-        for given in (path, localhostFile(path)):
-            reactor = MemoryReactorClock()
-            endpointOf(reactor, listener(f"tls:{given}:7")).listen(Factory())
-            self.assertEqual(len(reactor.tcpServers), 1)
 
     def made(self, text: str) -> Any:
         """Return the endpoint, without any limits around it."""
@@ -135,13 +125,8 @@ class EndpointOf(SynchronousTestCase):
             endpoint = endpoint._endpoint
         return endpoint
 
-    def test_everyTlsIsOurs(self) -> None:
-        """However it is written: Twisted's own has other ciphers, and starts without any file."""
-        path = os.path.abspath(self.mktemp())
-        os.makedirs(path)
-        empty = os.path.abspath(self.mktemp())
-        os.makedirs(empty)
-        localhostFile(path)
+    def test_tls(self) -> None:
+        """Every one is ours, however it is written: Twisted's own starts without any file."""
         for before in (
             "",
             "limit:max=9:",
@@ -151,33 +136,23 @@ class EndpointOf(SynchronousTestCase):
             "fault:stall:limit:max=9:fault:half_close,after=1B:",
         ):
             for text in ("tls:{}:7", "tls:port=7:path={}", "tls:interface=\\:\\:1:path={}:port=7"):
-                made = self.made(before + text.format(path))
-                self.assertIsInstance(made.connectionCreator, CertificateDirectory)
-                self.assertIn("no .pem file", self.refused(before + text.format(empty)))
+                for path in (self.folder, self.pem):
+                    made = self.made(before + text.format(path))
+                    self.assertIsInstance(made.connectionCreator, CertificateDirectory)
+                self.assertIn("no .pem file", self.refused(before + text.format(self.empty)))
         self.patch(endpoints, "_WRAPPERS", re.compile(""))
-        self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{path}:7"))
+        self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{self.folder}:7"))
 
-    def test_whose_clients_may_connect(self) -> None:
-        path = os.path.abspath(self.mktemp())
-        os.makedirs(path)
-        pem = localhostFile(path)
+    def test_clientAuthority(self) -> None:
+        """``ca=`` names the authority of the clients that may connect."""
         for before in ("", "limit:max=5:"):
-            folder = self.made(f"{before}tls:{path}:7:ca={pem}:interface=1").connectionCreator
-            self.assertIsInstance(folder, CertificateDirectory)
-            self.assertIsNot(folder._clients, None)
-            endpoint = self.made(f"{before}ssl:7:ca={pem}:privateKey={pem}")
-            self.assertTrue(endpoint._sslContextFactory.verify)
-        self.assertIs(self.made(f"tls:{path}:7").connectionCreator._clients, None)
+            made = self.made(f"{before}tls:{self.folder}:7:ca={self.pem}:interface=1")
+            self.assertIsNot(made.connectionCreator._clients, None)
+            made = self.made(f"{before}ssl:7:ca={self.pem}:privateKey={self.pem}")
+            self.assertTrue(made._sslContextFactory.verify)
+        self.assertIs(self.made(f"tls:{self.folder}:7").connectionCreator._clients, None)
 
-    def test_whose_clients_cannot_be_told(self) -> None:
-        path = os.path.abspath(self.mktemp())
-        os.makedirs(path)
-        pem = localhostFile(path)
-        self.assertIn("cannot read /no/such", self.refused(f"ssl:7:privateKey={pem}:ca=/no/such"))
-        self.assertIn("no certificate in /dev/null", self.refused(f"tls:{path}:7:ca=/dev/null"))
-        self.assertIn("'ca'", self.refused(f"tcp:7:ca={pem}"))
-
-    def test_any_other_problem_is_named(self) -> None:
+    def test_otherProblem(self) -> None:
         def broken(reactor: object, text: str) -> None:
             raise RuntimeError("a plugin's own\ntrouble")
 
@@ -185,29 +160,22 @@ class EndpointOf(SynchronousTestCase):
         self.assertIn("'own:80': RuntimeError: a plugin's own", self.refused("own:80"))
 
 
-class CannotListen(SynchronousTestCase):
+class CannotListenTests(SynchronousTestCase):
     def said(self, error: BaseException, endpoint: str = "tcp:80", option: str = "") -> str:
         return str(cannotListen(listener(endpoint, option), error))
 
-    def failed(self, number: int, host: str = "127.0.0.1", option: str = "") -> str:
-        error = OSError(number, os.strerror(number))
-        return self.said(CannotListenError(host, 80, error), option=option)
-
     def test_port(self) -> None:
-        for number, host, problem in (
-            (
-                errno.EADDRINUSE,
-                "127.0.0.1",
-                "port 80 is in use on 127.0.0.1: stop whatever has it,"
-                " or let the system choose with --port 0",
-            ),
-            (errno.EACCES, "", "port 80 needs more rights: use one from 1024 up, or start as root"),
-            (errno.EMFILE, "::", "cannot listen on port 80 of ::: Too many open files"),
+        in_use = "port 80 is in use on {}: stop whatever has it, or let the system choose with {}"
+        serve = "--serve echo@tcp:80"
+        for number, host, option, problem in (
+            (errno.EADDRINUSE, "127.0.0.1", "", in_use.format("127.0.0.1", "--port 0")),
+            (errno.EADDRINUSE, "", serve, f"{serve}: {in_use.format('every address', 'port 0')}"),
+            (errno.EACCES, "", "", "port 80 needs more rights: use one from 1024 up, or start as"),
+            (errno.EMFILE, "::", "", "cannot listen on port 80 of ::: Too many open files"),
+            (errno.EADDRNOTAVAIL, "192.0.2.1", "", "no address 192.0.2.1"),
         ):
-            self.assertEqual(self.failed(number, host), problem)
-        self.assertIn("no address 192.0.2.1", self.failed(errno.EADDRNOTAVAIL, "192.0.2.1"))
-        said = self.failed(errno.EADDRINUSE, host="", option="--serve echo@tcp:80")
-        self.assertRegex(said, "^--serve echo@tcp:80: port 80 is in use on every address.* port 0$")
+            error = CannotListenError(host, 80, OSError(number, os.strerror(number)))
+            self.assertIn(problem, self.said(error, option=option))
 
     def test_withoutPort(self) -> None:
         for error, problem in (

@@ -10,25 +10,26 @@ from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tcplab import Connection, Conversation, Dialogue, Lab, ListenerSettings, Observer
+from tcplab import Dialogue, Lab, ListenerSettings
 from tcplab import SettingsError as Refused
-from tcplab.protocols import ConversationFactory, Echo, Lines
+from tcplab.protocols import ConversationFactory, Echo
+from tests.support.conversations import Shout
+from tests.support.socket_server import Told
 
 
 class Client(Protocol):
-    """Send something and collect the answer until the end."""
+    """Say hi and collect the answer until the end."""
 
-    def __init__(self, data: bytes = b"hi\n") -> None:
-        self.data, self.received = data, b""
+    def __init__(self) -> None:
+        self.received = b""
         self.closed: Deferred[bytes] = Deferred()
 
     def connectionMade(self) -> None:
         transport: Any = self.transport
-        transport.write(self.data)
+        transport.write(b"hi\n")
         transport.loseWriteConnection()
 
     def dataReceived(self, data: bytes) -> None:
@@ -36,13 +37,6 @@ class Client(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.closed.callback(self.received)
-
-
-class Shout(Conversation):
-    framing = Lines
-
-    def messageReceived(self, message: bytes) -> None:
-        self.send(message.upper())
 
 
 async def recipe(peer: Dialogue) -> None:
@@ -57,24 +51,18 @@ class Plain(Protocol):
         transport.loseConnection()
 
 
-class Opened(Observer):
-    def __init__(self) -> None:
-        self.peers: list[IAddress] = []
-
-    def connectionOpened(self, connection: Connection) -> None:
-        self.peers.append(connection.peer)
-
-
 class LabTests(TestCase):
-    async def talk(self, port: int) -> bytes:
+    def client(self, port: int) -> Deferred[Client]:
         endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
-        client = await connectProtocol(endpoint, Client())
-        return await client.closed
+        return connectProtocol(endpoint, Client())
+
+    async def talk(self, port: int) -> bytes:
+        return await (await self.client(port)).closed
 
     async def test_anythingIsABehaviour(self) -> None:
         """A class, a SPEC, a factory, a coroutine function, a plain Protocol and its Factory."""
         for what, answer in (
-            (Shout, b"HI\n"),
+            (Shout, b"say something\nHI\n"),
             ("echo", b"hi\n"),
             ("ack,greeting=welcome", b"welcome"),
             (ConversationFactory(Echo, greeting=b"first "), b"first hi\n"),
@@ -95,7 +83,7 @@ class LabTests(TestCase):
         self.assertEqual([each.name for each in lab.listeners], ["echo", "loud"])
         host: Any = lab.listeners[1].host
         self.assertEqual(await self.talk(lab.port), b"hi\n")
-        self.assertEqual(await self.talk(host.port), b"HI\n")
+        self.assertEqual(await self.talk(host.port), b"say something\nHI\n")
 
     async def test_faultsAndConnections(self) -> None:
         async with Lab("echo", port=0, faults=["limit_data,bytes=1B,conn=1"]) as lab:
@@ -110,12 +98,12 @@ class LabTests(TestCase):
             self.assertEqual(endings, ["fault", "fault", None])
 
     async def test_observersAndSettings(self) -> None:
-        observer = Opened()
+        observer = Told()
         lab = Lab("lab", port=0, observers=[observer], greeting=b"hi ", idleTimeout=60.0)
         await lab.start()
         self.assertEqual(await self.talk(lab.port), b"hi hi\n")
         await lab.stop()
-        self.assertEqual(len(observer.peers), 1)
+        self.assertEqual(len(observer.opened), 1)
         self.assertEqual(lab.settings.idleTimeout, 60.0)
 
     async def test_startsAgain(self) -> None:
@@ -137,16 +125,14 @@ class LabTests(TestCase):
 
     async def test_portInUse(self) -> None:
         async with Lab("echo", port=0) as lab:
-            with self.assertRaises(Refused) as caught:
+            with self.assertRaisesRegex(Refused, "is in use"):
                 await Lab("echo", port=lab.port).start()
-        self.assertIn("is in use", str(caught.exception))
 
     async def test_pauses(self) -> None:
         """A client waits in the listen queue while the lab is suspended."""
         async with Lab("echo", port=0) as lab:
             lab.suspend()
-            endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{lab.port}")
-            client = await connectProtocol(endpoint, Client())
+            client = await self.client(lab.port)
             lab.resume()
             self.assertEqual(await client.closed, b"hi\n")
             self.assertEqual(lab.abort(), 0)

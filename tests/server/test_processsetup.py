@@ -14,32 +14,16 @@ from tcplab.server.processsetup import disablePidFile, restrictLogMode
 from tests.support.subprocess_server import ROOT
 from tests.support.tiers import processes
 
-_PROGRAM = """
+EXITING = """
 import atexit, sys
 from tcplab.server.processsetup import exitWith
 
-atexit.register(print, "asked for before")
+atexit.register(print, "registered before")
 exitWith(3)
 sys.stdout.write("the end of the program\\n")
 """
 
-
-class ExitWith(SynchronousTestCase):
-    @processes
-    def test_ends_with_the_status_after_all_that_was_asked_for(self) -> None:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60
-        )
-        self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertEqual(
-            done.stdout.splitlines(),
-            ["the end of the program", "asked for before"],
-        )
-        self.assertEqual(done.stderr, "")
-
-
-# In a process of its own: it is for good.
-PROGRAM = """
+COLLECTING = """
 import gc, json, weakref
 from tcplab.server.processsetup import relaxGC
 
@@ -56,51 +40,55 @@ print(json.dumps([early() is None, frozen > 1000, looked < 1000, late() is None]
 """
 
 
-class CollectSeldomTests(SynchronousTestCase):
+class ProgramTests(SynchronousTestCase):
+    """In processes of their own: what they do is for good."""
+
+    def run_(self, program: str, status: int) -> str:
+        words = [sys.executable, "-c", program]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (status, ""))
+        return done.stdout
+
     @processes
-    def test_whatIsThereStaysAndWhatComesIsStillCollected(self) -> None:
-        words = [sys.executable, "-c", PROGRAM]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, check=True, timeout=30)
-        self.assertEqual(json.loads(done.stdout), [True, True, True, True])
+    def test_exitWith(self) -> None:
+        """The status is set after everything that was registered before."""
+        self.assertEqual(self.run_(EXITING, 3), "the end of the program\nregistered before\n")
+
+    @processes
+    def test_relaxGC(self) -> None:
+        """What is there stays, and new objects are still collected."""
+        self.assertEqual(json.loads(self.run_(COLLECTING, 0)), [True, True, True, True])
 
 
 def options(*words: str) -> ServerOptions:
-    """Read what twistd is told, before our own words."""
+    """Parse twistd's own options, which precede ours."""
     found = ServerOptions()
     found.parseOptions([*words, "web"])
     return found
 
 
-class PidFile(SynchronousTestCase):
-    def test_onlyInTheBackground(self) -> None:
-        for words, name in ((("-n",), ""), ((), "twistd.pid")):
+class OptionTests(SynchronousTestCase):
+    def test_pidFile(self) -> None:
+        """In the background, or where it is asked for."""
+        for words, default, name in (
+            (("-n",), True, ""),
+            ((), True, "twistd.pid"),
+            (("-n", "--pidfile", "my.pid"), False, "my.pid"),
+        ):
             found = options(*words)
-            found["pidfile"] = found.defaults["pidfile"]
+            if default:
+                found["pidfile"] = found.defaults["pidfile"]
             disablePidFile(found)
             self.assertEqual(os.path.basename(found["pidfile"]), name)
 
-    def test_whereItWasAskedFor(self) -> None:
-        found = options("-n", "--pidfile", "my.pid")
-        disablePidFile(found)
-        self.assertEqual(os.path.basename(found["pidfile"]), "my.pid")
-
-
-class Log(SynchronousTestCase):
-    def umask(self, *words: str) -> int:
-        before = os.umask(0o022)
-        restrictLogMode(options(*words))
-        return os.umask(before)
-
-    def test_inTheBackgroundItIsItsOwners(self) -> None:
-        self.assertEqual(self.umask(), 0o077)
-
-    def test_inTheForegroundItIsTheUsersAffair(self) -> None:
-        self.assertEqual(self.umask("-n"), 0o022)
-
-    def test_theUserHasSaidSo(self) -> None:
-        self.assertEqual(self.umask("--umask", "027"), 0o022)
-
-    def test_twistHasNoSuchOptions(self) -> None:
-        before = os.umask(0o022)
-        restrictLogMode({})
-        self.assertEqual(os.umask(before), 0o022)
+    def test_logMode(self) -> None:
+        """In the background the log is its owner's; the user may say otherwise."""
+        for found, umask in (
+            (options(), 0o077),
+            (options("-n"), 0o022),
+            (options("--umask", "027"), 0o022),
+            ({}, 0o022),  # twist has no such options
+        ):
+            before = os.umask(0o022)
+            restrictLogMode(found)
+            self.assertEqual(os.umask(before), umask)

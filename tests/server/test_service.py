@@ -1,18 +1,16 @@
-"""The lab as a service: all its listeners, and its polite end."""
+"""A lab as a service: its listeners, its pauses and its end."""
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-from collections.abc import Iterable
 from threading import Thread
 from typing import Any
+from unittest.mock import create_autospec
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.testing import MemoryReactorClock
-from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,64 +18,52 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.settings import fromWords
 from tcplab.observers import Observers
 from tcplab.server import service as module
+from tcplab.server.connectionpolicies import ConnectionPolicies
 from tcplab.server.drain import Drained
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.service import LabService
 from tests.support.certificates import localhostFile
-from tests.support.fake_listeners import FakeListener
+from tests.support.fake_listeners import FakeEndpoint, FakeListener
 from tests.support.log_capture import Logged
 from tests.support.socket_server import Serving, readAll
-
-
-class FakeEndpoint:
-    def __init__(self, result: Deferred[Any]) -> None:
-        self.result = result
-
-    def listen(self, factory: object) -> Deferred[Any]:
-        return self.result
 
 
 def lab(reactor: Any, *serve: str, **words: Any) -> LabService:
     return LabService(fromWords(serve=serve, **words), reactor, Observers())
 
 
-class Making(SynchronousTestCase):
-    def factories(self, *serve: str, **words: Any) -> list[Any]:
+class MakingTests(SynchronousTestCase):
+    def protocols(self, *serve: str, **words: Any) -> list[Any]:
         service = lab(MemoryReactorClock(), *serve, **words)
-        return [serving.factory.buildProtocol(None) for serving in service.listeners]
+        return [listener.factory.buildProtocol(None) for listener in service.listeners]
 
-    def test_one_serving_a_listener(self) -> None:
-        kinds = [type(each).__name__ for each in self.factories("echo@tcp:1", "lab@tcp:2")]
-        self.assertEqual(kinds, ["Echo", "LabConversation"])
+    def test_protocols(self) -> None:
+        """Each listener has its behaviour; what a SPEC says comes before the lab's settings."""
+        serve = "lab@tcp:1", "echo,lingerTimeout=3@tcp:2", "ack,greeting=x@tcp:3"
+        made = self.protocols(*serve, greeting="hi", lingerTimeout="9")
+        self.assertEqual(
+            [(type(each).__name__, each.greeting, each.lingerTimeout) for each in made],
+            [("LabConversation", b"hi", 9.0), ("Echo", b"", 3.0), ("Ack", b"x", 9.0)],
+        )
+        self.protocols("twisted.protocols.wire.Echo@tcp:1", lingerTimeout="9")  # has none
 
-    def test_greeting_is_for_those_who_speak_first(self) -> None:
-        made = self.factories("lab@tcp:1", "echo@tcp:2", "ack,greeting=x@tcp:3", greeting="hi")
-        self.assertEqual([each.greeting for each in made], [b"hi", b"", b"x"])
-
-    def test_greeting_that_nobody_says_is_refused(self) -> None:
-        problem = self.assertRaises(SettingsError, self.factories, "echo@tcp:1", greeting="hi")
-        self.assertIn("--greeting changes nothing", str(problem))
-
-    def test_linger_timeout_is_for_all_but_those_who_have_their_own(self) -> None:
-        made = self.factories("lab@tcp:1", "echo,lingerTimeout=3@tcp:2", lingerTimeout="9")
-        self.assertEqual([each.lingerTimeout for each in made], [9.0, 3.0])
-
-    def test_plain_protocols_are_served_too(self) -> None:
-        self.factories("twisted.protocols.wire.Echo@tcp:1", lingerTimeout="9")
-
-    def test_what_is_wrong_is_said_before_anything_is_bound(self) -> None:
+    def test_refused(self) -> None:
+        """What is wrong is said before anything is bound."""
         reactor = MemoryReactorClock()
         for serve in ("ecko@tcp:2", "echo@tpc:2", "echo,a=b@tcp:2"):
             self.assertRaises(SettingsError, lab, reactor, "lab@tcp:1", serve)
+        problem = self.assertRaises(SettingsError, lab, reactor, "echo@tcp:1", greeting="hi")
+        self.assertIn("--greeting changes nothing", str(problem))
         self.assertEqual(reactor.tcpServers, [])
 
 
-class Starting(Logged, SynchronousTestCase):
+class StartTests(Logged, SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.reactor = MemoryReactorClock()
 
     def late(self) -> tuple[LabService, Deferred[Any]]:
+        """Make a lab whose second endpoint listens later."""
         service, result = lab(self.reactor, "echo@tcp:1", "lab@tcp:2"), Deferred[Any]()
         service.listeners[1].endpoint = FakeEndpoint(result)
         return service, result
@@ -85,11 +71,15 @@ class Starting(Logged, SynchronousTestCase):
     def ports(self) -> list[int]:
         return [port for port, *_ in self.reactor.tcpServers]
 
-    def test_listens_on_all_at_once(self) -> None:
-        self.successResultOf(lab(self.reactor, "echo@tcp:1", "lab@tcp:2").listen())
+    def test_listen(self) -> None:
+        """Once, on all endpoints."""
+        service = lab(self.reactor, "echo@tcp:1", "lab@tcp:2")
+        for _ in range(3):
+            self.successResultOf(service.listen())
         self.assertEqual(self.ports(), [1, 2])
 
-    def test_endpoints_may_have_another_reactor(self) -> None:
+    def test_otherReactor(self) -> None:
+        """Endpoints may have another reactor."""
         another = MemoryReactorClock()
         settings = fromWords(serve=["echo@tcp:1"])
         service = LabService(settings, self.reactor, Observers(), listening=another)
@@ -104,13 +94,8 @@ class Starting(Logged, SynchronousTestCase):
             self.successResultOf(service.listen())
             self.assertEqual(self.lines() == [], quiet)
 
-    def test_to_listen_again_is_the_same_as_once(self) -> None:
-        service = lab(self.reactor, "echo@tcp:1")
-        for _ in range(3):
-            self.successResultOf(service.listen())
-        self.assertEqual(self.ports(), [1])
-
-    def test_starting_the_service_listens_unless_it_did(self) -> None:
+    def test_startService(self) -> None:
+        """It listens, unless the lab listens already."""
         for begin in ("listen", "privilegedStartService", "startService"):
             reactor = MemoryReactorClock()
             service = lab(reactor, "echo@tcp:1")
@@ -120,59 +105,48 @@ class Starting(Logged, SynchronousTestCase):
             self.assertEqual(len(reactor.tcpServers), 1)
             self.assertTrue(service.running)
 
-    def test_not_before_the_last_listens(self) -> None:
+    def test_late(self) -> None:
+        """Each call of listen() fires when the last endpoint listens, or fails."""
         service, result = self.late()
-        first, second = service.listen(), service.listen()
-        self.assertNoResult(first)
+        asked = [service.listen(), service.listen()]
+        self.assertNoResult(asked[0])
         result.callback(self.reactor.listenTCP(2, service.listeners[1].factory))
-        self.successResultOf(first)
-        self.successResultOf(second)
-
-    def test_failure_is_told_to_each_who_asks(self) -> None:
+        for each in [*asked, service.listen()]:
+            self.successResultOf(each)
         service, result = self.late()
         asked = [service.listen(), service.listen()]
         result.errback(ValueError("no"))
-        for deferred in [*asked, service.listen()]:
-            self.failureResultOf(deferred, SettingsError)
+        for each in [*asked, service.listen()]:
+            self.failureResultOf(each, SettingsError)
+        self.assertIsNone(service.listeners[0].port)
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_service_that_cannot_listen_does_not_start(self) -> None:
-        service, _ = self.late()
-        service.listeners[1].endpoint = FakeEndpoint(fail(ValueError("no")))
-        self.assertRaises(SettingsError, service.startService)
-
-    def test_service_that_cannot_listen_after_its_start_says_so(self) -> None:
+    def test_startFails(self) -> None:
+        """At once it is raised, later it is logged."""
         service, result = self.late()
         service.startService()
         result.errback(ValueError("no way"))
         [line] = self.lines(LogLevel.critical)
         self.assertIn("no way", line)
+        service, _ = self.late()
+        service.listeners[1].endpoint = FakeEndpoint(fail(ValueError("no")))
+        self.assertRaises(SettingsError, service.startService)
 
-    def test_stopped_while_it_starts(self) -> None:
+    def test_stoppedWhileStarting(self) -> None:
         service, _ = self.late()
         service.privilegedStartService()
         self.successResultOf(service.stopService())
 
-
-class FakePolicies:
-    """Keeps which methods were called."""
-
-    called: list[str]
-
-    def __init__(self, settings: object, clock: object) -> None:
-        FakePolicies.called = []
-
-    def attach(self, listeners: Iterable[object]) -> None:
-        self.called.append("attach")
-
-    def portsBound(self, ports: Any) -> None:
-        self.called.append("bound")
-
-    def log(self) -> None:
-        self.called.append("log")
-
-    def detach(self) -> None:
-        self.called.append("detach")
+    def test_limits(self) -> None:
+        """They are logged last; more connections than descriptors are refused."""
+        self.successResultOf(lab(self.reactor, "echo@tcp:1", maxConnections="7").listen())
+        first, second = self.lines()
+        self.assertIn("serving echo", first)
+        self.assertIn("limits: max-connections=7 ", second)
+        service = lab(self.reactor, "echo@tcp:2", maxConnections="100000000")
+        problem = self.failureResultOf(service.listen(), SettingsError)
+        self.assertIn("--max-connections 100000000: ", str(problem.value))
+        self.assertEqual(self.ports(), [1])
 
 
 class FakeEndpointListener(FakeListener, EndpointListener):
@@ -187,7 +161,8 @@ class FakeEndpointListener(FakeListener, EndpointListener):
 class Faked(Logged, SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(module, "ConnectionPolicies", FakePolicies)
+        self.policies: Any = create_autospec(ConnectionPolicies)
+        self.patch(module, "ConnectionPolicies", self.policies)
         self.patch(module, "EndpointListener", FakeEndpointListener)
 
     def started(self, *polite: bool, **words: Any) -> LabService:
@@ -206,7 +181,7 @@ class Faked(Logged, SynchronousTestCase):
         return draining
 
 
-class Pausing(Faked):
+class PauseTests(Faked):
     def reasons(self) -> list[set[str]]:
         return [listener.reasons for listener in self.listeners]
 
@@ -234,7 +209,7 @@ class Pausing(Faked):
         self.successResultOf(service.whenEmpty())
 
 
-class Ending(Faked):
+class EndTests(Faked):
     def test_settings(self) -> None:
         service = self.started(True, False, drainDelay="2", drainTimeout="7")
         self.assertIsNone(service.drained)
@@ -287,41 +262,28 @@ class Ending(Faked):
             self.assertEqual(self.successResultOf(draining), (0, 3))
             self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def called(self) -> list[str]:
+        return [name for name, *_ in self.policies.return_value.method_calls]
+
     def test_startedAgain(self) -> None:
         """When the drain is over; the policies are attached for so long as it listens."""
         service = self.started(False)
-        begun = ["attach", "bound", "log"]
+        begun = ["attach", "portsBound", "log"]
         for number in (2, 3):
             self.drained(service)
             listening = service.listen()
             service.startService()
             self.assertNoResult(listening)
             self.assertEqual(len(self.reactor.tcpServers), number - 1)
-            self.assertEqual(FakePolicies.called[-3:], begun)
+            self.assertEqual(self.called()[-3:], begun)
             self.listeners[0].end()
             self.successResultOf(listening)
             self.assertEqual(len(self.reactor.tcpServers), number)
-            self.assertEqual(FakePolicies.called[-4:], ["detach", *begun])
+            self.assertEqual(self.called()[-4:], ["detach", *begun])
             self.listeners[0].fake(False)
 
 
-class Limited(Logged, SynchronousTestCase):
-    def test_limits_are_the_last_of_the_first_lines(self) -> None:
-        service = lab(MemoryReactorClock(), "echo@tcp:1", maxConnections="7")
-        self.successResultOf(service.listen())
-        first, second = self.lines()
-        self.assertIn("serving echo", first)
-        self.assertIn("limits: max-connections=7 ", second)
-
-    def test_more_connections_than_descriptors_are_refused(self) -> None:
-        reactor = MemoryReactorClock()
-        service = lab(reactor, "echo@tcp:1", maxConnections="100000000")
-        problem = self.failureResultOf(service.listen(), SettingsError)
-        self.assertIn("--max-connections 100000000: ", str(problem.value))
-        self.assertEqual(reactor.tcpServers, [])
-
-
-class RealSockets(Logged, Serving):
+class SocketTests(Logged, Serving):
     timeout = 60
 
     def started(self, *serve: str, **words: Any) -> LabService:
@@ -335,20 +297,15 @@ class RealSockets(Logged, Serving):
         """Serve on a port of the loopback interface."""
         return self.started(f"{behaviour}@tcp:0:interface=127.0.0.1", **words)
 
-    def connect(self) -> socket.socket:
-        peer = super().connect()
-        self.addCleanup(peer.close)
-        peer.settimeout(30)
-        return peer
-
-    def hear(self, peer: socket.socket, count: int) -> Deferred[bytes]:
-        return deferToThread(_read, peer, count)
+    def received(self, peer: socket.socket, count: int = 18) -> Deferred[bytes]:
+        return self.talk(_read, peer, count)
 
     # Draining
 
-    async def test_answers_on_their_way_lose_nothing(self) -> None:
+    async def test_answersUnderWay(self) -> None:
+        """A drain loses nothing of them."""
         service = self.lab("lab", lingerTimeout="30", drainTimeout="60")
-        peers = [self.connect() for _ in range(50)]
+        peers = [self.client() for _ in range(50)]
         said = [bytes([number]) * 2**20 for number in range(50)]
 
         def begin() -> None:
@@ -356,7 +313,7 @@ class RealSockets(Logged, Serving):
                 self.assertEqual(peer.recv(18), b"You are connected!")
                 peer.sendall(data[: 2**16])
 
-        await deferToThread(begin)
+        await self.talk(begin)
         draining = service.drain()
 
         def go(peer: socket.socket, data: bytes) -> bytes:
@@ -367,48 +324,51 @@ class RealSockets(Logged, Serving):
             peer.shutdown(socket.SHUT_WR)
             return heard + peer.recv(1)
 
-        heard = await gatherResults(map(deferToThread, [go] * 50, peers, said))
+        heard = await gatherResults(map(self.talk, [go] * 50, peers, said))
         self.assertEqual([len(data) for data in heard], [2**20] * 50)
         self.assertEqual(heard, said)
         self.assertEqual(await draining, (50, 0))
         self.assertEqual(self.lines(LogLevel.warn), [])
 
-    async def test_clients_in_the_listen_queue_are_served_and_later_ones_refused(self) -> None:
+    async def test_listenQueue(self) -> None:
+        """Clients in the listen queue are served, later ones are refused."""
         service = self.lab("lab", lingerTimeout="30")
-        peers = [self.connect() for _ in range(40)]
+        peers = [self.client() for _ in range(40)]
         draining = service.drain()
         # The reactor has had no turn: there is no moment in between.
         self.assertRaises(ConnectionRefusedError, self.connect)
         for peer in peers:
             peer.sendall(b"hi")
             peer.shutdown(socket.SHUT_WR)
-            self.assertEqual(await self.hear(peer, 21), b"You are connected!hi")  # and the end
+            self.assertEqual(await self.received(peer, 21), b"You are connected!hi")  # and the end
             peer.close()
         self.assertEqual(await draining, (40, 0))
 
-    async def test_what_has_arrived_is_answered(self) -> None:
+    async def test_receivedBefore(self) -> None:
+        """What has arrived is answered."""
         for behaviour in ("echo,framing=lines", "greeting"):
             service = self.lab(behaviour)
-            peer = self.connect()
+            peer = self.client()
             peer.sendall(b"hi\n")
             draining = service.drain()
             answer = b"hi\n" if behaviour[0] == "e" else b"Hello from server!"
-            self.assertEqual(await self.hear(peer, 30), answer)  # and the end
+            self.assertEqual(await self.received(peer, 30), answer)  # and the end
             peer.close()
             self.assertEqual(await draining, (1, 0))
 
-    async def test_peer_that_reads_nothing_is_aborted(self) -> None:
+    async def test_unread(self) -> None:
+        """A peer that reads nothing is reset."""
         service = self.lab("chargen", drainTimeout="0.1")
-        peer = self.connect()
-        await self.hear(peer, 1)
+        peer = self.client()
+        await self.received(peer, 1)
         self.assertEqual(await service.drain(), (0, 1))
         with self.assertRaises(ConnectionResetError):
-            await deferToThread(readAll, peer)
+            await self.talk(readAll, peer)
 
-    async def test_handshake_that_is_under_way_goes_on(self) -> None:
+    async def test_handshakeUnderWay(self) -> None:
         certificate = localhostFile(self.folder())
         service = self.started(f"lab@ssl:0:privateKey={certificate}:interface=127.0.0.1")
-        peer = self.connect()
+        peer = self.client()
         draining = service.drain()
 
         def talk() -> bytes:
@@ -419,14 +379,14 @@ class RealSockets(Logged, Serving):
                 secure.unwrap().close()
                 return heard
 
-        self.assertEqual(await deferToThread(talk), b"You are connected!hi")
+        self.assertEqual(await self.talk(talk), b"You are connected!hi")
         self.assertEqual(await draining, (1, 0))
 
-    async def test_limit_that_is_reached_when_it_drains(self) -> None:
+    async def test_limitReached(self) -> None:
         service = self.lab("lab", maxConnections="1")
-        first = self.connect()
-        await self.hear(first, 18)
-        second = self.connect()
+        first = self.client()
+        await self.received(first)
+        second = self.client()
         draining = service.drain()
         first.close()
         self.assertEqual(await draining, (1, 0))
@@ -443,13 +403,13 @@ class RealSockets(Logged, Serving):
         [listener] = service.listeners
         self.host = listener.host
         self.assertNotIn(listener.port, reactor.getReaders())
-        peer = self.connect()
+        peer = self.client()
         service.resume()
-        self.assertEqual(await self.hear(peer, 18), b"You are connected!")
+        self.assertEqual(await self.received(peer), b"You are connected!")
         service.suspend()
-        later = self.connect()
+        later = self.client()
         peer.sendall(b"hi")
-        self.assertEqual(await self.hear(peer, 2), b"hi")
+        self.assertEqual(await self.received(peer, 2), b"hi")
         peer.close()
         await service.whenEmpty()
         later.setblocking(False)
@@ -458,25 +418,7 @@ class RealSockets(Logged, Serving):
         self.assertRaises(ConnectionResetError, later.recv, 1)
         await service.listen()
         self.host = listener.host
-        self.assertEqual(await self.hear(self.connect(), 18), b"You are connected!")
-
-    # The ports
-
-    async def test_unix_socket_is_removed(self) -> None:
-        path = self.unixPath()
-        service = self.started(f"lab@unix:{path}")
-        self.assertTrue(os.path.exists(path))
-        await service.stopService()
-        self.assertFalse(os.path.exists(path))
-
-    async def test_when_one_cannot_listen_the_others_stop(self) -> None:
-        taken = self.started("echo@tcp:0:interface=127.0.0.1").listeners[0].host
-        path = self.unixPath()
-        service = lab(reactor, f"lab@unix:{path}", f"lab@tcp:{taken.port}:interface=127.0.0.1")
-        problem = self.failureResultOf(service.listen(), SettingsError)
-        self.assertIn(f"port {taken.port} is in use on 127.0.0.1", str(problem.value))
-        await service.stopService()
-        self.assertFalse(os.path.exists(path))
+        self.assertEqual(await self.received(self.client()), b"You are connected!")
 
 
 def _read(peer: socket.socket, count: int) -> bytes:

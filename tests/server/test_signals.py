@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ReactorNotRunning
-from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.server import signals as module
 from tcplab.server.signals import StopSignals
@@ -38,32 +37,40 @@ class FakeReactor:
         self.calls.append(lambda: function(*args))
 
 
-class Installing(SynchronousTestCase):
+class Case(Logged):
     def setUp(self) -> None:
+        super().setUp()
         self.reactor = FakeReactor()
-        self.aborted: list[str] = []
-        self.signals = StopSignals(self.reactor, lambda: self.aborted.append("aborted"))
+        self.aborted: list[bool] = []
+        self.restarted: list[str] = []
+
+    def signals(self, restarts: bool = False) -> StopSignals:
+        again = (lambda: self.restarted.append("restarted")) if restarts else None
+        abort = lambda: self.aborted.append(self.reactor.running)  # noqa: E731
+        return StopSignals(self.reactor, abort, again)
 
     def handle(self, number: signal.Signals, handler: Any) -> None:
+        """Set a handler until the end of the test."""
         self.addCleanup(signal.signal, number, signal.getsignal(number))
         signal.signal(number, handler)
 
-    def test_takes_the_place_of_the_reactors_own(self) -> None:
-        self.handle(signal.SIGTERM, self.reactor.sigTerm)
-        self.handle(signal.SIGINT, self.reactor.sigInt)
-        self.signals.install()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.assertEqual(signal.getsignal(number), self.signals._received)
 
-    def test_leaves_what_others_have_set(self) -> None:
-        self.handle(signal.SIGTERM, self.reactor.sigTerm)
-        self.handle(signal.SIGINT, signal.SIG_IGN)
-        self.signals.install()
-        self.assertEqual(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
+class InstallTests(Case):
+    def test_handlers(self) -> None:
+        """They replace the reactor's own, and none that others have set."""
+        for other in (self.reactor.sigInt, signal.SIG_IGN):
+            self.handle(signal.SIGTERM, self.reactor.sigTerm)
+            self.handle(signal.SIGINT, other)
+            signals = self.signals()
+            signals.install()
+            self.assertEqual(signal.getsignal(signal.SIGTERM), signals._received)
+            expected = other if other is signal.SIG_IGN else signals._received
+            self.assertEqual(signal.getsignal(signal.SIGINT), expected)
 
-    def test_signal_only_wakes_the_reactor(self) -> None:
+    def test_received(self) -> None:
+        """A signal only wakes the reactor, which stops in its own turn."""
         self.handle(signal.SIGTERM, self.reactor.sigTerm)
-        self.signals.install()
+        self.signals().install()
         signal.raise_signal(signal.SIGTERM)
         self.assertTrue(self.reactor.running)
         [call] = self.reactor.calls
@@ -71,80 +78,68 @@ class Installing(SynchronousTestCase):
         self.assertFalse(self.reactor.running)
 
 
-class Restarting(Logged):
+class RestartTests(Case):
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        self.reactor = FakeReactor()
-        self.restarted: list[str] = []
+        self.handle(signal.SIGHUP, signal.SIG_DFL)
 
-    def install(self, terminal: bool = False, restart: bool = True) -> StopSignals:
+    def install(self, terminal: bool = False, restarts: bool = True) -> StopSignals:
         self.terminal = terminal
         self.patch(module, "_onTerminal", lambda: self.terminal)
-        again = (lambda: self.restarted.append("restarted")) if restart else None
-        signals = StopSignals(self.reactor, lambda: None, again)
+        signals = self.signals(restarts)
         signals.install()
         return signals
 
-    def hangUp(self, **settings: bool) -> None:
-        self.install(**settings)
-        signal.raise_signal(signal.SIGHUP)
-        [call] = self.reactor.calls
-        self.assertEqual(self.restarted, [])
-        call()
-
-    def test_SIGHUP_restarts(self) -> None:
+    def test_SIGHUP(self) -> None:
+        """It restarts, on a terminal too."""
         for terminal in (False, True):
-            self.reactor.calls.clear()
-            self.restarted.clear()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            self.hangUp(terminal=terminal)
-            self.assertEqual(self.restarted, ["restarted"])
+            self.install(terminal)
+            signal.raise_signal(signal.SIGHUP)
+            self.assertEqual(self.restarted, [])
+            self.reactor.calls.pop()()
+            self.assertEqual(self.restarted.pop(), "restarted")
         self.assertTrue(self.reactor.running)
 
-    def test_it_means_the_end_when_the_terminal_is_gone(self) -> None:
+    def test_terminalGone(self) -> None:
+        """SIGHUP means the end then."""
         signals = self.install(terminal=True)
         self.terminal = False
         signals.stop("SIGHUP")
         self.assertEqual(self.restarted, [])
         self.assertFalse(self.reactor.running)
 
-    def test_it_is_left_alone_where_nothing_restarts(self) -> None:
-        self.install(restart=False)
-        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_DFL)
-
-    def test_it_stays_ignored(self) -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.install()
-        self.assertIs(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+    def test_leftAlone(self) -> None:
+        """Where nothing restarts, and where it is ignored."""
+        for restarts, handler in ((False, signal.SIG_DFL), (True, signal.SIG_IGN)):
+            signal.signal(signal.SIGHUP, handler)
+            self.install(restarts=restarts)
+            self.assertIs(signal.getsignal(signal.SIGHUP), handler)
 
     def test_terminal(self) -> None:
         self.assertIn(module._onTerminal(), (False, True))
 
 
-class Stopping(Logged):
-    def test_first_stops_the_reactor_and_the_next_aborts(self) -> None:
-        reactor, aborted = FakeReactor(), []
-        signals = StopSignals(reactor, lambda: aborted.append(reactor.running))
+class StopTests(Case):
+    def test_second(self) -> None:
+        """The first signal stops the reactor, the next aborts."""
+        signals = self.signals()
         signals.stop("SIGTERM")
-        self.assertFalse(reactor.running)
-        self.assertEqual(aborted, [])
+        self.assertEqual((self.reactor.running, self.aborted), (False, []))
         signals.stop("SIGINT")
-        self.assertEqual(aborted, [False])
+        self.assertEqual(self.aborted, [False])
         self.assertEqual(
             self.lines(),
             ["Received SIGTERM, shutting down.", "Received SIGINT again, ending at once."],
         )
 
-    def test_the_same_twice_at_once_is_one(self) -> None:
-        """As from timeout(1), which signals its child and then the whole group."""
-        reactor, aborted = FakeReactor(), []
-        signals = StopSignals(reactor, lambda: aborted.append("aborted"))
+    def test_twiceAtOnce(self) -> None:
+        """The same is one: timeout(1) signals its child and then the whole group."""
+        signals = self.signals()
         signals.stop("SIGTERM")
-        reactor.now += 0.06
+        self.reactor.now += 0.06
         signals.stop("SIGTERM")
-        self.assertEqual((aborted, self.lines()), ([], ["Received SIGTERM, shutting down."]))
-        reactor.now += 0.06
+        self.assertEqual((self.aborted, len(self.lines())), ([], 1))
+        self.reactor.now += 0.06
         signals.stop("SIGTERM")
-        self.assertEqual(aborted, ["aborted"])
+        self.assertEqual(len(self.aborted), 1)

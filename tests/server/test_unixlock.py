@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.server.unixlock import removeStaleLock
 
 
-class Removing(SynchronousTestCase):
+class RemoveTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="tcplab")
         self.addCleanup(shutil.rmtree, self.folder)
@@ -54,16 +54,16 @@ class Removing(SynchronousTestCase):
         self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
 
     def test_starting(self) -> None:
+        """A lock of just now."""
         self.lock(seconds=0)
         self.bound()
         self.assertFalse(removeStaleLock(self.error))
 
-    def test_thereIsNoLock(self) -> None:
+    def test_otherCauses(self) -> None:
+        """No lock, and other errors: nothing is removed."""
         self.bound()
         self.assertFalse(removeStaleLock(self.error))
-        self.assertEqual(os.listdir(self.folder), ["s"])
-
-    def test_otherTroubles(self) -> None:
         self.lock()
         for error in (CannotListenError("", 80, OSError(98, "in use")), ValueError("what?")):
             self.assertFalse(removeStaleLock(error))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])

@@ -1,14 +1,25 @@
-"""Listeners for the tests of how a lab ends: what is asked of their connections is kept."""
+"""Listeners and an endpoint for tests of a lab's start and end: what is asked of them is kept."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import call
 from tcplab.observers import Observers
+
+
+class FakeEndpoint:
+    """An endpoint whose outcome the test decides."""
+
+    def __init__(self, result: Deferred[Any]) -> None:
+        self.result = result
+
+    def listen(self, factory: object) -> Deferred[Any]:
+        return self.result
 
 
 class FakeConnection:

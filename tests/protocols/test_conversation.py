@@ -15,7 +15,7 @@ from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import Peer, connected
 from tcplab.wire.framing import CRLF, FramingError, Lines, Netstrings
-from tests.support.conversations import LineRecorder, Recorder, Shout
+from tests.support.conversations import LineRecorder, Recorder, Shout, ending
 
 
 class Nets(Recorder):
@@ -23,38 +23,37 @@ class Nets(Recorder):
 
 
 class FailureTests(SynchronousTestCase):
-    """An exception in a hook is logged once and ends that connection only."""
+    """An exception in a hook is logged once and ends that connection."""
 
-    def assertFailed(self, peer: Peer, error: type[Exception] = ZeroDivisionError) -> None:
+    def assertFailed(
+        self, peer: Peer, error: type[Exception] = ZeroDivisionError, how: str = "reset"
+    ) -> None:
         self.assertEqual(len(self.flushLoggedErrors(error)), 1)
         self.assertFalse(peer.connected)
-        assert peer.ending is not None
-        self.assertEqual((peer.ending.how, peer.ending.why), ("reset", "error"))
+        self.assertEqual(ending(peer), (how, "error"))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 
     def test_hooks(self) -> None:
-        """In connectionLost nothing stays behind either."""
+        """An exception of a framing counts as a hook's."""
 
         def fail(*_: object) -> None:
             raise ZeroDivisionError
 
-        for hook, framing in (
-            ("connectionMade", Lines),
-            ("messageReceived", Lines),
-            ("messageReceived", Conversation.framing),
-            ("readConnectionLost", Lines),
-            ("readConnectionLost", Conversation.framing),
+        odd = type("Odd", (Lines,), {"next": fail})
+        for hook, framing, how in (
+            ("connectionMade", Lines, "reset"),
+            ("messageReceived", Lines, "reset"),
+            ("messageReceived", Conversation.framing, "reset"),
+            ("readConnectionLost", Lines, "reset"),
+            ("readConnectionLost", Conversation.framing, "reset"),
+            ("connectionLost", Conversation.framing, "fin"),
+            ("no hook", odd, "reset"),
         ):
             peer = connected(type("Bad", (Conversation,), {hook: fail, "framing": framing}))
             for message in (b"one\ntwo\n", b"three"):
                 peer.write(message)
             peer.finish()
-            self.assertFailed(peer)
-        peer = connected(type("Bad", (Conversation,), {"connectionLost": fail}))
-        peer.finish()
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertFalse(peer.connected)
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
+            self.assertFailed(peer, how=how)
 
     def test_coroutineHook(self) -> None:
         """A hook that is a coroutine would never run: the class is refused."""
@@ -103,20 +102,7 @@ class FailureTests(SynchronousTestCase):
             peer.write(said)
             peer.finish()
             self.assertEqual(recorder.events, ["made", *received, "lost"])
-            self.assertTrue(peer.ended)
-            assert peer.ending is not None
-            self.assertEqual((peer.ending.how, peer.ending.why), ("fin", "error"))
-
-    def test_failureOutsideHooks(self) -> None:
-        """An exception of a framing is logged like one of a hook."""
-
-        class Odd(Lines):
-            def next(self) -> bytes | None:
-                raise ZeroDivisionError
-
-        peer = connected(ConversationFactory(Recorder, framing=Odd))
-        peer.write(b"x")
-        self.assertFailed(peer)
+            self.assertEqual((peer.ended, ending(peer)), (True, ("fin", "error")))
 
 
 class FastPathTests(SynchronousTestCase):
@@ -271,16 +257,10 @@ class VerbTests(SynchronousTestCase):
         with self.assertRaisesRegex(TypeError, r"report\(\) takes bytes, not str"):
             peer.protocol.report("hear")
 
-    def test_peer(self) -> None:
-        """The peer's address."""
-        self.assertEqual(connected(Recorder()).protocol.peer.host, "127.0.0.1")
-
     def test_abort(self) -> None:
-        """abort() resets, with a reason."""
+        """The connection of this peer is reset, for a reason."""
         peer = connected(Recorder())
+        self.assertEqual(peer.protocol.peer.host, "127.0.0.1")
         peer.protocol.abort("fault")
         peer.clock.advance(0)
-        assert peer.ending is not None
-        self.assertEqual((peer.ending.by, peer.ending.how), ("server", "reset"))
-        self.assertEqual(peer.ending.why, "fault")
-        self.assertTrue(peer.wasReset)
+        self.assertEqual((peer.wasReset, ending(peer)), (True, ("reset", "fault")))

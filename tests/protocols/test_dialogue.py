@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.dialogue import Dialogue, DialogueOver, Draining, PeerFinished, PeerSilent
 from tcplab.testing import Peer, checkBehaviour, connected
 from tcplab.wire.framing import CRLF, Lines, MessageTooLong, Netstrings
+from tests.support.conversations import ending
 
 
 class Recipe(Dialogue):
@@ -51,18 +52,18 @@ def connect(script: Callable[[Any], Awaitable[Any]] = Dialogue.receive) -> tuple
     return dialogue, connected(dialogue)
 
 
+def silence(peer: Peer) -> None:
+    peer.clock.advance(3)
+
+
 class InputTests(SynchronousTestCase):
     """What is received, and in which pieces."""
 
     def test_recipe(self) -> None:
         """Send, receive, send; returning closes gracefully."""
+        checkBehaviour(self, Recipe, b"Ann\n", b"What is your name?\nHello, Ann!\n")
         peer = connected(Recipe())
         self.assertEqual(peer.value(), b"What is your name?\n")
-        peer.write(b"An")
-        peer.write(b"n\n")
-        self.assertEqual(peer.value(), b"What is your name?\nHello, Ann!\n")
-        self.assertTrue(peer.ended)
-        checkBehaviour(self, Recipe, b"Ann\n", b"What is your name?\nHello, Ann!\n")
 
     def test_messages(self) -> None:
         """``async for`` gives every message, the last line without newline too."""
@@ -156,34 +157,18 @@ class OverTests(SynchronousTestCase):
             self.assertEqual([each for each in kinds if issubclass(kind, each)], [kind])
         self.assertEqual(DialogueOver.__mro__[1], Exception)
 
-    def test_peerFinished(self) -> None:
-        """Also in the middle of a counted message."""
-        for script, said in (
-            (Dialogue.receive, b""),
-            (lambda dialogue: dialogue.receiveExactly(4), b"abc"),
+    def test_early(self) -> None:
+        """FIN, also in a counted message; silence, to which half a message does not put an end."""
+        for script, said, end, error in (
+            (Dialogue.receive, b"", Peer.finish, PeerFinished),
+            (lambda dialogue: dialogue.receiveExactly(4), b"abc", Peer.finish, PeerFinished),
+            (lambda dialogue: dialogue.receive(timeout=3), b"half", silence, PeerSilent),
+            (Dialogue.receive, b"", lambda peer: peer.listener.drain(), Draining),
         ):
             dialogue, peer = connect(script)
-            peer.finish(said)
-            self.assertOver(dialogue, peer, PeerFinished)
-
-    def test_finishedLongAgo(self) -> None:
-        """Messages before the end are received first."""
-
-        async def script(dialogue: Dialogue) -> Any:
-            await dialogue.sleep(5)
-            return [message async for message in dialogue.messages()]
-
-        dialogue, peer = connect(script)
-        peer.finish(b"one\ntwo\n")
-        peer.clock.advance(5)
-        self.assertEqual(dialogue.outcome, [b"one", b"two"])
-
-    def test_silent(self) -> None:
-        """Half a message in time is not enough."""
-        dialogue, peer = connect(lambda dialogue: dialogue.receive(timeout=3))
-        peer.write(b"not a whole line")
-        peer.clock.advance(3)
-        self.assertOver(dialogue, peer, PeerSilent)
+            peer.write(said)
+            end(peer)
+            self.assertOver(dialogue, peer, error)
 
     def test_timeoutGivesBackWhatCame(self) -> None:
         """After a timeout the bytes that were received are still there."""
@@ -200,17 +185,14 @@ class OverTests(SynchronousTestCase):
         peer.write(b" a line\n")
         self.assertEqual(dialogue.outcome, b"half a line")
 
-    def test_draining(self) -> None:
-        """A waiting receive() ends; later ones do once the received messages are delivered."""
+    def test_drainingLater(self) -> None:
+        """A dialogue that is not receiving is delivered what was received first."""
 
         async def busy(dialogue: Dialogue) -> Any:
             await dialogue.sleep(5)
             dialogue.send(await dialogue.receive())
             return await dialogue.receive()
 
-        dialogue, peer = connect()
-        peer.listener.drain()
-        self.assertOver(dialogue, peer, Draining)
         dialogue, peer = connect(busy)
         peer.write(b"in hand\n")
         peer.listener.drain()
@@ -227,10 +209,8 @@ class OverTests(SynchronousTestCase):
 
         _, peer = connect(script)
         peer.write(b"x\n")
-        self.assertTrue(peer.wasReset)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        assert peer.ending is not None
-        self.assertEqual(peer.ending.why, "error")
+        self.assertEqual(ending(peer), ("reset", "error"))
 
     def test_invalidInput(self) -> None:
         """Input that is no message closes gracefully, without a traceback."""
@@ -238,16 +218,10 @@ class OverTests(SynchronousTestCase):
         class Nets(Scripted):
             framing = Netstrings  # type: ignore[assignment]
 
-        peer = connected(Nets(Dialogue.receive))
-        peer.write(b"nonsense")
-        self.assertTrue(peer.ended)
-        peer.finish()
-        assert peer.ending is not None
-        self.assertEqual((peer.ending.how, peer.ending.why), ("fin", "error"))
-        peer = connected(Nets(Dialogue.receive))
-        peer.finish(b"5:ab")
-        assert peer.ending is not None
-        self.assertEqual((peer.ending.how, peer.ending.why), ("fin", "error"))
+        for said in (b"nonsense", b"5:ab"):
+            peer = connected(Nets(Dialogue.receive))
+            peer.finish(said)
+            self.assertEqual(ending(peer), ("fin", "error"))
 
     def test_limit(self) -> None:
         """receiveUntil gives up after ``limit`` bytes without a delimiter."""
@@ -293,7 +267,7 @@ class BoundedTests(SynchronousTestCase):
     """A peer that sends faster than the coroutine receives has to wait."""
 
     def test_notAwaited(self) -> None:
-        """While nothing is awaited nothing is read."""
+        """While nothing is awaited nothing is read; then all is received, FIN last."""
 
         async def script(dialogue: Dialogue) -> Any:
             await dialogue.sleep(3600)
@@ -302,9 +276,9 @@ class BoundedTests(SynchronousTestCase):
         dialogue, peer = connect(script)
         for _ in range(2001):
             peer.write(b"x" * 999 + b"\n")
+        peer.finish()
         self.assertLessEqual(peer.transport.received, 2 * 65536)
         peer.clock.advance(3600)
-        peer.finish()
         self.assertEqual(dialogue.outcome, [999] * 2001)
 
     def test_answersDoNotPileUp(self) -> None:

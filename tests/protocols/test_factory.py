@@ -17,15 +17,14 @@ from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.testing import connected
 from tcplab.wire.framing import CRLF, FramingError, Lines, Stream
+from tests.support.conversations import Shout, ending
 
 OWN = {"clock", "framing", "greeting", "lingerTimeout", "maxUnsent"}
 
 
-class Shout(Conversation):
+class Louder(Shout):
     """A conversation with settings of its own."""
 
-    greeting = b"say something"
-    framing = Lines
     suffix = b"!"
     words: ClassVar[list[bytes]] = [b"some"]
     _kept = 0
@@ -43,12 +42,10 @@ class Shout(Conversation):
         return self._kept
 
     @classmethod
-    def loudest(cls) -> None:
-        """Nor this."""
+    def loudest(cls) -> None: ...
 
     @staticmethod
-    def loud() -> None:
-        """Nor this."""
+    def loud() -> None: ...
 
 
 class SettingsTests(SynchronousTestCase):
@@ -58,13 +55,13 @@ class SettingsTests(SynchronousTestCase):
         """The five that are documented, and a subclass's own; also while one is connected."""
         for kind, names in ((Conversation, OWN), (Echo, OWN), (Dialogue, OWN)):
             self.assertEqual(set(settingsOf(kind)), names)
-        peer = connected(Shout())
+        peer = connected(Louder())
         peer.write(b"hi\n")
         self.assertEqual(set(settingsOf(type(peer.protocol))), OWN | {"suffix", "words"})
 
     def test_defaults(self) -> None:
         """The subclass's come before its parent's."""
-        settings = settingsOf(Shout)
+        settings = settingsOf(Louder)
         self.assertEqual(settings["greeting"], b"say something")
         self.assertIs(settings["framing"], Lines)
         self.assertEqual((settings["lingerTimeout"], settings["maxUnsent"]), (2.0, 2**20))
@@ -79,34 +76,28 @@ class BuildingTests(SynchronousTestCase):
         events: list[Any] = []
         globalLogPublisher.addObserver(events.append)
         self.addCleanup(globalLogPublisher.removeObserver, events.append)
-        factory = ConversationFactory(Shout)
+        factory = ConversationFactory(Louder)
         verifyObject(IProtocolFactory, factory)
         factory.doStart()
         factory.doStop()
         self.assertEqual(events, [])
 
     def test_build(self) -> None:
-        """Each connection has a conversation of its own, which knows its factory."""
-        factory = ConversationFactory(Shout)
+        """Each connection has a conversation of its own, which knows its factory, if it has one."""
+        factory = ConversationFactory(Louder)
         address = IPv4Address("TCP", "127.0.0.1", 36702)
         one, two = factory.buildProtocol(address), factory.buildProtocol(None)
-        self.assertIsInstance(one, Shout)
+        self.assertIsInstance(one, Louder)
         self.assertIsNot(one, two)
         self.assertIs(one.factory, factory)
-
-    def test_withoutIt(self) -> None:
-        """A conversation needs no factory of ours."""
-        peer = connected(Shout())
-        self.assertIsNone(peer.protocol.factory)
-        peer.write(b"hi\n")
-        self.assertEqual(peer.value(), b"say something\nHI!\n")
+        self.assertIsNone(connected(Louder()).protocol.factory)
 
     def test_overrides(self) -> None:
         """Settings override the class's, in what this factory builds and nowhere else."""
-        louder = ConversationFactory(Shout, greeting=b"louder", framing=CRLF, suffix=b"!!")
+        louder = ConversationFactory(Louder, greeting=b"louder", framing=CRLF, suffix=b"!!")
         for factory, expected in (
             (louder, b"louder\r\nHI!!\r\n"),
-            (ConversationFactory(Shout), b"say something\nHI!\n"),
+            (ConversationFactory(Louder), b"say something\nHI!\n"),
             (louder, b"louder\r\nHI!!\r\n"),
         ):
             peer = connected(factory)
@@ -115,7 +106,7 @@ class BuildingTests(SynchronousTestCase):
 
     def test_framing(self) -> None:
         """Two connections of one factory do not share a framing."""
-        factory = ConversationFactory(Shout, framing=CRLF, greeting=b"")
+        factory = ConversationFactory(Louder, framing=CRLF, greeting=b"")
         one, two = connected(factory), connected(factory)
         one.write(b"one")
         two.write(b"two\r\n")
@@ -125,7 +116,7 @@ class BuildingTests(SynchronousTestCase):
     def test_lingerTimeoutAndClock(self) -> None:
         """The clock that was set counts the time that was set."""
         clock = Clock()
-        peer = connected(ConversationFactory(Shout, lingerTimeout=7, clock=clock))
+        peer = connected(ConversationFactory(Louder, lingerTimeout=7, clock=clock))
         peer.protocol.hangUp()
         peer.clock.pump([1.0] * 60)
         clock.advance(6.9)
@@ -136,19 +127,18 @@ class BuildingTests(SynchronousTestCase):
         self.assertFalse(peer.connected)
 
     def test_maxUnsent(self) -> None:
-        """So does the bound on what may wait for a peer."""
-        peer = connected(ConversationFactory(Shout, maxUnsent=1000, framing=Stream))
+        """The bound on what may wait for a peer is the one that was set."""
+        peer = connected(ConversationFactory(Louder, maxUnsent=1000, framing=Stream))
         peer.reading, peer.window = False, 0
         for _ in range(300):
             peer.protocol.write(b"x" * 1000)
             peer.clock.advance(0)
-        assert peer.ending is not None
-        self.assertEqual(peer.ending.why, "unread")
+        self.assertEqual(ending(peer)[1], "unread")
 
     def test_logPrefix(self) -> None:
         """The log names the conversation's class."""
-        self.assertEqual(ConversationFactory(Shout).logPrefix(), "Shout")
-        self.assertEqual(connected(ConversationFactory(Shout)).transport.logstr[:6], "Shout,")
+        self.assertEqual(ConversationFactory(Louder).logPrefix(), "Louder")
+        self.assertEqual(connected(ConversationFactory(Louder)).transport.logstr[:6], "Louder")
 
     def test_subclass(self) -> None:
         """A factory may hold state that its conversations share."""
@@ -172,10 +162,10 @@ class MistakeTests(SynchronousTestCase):
 
     def test_unknownSetting(self) -> None:
         """The line names the settings there are."""
-        error = self.assertRaises(TypeError, ConversationFactory, Shout, greting=b"hi")
+        error = self.assertRaises(TypeError, ConversationFactory, Louder, greting=b"hi")
         self.assertEqual(
             str(error),
-            "Shout has no setting 'greting'; it has clock, framing, greeting, lingerTimeout,"
+            "Louder has no setting 'greting'; it has clock, framing, greeting, lingerTimeout,"
             " maxUnsent, suffix, words",
         )
 
@@ -186,7 +176,7 @@ class MistakeTests(SynchronousTestCase):
             *("_kept", "flow", "started", "ending", "_dataHook", "peerFinished", "raw"),
             *("transport", "factory", "connected", "__class__"),
         ):
-            error = self.assertRaises(TypeError, ConversationFactory, Shout, **{name: 1})
+            error = self.assertRaises(TypeError, ConversationFactory, Louder, **{name: 1})
             self.assertIn(f"no setting {name!r}", str(error))
 
     def test_values(self) -> None:
@@ -207,14 +197,10 @@ class MistakeTests(SynchronousTestCase):
                 self.assertIn(f"{name} is {wrong!r}: {advice}", str(error))
         error = self.assertRaises(TypeError, ConversationFactory, Hasty)
         self.assertIn("Hasty: lingerTimeout is '2'", str(error))
-        self.assertRaises(FramingError, ConversationFactory, Shout, greeting=b"two\nlines")
+        self.assertRaises(FramingError, ConversationFactory, Louder, greeting=b"two\nlines")
 
     def test_noConverse(self) -> None:
         """A dialogue needs a converse()."""
-
-        class Mute(Dialogue):
-            pass
-
-        for each in (Dialogue, Mute):
+        for each in (Dialogue, type("Mute", (Dialogue,), {})):
             error = self.assertRaises(TypeError, ConversationFactory, each)
             self.assertIn(f"{each.__name__} has no converse(): write it", str(error))

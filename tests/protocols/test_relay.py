@@ -50,21 +50,23 @@ class LastTests(Joining):
 
 class PassingTests(Joining):
     def test_there(self) -> None:
-        """A message goes on with the name; it and its answer are reported."""
-        joint = link()
-        joint.send(joint.client, b"hi\n")
-        self.assertEqual(joint.server.value(), b"hi | ann\n")
-        joint.send(joint.server, b"ack hi | ann\n")
-        self.assertEqual(joint.client.value(), b"ack hi | ann\n")
-        self.assertEqual(joint.client.messages, [b"hi", b"ack hi | ann"])
+        """A message goes on with the name; it and its answer, an error or not, are reported."""
+        for answer in (b"ack hi | ann", b"error hi | ann | bob: tcp:carl:1 refused"):
+            joint = link()
+            joint.send(joint.client, b"hi\n")
+            self.assertEqual(joint.server.value(), b"hi | ann\n")
+            joint.send(joint.server, answer + b"\n")
+            self.assertEqual(joint.client.value(), answer + b"\n")
+            self.assertEqual(joint.client.messages, [b"hi", answer])
 
     def test_oneConnection(self) -> None:
-        """One connection serves for many messages."""
+        """One connection serves for many messages, and for as long as the client stays."""
         joint = link()
         for number in range(1000):
             joint.client.write(b"%d\n" % number)
             joint.send(joint.server, b"ack %d\n" % number)
-        self.assertEqual(len(joint.servers.peers), 1)
+        joint.advance(10)
+        self.assertEqual((len(joint.servers.peers), joint.server.connected), (1, True))
         self.assertEqual(joint.client.value().count(b"ack"), 1000)
         self.assertEqual(joint.server.value().count(b" | ann\n"), 1000)
 
@@ -116,11 +118,8 @@ class PassingTests(Joining):
         self.assertEqual(joint.told(joint.client), b"ack hi\nack ho\n")
         self.assertTrue(joint.client.ended)
         self.assertOver(joint)
-
-    def test_noMessage(self) -> None:
-        """A client that finishes at once is finished too."""
         joint = link()
-        joint.finish(joint.client)
+        joint.finish(joint.client)  # without a message
         self.assertTrue(joint.client.ended)
         joint.finish(joint.server)
         self.assertOver(joint)
@@ -191,7 +190,7 @@ class BrokenTests(Joining):
         self.assertEqual(joint.client.value(), answers + b"ack hey\n")
 
     def test_lost(self) -> None:
-        """A next node that closes or resets is named."""
+        """A next node that closes or resets is named, and the next message connects again."""
         for die, how in (("finish", b"closed"), ("reset", b"reset")):
             joint = link()
             joint.send(joint.client, b"hi\nho\n")
@@ -199,20 +198,16 @@ class BrokenTests(Joining):
             getattr(joint.server, die)()
             answers = b"ack hi\nerror ho | ann: %s %s\n" % (WHERE, how)
             self.assertEqual(joint.told(joint.client), answers)
-            self.assertTrue(joint.client.connected)
+            joint.send(joint.client, b"hey\n")
+            joint.send(joint.server, b"ack hey\n")
+            getattr(joint.server, die)()  # while nothing waits: that is no error
+            self.assertEqual(joint.told(joint.client), answers + b"ack hey\n")
+            joint.send(joint.client, b"last\n")
+            self.assertEqual(len(joint.servers.peers), 3)
+            self.assertEqual(joint.server.value(), b"last | ann\n")
             joint.client.finish()
-            joint.advance(3)
+            joint.advance(8)
             self.assertOver(joint)
-
-    def test_lostWhileNothingWaits(self) -> None:
-        """The next message makes another connection."""
-        for die in ("finish", "reset"):
-            joint = link()
-            getattr(joint.server, die)()
-            self.assertEqual(joint.told(joint.client), b"")
-            joint.send(joint.client, b"hi\n")
-            self.assertEqual(len(joint.servers.peers), 2)
-            self.assertEqual(joint.server.value(), b"hi | ann\n")
 
     def test_laterNodesWaitLess(self) -> None:
         """So the node beside the broken link answers first."""
@@ -235,15 +230,6 @@ class BrokenTests(Joining):
         self.assertIn(b"...", said)
         self.assertTrue(said.endswith(b"hello | ann: %s refused\n" % WHERE))
         self.assertLess(len(said), 500)
-
-    def test_errorOfALaterNode(self) -> None:
-        """It is an answer like any other."""
-        joint = link()
-        joint.send(joint.client, b"hi\n")
-        joint.send(joint.server, b"error hi | ann | bob: tcp:carl:1 refused\n")
-        self.assertEqual(joint.client.value(), b"error hi | ann | bob: tcp:carl:1 refused\n")
-        joint.advance(10)
-        self.assertTrue(joint.server.connected)
 
 
 class StreamTests(Joining):

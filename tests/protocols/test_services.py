@@ -15,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.services import Chargen, Daytime, Discard, QuoteOfTheDay, Time
 from tcplab.reactor.stack import bottomTransport, bufferedBytes
-from tcplab.testing import checkBehaviour, connected
+from tcplab.testing import Peer, checkBehaviour, connected
 from tcplab.wire import texts
-from tests.support.certificates import localhostFile
-from tests.support.socket_server import Serving, Told, readAll
+from tests.support.conversations import ending
+from tests.support.socket_server import Serving, Told
 
 MIB = 2**20
 
@@ -49,8 +49,8 @@ class ConformanceTests(SynchronousTestCase):
 class DiscardTests(SynchronousTestCase):
     """RFC 863."""
 
-    def test_anyDataReceivedIsThrownAwayAndNoResponseIsSent(self) -> None:
-        """Until the calling user terminates the connection."""
+    def test_discards(self) -> None:
+        """Any data received is thrown away, until the calling user terminates the connection."""
         peer = connected(Discard())
         for data in (b"x" * MIB, b"\n", b"\0" * 1000):
             peer.write(data)
@@ -65,7 +65,7 @@ class DiscardTests(SynchronousTestCase):
 class ChargenTests(SynchronousTestCase):
     """RFC 864."""
 
-    def test_aStreamOfDataIsSentOnceConnected(self) -> None:
+    def test_stream(self) -> None:
         """Any data received is thrown away, also while the peer reads nothing."""
         for peer in (connected(Chargen()), silent()):
             peer.write(b"whatever" * 100_000)
@@ -75,22 +75,18 @@ class ChargenTests(SynchronousTestCase):
             self.assertGreaterEqual(len(peer.value()), MIB)
             self.assertTrue(isChargen(peer.value()))
 
-    def test_preparedForTheCarefulClose(self) -> None:
-        peer = silent()
-        peer.finish(b"bye")
-        peer.resume()
-        self.assertTrue(peer.ended)
-        self.assertTrue(isChargen(peer.value()))
-        self.assertEqual((peer.ending.how, peer.ending.why), ("fin", None))
-
-    def test_preparedForTheRudeAbort(self) -> None:
-        for peer in (silent(), connected(Chargen())):
-            peer.reset()
+    def test_ends(self) -> None:
+        """It is prepared for the careful close and for the rude abort."""
+        for end, how in ((lambda peer: peer.finish(b"bye"), "fin"), (Peer.reset, "reset")):
+            peer = silent()
+            end(peer)
+            peer.resume()
+            self.assertTrue(isChargen(peer.value()))
             self.assertFalse(peer.connected)
-            self.assertEqual((peer.ending.how, peer.ending.why), ("reset", None))
+            self.assertEqual(ending(peer), (how, None))
             self.assertEqual(peer.clock.getDelayedCalls(), [])
 
-    def test_limitedByTheFlowControlOfTCP(self) -> None:
+    def test_unread(self) -> None:
         peer = silent()
         written, sent = peer.protocol._position, peer.transport.sent
         self.assertLessEqual(written - sent, 64 * 1024)
@@ -99,12 +95,10 @@ class ChargenTests(SynchronousTestCase):
         self.assertEqual((peer.protocol._position, peer.transport.sent), (written, sent))
         self.assertTrue(peer.connected)
 
-    def test_endsAtOnceWhenTheServerDrains(self) -> None:
+    def test_drain(self) -> None:
         peer = connected(Chargen())
         peer.listener.drain()
         self.assertTrue(peer.ended)
-        peer.finish()
-        self.assertFalse(peer.connected)
 
 
 def silent() -> Any:
@@ -123,33 +117,25 @@ class ShortAnswerTests(SynchronousTestCase):
         peer = connected(ConversationFactory(QuoteOfTheDay, greeting=b"Festina lente.\r\n"))
         self.assertEqual((peer.value(), peer.ended), (b"Festina lente.\r\n", True))
 
-    def test_theCurrentDateAndTime(self) -> None:
+    def test_dateAndTime(self) -> None:
         """By the wall clock, not by the reactor's."""
         before = int(time.time())
         daytime, number = connected(Daytime()).value(), connected(Time()).value()
         possible = range(before, int(time.time()) + 1)
         self.assertIn(daytime, {texts.daytime(second) for second in possible})
         self.assertIn(number, {texts.time(second) for second in possible})
-
-
-class SettingsTests(SynchronousTestCase):
-    def test_theClockIsNone(self) -> None:
-        for service in (Daytime, Time):
+        for service in (Daytime, Time):  # the clock is no setting
             self.assertRaises(TypeError, ConversationFactory, service, now=time.time)
 
 
 class ChargenOnSocketsTests(Serving):
     """What only the kernel can show."""
 
-    async def test_aPeerThatNeverReadsCostsOneChunk(self) -> None:
+    async def test_unread(self) -> None:
+        """A peer that never reads costs one chunk, and with TLS a few."""
         told = await self.serve(ConversationFactory(Chargen))
         await self.neverReading(self.connect(), told)
-
-    async def test_aPeerThatNeverReadsCostsAFewChunksWithTLS(self) -> None:
-        told = await self.serve(
-            ConversationFactory(Chargen),
-            f"ssl:0:interface=127.0.0.1:privateKey={localhostFile(self.folder())}",
-        )
+        told = await self.serve(ConversationFactory(Chargen), self.tlsEndpoint())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         client = await self.talk(lambda: context.wrap_socket(self.connect()))
@@ -176,28 +162,6 @@ class ChargenOnSocketsTests(Serving):
             full = transport is not None and transport.sent > 0 and not writable(transport)
             quiet = quiet + 1 if full else 0
         return transport
-
-    async def test_exactBytesUpToTheHalfCloseAndBeyond(self) -> None:
-        told = await self.serve(ConversationFactory(Chargen))
-        got = await self.talk(self.readSome)
-        self.assertGreaterEqual(len(got), MIB)
-        self.assertTrue(isChargen(got))
-        ending = await told.ending()
-        self.assertEqual((ending.by, ending.how, ending.sent), ("peer", "fin", len(got)))
-
-    def readSome(self) -> bytes:
-        with self.connect() as client:
-            got = b""
-            while len(got) < MIB:
-                got += client.recv(65536)
-            client.shutdown(socket.SHUT_WR)
-            return got + readAll(client)
-
-    async def test_aPeerThatClosesWithoutReadingEndsIt(self) -> None:
-        told = await self.serve(ConversationFactory(Chargen))
-        self.connect().close()
-        self.assertEqual((await told.ending()).by, "peer")
-        self.assertEqual(self.listener.connections, set())
 
 
 def writable(transport: Any) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.protocols import ConversationFactory, Echo, Forward, Lines
+from tcplab.protocols import ConversationFactory, Forward, Lines
 from tcplab.protocols import upstream as upstreammodule
 from tcplab.protocols.upstream import LoopDetector, Upstream
 from tcplab.testing import connected
@@ -49,6 +48,10 @@ class LoopDetectorTests(SynchronousTestCase):
         self.parent = Node(self.factories[0], ("127.0.0.1", 39_999))
         self.child = Node(self.factories[0], CLIENT)
 
+    def dial(self, node: Any = None, host: Any = HERE) -> Any:
+        """Let a node, by default the parent, connect; return the node that it leads back to."""
+        return self.loops.connected(node or self.parent, Transport(CLIENT, host))
+
     def chain(self, *numbers: int) -> list[Any]:
         """Let each node connect to the next one; return the place that each leads back to."""
         loops: LoopDetector[Any] = LoopDetector()
@@ -76,29 +79,29 @@ class LoopDetectorTests(SynchronousTestCase):
         """Either end of a connection may be seen first."""
         self.loops.accepted(self.parent)
         self.assertIsNone(self.loops.accepted(self.child))
-        self.assertIs(self.loops.connected(self.parent, Transport(CLIENT, HERE)), self.child)
+        self.assertIs(self.dial(), self.child)
 
     def test_mappedAddress(self) -> None:
         """An IPv4 address may be mapped."""
-        self.loops.connected(self.parent, Transport(CLIENT, HERE))
+        self.dial()
         mapped = [(f"::ffff:{host}", port, 0, 0) for host, port in (CLIENT, HERE)]
         self.assertIs(self.loops.accepted(Node(self.factories[0], *mapped)), self.parent)
 
     def test_otherConnection(self) -> None:
         """The same ports elsewhere, and nodes without a factory, are no loop."""
-        self.loops.connected(self.parent, Transport(CLIENT, ("127.0.0.1", 81)))
+        self.dial(host=("127.0.0.1", 81))
         self.assertIsNone(self.loops.accepted(self.child))
-        self.loops.connected(Node(None, ("127.0.0.1", 1)), Transport(CLIENT, HERE))
+        self.dial(Node(None, ("127.0.0.1", 1)))
         self.assertIsNone(self.loops.accepted(Node(None, CLIENT)))
 
     def test_forget(self) -> None:
         """Nothing is kept of what is forgotten; a later connection of its 4-tuple is."""
         later = Node(self.factories[0], CLIENT)
-        self.loops.connected(self.parent, Transport(CLIENT, HERE))
+        self.dial()
         self.loops.accepted(self.child)
         self.loops.accepted(later)
         self.loops.forget(self.child)
-        self.assertIs(self.loops.connected(self.parent, Transport(CLIENT, HERE)), later)
+        self.assertIs(self.dial(), later)
         self.loops.forget(self.parent)
         self.loops.forget(later)
         self.assertFalse(any(vars(self.loops).values()))
@@ -113,6 +116,16 @@ class LoopDetectorTests(SynchronousTestCase):
         self.assertIsNone(self.loops.connected(self.child, object()))
 
 
+def forward(to: str = "tcp:a:1", **settings: Any) -> Any:
+    return ConversationFactory(Forward, to=to, **settings).buildProtocol(None)
+
+
+def link(servers: Servers | None = None, conversation: Any = None) -> Joint:
+    joint = Joint(conversation or Forward(), servers)
+    joint.settle()
+    return joint
+
+
 class ConnectTests(Joining):
     def test_endpoint(self) -> None:
         """The setting names the endpoint; its reactor is that of the connection."""
@@ -122,20 +135,15 @@ class ConnectTests(Joining):
             asked.append((name, reactor))
             return Servers()
 
-        forward = ConversationFactory(Forward, to="tcp:example.org:7").buildProtocol(None)
+        conversation = forward("tcp:example.org:7")
         self.patch(upstreammodule, "clientEndpoint", endpoint)
-        peer = connected(forward)
+        peer = connected(conversation)
         self.assertEqual(asked, [("tcp:example.org:7", peer.clock)])
 
     def test_settings(self) -> None:
         """The server's side has the settings of the client's."""
-        factory = ConversationFactory(
-            Forward, to="tcp:a:1", framing=Lines, lingerTimeout=7.0, maxUnsent=9
-        )
-        joint = Joint(factory.buildProtocol(None))
-        joint.settle()
+        joint = link(conversation=forward(framing=Lines, lingerTimeout=7.0, maxUnsent=9))
         upstream = joint.server.protocol
-        self.assertIsInstance(upstream, Upstream)
         self.assertIsInstance(upstream.framing, Lines)
         self.assertEqual((upstream.lingerTimeout, upstream.maxUnsent), (7.0, 9))
 
@@ -148,8 +156,7 @@ class ConnectTests(Joining):
                 super().connect(factory)
                 return first
 
-        joint = Joint(Forward(), Two())
-        joint.settle()
+        joint = link(Two())
         first, second = joint.servers.peers
         self.assertTrue(second.wasReset)
         joint.send(joint.client, b"hi")
@@ -182,8 +189,7 @@ class ConnectTests(Joining):
             lambda joint: joint.server.protocol._connectionLost(Failure(ConnectionLost())),
             lambda joint: joint.advance(5.1),
         ):
-            joint = Joint(Forward())
-            joint.settle()
+            joint = link()
             end(joint)
             joint.settle()
             self.assertTrue(joint.client.wasReset)
@@ -196,8 +202,7 @@ class ConnectTests(Joining):
             def connectionMade(self) -> None:
                 self.hangUp()
 
-        joint = Joint(Leaving())
-        joint.settle()
+        joint = link(conversation=Leaving())
         self.assertEqual(joint.servers.peers, [])
         self.assertTrue(joint.client.ended)
 
@@ -208,22 +213,9 @@ class LoopTests(Joining):
         for seen in ("accepted", "connected"):
             loops: LoopDetector[Any] = LoopDetector()
             self.patch(upstreammodule, "LOOPS", loops)
-            other = Joint(Forward())
-            other.settle()
+            other = link()
             self.patch(loops, seen, lambda *_, other=other: other.conversation)
-            joint = Joint(Forward())
-            joint.settle()
+            joint = link()
             for each in (other, joint):
                 self.assertTrue(each.client.wasReset)
                 self.assertEqual(each.why, "loop")
-
-
-class ListeningTests(Joining):
-    def test_itself(self) -> None:
-        """A behaviour may be served anywhere, but for the port that it would connect to."""
-        factory = ConversationFactory(Forward, to="tcp:127.0.0.1:7")
-        here, next = (IPv4Address("TCP", "0.0.0.0", port) for port in (7, 8))
-        problem = self.assertRaises(ValueError, factory.checkListening, here)
-        self.assertIn("name another server", str(problem))
-        factory.checkListening(next)
-        ConversationFactory(Echo).checkListening(here)

@@ -71,25 +71,25 @@ class AddressTests(SynchronousTestCase):
 
 
 class WhoAmIOnSocketsTests(Serving):
-    async def test_overTCP(self) -> None:
-        """An IPv4 peer of an IPv6 port is shown as IPv4."""
-        for endpoint in ("tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:ffff\:127.0.0.1"):
-            await self.serve(ConversationFactory(WhoAmI), endpoint)
-            client = self.connect()
-            self.addCleanup(client.close)
-            told = fields(await self.talk(readAll, client))
-            self.assertEqual(told["peer"], "{}:{}".format(*client.getsockname()))
-            self.assertEqual(told["host"], "{}:{}".format(*client.getpeername()))
-            self.assertEqual((told["via"], told["pid"]), ("", str(PID)))
-
-    async def test_overAUnixSocketHostIsItsPath(self) -> None:
+    async def test_addresses(self) -> None:
+        """An IPv4 peer of an IPv6 port is shown as IPv4; the host of a Unix socket is its path."""
         path = self.unixPath()
-        await self.serve(ConversationFactory(WhoAmI), f"unix:{path}")
-        client = socket.socket(socket.AF_UNIX)
-        self.addCleanup(client.close)
-        client.connect(path)
-        told = fields(await self.talk(readAll, client))
-        self.assertEqual((told["host"], told["peer"], told["via"]), (path, "unix", ""))
+        for endpoint, family in (
+            ("tcp:0:interface=127.0.0.1", socket.AF_INET),
+            (r"tcp6:0:interface=\:\:ffff\:127.0.0.1", socket.AF_INET),
+            (f"unix:{path}", socket.AF_UNIX),
+        ):
+            await self.serve(ConversationFactory(WhoAmI), endpoint)
+            client = socket.socket(family)
+            self.addCleanup(client.close)
+            client.connect(("127.0.0.1", self.host.port) if family == socket.AF_INET else path)
+            told = fields(await self.talk(readAll, client))
+            here, there = client.getsockname(), client.getpeername()
+            expected = (path, "unix")
+            if family == socket.AF_INET:
+                expected = ("{}:{}".format(*there), "{}:{}".format(*here))
+            self.assertEqual((told["host"], told["peer"]), expected)
+            self.assertEqual((told["via"], told["pid"]), ("", str(PID)))
 
 
 def fields(line: bytes) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from twisted.python.failure import Failure
 
 from tcplab.protocols.conversation import Conversation
+from tcplab.testing import Peer
 from tcplab.wire.framing import Lines
+
+
+def ending(peer: Peer) -> tuple[str, str | None]:
+    """Return how a peer's connection has ended, and why."""
+    assert peer.ending is not None
+    return peer.ending.how, peer.ending.why
 
 
 class Recorder(Conversation):

@@ -10,20 +10,18 @@ from tcplab.wire.escaping import escape, unescape
 
 
 class EscapeTests(SynchronousTestCase):
-    def test_printableAsciiStaysAsItIs(self) -> None:
-        text = "".join(map(chr, range(0x20, 0x7F))).replace("\\", "")
-        self.assertEqual(escape(text.encode("ascii")), text)
-
-    def test_backslashIsDoubledSoThatNothingCanBeForged(self) -> None:
-        self.assertEqual(escape(b"\\n"), r"\\n")
-        self.assertNotEqual(escape(b"\\x1b"), escape(b"\x1b"))
-
-    def test_namedControlCharacters(self) -> None:
-        self.assertEqual(escape(b"\n\r\t"), r"\n\r\t")
-
-    def test_otherBytesAreHexadecimal(self) -> None:
-        self.assertEqual(escape(b"\x00\x1b\x7f\x80\xff"), r"\x00\x1b\x7f\x80\xff")
-        self.assertEqual(escape("ü".encode()), r"\xc3\xbc")
+    def test_bytes(self) -> None:
+        """Printable ASCII stays; a backslash is doubled, so that no escape can be forged."""
+        printable = "".join(map(chr, range(0x20, 0x7F))).replace("\\", "")
+        for data, text in (
+            (printable.encode("ascii"), printable),
+            (b"\\n", r"\\n"),
+            (b"\\x1b", r"\\x1b"),
+            (b"\n\r\t", r"\n\r\t"),
+            (b"\x00\x1b\x7f\x80\xff", r"\x00\x1b\x7f\x80\xff"),
+            ("ü".encode(), r"\xc3\xbc"),
+        ):
+            self.assertEqual(escape(data), text)
 
     def test_cutsAtLimitBytesOfInput(self) -> None:
         self.assertEqual(escape(b"x" * 200), "x" * 200)
@@ -38,20 +36,15 @@ class EscapeTests(SynchronousTestCase):
 
 
 class UnescapeTests(SynchronousTestCase):
-    def test_escapes(self) -> None:
-        self.assertEqual(unescape(r"a\nb\rc\td\\e\0f\x1b\xFF"), b"a\nb\rc\td\\e\0f\x1b\xff")
-
-    def test_doubledBackslashDoesNotEscapeWhatFollows(self) -> None:
-        self.assertEqual(unescape(r"\\n\\\n"), b"\\n\\\n")
-
-    def test_zeroIsOneByteWhateverFollows(self) -> None:
-        self.assertEqual(unescape(r"\012"), b"\x0012")
-
-    def test_otherTextIsUTF8(self) -> None:
-        self.assertEqual(unescape("grüß\n"), "grüß\n".encode())
-
-    def test_argumentThatWasNoUTF8GivesItsVeryBytes(self) -> None:
-        self.assertEqual(unescape(b"caf\xe9".decode("utf-8", "surrogateescape")), b"caf\xe9")
+    def test_texts(self) -> None:
+        for text, data in (
+            (r"a\nb\rc\td\\e\0f\x1b\xFF", b"a\nb\rc\td\\e\0f\x1b\xff"),
+            (r"\\n\\\n", b"\\n\\\n"),  # what follows a doubled backslash is not escaped
+            (r"\012", b"\x0012"),  # zero is one byte whatever follows
+            ("grüß\n", "grüß\n".encode()),  # other text is UTF-8
+            (b"caf\xe9".decode("utf-8", "surrogateescape"), b"caf\xe9"),  # an argument that was not
+        ):
+            self.assertEqual(unescape(text), data)
 
     def test_badEscapesAreRefusedWithOneClearLine(self) -> None:
         for text, message in [

@@ -101,22 +101,20 @@ class ChecksumTests(SynchronousTestCase):
 
 
 class SecuredTests(SynchronousTestCase):
-    def test_allOfIt(self) -> None:
+    def test_fields(self) -> None:
+        """All of them, none, one that is unknown, and one that is there twice: the first counts."""
         texts = ["TLSv1.3", "grün.example", "TLS_AES_128_GCM_SHA256", "RSA-SHA256", "RSA2048"]
-        inner = [TLV(0x21 + at, text.encode()) for at, text in enumerate(texts)]
-        value = b"\x07\0\0\0\0" + writeTLVs(inner)
-        self.assertEqual(SSLInfo.of(value), SSLInfo(7, True, *texts))
-
-    def test_noneOfIt(self) -> None:
-        self.assertEqual(SSLInfo.of(b"\x01\0\0\0\x01"), SSLInfo(1, False))
-
-    def test_whatIsNotKnownIsNoMatter(self) -> None:
-        value = b"\x01\0\0\0\0" + _raw(0x28, b"\xff\xff")
-        self.assertEqual(SSLInfo.of(value), SSLInfo(1, True))
-
-    def test_ofTwoTheFirstCounts(self) -> None:
-        value = b"\x01\0\0\0\0" + _raw(0x21, b"TLSv1.3") + _raw(0x21, b"TLSv1.2")
-        self.assertEqual(SSLInfo.of(value).version, "TLSv1.3")
+        inner = writeTLVs([TLV(0x21 + at, text.encode()) for at, text in enumerate(texts)])
+        for value, expected in (
+            (b"\x07\0\0\0\0" + inner, SSLInfo(7, True, *texts)),
+            (b"\x01\0\0\0\x01", SSLInfo(1, False)),
+            (b"\x01\0\0\0\0" + _raw(0x28, b"\xff\xff"), SSLInfo(1, True)),
+            (
+                b"\x01\0\0\0\0" + _raw(0x21, b"TLSv1.3") + _raw(0x21, b"TLSv1.2"),
+                SSLInfo(1, True, "TLSv1.3"),
+            ),
+        ):
+            self.assertEqual(SSLInfo.of(value), expected)
 
 
 def _raw(kind: int, value: bytes) -> bytes:

@@ -47,7 +47,8 @@ class Listener:
     The ports of one service and their connections, with their policies and observers.
 
     :ivar name: the name of the listener in the log and in the port file.
-    :ivar observers: the observers of its connections.
+    :ivar observers: the observers of its connections. All hooks are called: an object that has only
+        some of them goes into a `tcplab.observers.Observers`.
     :ivar connections: the transports of open connections, those in a handshake too.
     :ivar hooks: the hooks of its policies.
     :ivar suspended: no connection is accepted now, see `suspend`.

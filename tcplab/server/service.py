@@ -15,6 +15,7 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.settings import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
+from tcplab.observers.observer import Observers
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.oneshot import OneShot
 from tcplab.server.connectionpolicies import ConnectionPolicies
@@ -39,7 +40,8 @@ class LabService(Service):
 
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
-    :param observers: what is told of connections; see `tcplab.observers.Observers`.
+    :param observers: what is told of connections: any object with hooks of an `Observer`; see
+        `tcplab.observers.Observers` for several.
     :param listening: what the endpoints listen with, if that is not the reactor.
     :param quiet: do not log what is served, and where: another process does.
     :ivar listeners: the endpoints that are served.
@@ -54,7 +56,7 @@ class LabService(Service):
         self,
         settings: Settings,
         reactor: IReactor,
-        observers: Observer,
+        observers: object,
         *,
         listening: IReactor | AdoptingReactor | None = None,
         quiet: bool = False,
@@ -68,7 +70,9 @@ class LabService(Service):
         self.faults = Faults(seed=settings.seed, clock=reactor)
         for fault in settings.faults:
             self.faults.add(fault)
-        self.listeners = _endpointListeners(settings, listening or reactor, observers)
+        # A listener calls every hook; any object may be an observer, and its hooks are optional.
+        group = observers if isinstance(observers, Observer) else Observers(observers)
+        self.listeners = _endpointListeners(settings, listening or reactor, group)
         for each in self.listeners:
             each.quiet = quiet
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -299,6 +300,20 @@ class SocketTests(Logged, Serving):
 
     def received(self, peer: socket.socket, count: int = 18) -> Deferred[bytes]:
         return self.talk(_read, peer, count)
+
+    async def test_any_object_may_be_the_observer(self) -> None:
+        """No hook is required, and no base class."""
+        messages: list[bytes] = []
+        observer = SimpleNamespace(messageReported=lambda _, message: messages.append(message))
+        settings = fromWords(serve=["lab@tcp:0:interface=127.0.0.1"])
+        service = LabService(settings, reactor, observer)
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.host = service.listeners[0].host
+        client = self.connect()
+        client.sendall(b"hi")
+        self.assertEqual(await self.hear(client, 20), b"You are connected!hi")
+        self.assertEqual(messages, [b"hi"])
 
     # Draining
 

@@ -65,7 +65,7 @@ class ConnectTests(Announcing):
 
     async def test_beforeTLS(self) -> None:
         for version in ("v1", "v2"):
-            await self.announce(ConversationFactory(Echo), "tls", version=version)
+            await self.announce(ConversationFactory(Echo), self.tlsEndpoint(), version=version)
             tls = "--tls", "--insecure", "--proxy-header", version
             result, printed = await self.hold(*tls, send=b"hello")
             self.assertEqual(result, Result(Outcome.OK, "sent 5 bytes, received 5"))

@@ -100,7 +100,7 @@ class TrustedTests(Announcing):
     async def test_tls(self) -> None:
         """The header comes before TLS, in one piece with its first message."""
         for header in (LINE, BLOCK):
-            await self.announce(ConversationFactory(WhoAmI), "tls")
+            await self.announce(ConversationFactory(WhoAmI), self.tlsEndpoint())
             client = self.client()
             told = facts(await self.talk(overTLS, client, header, b""))
             proxy = "{}:{}".format(*client.getsockname())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import Logger, formatEvent
@@ -16,7 +17,6 @@ from twisted.logger import Logger, formatEvent
 from tcplab.policies import proxyprotocol as module
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.wire.proxyheader import InetAddress, writeHeader
-from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, readAll
 
 net: Any = reactor
@@ -41,9 +41,6 @@ class Announcing(Serving):
         """Serve; what is logged, told and the policy are kept on the test."""
         self.logged = EventLoggingObserver()
         self.patch(module, "log", Logger(observer=self.logged))
-        if endpoint == "tls":
-            pem = localhostFile(self.folder())
-            endpoint = f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
         self.told = await self.serve(factory, endpoint)
         self.policy = ProxyProtocol(version, trusted, **more)
         self.policy.watch(self.listener)
@@ -66,6 +63,8 @@ class Announcing(Serving):
 
     def client(self, source: str = "127.0.0.1") -> socket.socket:
         """Connect as the proxy."""
+        if isinstance(self.host, UNIXAddress):
+            return super().client()
         place = ("127.0.0.1", self.host.port)
         sock = socket.create_connection(place, timeout=10, source_address=(source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

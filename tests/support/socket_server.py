@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.threads import deferToThread
@@ -74,6 +75,11 @@ class Serving(TestCase):
 
     def connect(self) -> socket.socket:
         """Connect a plain blocking socket to it."""
+        if isinstance(self.host, UNIXAddress):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(10)
+            sock.connect(self.host.name)
+            return sock
         return socket.create_connection(("127.0.0.1", self.host.port), timeout=10)
 
     def talk(self, client: Callable[..., Any], *args: Any) -> Deferred[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from twisted.internet.tcp import Connection as SocketTransport
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
@@ -309,7 +310,7 @@ class Faults(Policy):
 
 def _topTransport(transport: object) -> object:
     """Return the transport that the protocol uses: this one, or TLS upon it."""
-    above = getattr(transport, "protocol", None)
+    above = transport.protocol if isinstance(transport, SocketTransport) else None
     while isinstance(above, TLSMemoryBIOProtocol):
         transport, above = above, above.wrappedProtocol
     return transport

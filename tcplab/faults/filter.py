@@ -31,6 +31,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -39,9 +40,6 @@ from tcplab.faults.closing import FaultClose
 from tcplab.faults.inbound import Inbound
 from tcplab.faults.outbound import Outbound, ProducerProxy
 from tcplab.faults.pipeline import ActiveFault
-
-# An unconnected wrapper has these only later, from the transport beneath it.
-_BORROWED = ("pauseProducing", "resumeProducing")
 
 
 class Splice:
@@ -67,11 +65,11 @@ class Splice:
     getPeer: Callable[[], IAddress]
     getHost: Callable[[], IAddress]
 
-    def __init__(self, transport: object, filter: FaultFilter) -> None:
+    def __init__(self, transport: Any, filter: FaultFilter) -> None:
         self.transport = transport
         self._filter = filter
-        self._owner = transport
-        self._name = "wrappedProtocol" if hasattr(transport, "wrappedProtocol") else "protocol"
+        # The layer that has the protocol, if it is not the transport itself.
+        self._wrapper = transport if isinstance(transport, ProtocolWrapper) else None
         self._inserted = False
         self._covers: dict[str, Callable[..., object]] = {}
         self._earlier: dict[str, object] = {}
@@ -87,35 +85,49 @@ class Splice:
                 own[name] = cover
 
     def insert(self, covers: Mapping[str, Callable[..., object]]) -> None:
-        """Take the place of the protocol, and cover these methods, as far as there are any."""
-        own = vars(self.transport)
+        """Take the place of the protocol, and cover these methods."""
+        transport, own = self.transport, vars(self.transport)
+        self.write = transport.write
+        self.loseConnection = transport.loseConnection
+        self.registerProducer = transport.registerProducer
+        self.unregisterProducer = transport.unregisterProducer
+        if not isinstance(transport, ProtocolWrapper):  # one borrows these once it is connected
+            self.pauseProducing = transport.pauseProducing
+            self.resumeProducing = transport.resumeProducing
         for name, cover in covers.items():
-            if not (name in _BORROWED or hasattr(self.transport, name)):
-                continue
             if name in own:
                 self._earlier[name] = own[name]
-            if name in own or hasattr(type(self.transport), name):
-                setattr(self, name, getattr(self.transport, name))
             self._covers[name] = own[name] = cover
         own["filter"] = self._filter
-        self._filter.wrappedProtocol = getattr(self._owner, self._name, None)
-        setattr(self._owner, self._name, self._filter)
+        self._filter.wrappedProtocol = self._above()
+        self._setAbove(self._filter)
         self._inserted = True
+
+    def _above(self) -> Any:
+        if self._wrapper is not None:
+            return self._wrapper.wrappedProtocol
+        # Twisted deletes the attribute when the connection is lost.
+        return None if self.transport.disconnected else self.transport.protocol
+
+    def _setAbove(self, protocol: Any) -> None:
+        if self._wrapper is not None:
+            self._wrapper.wrappedProtocol = protocol
+        else:
+            self.transport.protocol = protocol
 
     def reassert(self) -> None:
         """Stay in place: ``transport.protocol = other`` has replaced the protocol, not us."""
-        there = above = getattr(self._owner, self._name, None)
+        there = above = self._above()
         if there is self._filter or there is None or not self._inserted:
             return
-        while above is not None:
-            wrapped = getattr(above, "wrappedProtocol", None)
-            if wrapped is self._filter:
+        while isinstance(above, ProtocolWrapper):
+            if above.wrappedProtocol is self._filter:
                 # TLS, by Twisted's own startTLS(), stands between the transport and us.
-                self._owner, self._name = above, "wrappedProtocol"
+                self._wrapper = above
                 return
-            above = wrapped
+            above = above.wrappedProtocol
         self._filter.wrappedProtocol = there
-        setattr(self._owner, self._name, self._filter)
+        self._setAbove(self._filter)
 
     def remove(self) -> None:
         """Give the protocol its place again, and the transport its methods, unless replaced."""
@@ -127,39 +139,39 @@ class Splice:
                 if name in self._earlier:
                     own[name] = self._earlier[name]
         own.pop("filter", None)
-        if getattr(self._owner, self._name, None) is self._filter:
-            setattr(self._owner, self._name, self._filter.wrappedProtocol)
+        if self._above() is self._filter:
+            self._setAbove(self._filter.wrappedProtocol)
 
     # The producer that is registered with the transport
 
     @property
     def producer(self) -> Any:
         """The producer; it can be replaced without the transport's knowledge."""
-        if isinstance(self.transport, TLSMemoryBIOProtocol):
-            membrane = self.transport._producer
-            return None if membrane is None else membrane._producer
-        return getattr(self.transport, "producer", None)
+        if not isinstance(self.transport, TLSMemoryBIOProtocol):
+            return self.transport.producer
+        membrane = self.transport._producer
+        return None if membrane is None else membrane._producer
 
     @producer.setter
     def producer(self, producer: object) -> None:
-        owner: Any = self.transport
-        if not isinstance(owner, TLSMemoryBIOProtocol):
-            owner.producer = producer
-        elif owner._producer is not None:
-            owner._producer._producer = producer
+        if not isinstance(self.transport, TLSMemoryBIOProtocol):
+            self.transport.producer = producer
+        elif self.transport._producer is not None:
+            self.transport._producer._producer = producer
 
     @property
     def producerStreams(self) -> bool:
         """Whether it is a push producer; TLS makes one of any."""
-        return bool(getattr(self.transport, "streamingProducer", True))
+        isTLS = isinstance(self.transport, TLSMemoryBIOProtocol)
+        return isTLS or bool(self.transport.streamingProducer)
 
     @property
     def producerPaused(self) -> bool:
         """Whether the transport has paused it."""
-        if isinstance(self.transport, TLSMemoryBIOProtocol):
-            membrane = self.transport._producer
-            return membrane is not None and bool(membrane._producerPaused)
-        return bool(getattr(self.transport, "producerPaused", False))
+        if not isinstance(self.transport, TLSMemoryBIOProtocol):
+            return bool(self.transport.producerPaused)
+        membrane = self.transport._producer
+        return membrane is not None and bool(membrane._producerPaused)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)

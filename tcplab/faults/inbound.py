@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import BaseProtocol
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -145,7 +146,8 @@ class Inbound:
     def _deliver(self) -> None:
         if self._delivering or self._lost:
             return
-        if not (self._urgent or getattr(self._filter.wrappedProtocol, "connected", True)):
+        protocol = self._filter.wrappedProtocol
+        if isinstance(protocol, BaseProtocol) and not (protocol.connected or self._urgent):
             self._filter.clock.callLater(0, self._deliver)  # connectionMade is still to be called
             return
         self._delivering = True

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from functools import partial
 from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults.filter import Splice
@@ -30,6 +32,8 @@ class Thing:
 class Recorder(Thing):
     """A transport that notes what is called on it."""
 
+    disconnected = False
+
     def __init__(self, **attributes: Any) -> None:
         super().__init__(calls=[], **attributes)
 
@@ -38,6 +42,17 @@ class Recorder(Thing):
 
     def loseConnection(self) -> None:
         self.calls.append("close")
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self.calls.append, name)
+
+
+class Wrapper(ProtocolWrapper):
+    """A layer between a transport and a protocol, as TLS is one."""
+
+    def __init__(self, protocol: object, transport: object = None) -> None:
+        self.wrappedProtocol: Any = protocol
+        self.transport: Any = transport
 
 
 class SpliceTests(SynchronousTestCase):
@@ -55,8 +70,11 @@ class SpliceTests(SynchronousTestCase):
 
     def test_place(self) -> None:
         """It is the protocol's, also under the name that a wrapper like TLS has for it."""
-        for name in ("protocol", "wrappedProtocol"):
-            transport = Recorder(**{name: self.protocol})
+        places: dict[str, Any] = {
+            "protocol": Recorder(protocol=self.protocol),
+            "wrappedProtocol": Wrapper(self.protocol),
+        }
+        for name, transport in places.items():
             before = dict(vars(transport))
             splice = self.insert(transport)
             splice.reassert()
@@ -76,24 +94,22 @@ class SpliceTests(SynchronousTestCase):
         splice.write(b"b")
         splice.loseConnection()
         self.assertEqual((self.covered, transport.calls), ([b"a"], [b"b", "close"]))
-        self.assertFalse(hasattr(transport, "loseWriteConnection"))  # where there was none
         splice.remove()
         transport.write(b"c")
         self.assertEqual(transport.calls[2:], [b"c"])
 
     def test_borrowed(self) -> None:
         """A method that a wrapper has from what it wraps is looked up when it is called."""
-
-        class Wrapper(Thing):
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.transport, name)
-
-        transport = Wrapper(wrappedProtocol=self.protocol, transport=Recorder())
+        transport = Wrapper(self.protocol)
         splice = self.insert(transport)
         transport.transport = Recorder()  # it is connected only now
         splice.write(b"a")
+        splice.resumeProducing()
+        splice.loseWriteConnection()
         transport.write(b"b")
-        self.assertEqual((self.covered, transport.transport.calls), ([b"b"], [b"a"]))
+        calls = [b"a", "resumeProducing", "loseWriteConnection"]
+        self.assertEqual((self.covered, transport.transport.calls), ([b"b"], calls))
+        self.assertRaises(self.failureException, transport.loseWriteConnection)
 
     def test_ownMethod(self) -> None:
         """What was set on the instance before is set again; another cover is left alone."""
@@ -123,7 +139,7 @@ class SpliceTests(SynchronousTestCase):
         """Twisted's own startTLS puts TLS below the filter."""
         transport = Recorder(protocol=self.protocol)
         splice = self.insert(transport)
-        tls = transport.protocol = Thing(wrappedProtocol=self.filter)
+        tls = transport.protocol = Wrapper(self.filter)
         splice.reassert()
         self.assertIs(transport.protocol, tls)
         splice.remove()
@@ -134,9 +150,10 @@ class SpliceTests(SynchronousTestCase):
         transport = Recorder(protocol=self.protocol)
         splice = self.insert(transport)
         del transport.protocol
+        transport.disconnected = True
         splice.reassert()
         splice.remove()
-        self.assertFalse(hasattr(transport, "protocol"))
+        self.assertNotIn("protocol", vars(transport))
 
 
 DATA = bytes(n % 251 for n in range(300_000))

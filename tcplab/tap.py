@@ -188,7 +188,7 @@ def makeService(options: Options) -> IService:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
         exitWithError(e)
-    signals = StopSignals(reactor, service.abort, getattr(service, "restart", None))
+    signals = StopSignals(reactor, service.abort, service.restart)
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Connection
-from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -251,9 +251,9 @@ def enableHalfClose(factory: object) -> bool:
     :return: whether there is one.
     """
     found = False
-    while factory is not None:
+    while isinstance(factory, WrappingFactory):
         if isinstance(factory, TLSMemoryBIOFactory):
             factory.protocol = HalfClosingTLS
             found = True
-        factory = getattr(factory, "wrappedFactory", None)
+        factory = factory.wrappedFactory
     return found

@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from typing import NoReturn
 
-from twisted.internet import tcp
+from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import (
@@ -146,7 +146,7 @@ class EndpointListener(Listener):
 
         The process that bound the socket has exited, so that the lock looks stale.
         """
-        lock = getattr(self.port, "lockFile", None)
+        lock = self.port.lockFile if isinstance(self.port, unix.Port) else None
         if lock is not None and os.readlink(lock.name) != os.fsencode(str(os.getpid())):
             mine = lock.name + b".mine"
             os.symlink(str(os.getpid()), mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -47,10 +48,12 @@ class LabService(Service):
     :ivar listeners: the endpoints that are served.
     :ivar faults: what goes wrong on purpose; more may be added, and removed, at any time.
     :ivar drained: the outcome of the last drain; ``None`` before the first.
+    :cvar restart: replaces the worker processes; ``None``: this process serves alone.
     :raises SettingsError: there is no such behaviour, setting or endpoint.
     """
 
     drained: Drained | None = None
+    restart: Callable[[], None] | None = None
 
     def __init__(
         self,

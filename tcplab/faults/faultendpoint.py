@@ -21,7 +21,7 @@ from zope.interface import implementer
 from tcplab.faults.fault import ListenerFault
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultError, FaultSpec, parseFault
-from tcplab.listener.listener import Listener
+from tcplab.listener.listener import Listener, WrappingEndpoint
 from tcplab.observers import FaultLog, Observers
 from tcplab.reactor.stack import removeEndpointWrapper
 
@@ -36,7 +36,7 @@ def _parse(fault: str) -> FaultSpec:
 
 
 @implementer(IStreamServerEndpoint)
-class FaultedServerEndpoint:
+class FaultedServerEndpoint(WrappingEndpoint):
     """
     Listen where another endpoint does, with a fault.
 
@@ -58,8 +58,8 @@ class FaultedServerEndpoint:
         *,
         seed: int | None = None,
     ) -> None:
+        super().__init__(endpoint)
         self._reactor = reactor
-        self._endpoint = endpoint
         self._fault = _parse(fault)
         self._seed = seed
 
@@ -73,10 +73,11 @@ class FaultedServerEndpoint:
         return Deferred.fromCoroutine(self._listen(protocolFactory))
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        port: Any = await self._endpoint.listen(factory)
+        port: Any = await self.endpoint.listen(factory)
         listener = Listener.of(port, "fault", Observers(FaultLog(self._reactor)))
         if listener is None:
-            await maybeDeferred(getattr(port, "stopListening", lambda: None))
+            if IListeningPort.providedBy(port):
+                await maybeDeferred(port.stopListening)
             raise FaultError(f"fault: {port} is not one of Twisted's own stream ports")
         faults = Faults(seed=self._seed, clock=self._reactor)
         faults.add(self._fault)

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
 from tcplab.listener.acceptor import ListenerAcceptor, acceptorOf
@@ -286,6 +286,17 @@ class Listener:
             transport.setReason(Reason.DRAIN_TIMEOUT)
             transport.abortConnection()
         return len(self.connections)
+
+
+class WrappingEndpoint:
+    """
+    An endpoint that listens where another one does, with policies on its port (`Listener.of`).
+
+    :ivar endpoint: the other endpoint.
+    """
+
+    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+        self.endpoint = endpoint
 
 
 def _listenerOf(port: tcp.Port) -> Listener | None:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from tcplab.listener.listener import Listener
+from tcplab.listener.listener import Listener, WrappingEndpoint
 from tcplab.observers import FaultLog, Observers
 from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
@@ -23,7 +23,7 @@ class LimitedError(ValueError):
 
 
 @implementer(IStreamServerEndpoint)
-class LimitedEndpoint:
+class LimitedEndpoint(WrappingEndpoint):
     """
     Listen where another endpoint does, with `Admission` and `Deadlines`.
 
@@ -49,8 +49,8 @@ class LimitedEndpoint:
         maxPerPeer: int | None = None,
         **deadlines: float | None,
     ) -> None:
+        super().__init__(endpoint)
         self._reactor = reactor
-        self._endpoint = endpoint
         self._maxConnections = maxConnections
         self._maxPerPeer = maxPerPeer
         self._deadlines = deadlines
@@ -66,10 +66,11 @@ class LimitedEndpoint:
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         policies = self._policies(ensureDescriptorLimit(self._maxConnections))
-        port = await self._endpoint.listen(factory)
+        port = await self.endpoint.listen(factory)
         listener = Listener.of(port, "limit", Observers(FaultLog(self._reactor)))
         if listener is None:
-            await maybeDeferred(getattr(port, "stopListening", lambda: None))
+            if IListeningPort.providedBy(port):
+                await maybeDeferred(port.stopListening)
             raise LimitedError(f"limit: {port} is not one of Twisted's own stream ports")
         for policy in policies:
             policy.watch(listener)

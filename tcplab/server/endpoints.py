@@ -24,6 +24,7 @@ from twisted.protocols._sni import TLSServerEndpoint
 
 from tcplab.config.errors import SettingsError, suggest
 from tcplab.config.settings import ListenerSettings
+from tcplab.listener.listener import WrappingEndpoint
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.server.certificates import (
@@ -115,8 +116,8 @@ def _takeCA(endpoint: str) -> tuple[str, object | None]:
 def _configureTLS(
     endpoint: Any, folder: str | None, clients: object | None, clock: IReactorTime
 ) -> None:
-    while (inner := getattr(endpoint, "_endpoint", None)) is not None:  # limit:, fault:
-        endpoint = inner
+    while isinstance(endpoint, WrappingEndpoint):  # limit:, fault:
+        endpoint = endpoint.endpoint
     if isinstance(endpoint, TLSServerEndpoint):
         if folder is None:  # an unknown wrapper: Twisted's own TLS would serve
             raise CertificatesError("it cannot be told where the certificates of this tls: are")

@@ -12,11 +12,13 @@ from twisted.internet.endpoints import (
     serverFromString,
     wrapClientTLS,
 )
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.protocols.wire import Echo as WireEcho
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from tcplab.faults import FaultError
 from tcplab.faults.faultendpoint import FaultedClientEndpoint, FaultedServerEndpoint
@@ -122,6 +124,7 @@ class ServerTests(Breaking):
     async def test_noPort(self) -> None:
         """What is no stream port of Twisted's cannot be broken, and listens no more."""
 
+        @implementer(IListeningPort)
         class Other:
             stopped = False
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
 from tcplab.config.settings import ListenerSettings
+from tcplab.listener.listener import WrappingEndpoint
 from tcplab.server import endpoints
 from tcplab.server.certificates import CertificateDirectory
 from tcplab.server.endpoints import (
@@ -121,8 +122,8 @@ class EndpointOfTests(SynchronousTestCase):
     def made(self, text: str) -> Any:
         """Return the endpoint, without any limits around it."""
         endpoint: Any = endpointOf(MemoryReactorClock(), listener(text))
-        while hasattr(endpoint, "_endpoint"):
-            endpoint = endpoint._endpoint
+        while isinstance(endpoint, WrappingEndpoint):
+            endpoint = endpoint.endpoint
         return endpoint
 
     def test_tls(self) -> None:

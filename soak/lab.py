@@ -26,7 +26,7 @@ PATIENCE = 30.0
 #: Seconds for an end beyond --drain-timeout, which is 15 unless it was set.
 ENDING = 25.0
 
-#: Seconds until a crowd's memory has been given back: see `tcplab.policies.heaptrim`.
+#: Seconds until a crowd's memory has been given back: see `tcplab.policies.memory.HeapTrim`.
 TIDY = 1.5
 
 #: What must never be in a log, whatever peers do.

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
     from tcplab.policies.admission import Admission
     from tcplab.policies.deadlines import Deadlines
     from tcplab.policies.descriptors import DescriptorsError
-    from tcplab.policies.heaptrim import HeapTrim
     from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
     from tcplab.policies.limitplugin import LimitError
-    from tcplab.policies.memory import MemoryPressure
+    from tcplab.policies.memory import HeapTrim, MemoryPressure
     from tcplab.policies.proxyprotocol import ProxyProtocol
 
 __all__ = [
@@ -35,10 +34,9 @@ _MODULES = {
     "tcplab.policies.admission": "Admission",
     "tcplab.policies.deadlines": "Deadlines",
     "tcplab.policies.descriptors": "DescriptorsError",
-    "tcplab.policies.heaptrim": "HeapTrim",
     "tcplab.policies.limitendpoint": "LimitedEndpoint LimitedError",
     "tcplab.policies.limitplugin": "LimitError",
-    "tcplab.policies.memory": "MemoryPressure",
+    "tcplab.policies.memory": "HeapTrim MemoryPressure",
     "tcplab.policies.proxyprotocol": "ProxyProtocol",
 }
 

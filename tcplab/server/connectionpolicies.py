@@ -14,11 +14,15 @@ from tcplab.config.settings import BACKLOG, SETTINGS, Settings
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
 from tcplab.policies.admission import Admission
-from tcplab.policies.cgroup import memoryCgroup
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import RESERVE, DescriptorsError, ensureDescriptorLimit
-from tcplab.policies.heaptrim import HeapTrim
-from tcplab.policies.memory import MemoryPressure, handshakeLimit, inMiB
+from tcplab.policies.memory import (
+    HeapTrim,
+    MemoryPressure,
+    handshakeLimit,
+    inMiB,
+    memoryCgroup,
+)
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.policies.socketoptions import setListenOptions
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.testing import EventLoggingObserver
@@ -10,10 +13,78 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import memory as module
 from tcplab.policies import progress
-from tcplab.policies.memory import MemoryPressure, handshakeLimit
+from tcplab.policies.memory import Cgroup, HeapTrim, MemoryPressure, handshakeLimit, memoryCgroup
 from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
 
 MIB = 2**20
+
+
+class CgroupTests(SynchronousTestCase):
+    """In a folder that looks like ``/sys/fs/cgroup``."""
+
+    def setUp(self) -> None:
+        self.root = Path(self.mktemp())
+
+    def write(self, path: str, text: object) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n")
+
+    def find(self, *own: str) -> Cgroup | None:
+        self.write("own", "\n".join(own))
+        return memoryCgroup(self.root / "own", self.root)
+
+    def test_limit(self) -> None:
+        """The lowest of all limits, in either version, and in a container."""
+        v1 = "memory.limit_in_bytes"
+        for files, own, limit in (
+            ({"a.slice/b/memory.max": 160 * MIB}, ["0::/a.slice/b"], 160 * MIB),
+            # The controller of version 1 may share its folder with another.
+            (
+                {f"memory/a/{v1}": 160 * MIB, f"cpu/a/{v1}": 1},
+                ["5:cpu:/a", "4:rdma,memory:/a"],
+                160 * MIB,
+            ),
+            # Where there are both, version 2 has a folder of its own, and no limit.
+            (
+                {f"memory/a/{v1}": 160 * MIB, "unified/a/cgroup.procs": ""},
+                ["4:memory:/a", "0::/a"],
+                160 * MIB,
+            ),
+            (
+                {"a/memory.max": 5, "a/b/memory.max": 7, "a/b/c/memory.max": "max"},
+                ["0::/a/b/c"],
+                5,
+            ),
+            # A container may show the path of the host, and mount its own cgroup as the root.
+            ({f"memory/{v1}": 160 * MIB}, ["4:memory:/docker/abc"], 160 * MIB),
+            ({"a/memory.max": "max"}, ["0::/a"], None),
+            ({f"memory/a/{v1}": 9223372036854771712}, ["4:memory:/a"], None),
+            ({}, ["0::/a", "4:memory:/a", "4:cpu:/a"], None),
+            ({}, [], None),
+        ):
+            self.root = Path(self.mktemp())
+            for path, text in files.items():
+                self.write(path, text)
+            found = self.find(*own)
+            self.assertEqual(found and found.limit, limit, own)
+        self.assertIsNone(memoryCgroup(self.root / "nowhere", self.root))
+
+    def test_used(self) -> None:
+        """Without the page cache, which is read above half of the limit only."""
+        for own, folder, limit, used, prefix in (
+            ("0::/a", "a", "memory.max", "memory.current", ""),
+            ("4:memory:/a", "memory/a", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+        ):
+            self.write(f"{folder}/{limit}", 160 * MIB)
+            found = self.find(own)
+            assert found is not None
+            self.assertEqual(found.used(), 0)  # there is no file, as after a move of the process
+            cache = f"{prefix}active_file {10 * MIB}\n{prefix}inactive_file {20 * MIB}"
+            self.write(f"{folder}/memory.stat", f"active_files 5\n{cache}")
+            for current, expected in ((100, 70), (79, 79)):
+                self.write(f"{folder}/{used}", current * MIB)
+                self.assertEqual(found.used(), expected * MIB)
 
 
 class FakeCgroup:
@@ -243,3 +314,108 @@ class MemoryTests(SynchronousTestCase):
         """An eighth of the memory is for handshakes."""
         self.assertEqual(handshakeLimit(self.cgroup), 12.5 * MIB // (48 * 1024))
         self.assertEqual(handshakeLimit(None), float("inf"))
+
+
+class HeapTrimTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = memoryClock()
+        self.trimmed = 0
+        self.patch(module, "trim", self.trim)
+        self.policy = HeapTrim(clock=self.clock)
+        self.listener = MemoryListener(self.clock)
+        self.policy.watch(self.listener)
+
+    def trim(self) -> None:
+        self.trimmed += 1
+
+    def open(self, number: int) -> None:
+        for _ in range(number):
+            self.listener.acceptOne()
+
+    def close(self, number: int) -> None:
+        for transport in list(self.listener.connections)[:number]:
+            transport.end()
+
+    def trims(self, seconds: int) -> int:
+        """Return how many there are in some seconds."""
+        self.trimmed = 0
+        self.clock.pump([1.0] * seconds)
+        return self.trimmed
+
+    def test_allClosed(self) -> None:
+        """Once for a burst, within a second; then there is no timer."""
+        self.open(100)
+        self.assertEqual(self.trims(5), 0)
+        self.close(100)
+        self.assertEqual((self.trims(1), self.trims(5)), (1, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_mostClosed(self) -> None:
+        """Half of them, and half of the rest."""
+        self.open(100)
+        for closed, trims in ((49, 0), (1, 1), (24, 0), (1, 1)):
+            self.close(closed)
+            self.assertEqual(self.trims(5), trims)
+
+    def test_oneAfterTheOther(self) -> None:
+        """Short connections add up, but not to more than one trim a second."""
+        self.trimmed = 0
+        for _ in range(10):
+            self.open(100)
+            self.close(100)
+            self.clock.advance(0.5)
+        self.assertEqual(self.trimmed, 5)
+
+    def test_few(self) -> None:
+        self.open(15)
+        self.close(15)
+        self.assertEqual((self.trims(5), self.clock.getDelayedCalls()), (0, []))
+        self.open(1)
+        self.close(1)
+        self.assertEqual(self.trims(5), 1)
+
+    def test_cycles(self) -> None:
+        """The garbage collector runs when the last connection has closed."""
+
+        class Cycle:
+            def __init__(self) -> None:
+                self.cycle = self
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        left = weakref.ref(Cycle())
+        self.open(20)
+        self.close(19)
+        self.assertEqual((self.trims(2), left() is None), (1, False))
+        self.open(20)
+        self.close(21)
+        self.assertEqual((self.trims(2), left() is None), (1, True))
+
+    def test_watchedLater(self) -> None:
+        """Open connections count."""
+        other = MemoryListener(self.clock)
+        for _ in range(20):
+            other.acceptOne()
+        self.policy.watch(other)
+        other.close()
+        self.assertEqual(self.trims(1), 1)
+
+    def test_stop(self) -> None:
+        """No timer is left, and counting begins anew."""
+        self.open(20)
+        self.policy.stop()
+        self.policy.stop()
+        self.assertEqual((self.listener.policies, self.clock.getDelayedCalls()), ((), []))
+        self.close(20)
+        self.policy.watch(self.listener)
+        self.open(15)
+        self.close(15)
+        self.assertEqual(self.trims(5), 0)
+
+
+class TrimTests(SynchronousTestCase):
+    def test_trim(self) -> None:
+        """With glibc, and without."""
+        module.trim()
+        self.patch(module.ctypes, "CDLL", lambda _: object())
+        module.trim()

@@ -12,8 +12,7 @@ from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
 from tcplab.observers import Observers
 from tcplab.policies.descriptors import RESERVE, DescriptorsError
-from tcplab.policies.heaptrim import HeapTrim
-from tcplab.policies.memory import MemoryPressure
+from tcplab.policies.memory import HeapTrim, MemoryPressure
 from tcplab.server import connectionpolicies
 from tcplab.server.connectionpolicies import ConnectionPolicies
 from tests.support.log_capture import Logged

@@ -90,7 +90,7 @@ class OutcomeTests(Running):
             hel, resets = serve(self, hangingUp(b"hel")), serve(self, reset)
             for words, say, status, word, says in (
                 (f"{hel} --expect yes --quiet", b"", 1, "UNEXPECTED", "'hel' came"),
-                (refused, b"", 3, "REFUSED", ": nobody listens there; is the server running?"),
+                (refused, b"", 3, "REFUSED", ": no server listens there; is it running?"),
                 (f"{backlog} --timeout 0.2", b"", 4, "TIMEOUT", ""),
                 ("a" * 64 + ".invalid", b"", 5, "DNS", ""),
                 (resets, b"x", 6, "RESET", ""),

@@ -54,7 +54,7 @@ class Running(Commands):
         for said in (
             r"lab on tcp 127\.0\.0\.1:\d+ \(reachable from this machine only\)",
             r"twisted.protocols.wire.Echo on tcp 0\.0\.0\.0:\d+ \(reachable from every network",
-            r"lab on unix /\S+/s \(reachable by local users who may open",
+            r"lab on unix /\S+/s \(reachable by local users that may open",
         ):
             self.assertRegex(command.out, "serving " + said)
         six = self.connect(int(lines[1][2]), "::1")

@@ -61,7 +61,7 @@ def checkProxies(version: str | None, proxies: Sequence[str], named: Named) -> N
         )
     if version is not None and not proxies:
         raise SettingsError(
-            f"{protocol} {version} believes nobody: name your proxies, as in {sources} 10.0.0.0/8"
+            f"{protocol} {version} trusts no proxy: name yours, as in {sources} 10.0.0.0/8"
         )
 
 

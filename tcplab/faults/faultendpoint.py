@@ -110,7 +110,7 @@ class FaultedClientEndpoint:
     ) -> None:
         spec = _parse(fault)
         if isinstance(spec.fault, ListenerFault):
-            raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for who listens")
+            raise FaultError(f"fault {fault!r}: {spec.fault.kind} is for listeners")
         self._endpoint = endpoint
         self._number = 0
         observers = Observers(FaultLog(reactor))

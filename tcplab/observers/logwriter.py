@@ -136,7 +136,7 @@ class LogWriter:
             if self._lines:
                 return
             lost, self._lost = self._lost, 0
-            why, self._failed = self._failed or "nobody read it", ""
+            why, self._failed = self._failed or "it was not read", ""
             self._changed.notify_all()
         if lost:
             self._onLost(lost, why)

@@ -54,7 +54,7 @@ _ERRORS: dict[type[BaseException], _Row] = {
     error.ConnectionRefusedError: (
         "REFUSED",
         "refused",
-        "nobody listens there; is the server running?",
+        "no server listens there; is it running?",
     ),
     error.TimeoutError: ("TIMEOUT", "timed out", _LATE),
     error.TCPTimedOutError: ("TIMEOUT", "timed out", _LATE),

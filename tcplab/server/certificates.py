@@ -96,7 +96,7 @@ def loadClientCAs(path: str) -> object:
         certificates = []
     if not certificates:
         raise CertificatesError(
-            f"there is no certificate in {path}: name a PEM file of those who sign your clients'"
+            f"there is no certificate in {path}: name a PEM file of your clients' authorities"
         )
     return trustRootFromCertificates(certificates)
 

@@ -135,7 +135,7 @@ class EndpointListener(Listener):
         )
         for path in worldReadableKeys(self.settings.endpoint):
             log.warn(
-                "everybody on this machine may read the private key in {path}: chmod 600 {path}",
+                "every user of this machine may read the private key in {path}: chmod 600 {path}",
                 log_system="tcplab",
                 path=path,
             )

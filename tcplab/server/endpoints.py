@@ -57,15 +57,15 @@ def formatAddress(host: IAddress) -> str:
 def reachability(host: IAddress) -> str:
     """Say from where a listening address can be reached."""
     if isinstance(host, UNIXAddress):
-        return "reachable by local users who may open it"
+        return "reachable by local users that may open it"
     if not isinstance(host, IPv4Address | IPv6Address):
-        return "reachable by whoever the endpoint lets in"
+        return "reachable by all that the endpoint lets in"
     address = ip_address(host.host)
     if address.is_loopback:
         return "reachable from this machine only"
     if address.is_unspecified:
         return "reachable from every network this machine is on"
-    return f"reachable by whoever can reach {address}"
+    return f"reachable by all that can reach {address}"
 
 
 def _path(host: UNIXAddress) -> str:

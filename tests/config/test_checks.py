@@ -33,7 +33,7 @@ class ContradictionTests(SynchronousTestCase):
     def test_proxies(self) -> None:
         problem = "--proxy-from 10.0.0.1 changes nothing without --proxy-protocol: give that too"
         self.refused(problem, proxyFrom=["10.0.0.1"])
-        problem = "--proxy-protocol v1 believes nobody: name your proxies, as in --proxy-from 10."
+        problem = "--proxy-protocol v1 trusts no proxy: name yours, as in --proxy-from 10."
         self.refused(problem, proxyProtocol="v1")
 
     def test_faults(self) -> None:

@@ -168,7 +168,7 @@ class Lost(Writing):
 
     def test_what_is_too_much_is_counted_and_told_when_all_else_is_written(self) -> None:
         self.blocked(b"1")
-        self.loses("nobody read it")
+        self.loses("it was not read")
 
     def test_why(self) -> None:
         self.paper.problems.append(OSError(errno.ENOSPC, "No space left on device"))
@@ -176,9 +176,9 @@ class Lost(Writing):
         self.loses("No space left on device")
 
     def test_the_log_says_so(self) -> None:
-        LogWriter(self.paper.write)._onLost(2, "nobody read it")
+        LogWriter(self.paper.write)._onLost(2, "it was not read")
         self.assertEqual(
-            self.lines(LogLevel.warn), ["2 lines of the log were lost: nobody read it"]
+            self.lines(LogLevel.warn), ["2 lines of the log were lost: it was not read"]
         )
 
 

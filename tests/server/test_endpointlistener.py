@@ -67,7 +67,7 @@ class ListenTests(Logged, SynchronousTestCase):
             self.lines(),
             [
                 r"serving echo,greeting=\xe9\n on tcp 192.0.2.1:7"
-                " (reachable by whoever can reach 192.0.2.1)"
+                " (reachable by all that can reach 192.0.2.1)"
             ],
         )
         [line] = self.lines(LogLevel.warn)

@@ -41,8 +41,8 @@ class AddressTests(SynchronousTestCase):
             (IPv6Address("TCP", "::", 80), ("::", "80"), "[::]:80", ALL),
             (IPv4Address("TCP", "0.0.0.0", 80), ("0.0.0.0", "80"), "0.0.0.0:80", ALL),
             (IPv4Address("TCP", "192.0.2.1", 7), ("192.0.2.1", "7"), "", "can reach 192.0.2.1"),
-            (UNIXAddress(b"/a/s"), ("unix", "/a/s"), "/a/s", "who may open it"),
-            (UNIXAddress(b"\0name"), ("unix", "@name"), "", "who may open it"),
+            (UNIXAddress(b"/a/s"), ("unix", "/a/s"), "/a/s", "that may open it"),
+            (UNIXAddress(b"\0name"), ("unix", "@name"), "", "that may open it"),
         ):
             self.assertEqual(portFileFields(address), fields)
             self.assertIn(formatted, formatAddress(address))

@@ -310,9 +310,10 @@ class SocketTests(Logged, Serving):
         service.startService()
         self.addCleanup(service.stopService)
         self.host = service.listeners[0].host
-        client = self.connect()
+        client = self.client()
         client.sendall(b"hi")
-        self.assertEqual(await self.hear(client, 20), b"You are connected!hi")
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.ended(client), b"You are connected!hi")
         self.assertEqual(messages, [b"hi"])
 
     # Draining

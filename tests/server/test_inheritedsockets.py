@@ -175,4 +175,4 @@ class AdoptTests(Serving):
     def test_otherMethods(self) -> None:
         """They are the reactor's."""
         adopting = AdoptingReactor(reactor, InheritedSockets([]))
-        self.assertEqual(adopting.seconds, reactor.seconds)  # type: ignore[attr-defined]
+        self.assertEqual(adopting.seconds, reactor.seconds)

@@ -17,14 +17,14 @@ from tcplab.workers import worker
 from tcplab.workers.messages import VARIABLE, WorkerConfig
 
 
-class Program(SynchronousTestCase):
+class ProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(os, "environ", dict(os.environ))
         for number in (signal.SIGINT, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.addCleanup(os.chdir, os.getcwd())
 
-    def test_nobody_starts_it_by_hand(self) -> None:
+    def test_byHand(self) -> None:
         self.patch(sys, "stderr", io.StringIO())
         self.assertEqual(program.main(), 2)
         self.assertIn("workers are started by twistd tcplab", sys.stderr.getvalue())  # type: ignore[attr-defined]
@@ -51,19 +51,17 @@ class Program(SynchronousTestCase):
         self.assertEqual(program.main(), 7)
         return config, done
 
-    def test_as_it_was_told(self) -> None:
+    def test_started(self) -> None:
+        """As its configuration says; the signals of a terminal are the supervisor's."""
         config, done = self.started()
         self.assertEqual(done, ["installed", config])
         self.assertEqual(os.getcwd(), config.folder)
         self.assertNotIn(VARIABLE, os.environ)
         self.assertNotIn("LISTEN_FDS", os.environ)
-
-    def test_a_terminals_signals_are_for_the_first(self) -> None:
-        self.started()
         for number in (signal.SIGINT, signal.SIGHUP):
             self.assertIs(signal.getsignal(number), signal.SIG_IGN)
 
-    def test_systemds_endpoints_find_what_they_look_for(self) -> None:
+    def test_systemd(self) -> None:
         self.started(2)
         found = {name: os.environ[name] for name in ("LISTEN_PID", "LISTEN_FDS")}
         self.assertEqual(found, {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"})

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.workers.backoff import SPACING, RestartBackoff
 
 
-class Pauses(SynchronousTestCase):
+class PauseTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.backoff = RestartBackoff(0.0)
         self.now = 0.0
@@ -23,39 +23,35 @@ class Pauses(SynchronousTestCase):
         self.backoff.exited(self.now, served, killed)
         return round(self.backoff.remaining(self.now) + after, 6)
 
-    def test_who_has_served_for_long_is_replaced_at_once(self) -> None:
+    def test_served(self) -> None:
+        """One that keeps dying is replaced later each time, one that served for long at once."""
+        pauses = [self.die(0.01, False, 0.01) for _ in range(7)]
+        self.assertEqual(pauses, [0.05, 0.05, 0.1, 0.2, 0.25, 0.25, 0.25])
         for _ in range(5):
             self.assertEqual(self.die(60.0, False, 60.0), 60)
 
-    def test_who_keeps_dying_is_waited_for(self) -> None:
-        pauses = [self.die(0.01, False, 0.01) for _ in range(7)]
-        self.assertEqual(pauses, [0.05, 0.05, 0.1, 0.2, 0.25, 0.25, 0.25])
-
-    def test_deaths_of_others_put_nothing_off(self) -> None:
+    def test_otherDeaths(self) -> None:
         self.die(0.1, True)
         for _ in range(50):
             self.backoff.exited(0.2, None, True)
         self.assertLessEqual(self.backoff.remaining(0.2), 0.05 + 1e-9)
 
-    def test_a_storm_is_over(self) -> None:
+    def test_afterAStorm(self) -> None:
         for _ in range(50):
             self.die(None, True)
         self.now += 6
         self.assertEqual(self.die(0.1, True), 0.05)
 
-    def test_who_never_serves_is_waited_for_longer(self) -> None:
+    def test_neverServed(self) -> None:
+        """The next start is later each time, until one serves."""
         pauses = [self.die(None, False) for _ in range(8)]
         self.assertEqual(pauses, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
-
-    def test_one_that_serves_ends_that(self) -> None:
-        for _ in range(5):
-            self.die(None, False)
         self.backoff.served()
         self.assertEqual(self.die(None, False), 0.1)
 
     @settings(deadline=None, derandomize=True)
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
-    def test_never_more_than_20_starts_a_second(self, deaths: list[tuple[bool, bool]]) -> None:
+    def test_atMost20StartsASecond(self, deaths: list[tuple[bool, bool]]) -> None:
         backoff, now, starts = RestartBackoff(0.0), 0.0, []
         for served, killed in deaths:
             backoff.exited(now, 0.01 if served else None, killed)

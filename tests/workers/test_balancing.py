@@ -1,4 +1,4 @@
-"""How workers share who connects."""
+"""How workers share new connections."""
 
 from __future__ import annotations
 
@@ -9,62 +9,31 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.listener import Listener
+from tcplab.observers import Observers
 from tcplab.workers.balancing import AcceptBalancer
 from tcplab.workers.scoreboard import Scoreboard, WorkerRow
 
 
-class FakeListener:
-    """Knows why it is suspended."""
-
-    connections = ()
-
-    def __init__(self, port: Any) -> None:
-        self.ports = [port]
-        self.reasons: set[str] = set()
-        self.policies: list[object] = []
-
-    def addPolicy(self, policy: object) -> None:
-        self.policies.append(policy)
-
-    def removePolicy(self, policy: object) -> None:
-        self.policies.remove(policy)
-
-    def suspend(self, reason: str) -> None:
-        self.reasons.add(reason)
-
-    def resume(self, reason: str) -> None:
-        self.reasons.discard(reason)
-
-
-class FakePort:
-    """Counts how often it accepts, if it may; on a real socket, which may have a backlog."""
-
-    balancer: AcceptBalancer
+class SocketListener(Listener):
+    """A listener whose port is a real socket, which may have a backlog."""
 
     def __init__(self, test: SynchronousTestCase) -> None:
-        self.accepted = 0
+        super().__init__("test", Observers())
         self.socket = socket.create_server(("127.0.0.1", 0))
         test.addCleanup(self.socket.close)
-        self.fileno = self.socket.fileno
 
-    def doRead(self) -> None:
-        self.accepted += self.balancer.mayAccept()
-
-
-class FakeServing:
-    """Both."""
-
-    def __init__(self, test: SynchronousTestCase) -> None:
-        self.port = FakePort(test)
-        self.listener = FakeListener(self.port)
+    @property
+    def ports(self) -> list[Any]:
+        return [self.socket] if self.socket.fileno() >= 0 else []
 
 
-class SharingCase(SynchronousTestCase):
+class BalancingCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.board = Scoreboard(Scoreboard.create(4))
         self.mine, self.other = self.row(), self.row()
         self.clock = Clock()
-        self.share()
+        self.balance()
 
     def row(self) -> WorkerRow:
         number = self.board.take()
@@ -74,150 +43,130 @@ class SharingCase(SynchronousTestCase):
         row.heartbeat = time.monotonic_ns() + 10**12  # it lives
         return row
 
-    def share(self, most: int | None = None) -> None:
-        self.serving = FakeServing(self)
+    def balance(self, most: int | None = None) -> None:
+        self.listener = SocketListener(self)
         self.balancer = AcceptBalancer(self.board, self.mine, most, self.clock)
-        self.serving.port.balancer = self.balancer
-        self.balancer.watch(self.serving.listener)
+        self.balancer.watch(self.listener)
 
-    def come(self, number: int = 1) -> None:
+    def accept(self, number: int = 1) -> None:
         for _ in range(number):
             self.balancer.connectionAccepted(None)
-            self.balancer.mayAccept()  # as an acceptor asks, to go on
+            self.listener.mayAccept()  # as an acceptor asks, to go on
 
-    def go(self, number: int = 1) -> None:
+    def close(self, number: int = 1) -> None:
         for _ in range(number):
             self.balancer.connectionClosed(None)
 
-    def somebodyWaits(self) -> None:
-        peer = socket.create_connection(self.serving.port.socket.getsockname())
+    def clientWaits(self) -> None:
+        peer = socket.create_connection(self.listener.socket.getsockname())
         self.addCleanup(peer.close)
 
     @property
     def held(self) -> bool:
-        return bool(self.serving.listener.reasons)
+        return self.listener.suspended
 
 
-class Evenly(SharingCase):
-    def test_counts(self) -> None:
-        self.come(3)
-        self.go()
-        self.assertEqual((self.mine.connections, self.mine.accepted), (2, 3))
-
-    def test_a_little_ahead(self) -> None:
-        self.come(8)
+class LeadTests(BalancingCase):
+    def test_lead(self) -> None:
+        """A worker that is far ahead holds back for a moment, in the middle of a batch."""
+        self.accept(8)
         self.assertFalse(self.held)
-
-    def test_far_ahead_it_holds_back_in_the_middle_of_a_batch(self) -> None:
-        self.come(9)
+        self.accept()
         self.assertTrue(self.held)
-
-    def test_it_accepts_again_after_a_moment(self) -> None:
-        self.come(9)
         self.clock.advance(0.01)
         self.assertFalse(self.held)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_before_it_accepts_it_looks_again(self) -> None:
-        self.come(9)
-        self.clock.advance(0.01)
-        self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 0)
+        self.assertEqual((self.mine.connections, self.mine.accepted), (9, 9))
+        self.assertFalse(self.listener.mayAccept())  # before it accepts it looks again
         self.assertTrue(self.held)
         self.other.connections = 5
         self.clock.advance(0.01)
-        self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 1)
+        self.assertTrue(self.listener.mayAccept())
 
-    def test_whom_nobody_fetches_it_fetches(self) -> None:
-        self.come(9)
-        self.somebodyWaits()
+    def test_clientsWait(self) -> None:
+        """Those that no other worker accepts it accepts, as many more as it was ahead."""
+        self.accept(9)
+        self.clientWaits()
         self.clock.advance(0.01)
-        self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 1)
-        self.come(7)  # as many more as it was ahead: it holds back anew
+        self.assertTrue(self.listener.mayAccept())
+        self.accept(7)
         self.assertFalse(self.held)
-        self.come()
+        self.accept()
         self.assertTrue(self.held)
 
-    def test_when_the_others_fetch_again_it_is_as_strict_as_before(self) -> None:
-        self.come(9)
-        self.somebodyWaits()
+    def test_othersAcceptAgain(self) -> None:
+        """It is as strict as before then."""
+        self.accept(9)
+        self.clientWaits()
         self.clock.advance(0.01)
-        self.other.connections = 9
-        self.come()
-        self.other.connections = 0
-        self.come()
-        self.assertTrue(self.held)
+        for connections, held in ((9, False), (0, True)):
+            self.other.connections = connections
+            self.accept()
+            self.assertEqual(self.held, held)
 
-    def test_alone_it_takes_all(self) -> None:
-        self.other.accepting = 0
-        self.come(100)
-        self.assertFalse(self.held)
+    def test_alone(self) -> None:
+        """Workers that do not accept, or have no heartbeat, do not count."""
+        for name, value in (("accepting", 0), ("heartbeat", 1)):
+            self.other = self.row()
+            self.board.rows[1].accepting = 0
+            setattr(self.other, name, value)
+            self.accept(100)
+            self.assertFalse(self.held, name)
 
-    def test_others_that_are_silent_do_not_count(self) -> None:
-        self.other.heartbeat = 1
-        self.come(100)
-        self.assertFalse(self.held)
-
-    def test_room_that_is_made_is_used_at_once(self) -> None:
-        self.come(9)
-        self.go()
-        self.assertFalse(self.held)
+    def test_closed(self) -> None:
+        """Room that a connection leaves is used at once."""
+        self.accept(9)
+        for connections in (8, 7):
+            self.close()
+            self.assertFalse(self.held)
+            self.assertEqual((self.mine.connections, self.mine.accepted), (connections, 9))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_in_the_end_all_who_wait_are_taken(self) -> None:
-        self.come(9)
+    def test_draining(self) -> None:
+        """All that wait are accepted."""
+        self.accept(9)
         self.balancer.draining = True
         self.balancer.resume()
-        self.come(100)
+        self.accept(100)
         self.assertFalse(self.held)
 
-    def test_stop_leaves_no_timer(self) -> None:
-        self.come(9)
-        self.balancer.stop()
-        self.balancer.stop()
+    def test_stop(self) -> None:
+        self.accept(9)
+        for _ in range(2):
+            self.balancer.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_port_that_is_closed(self) -> None:
-        self.come(9)
-        self.serving.listener.ports = []
+    def test_closedPort(self) -> None:
+        self.accept(9)
+        self.listener.socket.close()
         self.clock.advance(0.01)
         self.assertFalse(self.held)
 
 
-class InAll(SharingCase):
-    def test_limit_is_of_all(self) -> None:
-        self.share(20)
-        self.other.connections = 15
-        self.come(4)
-        self.assertFalse(self.held)
-        self.come()
-        self.assertTrue(self.held)
+class LimitTests(BalancingCase):
+    def test_total(self) -> None:
+        """The limit is one of all workers together, also while they drain."""
+        for draining in (False, True):
+            self.balance(20)
+            self.mine.connections, self.other.connections = 0, 15
+            self.balancer.draining = draining
+            self.accept(4)
+            self.assertFalse(self.held)
+            self.accept()
+            self.assertTrue(self.held)
 
-    def test_who_waits_waits(self) -> None:
-        self.share(5)
-        self.somebodyWaits()
-        self.come(5)
+    def test_full(self) -> None:
+        """A client waits until a connection is closed, here or in another worker."""
+        self.balance(5)
+        self.clientWaits()
+        self.accept(5)
         for _ in range(100):
             self.clock.advance(0.01)
-            self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 0)
-        self.go()
-        self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 1)
-
-    def test_who_leaves_another_makes_room_too(self) -> None:
-        self.share(5)
-        self.other.connections = 5
-        self.serving.port.doRead()
-        self.other.connections = 4
+            self.assertFalse(self.listener.mayAccept())
+        self.close()
+        self.assertTrue(self.listener.mayAccept())
+        self.other.connections = 1
+        self.assertFalse(self.listener.mayAccept())
+        self.other.connections = 0
         self.clock.advance(0.01)
-        self.serving.port.doRead()
-        self.assertEqual(self.serving.port.accepted, 1)
-
-    def test_limit_holds_in_the_end_too(self) -> None:
-        self.share(5)
-        self.balancer.draining = True
-        self.come(5)
-        self.assertTrue(self.held)
+        self.assertTrue(self.listener.mayAccept())

@@ -41,8 +41,9 @@ class Reports(Logged):
         return eventAsText(self.hear()[-1], includeTimestamp=False)
 
 
-class Passing(Reports):
-    def test_text_and_fields_and_the_number_of_the_worker(self) -> None:
+class SenderTests(Reports):
+    def test_event(self) -> None:
+        """Text, fields and level, with the number of the worker."""
         self.log.warn("took {seconds:.3f} s", seconds=1.23456, log_system="Ack,1,::1")
         self.assertEqual(self.text(), "[worker 2,Ack,1,::1] took 1.235 s")
         event = self.received[-1]
@@ -50,15 +51,17 @@ class Passing(Reports):
         self.assertEqual(event["log_format"], "took {seconds:.3f} s")
         self.assertIs(event["log_level"], LogLevel.warn)
 
-    def test_without_a_system_it_is_named_as_Twisted_does(self) -> None:
-        self.log.info("hi")
-        self.assertEqual(self.text(), "[worker 2,a.name#info] hi")
+    def test_texts(self) -> None:
+        """Without a system of its own, with what is no value, in several lines."""
+        for format, value, text in (
+            ("hi", None, r"hi$"),
+            ("{value.name} {value}", Thing(), r"thing <.*Thing object at .*>$"),
+            ("{value}", "one\ntwo", r"one\ntwo$"),
+        ):
+            self.log.info(format, value=value)
+            self.assertRegex(self.text(), r"^\[worker 2,a.name#info\] " + text)
 
-    def test_what_is_no_value_is_told_as_it_was(self) -> None:
-        self.log.info("{thing.name} {thing}", thing=Thing())
-        self.assertRegex(self.text(), r"^\[worker 2,a.name#info\] thing <.*Thing object at .*>$")
-
-    def test_failures_are_told_with_their_traceback(self) -> None:
+    def test_failure(self) -> None:
         try:
             raise ValueError("so it is")
         except ValueError:
@@ -68,28 +71,20 @@ class Passing(Reports):
         self.assertIn("so it is", text)
         self.assertIn("test_logpipe.py", text)
 
-    def test_lines_of_a_message_stay_together(self) -> None:
-        self.log.info("{text}", text="one\ntwo")
-        self.assertEqual(formatEvent(self.hear()[-1]), "one\ntwo")
-
-    def test_event_that_cannot_be_passed_on_is_told_of(self) -> None:
+    def test_brokenEvent(self) -> None:
         self.patch(logpipe, "eventAsJSON", lambda event: 1 / 0)
         self.log.info("hi")
         self.assertIn("an event that cannot be passed on: ZeroDivisionError", self.text())
 
     def test_words(self) -> None:
-        self.sender.sendState("ready")
-        self.assertEqual(self.hear(), [])
-        self.assertEqual(self.words, ["ready"])
-
-    def test_the_reactors_last_words_are_left_out(self) -> None:
+        """The reactor's own last line is left out."""
         self.log.info("Main loop terminated.")
-        self.sender.sendState("x")
-        self.assertEqual(self.hear(), [])
+        self.sender.sendState("ready")
+        self.assertEqual((self.hear(), self.words), ([], ["ready"]))
 
 
-class Full(Reports):
-    def test_what_is_not_read_waits_and_nobody_waits_for_it(self) -> None:
+class FullPipeTests(Reports):
+    def test_unread(self) -> None:
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
         words = ["x" * 5000, "y"]
         for each in words:
@@ -97,7 +92,7 @@ class Full(Reports):
         with open(self.reader, closefd=False) as reader:
             self.assertEqual([reader.readline().strip() for _ in words], words)
 
-    def test_nobody_is_there(self) -> None:
+    def test_noReader(self) -> None:
         os.close(self.reader)
         self.sender.sendState("x")
         self.sender.sendState("y")
@@ -107,13 +102,13 @@ class Full(Reports):
         self.sender._writer._lines.clear()
 
 
-class Hears(Reports):
+class ReceiverTests(Reports):
     def test_pieces(self) -> None:
         for piece in (b"re", b"ady\nser", b"ves\n"):
             self.receiver.received(5, piece, True)
         self.assertEqual(self.words, ["ready", "serves"])
 
-    def test_what_others_print_is_escaped(self) -> None:
+    def test_printed(self) -> None:
         self.receiver.received(2, b"Fatal \x1b[31merror\n\nmore", False)
         self.receiver.received(1, b"out\n", False)
         said = [each for each in self.events if each.get("log_system") == "worker 2"]
@@ -124,7 +119,7 @@ class Hears(Reports):
         self.receiver.received(2, b"x" * 20, False)
         self.assertEqual(formatEvent(self.events[-1]), "x" * 20)
 
-    def test_nonsense_is_told_as_it_is(self) -> None:
+    def test_nonsense(self) -> None:
         bad: Any = b'{"log_level": {"__class_uuid__": "no"}}\n{\n'
         self.receiver.received(5, bad, True)
         said = [each for each in self.events if each.get("log_system") == "worker 2"]

@@ -12,27 +12,22 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.workers.messages import CommandReader, WorkerConfig
 
 
-class Writing(SynchronousTestCase):
+class ConfigTests(SynchronousTestCase):
     config = WorkerConfig(
         {"port": "0", "serve": ["a@b"]}, (True, False), 3, "a.reactor", "/here", 1
     )
 
-    def test_what_is_written_is_read(self) -> None:
+    def test_written(self) -> None:
         self.assertEqual(WorkerConfig.read(self.config.write()), self.config)
 
-    def test_descriptors_are_all_different(self) -> None:
+    def test_descriptors(self) -> None:
+        """They are all different."""
         config = self.config
-        found = [
-            *config.placeholders,
-            *config.sockets,
-            config.board,
-            config.commands,
-            config.reports,
-        ]
-        self.assertEqual(found, [3, 4, 5, 6, 7, 8])
+        others = [config.board, config.commands, config.reports]
+        self.assertEqual([*config.placeholders, *config.sockets, *others], [3, 4, 5, 6, 7, 8])
 
 
-class Reading(SynchronousTestCase):
+class CommandTests(SynchronousTestCase):
     def setUp(self) -> None:
         reader, self.writer = os.pipe()
         self.addCleanup(os.close, reader)
@@ -47,16 +42,14 @@ class Reading(SynchronousTestCase):
         self.assertIsNone(self.commands.doRead())
         return self.words
 
-    def test_a_line_is_a_word(self) -> None:
+    def test_lines(self) -> None:
+        """A line is a word; there may be nothing to read."""
         self.addCleanup(os.close, self.writer)
+        self.assertIsNone(self.commands.doRead())
         self.assertEqual(self.said(b"serve\nst"), ["serve"])
         self.assertEqual(self.said(b"op\n"), ["serve", "stop"])
 
-    def test_nothing_to_read(self) -> None:
-        self.addCleanup(os.close, self.writer)
-        self.assertIsNone(self.commands.doRead())
-
-    def test_nobody_tells_us_any_more(self) -> None:
+    def test_orphaned(self) -> None:
         os.close(self.writer)
         self.assertIs(self.commands.doRead(), CONNECTION_DONE)
         self.commands.connectionLost(Failure(CONNECTION_DONE))

@@ -14,15 +14,21 @@ from tcplab.workers.workerprocess import WorkerProcess, WorkerState
 from tests.support.fake_workers import FakeSpawner, PoolHelper
 from tests.support.log_capture import Logged
 
+#: Two serve, and one more starts.
+COMPLETE = [WorkerState.SERVING, WorkerState.SERVING, WorkerState.STARTING]
 
-class CrewCase(Logged, PoolHelper):
+
+class PoolCase(Logged, PoolHelper):
     @property
     def started(self) -> list[WorkerProcess]:
         return self.spawned.started
 
+    def assertActivating(self, process: WorkerProcess, number: int) -> None:
+        self.assertEqual((process.state, process.number), (WorkerState.ACTIVATING, number))
 
-class Beginning(CrewCase):
-    def test_as_many_as_were_asked_for_and_then_one_that_is_ready(self) -> None:
+
+class StartTests(PoolCase):
+    def test_size(self) -> None:
         self.startPool(3)
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 3)
         for process in self.started[:3]:
@@ -31,7 +37,7 @@ class Beginning(CrewCase):
         self.assertEqual([each.number for each in self.pool.processes], [1, 2, 3, 0])
         self.assertEqual(self.stages(), [WorkerState.ACTIVATING] * 3 + [WorkerState.STARTING])
 
-    def test_it_is_complete_when_all_serve(self) -> None:
+    def test_allServing(self) -> None:
         self.startPool()
         for process in self.started[:2]:
             self.say(process, "ready")
@@ -40,19 +46,17 @@ class Beginning(CrewCase):
         self.assertEqual(self.outcomes, [None])
         self.assertIn("worker 1 (pid 101) serves", self.lines())
 
-    def test_they_cannot_do_what_they_were_asked_to(self) -> None:
-        self.startPool()
-        self.die(self.started[0], 78)
-        [failure] = self.outcomes
-        self.assertIsInstance(failure.value, SettingsError)
+    def test_cannotServe(self) -> None:
+        """One that has no valid settings, and none that can be started."""
+        for most in (10000, 0):
+            self.patch(FakeSpawner, "most", most)
+            self.startPool()
+            if most:
+                self.die(self.started[0], 78)
+            [failure] = self.outcomes
+            self.assertIsInstance(failure.value, SettingsError)
 
-    def test_none_can_be_started(self) -> None:
-        self.patch(FakeSpawner, "most", 0)
-        self.startPool()
-        [failure] = self.outcomes
-        self.assertIsInstance(failure.value, SettingsError)
-
-    def test_one_can_be_started_and_the_other_later(self) -> None:
+    def test_startedLater(self) -> None:
         self.patch(FakeSpawner, "most", 1)
         self.startPool()
         self.assertEqual((self.outcomes, self.stages()), ([], [WorkerState.STARTING]))
@@ -60,7 +64,7 @@ class Beginning(CrewCase):
         self.clock.advance(1)
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
-    def test_the_system_gives_no_process(self) -> None:
+    def test_noProcess(self) -> None:
         self.startServing()
         self.spawned.most = 0
         self.die(self.at(1))
@@ -71,14 +75,14 @@ class Beginning(CrewCase):
         self.assertEqual(len(self.pool.processes), 3)
 
 
-class Dying(CrewCase):
-    def test_who_is_ready_takes_its_place_at_once(self) -> None:
+class ExitTests(PoolCase):
+    def test_replaced(self) -> None:
         self.startServing()
         ready = self.started[-1]
         lost = self.at(1)
         lost.row.connections = 7
         self.die(lost)
-        self.assertEqual((ready.state, ready.number), (WorkerState.ACTIVATING, 1))
+        self.assertActivating(ready, 1)
         [line] = self.lines(LogLevel.warn)
         self.assertEqual(
             line,
@@ -86,27 +90,19 @@ class Dying(CrewCase):
             " another takes its place",
         )
         self.assertEqual(self.spawned.freed, [lost])
-
-    def test_then_another_gets_ready(self) -> None:
-        self.startServing()
-        self.die(self.at(2))
-        self.say(self.started[2], "serves")
+        self.say(ready, "serves")
         self.clock.advance(1)
-        self.assertEqual(
-            self.stages(), [WorkerState.SERVING, WorkerState.SERVING, WorkerState.STARTING]
-        )
+        self.assertEqual(self.stages(), COMPLETE)
 
-    def test_one_that_was_called_dies(self) -> None:
+    def test_activatingDies(self) -> None:
         self.startServing()
         self.die(self.at(1))
         self.die(self.started[2])
         self.clock.advance(1)
         self.say(self.started[3], "ready")
-        self.assertEqual(
-            (self.started[3].state, self.started[3].number), (WorkerState.ACTIVATING, 1)
-        )
+        self.assertActivating(self.started[3], 1)
 
-    def test_one_dies_while_it_is_being_started(self) -> None:
+    def test_diesAtOnce(self) -> None:
         self.startServing()
         start = self.spawned.start
 
@@ -129,7 +125,7 @@ class Dying(CrewCase):
         self.clock.advance(1)
         self.assertEqual(len(self.pool.processes), 3)
 
-    def test_never_more_than_20_a_second_and_a_line_each(self) -> None:
+    def test_atMost20ASecond(self) -> None:
         self.startServing()
         before = len(self.started)
         for _ in range(1000):
@@ -144,7 +140,7 @@ class Dying(CrewCase):
         self.assertRegex(lines[-1], r"^a new worker \(pid \d+\) was killed .* before it served; ")
         self.assertRegex(lines[-1], r"another in 0\.\d+ s$")
 
-    def test_those_that_end_before_they_serve_are_waited_for_longer(self) -> None:
+    def test_neverServing(self) -> None:
         self.startServing()
         before = len(self.started)
         for _ in range(600):
@@ -155,7 +151,7 @@ class Dying(CrewCase):
         self.assertLess(len(self.started) - before, 40)
         self.assertIn("ended: 1 before it served; another in 5 s", self.lines(LogLevel.warn)[-1])
 
-    def test_one_that_does_not_answer_is_killed(self) -> None:
+    def test_heartbeatLost(self) -> None:
         self.startServing()
         stuck = self.at(2)
         self.beat(5, stuck)
@@ -167,8 +163,8 @@ class Dying(CrewCase):
         )
 
 
-class Restarting(CrewCase):
-    def test_each_serves_before_the_one_it_replaces_leaves(self) -> None:
+class RestartTests(PoolCase):
+    def test_oneByOne(self) -> None:
         self.startServing()
         old = [self.at(1), self.at(2)]
         stale = self.started[-1]
@@ -179,7 +175,7 @@ class Restarting(CrewCase):
             self.clock.advance(1)
             new = self.started[-1]
             self.say(new, "ready")
-            self.assertEqual((new.state, new.number), (WorkerState.ACTIVATING, number))
+            self.assertActivating(new, number)
             self.assertEqual(self.words(old[number - 1]), ["serve"])
             self.say(new, "serves")
             self.assertEqual(self.words(old[number - 1]), ["serve", "leave"])
@@ -189,11 +185,9 @@ class Restarting(CrewCase):
             self.die(process, 0)
         self.clock.advance(1)
         self.assertEqual(self.lines(LogLevel.warn), [])
-        self.assertEqual(
-            self.stages(), [WorkerState.SERVING, WorkerState.SERVING, WorkerState.STARTING]
-        )
+        self.assertEqual(self.stages(), COMPLETE)
 
-    def test_new_one_fails(self) -> None:
+    def test_newFails(self) -> None:
         self.startServing()
         self.pool.restart()
         self.clock.advance(1)
@@ -204,18 +198,16 @@ class Restarting(CrewCase):
         self.say(self.started[-1], "ready")
         self.assertIs(self.started[-1].state, WorkerState.READY)
 
-    def test_new_one_is_killed(self) -> None:
+    def test_newIsKilled(self) -> None:
         self.startServing()
         self.pool.restart()
         self.clock.advance(1)
         self.die(self.started[-1])
         self.clock.advance(1)
         self.say(self.started[-1], "ready")
-        self.assertEqual(
-            (self.started[-1].state, self.started[-1].number), (WorkerState.ACTIVATING, 1)
-        )
+        self.assertActivating(self.started[-1], 1)
 
-    def test_once_more_in_the_middle(self) -> None:
+    def test_again(self) -> None:
         self.startServing()
         self.pool.restart()
         self.pool.restart()
@@ -225,7 +217,7 @@ class Restarting(CrewCase):
             self.say(self.started[-1], "serves")
         self.assertEqual(self.lines()[-1], "restarted: every worker is a new one")
 
-    def test_before_it_has_begun_and_after_its_end(self) -> None:
+    def test_stopped(self) -> None:
         self.startServing()
         self.pool.stop()
         count = len(self.started)
@@ -234,13 +226,13 @@ class Restarting(CrewCase):
         self.assertEqual(len(self.started), count)
 
 
-class Ending(CrewCase):
+class EndTests(PoolCase):
     def stop(self) -> list[Any]:
         ended: list[Any] = []
         self.pool.stop().addCallback(ended.append)
         return ended
 
-    def test_all_drain(self) -> None:
+    def test_drained(self) -> None:
         self.startServing()
         serving, ready = self.started[:2], self.started[2]
         ended = self.stop()
@@ -253,9 +245,10 @@ class Ending(CrewCase):
             self.die(process, 0)
         self.assertEqual(ended, [Drained(6, 1)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.started), 3)  # none was replaced
         self.assertEqual(self.lines(LogLevel.warn), [])
 
-    def test_connections_of_one_that_is_killed_are_lost(self) -> None:
+    def test_killed(self) -> None:
         self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):
@@ -263,7 +256,7 @@ class Ending(CrewCase):
             self.die(process)
         self.assertEqual(ended, [Drained(0, 8)])
 
-    def test_it_waits_until_all_is_heard(self) -> None:
+    def test_openPipes(self) -> None:
         self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):
@@ -272,21 +265,14 @@ class Ending(CrewCase):
         self.clock.advance(1)
         self.assertEqual(ended, [Drained(0, 0)])
 
-    def test_nobody_is_replaced_any_more(self) -> None:
-        self.startServing()
-        self.stop()
-        self.die(self.started[0])
-        self.clock.advance(5)
-        self.assertEqual(len(self.started), 3)
-
-    def test_one_that_is_stuck_is_killed(self) -> None:
+    def test_stuck(self) -> None:
         self.startServing(1)
         self.stop()
         stuck = self.started[0]
         self.beat(10, stuck)
         self.assertEqual(self.transportOf(stuck).signals, ["KILL"])
 
-    def test_in_a_hurry(self) -> None:
+    def test_abortNow(self) -> None:
         self.startServing(1)
         self.stop()
         serving = self.started[0]
@@ -296,14 +282,14 @@ class Ending(CrewCase):
         self.clock.advance(1)
         self.assertEqual(self.transportOf(serving).signals, ["KILL"])
 
-    def test_before_all_serve(self) -> None:
+    def test_whileStarting(self) -> None:
         self.startPool()
         self.stop()
         [failure] = self.outcomes
         self.assertIsInstance(failure, Failure)
         self.assertIsInstance(failure.value, CancelledError)
 
-    def test_before_it_has_begun(self) -> None:
+    def test_beforeStart(self) -> None:
         self.startPool()
         pool = type(self.pool)(2, self.spawned, self.clock)
         ended: list[Any] = []

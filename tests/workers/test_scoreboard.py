@@ -25,7 +25,7 @@ class Boards(SynchronousTestCase):
         row.beat()
         return row
 
-    def test_what_one_writes_the_other_reads(self) -> None:
+    def test_shared(self) -> None:
         row, seen = self.inUse(), self.another.rows[0]
         for name in ("pid", "accepting", "connections", "accepted", "drained", "aborted"):
             setattr(row, name, 7)
@@ -38,40 +38,30 @@ class Boards(SynchronousTestCase):
             self.inUse().connections = count
         self.assertEqual(self.another.total(), 6)
 
-    def test_rows_are_taken_and_freed(self) -> None:
+    def test_rows(self) -> None:
+        """They are taken and freed; a row that was freed is not looked at."""
         self.assertEqual([self.board.take() for _ in range(5)], [0, 1, 2, 3, None])
         self.board.rows[1].connections = 9
         self.board.free(1)
         self.assertEqual(self.board.total(), 0)
+        self.board.free(3)
+        self.board.free(2)
+        self.board.rows[2].connections = 5
+        self.assertEqual(self.another.total(), 0)
         self.assertEqual(self.board.take(), 1)
 
-    def test_rows_that_were_freed_are_not_looked_at(self) -> None:
-        rows = [self.inUse() for _ in range(3)]
-        self.board.free(2)
-        self.board.free(1)
-        rows[2].connections = 5
-        self.assertEqual(self.another.total(), 0)
-
-    def test_least_is_that_of_another(self) -> None:
-        mine, second, third = (self.inUse() for _ in range(3))
+    def test_fewestOthers(self) -> None:
+        """The least of the others that accept and have a heartbeat."""
+        mine = self.inUse()
+        self.assertIsNone(self.board.fewestOthers(mine))
+        second, third = self.inUse(), self.inUse()
         mine.connections, second.connections, third.connections = 1, 5, 3
         self.assertEqual(self.board.fewestOthers(mine), 3)
-
-    def test_least_without_another(self) -> None:
-        self.assertIsNone(self.board.fewestOthers(self.inUse()))
-
-    def test_who_does_not_accept_is_not_counted_on(self) -> None:
-        mine, other = self.inUse(), self.inUse()
-        other.accepting = 0
-        self.assertIsNone(self.board.fewestOthers(mine))
-        self.assertEqual(self.board.total(), 0)
-
-    def test_who_shows_no_sign_of_life_is_not_counted_on(self) -> None:
-        mine, other = self.inUse(), self.inUse()
-        self.patch(scoreboard, "STALE", -60.0)
-        self.assertIsNone(self.board.fewestOthers(mine))
-        self.patch(scoreboard, "STALE", 60.0)
-        self.assertEqual(self.board.fewestOthers(mine), 0)
-        self.patch(scoreboard, "STALE", time.monotonic() / 2)
-        other.heartbeat = 0
+        third.accepting = 0
+        self.assertEqual(self.board.fewestOthers(mine), 5)
+        self.assertEqual(self.board.total(), 9)
+        for stale, fewest in ((-60.0, None), (60.0, 5), (time.monotonic() / 2, 5)):
+            self.patch(scoreboard, "STALE", stale)
+            self.assertEqual(self.board.fewestOthers(mine), fewest)
+        second.heartbeat = 0
         self.assertIsNone(self.board.fewestOthers(mine))

@@ -49,7 +49,7 @@ class Elsewhere:
     """A port that is none of Twisted's own."""
 
 
-class SpawningCase(Logged):
+class SpawnerTests(Logged):
     def setUp(self) -> None:
         super().setUp()
         self.reactor = FakeReactor()
@@ -72,34 +72,30 @@ class SpawningCase(Logged):
     def config(self) -> WorkerConfig:
         return WorkerConfig.read(self.reactor.calls[-1][3][VARIABLE])
 
-    def test_a_program_of_its_own(self) -> None:
+    def test_program(self) -> None:
+        """It has a program of its own, and is given all that it needs."""
         process = self.start()
         [(protocol, executable, words, _, folder)] = self.reactor.calls
         self.assertIs(protocol, process)
         self.assertEqual((executable, folder), (sys.executable, None))
         self.assertEqual(words, [sys.executable, "-P", "-m", "tcplab.workers"])
         self.assertEqual((process.generation, process.row.pid), (3, 77))
-
-    def test_it_is_told_all_that_it_needs(self) -> None:
-        self.start()
         config = self.config
-        self.assertEqual(config.words, self.words)
+        self.assertEqual((config.words, config.folder), (self.words, os.getcwd()))
         self.assertEqual((config.owned, config.row), ((True, True), 0))
-        self.assertEqual(config.folder, os.getcwd())
         self.assertEqual(config.reactor, FakeReactor.__module__)
 
-    def test_its_descriptors(self) -> None:
+    def test_descriptors(self) -> None:
         self.start()
         descriptors, config = self.reactor.descriptors, self.config
         ports = [serving.port.fileno() for serving in self.lab.listeners]  # type: ignore[union-attr]
         self.assertEqual([descriptors[each] for each in config.sockets], ports)
-        self.assertEqual(
-            (descriptors[1], descriptors[2], descriptors[config.reports]), ("r", "r", "r")
-        )
+        self.assertEqual([descriptors[each] for each in (1, 2, config.reports)], ["r"] * 3)
         self.assertEqual(descriptors[config.commands], "w")
         self.assertEqual(sorted(descriptors), list(range(len(descriptors))))
 
-    def test_each_has_a_row_of_its_own_until_it_is_gone(self) -> None:
+    def test_rows(self) -> None:
+        self.assertEqual(self.spawner.connections, 0)
         first, second = self.start(), self.start()
         self.assertEqual([first.config.row, second.config.row], [0, 1])
         first.row.connections, second.row.connections = 2, 3
@@ -108,10 +104,7 @@ class SpawningCase(Logged):
         self.assertEqual(self.spawner.connections, 3)
         self.assertEqual(self.start().config.row, 0)
 
-    def test_before_it_has_begun_there_are_no_connections(self) -> None:
-        self.assertEqual(self.spawner.connections, 0)
-
-    def test_the_system_gives_no_process(self) -> None:
+    def test_noProcess(self) -> None:
         self.spawner.prepare()
         self.reactor.problem = OSError(11, "Resource temporarily unavailable")
         self.assertIsNone(self.spawner.start(self.pool, 0))
@@ -120,19 +113,19 @@ class SpawningCase(Logged):
         self.reactor.problem = None
         self.assertEqual(self.start().config.row, 0)
 
-    def test_too_many_drain(self) -> None:
+    def test_noRow(self) -> None:
         self.patch(spawner, "_ROWS", 0)
         self.spawner.prepare()
         self.assertIsNone(self.spawner.start(self.pool, 0))
         self.assertIn("no room for one more", self.lines(LogLevel.warn)[-1])
 
-    def test_port_that_cannot_be_shared(self) -> None:
+    def test_foreignPort(self) -> None:
         self.lab.listeners[0].port, port = Elsewhere(), self.lab.listeners[0].port  # type: ignore[assignment]
         problem = self.assertRaises(SettingsError, self.spawner.prepare)
         self.lab.listeners[0].port = port
         self.assertIn("tcp:0:interface=127.0.0.1 cannot be shared", str(problem))
 
-    def test_tcplab_is_found_where_it_lies(self) -> None:
+    def test_path(self) -> None:
         self.patch(os, "environ", {**os.environ, "PYTHONPATH": "/there"})
         self.start()
         self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], "/there")
@@ -145,7 +138,7 @@ class SpawningCase(Logged):
         self.start()
         self.assertEqual(self.reactor.calls[-1][3]["PYTHONPATH"], root)
 
-    def test_what_systemd_gave_is_told_where_its_endpoints_need_it(self) -> None:
+    def test_systemd(self) -> None:
         self.patch(spawner, "listenFDs", lambda: [3, 4])
         self.start()
         self.assertEqual(self.config.activated, 0)

@@ -47,7 +47,7 @@ class WithClock:
         function()
 
 
-class Supervising(Logged, PoolHelper):
+class SupervisorTests(Logged, PoolHelper):
     def setUp(self) -> None:
         super().setUp()
         self.startPool(1)  # for its clock
@@ -75,46 +75,44 @@ class Supervising(Logged, PoolHelper):
             self.die(process, 0)
         reactor.iterate()
 
-    def test_it_listens_and_accepts_nobody(self) -> None:
-        self.serving()
-        [serving] = self.lab.listeners
-        self.assertTrue(serving.suspended)
-        self.assertNotIn(serving.port, reactor.getReaders())
-        self.assertEqual(self.spawned.made[1], 2)  # type: ignore[attr-defined]
-
-    def test_workers_are_started_with_it(self) -> None:
+    def test_start(self) -> None:
+        """It listens and accepts nothing itself; its workers start with the service."""
         self.lab.privilegedStartService()
         self.assertEqual(self.spawned.started, [])
         self.lab.startService()
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
+        [listener] = self.lab.listeners
+        self.assertTrue(listener.suspended)
+        self.assertNotIn(listener.port, reactor.getReaders())
+        self.assertEqual(self.spawned.made[1], 2)  # type: ignore[attr-defined]
 
-    def test_it_serves_when_all_workers_do(self) -> None:
+    def test_serves(self) -> None:
         asked = self.lab.whenServing()
         self.assertNoResult(asked)
         self.serving()
         self.successResultOf(asked)
         self.successResultOf(self.lab.whenServing())
 
-    def test_workers_cannot_serve(self) -> None:
+    def test_workersCannotServe(self) -> None:
         asked = self.lab.whenServing()
         self.lab.startService()
         self.die(self.pool.processes[0], 78)
-        self.failureResultOf(asked, SettingsError)
-        self.failureResultOf(self.lab.whenServing(), SettingsError)
+        for each in (asked, self.lab.whenServing()):
+            self.failureResultOf(each, SettingsError)
 
-    def test_ports_cannot_be_shared(self) -> None:
+    def test_portsCannotBeShared(self) -> None:
         self.spawned.problem = SettingsError("no")  # type: ignore[attr-defined]
         self.lab.startService()
         self.failureResultOf(self.lab.whenServing(), SettingsError)
 
-    def test_stopped_while_it_starts(self) -> None:
+    def test_stoppedWhileStarting(self) -> None:
         asked = self.lab.whenServing()
         self.lab.startService()
         self.lab.stopService()
         self.failureResultOf(asked, CancelledError)
 
     def test_seed(self) -> None:
-        """Workers have the same, chosen and logged once; who has no dice has no seed."""
+        """Workers have the same, chosen and logged once; without dice there is none."""
         self.assertNotIn("seed", self.spawned.made[0])  # type: ignore[attr-defined]
         for seed in (None, "7"):
             words = {"workers": "2", "faults": ["stall,probability=0.5"], "seed": seed}
@@ -129,7 +127,7 @@ class Supervising(Logged, PoolHelper):
         self.lab.restart()
         self.assertIn("restarting: one worker after the other", self.lines())
 
-    def test_drain_ends_the_workers_first(self) -> None:
+    def test_drain(self) -> None:
         self.serving()
         ended = self.lab.drain()
         again = self.lab.drain()
@@ -146,7 +144,7 @@ class Supervising(Logged, PoolHelper):
             ["drained=8 aborted=1 seconds=0.000, all workers together"],
         )
 
-    def test_ports_are_closed_in_time_whatever_the_workers_do(self) -> None:
+    def test_portsClose(self) -> None:
         self.serving()
         self.lab.drain()
         self.clock.advance(0.2)
@@ -156,7 +154,7 @@ class Supervising(Logged, PoolHelper):
         self.end()
         self.assertEqual(self.lab.drained, Drained(0, 0))
 
-    def test_stop_before_it_has_begun(self) -> None:
+    def test_drainBeforeStart(self) -> None:
         self.lab.listen()
         ended = self.lab.drain()
         reactor.iterate()

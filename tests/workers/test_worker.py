@@ -104,27 +104,26 @@ class WorkerCase(Logged):
         return self.worker._service
 
 
-class Serving(WorkerCase):
-    def test_it_is_ready(self) -> None:
+class ServeTests(WorkerCase):
+    def test_serves(self) -> None:
+        """It reports that it is ready, and serves when it is told to."""
         self.assertEqual(self.told(), 0)
         self.assertEqual(self.reports, ["ready", "finished"])
         self.assertGreater(self.row.heartbeat, 0)
         self.assertEqual(self.row.accepting, 0)
+        self.told("serve", then=self.assertServes)
+        self.assertEqual(self.reports[2:4], ["ready", "serves"])
 
-    def test_it_serves(self) -> None:
-        self.told("serve", then=self.serves)
-        self.assertEqual(self.reports[:2], ["ready", "serves"])
-
-    def serves(self) -> None:
-        [serving] = self.service.listeners
-        self.assertEqual(serving.host.port, self.socket.getsockname()[1])
-        self.assertIn(serving.port, self.reactor.getReaders())
+    def assertServes(self) -> None:
+        [listener] = self.service.listeners
+        self.assertEqual(listener.host.port, self.socket.getsockname()[1])
+        self.assertIn(listener.port, self.reactor.getReaders())
         self.assertEqual(self.row.accepting, 1)
-        # The first process has said it.
+        # The supervisor has logged it.
         self.assertEqual([each for each in self.lines() if "serving" in each], [])
         self.assertEqual([each for each in self.lines() if "limits" in each], [])
 
-    def test_it_shows_signs_of_life(self) -> None:
+    def test_heartbeat(self) -> None:
         def script() -> None:
             self.row.heartbeat = 0
             self.reactor.advance(0.25)
@@ -132,12 +131,12 @@ class Serving(WorkerCase):
 
         self.run_(script)
 
-    def test_it_cannot_do_what_it_is_asked_to(self) -> None:
+    def test_badSettings(self) -> None:
         self.assertEqual(self.run_(self.fail, serve=["ecko@tcp:0"]), EX_CONFIG)
         self.assertIn("tcplab: there is no behaviour ecko", self.lines(LogLevel.critical)[0])
         self.assertEqual(self.reports, ["finished"])
 
-    def test_it_cannot_listen(self) -> None:
+    def test_cannotListen(self) -> None:
         for serve in ("echo@tcp:1", "echo@tpc:0"):
             with socket.create_server(("127.0.0.1", 0)) as another:
                 self.patch(WorkerConfig, "sockets", [os.dup(another.fileno())])
@@ -146,15 +145,15 @@ class Serving(WorkerCase):
             self.assertIn(f"tcplab: --serve {serve}: ", self.lines(LogLevel.critical)[-1])
             self.assertTrue(self.reactor.stopping)
 
-    def test_fault_of_our_own(self) -> None:
+    def test_bug(self) -> None:
         self.patch(worker.AcceptBalancer, "watch", lambda *_: 1 / 0)
         self.assertEqual(self.told("serve"), 1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertTrue(self.reactor.stopping)
 
 
-class Ending(WorkerCase):
-    def test_before_it_serves(self) -> None:
+class EndTests(WorkerCase):
+    def test_beforeServing(self) -> None:
         for word in ("stop", "leave"):
             self.assertEqual(self.told(word), 0)
             self.assertTrue(self.reactor.stopping)
@@ -172,20 +171,21 @@ class Ending(WorkerCase):
         self.assertEqual(self.service.drained, Drained(0, 0))
         return not self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
-    def test_the_others_go_on(self) -> None:
+    def test_leaves(self) -> None:
+        """The others go on."""
         self.assertFalse(self.ends("leave"))
         self.assertEqual(self.service.settings.drainDelay, 0)
 
-    def test_all_stop(self) -> None:
+    def test_allStop(self) -> None:
         self.assertTrue(self.ends("stop"))
 
-    def test_all_stop_but_who_gave_us_the_port(self) -> None:
+    def test_lentPort(self) -> None:
         self.assertFalse(self.ends("stop", owned=False))
 
-    def test_it_was_leaving_already(self) -> None:
+    def test_leavingAlready(self) -> None:
         self.assertFalse(self.ends("leave", "stop", "abort"))
 
-    def test_the_first_process_is_gone(self) -> None:
+    def test_supervisorGone(self) -> None:
         standard = [os.dup(each) for each in (1, 2)]
 
         def restore() -> None:
@@ -204,7 +204,7 @@ class Ending(WorkerCase):
         self.run_(script)
         self.assertFalse(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
-    def test_what_became_of_its_connections_is_on_the_board(self) -> None:
+    def test_outcome(self) -> None:
         def drained() -> None:
             self.service.drained = Drained(4, 2)
             self.worker._drained(None, self.service)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
@@ -19,6 +21,8 @@ from tcplab.policies.pendingconnections import PendingConnection, ProxyHeaderFil
 from tcplab.protocols import ConversationFactory, Echo
 from tcplab.wire.proxyheader import InetAddress, ProxyHeader
 from tests.support.proxy_clients import ADA, BLOCK, LINE, Announcing
+
+TCP = "tcp:0:interface=127.0.0.1"
 
 
 class HeaderTests(SynchronousTestCase):
@@ -96,26 +100,18 @@ class HeaderTests(SynchronousTestCase):
             self.reactor.advance(0.1 if deadline else 0.6)
             self.assertDone([], ["handshake-timeout"])
 
-    def test_malformed(self) -> None:
-        """That is known with the first wrong byte; and a header may be cut short."""
+    def test_ended(self) -> None:
+        """A header may be malformed, or cut short; before its first byte it is a health check."""
         connection = self.start(b"PROXY T")
-        self.send(connection, b"x")
+        self.send(connection, b"x")  # the first wrong byte suffices
         self.assertDone([], ["header"])
+        for data, refused in ((LINE[:9], ["header"]), (b"", [])):
+            connection = self.start(data)
+            self.peer.close()
+            connection.doRead()
+            self.assertDone([], refused)
         connection = self.start(LINE[:9])
-        self.peer.close()
-        connection.doRead()
-        self.assertDone([], ["header"])
-
-    def test_healthCheck(self) -> None:
-        """A connection that closes before its first byte is not reported."""
-        connection = self.start()
-        self.peer.close()
-        connection.doRead()
-        self.assertDone([], [])
-
-    def test_disconnectedByTheReactor(self) -> None:
-        connection = self.start(LINE[:9])
-        for _ in range(2):
+        for _ in range(2):  # the reactor disconnects all
             connection.connectionLost(Failure(ConnectionDone()))
         self.assertDone([], [])
 
@@ -156,6 +152,14 @@ class DrainTests(Pending):
         client.sendall(LINE[9:] + b"hi")
         self.assertEqual(await self.ended(client), b"hi")
         await empty
+        # Then the listener may get another port.
+        self.port = await serverFromString(reactor, TCP).listen(self.port.factory)
+        self.addCleanup(self.port.stopListening)
+        self.listener.addPort(self.port)
+        self.host = self.port.getHost()
+        client = self.client()
+        client.sendall(BLOCK + b"hi")
+        self.assertEqual(await self.talk(client.recv, 9), b"hi")
 
     async def test_expired(self) -> None:
         """The others are reset after the grace, or the deadline if that is shorter."""
@@ -186,20 +190,6 @@ class DrainTests(Pending):
             await self.assertReset(client)
             self.assertEqual((self.lines, self.told.opened), ([], []))
 
-    async def test_again(self) -> None:
-        """After a drain the listener may get another port."""
-        await self.announce(ConversationFactory(Echo))
-        await self.port.stopListening()
-        self.listener.drain()
-        told, listener, policy = self.told, self.listener, self.policy
-        await self.announce(ConversationFactory(Echo))
-        listener.addPort(self.port)
-        client = self.client()
-        client.sendall(BLOCK + b"hi")
-        client.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.heard(client), b"hi")
-        self.assertEqual((told.endings[0].why, policy.pending), (None, {}))
-
 
 class SuspendedTests(Pending):
     async def test_resume(self) -> None:
@@ -218,9 +208,7 @@ class SuspendedTests(Pending):
 
 class Broken(Factory):
     noisy = False
-
-    def __init__(self) -> None:
-        self.broken = True
+    broken = True
 
     def buildProtocol(self, address: object) -> Protocol | None:
         if self.broken:

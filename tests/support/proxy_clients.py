@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import ssl
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
@@ -74,35 +71,6 @@ class Announcing(Serving):
     def heard(self, sock: socket.socket) -> Deferred[bytes]:
         """Read to the end, in a thread."""
         return self.talk(readAll, sock)
-
-
-def overTLS(sock: socket.socket, begin: bytes, say: bytes) -> bytes:
-    """Send something before TLS, in one piece with its first message; return what is heard."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing)
-
-    def until(act: Callable[[], Any]) -> Any:
-        nonlocal begin
-        while True:
-            try:
-                return act()
-            except ssl.SSLWantReadError:
-                sock.sendall(begin + outgoing.read())
-                begin = b""
-                if data := sock.recv(65536):
-                    incoming.write(data)
-                else:
-                    incoming.write_eof()
-
-    until(tls.do_handshake)
-    tls.write(say)
-    heard = b""
-    with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        while data := until(tls.read):
-            heard += data
-    return heard
 
 
 def facts(line: bytes) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import ssl
 from typing import Any
 
 from twisted.internet import reactor
@@ -15,9 +13,6 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
-from twisted.web.server import Site
-from twisted.web.static import Data
 from zope.interface import implementer
 
 from tcplab.listener.listener import Listener
@@ -27,7 +22,7 @@ from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import DescriptorsError
 from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
 from tcplab.protocols import ConversationFactory, Echo
-from tests.support.socket_server import Serving, Told, readAll
+from tests.support.socket_server import Serving, Told
 from tests.support.twistd_process import TWISTD, Commands
 
 net: Any = reactor
@@ -72,29 +67,24 @@ class Limiting(Serving):
             policy.stop()
 
 
-class ServingTests(Limiting):
+class ListenTests(Limiting):
     """The other endpoint listens, with limits."""
 
-    async def test_maxConnections(self) -> None:
-        """Further clients wait, on TCP and on Unix sockets."""
-        path = self.unixPath()
-        for endpoint in (TCP, f"unix:{path}:mode=600"):
-            port = await self.listen(f"limit:max=1:{endpoint}")
-            socks = [socket.socket(port.socket.family) for _ in range(2)]
-            for sock in socks:
-                self.addCleanup(sock.close)
-                await self.talk(sock.connect, port.socket.getsockname())
-            self.assertEqual(await self.heard(socks[0]), b"hello")
-            self.assertEqual(self.policies[0].connections, 1)
-            socks[0].close()
-            self.assertEqual(await self.heard(socks[1]), b"hello")
-        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+    async def test_limits(self) -> None:
+        """They have the values that were written, or their defaults."""
+        await self.listen(f"limit:max=7:per-peer=3:idle=60:handshake=4:write=20:{TCP}")
+        admission, deadlines = self.policies
+        self.assertIsInstance(deadlines, Deadlines)
+        self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
+        await self.listen(f"limit:{TCP}")
+        admission = self.policies[0]
+        self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
+        self.assertIsNone(admission.maxPerPeer)
 
     async def test_deadlines(self) -> None:
-        await self.listen(f"limit:idle=0.05:{TCP}")
-        self.assertEqual(await self.ended(self.client()), b"reset")
-        await self.listen(f"limit:handshake=0.05:{self.tlsEndpoint()}")
-        self.assertEqual(await self.ended(self.client()), b"reset")
+        for endpoint in (f"idle=0.05:{TCP}", f"handshake=0.05:{self.tlsEndpoint()}"):
+            await self.listen(f"limit:{endpoint}")
+            self.assertEqual(await self.ended(self.client()), b"reset")
 
     async def test_maxPerPeer(self) -> None:
         """On either side of a wrapper: what connects to the port is counted."""
@@ -109,52 +99,16 @@ class ServingTests(Limiting):
             self.assertEqual(await self.heard(sock), b"hello")
             self.assertEqual(await self.ended(self.client()), b"busy\r\n")
 
-    async def test_web(self) -> None:
-        """Twisted's web server works as ever, with and without TLS."""
-        for endpoint in (TCP, self.tlsEndpoint()):
-            root = Resource()
-            root.putChild(b"", Data(b"x" * 1_000_000, "text/plain"))
-            await self.listen(f"limit:max=9:idle=30:{endpoint}", Site(root))
-            said = await self.talk(self.request, endpoint != TCP)
-            head, _, body = said.partition(b"\r\n\r\n")
-            self.assertIn(b"200 OK", head)
-            self.assertEqual(len(body), 1_000_000)
-
-    def request(self, secure: bool) -> bytes:
-        sock = self.connect()
-        if secure:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            sock = context.wrap_socket(sock)
-        with sock:
-            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return readAll(sock)
-
     async def test_halfClose(self) -> None:
         """Nothing stands between: a half-close arrives."""
         await self.listen(f"limit:max=5:{TCP}", ConversationFactory(Echo))
         sock = self.client()
-        await self.talk(sock.sendall, b"x" * 50_000)
+        sock.sendall(b"x" * 5000)
         sock.shutdown(socket.SHUT_WR)
-        self.assertEqual(len(await self.ended(sock)), 50_000)
-
-
-class PoliciesTests(Limiting):
-    """The policies of the port."""
-
-    async def test_limits(self) -> None:
-        """They have the values that were written, or their defaults."""
-        await self.listen(f"limit:max=7:per-peer=3:idle=60:handshake=4:write=20:{TCP}")
-        admission, deadlines = self.policies
-        self.assertIsInstance(deadlines, Deadlines)
-        self.assertEqual((admission.maxConnections, admission.maxPerPeer), (7, 3))
-        await self.listen(f"limit:{TCP}")
-        admission = self.policies[0]
-        self.assertGreater(admission.maxConnections, 200)  # what the descriptors allow
-        self.assertIsNone(admission.maxPerPeer)
+        self.assertEqual(len(await self.ended(sock)), 5000)
 
     async def test_takenOver(self) -> None:
-        """Another listener of the port takes them over."""
+        """Another listener of the port takes its policies over."""
         port = await self.listen(f"limit:per-peer=1:{TCP}")
         told = Told()
         other = Listener("other", Observers(told))
@@ -194,37 +148,22 @@ class StrangePort:
 
 
 class RefusedTests(SynchronousTestCase):
-    """What cannot be limited does not listen."""
-
-    def listen(self, endpoint: Endpoint, **limits: Any) -> Any:
-        limited: Any = LimitedEndpoint(MemoryReactorClock(), endpoint, **limits)
-        return limited.listen(Factory())
-
-    def test_strangePort(self) -> None:
-        """Only Twisted's own stream ports can be watched; another is closed again."""
-        port = StrangePort()
-        error = self.failureResultOf(self.listen(Endpoint(port)), LimitedError).value
-        self.assertEqual(port.stopped, 1)
-        self.assertRegex(str(error), "^limit: .*StrangePort.* is not one of Twisted's own stream")
-
-    def test_noPort(self) -> None:
-        """Nor can the standard streams, which are no port."""
-        self.failureResultOf(self.listen(Endpoint(object())), LimitedError)
-
-    def test_tooFewDescriptors(self) -> None:
-        """Nothing is bound for what cannot be served."""
-        endpoint = Endpoint(StrangePort())
-        failure = self.failureResultOf(
-            self.listen(endpoint, maxConnections=10**8), DescriptorsError
-        )
-        self.assertEqual(endpoint.asked, 0)
-        self.assertIn("100000000 connections need", str(failure.value))
-
-    def test_cannotListen(self) -> None:
-        """What the other endpoint says is passed on."""
+    def test_refused(self) -> None:
+        """What cannot be limited does not listen, and what the other endpoint says is passed on."""
         error = CannotListenError("", 80, OSError("in use"))
-        failure = self.failureResultOf(self.listen(Endpoint(fail(error))))
-        self.assertIs(failure.value, error)
+        other = " is not one of Twisted's own stream ports"
+        for made, limits, kind, problem in (
+            (port := StrangePort(), {}, LimitedError, f"limit: .*StrangePort.*{other}"),
+            (object(), {}, LimitedError, f"limit: .*{other}"),  # as the standard streams
+            (fail(error), {}, CannotListenError, "in use"),
+            (None, {"maxConnections": 10**8}, DescriptorsError, "100000000 connections need"),
+        ):
+            endpoint = Endpoint(made)
+            limited: Any = LimitedEndpoint(MemoryReactorClock(), endpoint, **limits)
+            failure = self.failureResultOf(limited.listen(Factory()), kind)
+            self.assertRegex(str(failure.value), problem)
+            self.assertEqual(endpoint.asked, 0 if limits else 1)  # nothing is bound in vain
+        self.assertEqual(port.stopped, 1)
 
 
 class TwistdTests(Commands):

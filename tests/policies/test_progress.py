@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import select
-import socket
 from typing import Any
 
-from OpenSSL import SSL
 from twisted.internet.defer import DeferredQueue
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
@@ -16,6 +14,7 @@ from zope.interface import implementer
 from tcplab.policies import progress as module
 from tcplab.policies.progress import Progress
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
+from tests.support.certificates import overTLS
 from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
 from tests.support.socket_server import Serving, readAll
 
@@ -78,13 +77,10 @@ class Progressing(Serving):
         factory.queue = DeferredQueue()
         self.told = await self.serve(factory, endpoint)
         self.progress = Progress()
-        self.peer = socket.socket(self.port.socket.family)
-        self.addCleanup(self.peer.close)
-        await self.talk(self.peer.connect, self.port.socket.getsockname())
+        self.peer = self.client()
         if endpoint.startswith("ssl"):
-            self.tls = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), self.peer)
-            self.tls.set_connect_state()
-            await self.talk(self.tls.do_handshake)
+            self.tls = await self.talk(overTLS, self.peer)
+            self.addCleanup(self.tls.close)
         protocol = await factory.queue.get()
         transport: Any = bottomTransport(protocol.transport)
         await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
@@ -126,9 +122,8 @@ class SocketTests(Progressing):
 
 
 class TLSTests(Progressing):
-    """A close_notify waits for its answer."""
-
     async def test_unanswered(self) -> None:
+        """A close_notify waits for its answer."""
         protocol, transport = await self.accepted(self.tlsEndpoint())
         self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
         protocol.transport.loseConnection()
@@ -136,7 +131,8 @@ class TLSTests(Progressing):
         await self.until(lambda: not unacknowledgedBytes(transport))
         self.assertEqual(self.progress.measure(transport), (transport.sent, 1))
         self.assertEqual(self.progress.mayHavePending([transport]), [transport])
-        await self.talk(self.tls.shutdown)
+        self.assertEqual(await self.talk(self.tls.recv, 1), b"")
+        await self.talk(self.tls.unwrap)
         self.assertIsNone((await self.told.ending()).why)
 
     async def test_notSent(self) -> None:

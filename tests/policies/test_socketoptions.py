@@ -33,9 +33,7 @@ class Accepting(Serving):
         """Serve, connect, and return the transport of the server."""
         await self.serve(factory or Factory.forProtocol(Protocol), endpoint)
         self.assertIs(setListenOptions(self.port, **options), endpoint.startswith("tcp"))
-        self.peer = socket.socket(self.port.socket.family)
-        self.addCleanup(self.peer.close)
-        self.peer.connect(self.port.socket.getsockname())
+        self.peer = self.client()
         await self.until(lambda: self.listener.connections)
         (transport,) = self.listener.connections
         self.socket = transport.socket

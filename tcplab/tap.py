@@ -174,7 +174,7 @@ def makeService(options: Options) -> IService:
     """
     Make the lab and bind its ports.
 
-    :raises SystemExit: that is impossible; the text is one line.
+    :raises SystemExit: the settings are wrong, or a port cannot be bound; the text is one line.
     """
     from twisted.internet import reactor as installed
 

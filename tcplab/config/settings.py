@@ -30,7 +30,7 @@ from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
 #: The recipe's own port. It lies in the range that the kernel hands out to clients.
 DEFAULT_PORT = "50544"
-#: The clients of --port unless --interface says otherwise: programs on this machine.
+#: The address of --port without --interface: only programs on this machine can connect.
 DEFAULT_INTERFACE = "127.0.0.1"
 DEFAULT_BEHAVIOUR = "lab"
 _DEFAULT_SPEC = BehaviourSpec(DEFAULT_BEHAVIOUR, (), DEFAULT_BEHAVIOUR)
@@ -317,7 +317,8 @@ class Settings:
 
         :param behaviour: what the port serves: a SPEC's text, a Protocol class, a factory or a
             coroutine function; ``None`` for the default.
-        :param listeners: others: ``SPEC@ENDPOINT``, or settings; without a port, they replace it.
+        :param listeners: further ones: ``SPEC@ENDPOINT``, or settings; without a port, they
+            replace it.
         :param values: ``port``, ``interface``, and the fields of this class, by name. Faults may be
             texts.
         :raises SettingsError: a value makes no sense, or two contradict each other; the text names

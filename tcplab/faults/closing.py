@@ -17,7 +17,7 @@ from tcplab.wire.reasons import Reason
 #: a conversation lingers.
 LINGER = 2.0
 
-# Seconds between two looks at whether the peer's kernel has taken everything: no event tells it.
+# Seconds between two looks at whether the peer's kernel has taken everything: no event reports it.
 _SHORTEST, _LONGEST = 0.001, 0.05
 
 
@@ -77,7 +77,7 @@ class FaultClose:
             self._resetOrWait(_SHORTEST)
 
     def readConnectionLost(self) -> None:
-        """The peer has finished."""
+        """Close, if a FIN was the end: the peer has finished too."""
         self.peerFinished = True
         if self.begun and not self._resetting:
             self._raw.loseConnection()

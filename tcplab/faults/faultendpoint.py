@@ -1,4 +1,4 @@
-"""Endpoints around others: connections of any Twisted server or client meet faults."""
+"""Endpoints around others, which put faults on the connections of a Twisted server or client."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class FaultedServerEndpoint(WrappingEndpoint):
             raise FaultError(f"fault: {port} is not one of Twisted's own stream ports")
         faults = Faults(seed=self._seed, clock=self._reactor)
         faults.add(self._fault)
-        # The faults of an endpoint within this one come after ours: nearer to the socket.
+        # First: the faults of an endpoint within this one are nearer to the socket.
         listener.addPolicy(faults, first=True)
         faults.watch(listener)
         listening: IListeningPort = port

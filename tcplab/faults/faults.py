@@ -122,7 +122,7 @@ class Faults(Policy):
     :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
     :param clock: keeps the time; ``None`` means the reactor of each connection.
     :param client: the connections are those of a client: what is read goes downstream.
-    :param observers: is told of hits on connections of no listener.
+    :param observers: receives the hits on connections of no listener.
     """
 
     def __init__(

@@ -116,13 +116,13 @@ class Splice:
             self.transport.protocol = protocol
 
     def reassert(self) -> None:
-        """Stay in place: ``transport.protocol = other`` has replaced the protocol, not us."""
+        """Stay in place after ``transport.protocol = other``, which replaces the protocol only."""
         there = above = self._above()
         if there is self._filter or there is None or not self._inserted:
             return
         while isinstance(above, ProtocolWrapper):
             if above.wrappedProtocol is self._filter:
-                # TLS, by Twisted's own startTLS(), stands between the transport and us.
+                # TLS, by Twisted's own startTLS(), is between the transport and the filter.
                 self._wrapper = above
                 return
             above = above.wrappedProtocol
@@ -179,13 +179,13 @@ class FaultFilter(Protocol):
     """
     Pass what is received and what is written through the faults of a connection.
 
-    Neither transport nor protocol notices. An abort overtakes everything, and so does the loss of
-    the connection.
+    Neither transport nor protocol can see a difference. An abort overtakes everything, and so does
+    the loss of the connection.
 
     :param transport: the protocol's transport; of TLS the layer above, so that faults act on what
         is sent and not on how it is encrypted.
     :param clock: keeps the time.
-    :param reportHit: is called for each hit, with the fault and the byte of its direction.
+    :param reportHit: called for each hit, with the fault and the byte of its direction.
     :param reading: the transport reads now: the protocol has not paused it.
     :ivar wrappedProtocol: the protocol.
     :ivar inbound: the direction towards it.
@@ -267,7 +267,7 @@ class FaultFilter(Protocol):
 
     def updateFlow(self, asked: bool = False) -> None:
         """
-        Pause or resume both sources, as much or little is held.
+        Pause or resume both sources, according to how much is held.
 
         :param asked: the protocol wants more.
         """
@@ -301,32 +301,32 @@ class FaultFilter(Protocol):
     # From the transport
 
     def makeConnection(self, transport: ITransport) -> None:
-        """TLS connects its protocol."""
+        """Connect the wrapped protocol, when TLS connects this one."""
         self.connected = 1
         self.wrappedProtocol.makeConnection(transport)
 
     def handshakeCompleted(self) -> None:
-        """The TLS handshake is complete."""
+        """Start, and pass it on: the TLS handshake is complete."""
         self.start()
         if IHandshakeListener.providedBy(self.wrappedProtocol):
             self.wrappedProtocol.handshakeCompleted()
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes have arrived."""
+        """Take received bytes."""
         self.inbound.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """The peer's FIN has arrived."""
+        """Take the peer's FIN."""
         self.inbound.readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        """Our FIN has been sent."""
+        """Report to the protocol that our FIN was sent."""
         halfCloseable = IHalfCloseableProtocol(self.wrappedProtocol, None)
         if halfCloseable is not None and not self.close.begun:
             halfCloseable.writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is lost: what is held is dropped, as a reset drops what is on its way."""
+        """Drop what is held, as a reset drops what is on its way, and report the loss."""
         self._reportHits()
         self._splice.reassert()
         self._detach()

@@ -32,7 +32,7 @@ class InboundOwner(PipelineOwner, Protocol):
     wrappedProtocol: Any
 
     def updateFlow(self, asked: bool = False) -> None:
-        """Bytes have moved, or the protocol has ``asked`` for more."""
+        """Pause or resume both sources: bytes have moved, or the protocol ``asked`` for more."""
 
 
 class Inbound:
@@ -46,7 +46,7 @@ class Inbound:
     :param raw: the transport.
     :param close: the end that a fault makes.
     :param outbound: the other direction.
-    :param filter: has the protocol, and is told that bytes have moved.
+    :param filter: has the protocol, and pauses and resumes both sources when bytes have moved.
     :param reading: the transport reads now: the protocol has not paused it.
     :ivar pipeline: the faults.
     """
@@ -109,7 +109,7 @@ class Inbound:
 
     def updateReading(self, answersHeld: bool, asked: bool) -> None:
         """
-        Read from the transport, or stop, as much or little waits.
+        Read from the transport, or stop, according to how much waits.
 
         :param answersHeld: too much of what was written without a producer is held. These are
             answers: with less to read there are fewer of them.

@@ -31,7 +31,7 @@ class FaultyPort:
 
     def set(self, fault: ListenerFault | None) -> None:
         """
-        Have this fault act, or none.
+        Let this fault act from now on, or none.
 
         The port stops reading when a fault begins. It is read again when its listener resumes.
         """

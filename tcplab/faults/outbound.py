@@ -132,17 +132,17 @@ class ProducerProxy:
             self._update()
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
+        """Pause the producer: the transport's buffer is full."""
         self._congested = True
         self._update()
 
     def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
+        """Resume the producer, unless faults hold too much: the transport's buffer is empty."""
         self._congested = False
         self._update()
 
     def stopProducing(self) -> None:
-        """The connection is lost."""
+        """Stop the producer: the connection is lost."""
         producer, self.producer = self.producer, None
         self._stopPulling()
         if producer is not None:
@@ -184,7 +184,7 @@ class Outbound:
     :param raw: the transport.
     :param close: the end that a fault makes.
     :param producers: stands between the protocol's producer and the transport.
-    :param filter: is told that bytes have moved.
+    :param filter: pauses and resumes both sources when bytes have moved.
     :ivar pipeline: the faults.
     :ivar closing: the protocol has asked for the end of the connection.
     :ivar finished: our FIN has been asked for.

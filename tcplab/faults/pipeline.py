@@ -14,7 +14,7 @@ from tcplab.faults.stage import End, Sink, Stage
 
 class TriggerMatcher:
     """
-    Find the byte behind which a fault begins.
+    The search for the byte behind which a fault begins.
 
     :param trigger: one of bytes; a trigger of time is kept by the `ActiveFault`.
     """
@@ -53,10 +53,10 @@ class PipelineOwner(Protocol):
     clock: IReactorTime
 
     def onHit(self, fault: ActiveFault, at: int) -> None:
-        """A fault acts at this byte of its direction."""
+        """Report that a fault acts at this byte of its direction."""
 
     def updateFlow(self) -> None:
-        """Bytes have moved, or a fault has changed."""
+        """Pause or resume both sources: bytes have moved, or a fault has changed."""
 
 
 class ActiveFault:

@@ -74,7 +74,7 @@ class Stage:
         self.out: Sink
 
     def begin(self) -> None:
-        """The fault begins."""
+        """Begin: the fault acts from here on."""
 
     def feed(self, data: bytes, at: int) -> None:
         """Take bytes; the first one is the ``at``-th of this direction, counted from 0."""
@@ -85,7 +85,7 @@ class Stage:
         self.out.end(how)
 
     def release(self) -> None:
-        """The fault is over: pass on what is held. Neither bytes nor an end follow."""
+        """Pass on what is held: the fault is over. Neither bytes nor an end follow."""
 
 
 class BufferingStage(Stage):

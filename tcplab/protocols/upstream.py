@@ -120,8 +120,8 @@ def _hostAndPort(address: object) -> tuple[str, int]:
     return str(host).removeprefix("::ffff:"), int(port)
 
 
-# Seconds in which a server, whose client is gone, has to take some of the bytes left for it: as
-# long as the lab gives a client.
+# Seconds in which a server has to take some of the bytes left for it, once the client's connection
+# is lost: as long as the lab gives a client.
 _STUCK = 30.0
 
 #: One for this process, since two listeners that connect to each other are a loop too.
@@ -132,7 +132,7 @@ class Upstream(PairedConversation):
     """
     The conversation with the server.
 
-    It passes what happens to the `Downstream` conversation that connected.
+    It passes each of its events to the `Downstream` conversation that connected it.
     """
 
     def __init__(self, downstream: Downstream) -> None:
@@ -157,7 +157,7 @@ class Upstream(PairedConversation):
         bottom = socketTransport(transport)
         if isinstance(bottom, Client):
             bottom.setTcpNoDelay(True)  # the sender has decided what leaves together
-            bottom.setTcpKeepAlive(True)  # finds a server that is gone without FIN
+            bottom.setTcpKeepAlive(True)  # finds a server that ended without FIN
         if self._downstream is not None:
             self._downstream._attached(self)
 
@@ -217,7 +217,7 @@ class Downstream(PairedConversation):
     """
     A conversation that connects to a server, and is paired with the conversation there.
 
-    A subclass says when (``_start``, ``_connect``) and what follows from each event:
+    A subclass decides when (``_start``, ``_connect``) and what follows from each event:
     ``_upstreamConnected``, ``_upstreamReceived``, ``_upstreamClosed``, ``_connectFailed``,
     ``_loopDetected`` and ``_otherSideLost``.
     """
@@ -271,7 +271,7 @@ class Downstream(PairedConversation):
         attempt.addErrback(lambda failure: self._failConnect(connectFailure(failure.value).phrase))
 
     def _attached(self, upstream: Upstream) -> None:
-        # With TLS the handshake comes now.
+        # With TLS the handshake is still to be done.
         if self._connecting and self._handshaking is None:
             self._handshaking = upstream
             child = LOOPS.connected(self, upstream.raw)

@@ -125,7 +125,7 @@ def _checkValues(where: str) -> None:
         _check("port", port or "1", 1, 65535)
         try:
             name.encode("idna")
-        except UnicodeError:  # Twisted meets it in a thread, and reports nothing
+        except UnicodeError:  # Twisted raises it in a thread, and reports nothing
             raise ValueError(f"{name!r} cannot be the name of a host") from None
 
 

@@ -16,7 +16,7 @@ class OneShot(Generic[_Result]):
 
     A Deferred of `wait` may be cancelled: the result and the other Deferreds are not affected.
 
-    Limit: a failure that is never awaited is not logged.
+    **Limit:** a failure that is never awaited is not logged.
 
     :ivar fired: the result is there.
     """

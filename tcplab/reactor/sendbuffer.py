@@ -20,7 +20,7 @@ CORKED_MANY = 4  # several chunks were written, or there is other work for uncor
 # answer, and the kernel takes 1,024 at once (IOV_MAX).
 MAX_CHUNKS = 500
 
-# The connection is dead for certain: a reset has come.
+# The errors of a send after the peer's reset.
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET})
 
 DONE = Failure(main.CONNECTION_DONE)

@@ -32,7 +32,7 @@ def bottomTransport(transport: object) -> StreamTransport:
 
 
 def socketTransport(transport: object) -> Connection | None:
-    """Return Twisted's own transport with the socket, below all wrappers; ``None``: another's."""
+    """Return the transport below all wrappers; ``None``: it is not one of Twisted's own sockets."""
     bottom: object = bottomTransport(transport)
     return bottom if isinstance(bottom, Connection) else None
 
@@ -94,7 +94,7 @@ def _heldByFaults(transport: object) -> int:
 
 
 def unacknowledgedBytes(transport: object) -> int:
-    """Count the bytes that the peer's kernel has not acknowledged: here, in our kernel, sent."""
+    """Count the bytes, in this process and in our kernel, that the peer has not acknowledged."""
     waiting = bufferedBytes(transport) or 0
     bottom: object = bottomTransport(transport)
     if not isinstance(bottom, Connection):
@@ -102,12 +102,12 @@ def unacknowledgedBytes(transport: object) -> int:
     try:
         queued = fcntl.ioctl(bottom.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     except (OSError, ValueError):
-        return waiting  # closed, or none of the kernel's
+        return waiting  # closed, or no socket of the kernel's
     return waiting + int(struct.unpack("i", queued)[0])
 
 
 def isReset(transport: object) -> bool:
-    """Tell whether the peer has reset a connection; no event says so while nothing is read."""
+    """Tell whether the peer has reset a connection; no event reports it while nothing is read."""
     bottom = socketTransport(transport)
     fd = -1 if bottom is None else bottom.fileno()
     if fd < 0:

@@ -121,7 +121,7 @@ class HalfClosingTLS(ReactorTLS):
             else:
                 if not self._aborted:
                     ProtocolWrapper.dataReceived(self, data)
-        # A protocol that had already finished closes the socket on the way here.
+        # The socket is closed, and this is None, if the protocol had already finished.
         if self._tlsConnection is not None:
             self._flushSendBIO()
 

@@ -101,7 +101,7 @@ def has(owner: object, name: str) -> bool:
     """
     Tell whether a module or class has a name, or the instances of a class once they are made.
 
-    **Limit:** of instances it is enough that a method of the class speaks of the name.
+    **Limit:** an instance counts as having a name that any method of its class mentions.
     """
     if hasattr(owner, name):
         return True

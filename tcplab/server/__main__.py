@@ -1,7 +1,7 @@
 """
 The program of a worker, at the place where a lab of the old layout looks for it.
 
-Limit: a running lab of the old layout is replaced by one of the new once, by SIGHUP.
+**Limit:** a running lab of the old layout is replaced by one of the new once, by SIGHUP.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class AdoptedPort(tcp.Port):
     """A TCP port on an inherited socket. Closing it leaves the socket to the other processes."""
 
     def __init__(self, found: socket.socket, factory: IProtocolFactory, reactor: IReactor) -> None:
-        # The address says whether it is IPv6.
+        # The address shows whether it is IPv6.
         tcp.Port.__init__(self, 0, factory, interface=found.getsockname()[0], reactor=reactor)
         self._preexistingSocket = found
 

@@ -39,11 +39,12 @@ class Lab(Service):
         argument is a `tcplab.Dialogue`), or a SPEC as text: ``"echo"``, ``"ack,greeting=hi"``,
         ``"package.module.Name"``. ``None``: the behaviour ``lab``.
     :param port: the TCP port of ``what``, 50544 if ``None``; 0: the system chooses.
-    :param listeners: others: ``"SPEC@ENDPOINT"``, or `tcplab.ListenerSettings`. Without ``port``
-        they are all there is.
+    :param listeners: further ones: ``"SPEC@ENDPOINT"``, or `tcplab.ListenerSettings`. Without
+        ``port`` they are all there is.
     :param faults: faults from the beginning on, as texts or as values.
     :param seed: repeats what faults roll dice for; ``None``: one is chosen.
-    :param observers: what is told of connections; `tcplab.observers.LogObserver` writes the log.
+    :param observers: each receives the events of connections; `tcplab.observers.LogObserver`
+        writes the log.
     :param reactor: runs the lab; ``None``: the process's, looked up when the lab starts.
     :param settings: the other options of ``twistd tcplab --help`` by their names in camelCase, as
         values: ``interface="::1"``, ``idleTimeout=60.0``, ``greeting=b"hi"``.

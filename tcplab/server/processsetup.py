@@ -18,7 +18,7 @@ def exitWith(status: int) -> None:
     twistd and twist end with 0 whenever the reactor was stopped. All functions that were registered
     with ``atexit`` run before.
 
-    Limit: functions that are registered after this call run twice; call it when the reactor has
+    **Limit:** functions that are registered after this call run twice; call it when the reactor has
     stopped.
     """
 
@@ -41,7 +41,7 @@ _THRESHOLDS = 10_000, 10, 3
 
 
 def relaxGC() -> None:
-    """Collect garbage less often, and never among the objects of now: they stay."""
+    """Collect garbage less often, and never search the objects that exist now: they stay."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -41,8 +41,8 @@ class LabService(Service):
 
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
-    :param observers: what is told of connections: any object with hooks of an `Observer`; see
-        `tcplab.observers.Observers` for several.
+    :param observers: receives the events of connections: any object with hooks of an `Observer`;
+        see `tcplab.observers.Observers` for several.
     :param listening: what the endpoints listen with, if that is not the reactor.
     :param quiet: do not log what is served, and where: another process does.
     :ivar listeners: the endpoints that are served.
@@ -189,7 +189,7 @@ class LabService(Service):
         Accepting goes on for ``drainDelay`` seconds. Then new connections are refused and every
         conversation is asked to finish. Those that have not ended ``drainTimeout`` seconds later
         are aborted; `abort` does so at once. Further calls change nothing. Afterwards the lab does
-        not listen until it is started again or told to `listen`; a `suspend` is over then.
+        not listen until it is started, or `listen` is called, again; a `suspend` is over then.
 
         :return: fires when every connection has ended, with the outcome.
         """

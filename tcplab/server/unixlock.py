@@ -1,4 +1,4 @@
-"""The stale lock of a Unix socket, which a lab leaves that was killed."""
+"""The stale lock of a Unix socket: a lab that was killed leaves it behind."""
 
 from __future__ import annotations
 

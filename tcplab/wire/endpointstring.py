@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-# A parser turns a string into a call: what Python says of the call, and what that means here.
+# A parser turns a string into a call: Python's error text for a wrong call, and its meaning here.
 _EXPLANATIONS = {
     r"^[\w.<>]+\(\) ": "",
     r"missing 1 required positional argument: (.*)$": r"\1 is missing",

@@ -22,7 +22,7 @@ class NotKeyValue(ValueError):
 
 class GivenTwice(ValueError):
     """
-    A key stands there twice.
+    A key is given twice.
 
     :ivar key: that key.
     """

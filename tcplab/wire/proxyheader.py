@@ -168,7 +168,7 @@ def writeHeader(
         raise ValueError(f"there is no version {version}")
     if (local and source is not None) or (source is None and (tlvs or checksum)):
         # A reader ignores what follows LOCAL, or no addresses.
-        raise ValueError("only a header with addresses has TLVs or a checksum")
+        raise ValueError("TLVs and a checksum need addresses, and LOCAL has none")
     command = 0x20 if local else 0x21
     code, _ = FAMILIES.get(family, (0, 0))
     return _block(command, code, _packed(source, destination), tlvs, checksum)

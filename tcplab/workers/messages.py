@@ -60,7 +60,7 @@ class WorkerConfig:
 
     @property
     def placeholders(self) -> list[int]:
-        """The descriptors that Twisted's ``systemd:`` endpoints close; they lead nowhere."""
+        """The descriptors that Twisted's ``systemd:`` endpoints close: all are ``/dev/null``."""
         return list(range(FIRST, FIRST + self.activated))
 
     @property
@@ -128,6 +128,6 @@ class CommandReader(FileDescriptor):
         return None
 
     def connectionLost(self, reason: Failure) -> None:
-        """The pipe is closed: the supervisor is gone."""
+        """Report that the pipe is closed: the supervisor has exited."""
         super().connectionLost(reason)
         self._onClosed()

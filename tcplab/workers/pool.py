@@ -106,7 +106,7 @@ class WorkerPool:
             log.info("restarted: every worker is a new one", log_system="tcplab")
 
     def pipesClosed(self, process: WorkerProcess) -> None:
-        """Everything that a process has written was received."""
+        """Forget the pipes of a process: everything that it has written was received."""
         self._openPipes.discard(process)
         self._checkStopped()
 

@@ -91,8 +91,8 @@ class WorkersDrain(Drain):
     The drain of all workers: each drains by itself.
 
     The first of them accepts the clients in the listen queue and shuts the ports down for all;
-    later connections are refused. If no worker does so, because each was told to end by another
-    program, this drain closes the ports a little later.
+    later connections are refused. If no worker does so, because another program has ended each
+    of them, this drain closes the ports a little later.
 
     :param pool: the workers.
     :param spawner: knows their connections.

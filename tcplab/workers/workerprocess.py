@@ -43,7 +43,7 @@ class WorkerProcess(ProcessProtocol):
     One worker process.
 
     :ivar state: how far it is.
-    :ivar number: which of the workers it is; 0 until it is told to serve.
+    :ivar number: which of the workers it is; 0 until it is commanded to serve.
     :ivar servingSince: when it began to serve; ``None`` if it has not.
     :ivar lastState: the state in which it exited.
     :ivar status: its exit status; ``None`` if it was killed by the signal ``killedBy``.
@@ -133,7 +133,7 @@ class WorkerProcess(ProcessProtocol):
     # What it sends
 
     def connectionMade(self) -> None:
-        """It runs."""
+        """Note its process number: it runs."""
         self.pid = self.transport.pid
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
@@ -176,7 +176,7 @@ class WorkerProcess(ProcessProtocol):
         self._onState(self)
 
     def processEnded(self, reason: Failure) -> None:
-        """It has exited, and its pipes are closed."""
+        """Report that it has exited and its pipes are closed."""
         if self._pipeTimeout.active():
             self._pipeTimeout.cancel()
             self._onClosed(self)

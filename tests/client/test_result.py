@@ -49,7 +49,7 @@ class ResultTests(SynchronousTestCase):
 class FromErrorTests(SynchronousTestCase):
     def test_connectErrors(self) -> None:
         """The words are those of `connectFailure`; a timeout says what was missing."""
-        running = "is it running?"
+        running = "running?"
         speak = "0.5 s passed without a TLS handshake; does the server speak TLS?"
         for problem, handshaking, outcome, why in (
             (error.ConnectionRefusedError(), False, Outcome.REFUSED, running),

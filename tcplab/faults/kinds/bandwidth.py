@@ -25,7 +25,7 @@ class Bandwidth(Fault):
 
     @property
     def endless(self) -> bool:
-        """It is at a rate of 0."""
+        """Whether it may keep a connection open for ever: at a rate of 0."""
         return not self.rate
 
     def stage(self, context: StageContext) -> Stage:

@@ -35,7 +35,7 @@ class Corrupt(Fault):
 
     @property
     def rolls(self) -> bool:
-        """It does."""
+        """Whether it rolls dice: always."""
         return True
 
 

@@ -17,7 +17,7 @@ class HalfClose(Fault):
 
     @property
     def atOnce(self) -> bool:
-        """It does."""
+        """Whether it happens in a moment: always."""
         return True
 
     def stage(self, context: StageContext) -> Stage:

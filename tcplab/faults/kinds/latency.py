@@ -32,7 +32,7 @@ class Latency(Fault):
 
     @property
     def rolls(self) -> bool:
-        """It does, for the jitter."""
+        """Whether it rolls dice: for the jitter."""
         return self.jitter > 0
 
 

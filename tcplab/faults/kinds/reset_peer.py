@@ -22,7 +22,7 @@ class ResetPeer(Fault):
 
     @property
     def atOnce(self) -> bool:
-        """It does without a timeout."""
+        """Whether it happens in a moment: without a timeout."""
         return not self.timeout
 
     def stage(self, context: StageContext) -> Stage:

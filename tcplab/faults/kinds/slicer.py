@@ -36,7 +36,7 @@ class Slicer(Fault):
 
     @property
     def rolls(self) -> bool:
-        """It does, for the sizes."""
+        """Whether it rolls dice: for the sizes."""
         return self.size_variation > 0
 
 

@@ -1,4 +1,4 @@
-"""The fault ``stall``: nothing is read, and the peer meets a window of zero."""
+"""The fault ``stall``: nothing is read, and the peer sees a window of zero."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stall(Fault):
 
     @property
     def endless(self) -> bool:
-        """It is."""
+        """Whether it may keep a connection open for ever: always."""
         return True
 
     def stage(self, context: StageContext) -> Stage:

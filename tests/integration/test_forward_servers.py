@@ -1,4 +1,4 @@
-"""Nginx and an early close behind forward; `test_forward_faults` has the databases."""
+"""Nginx, and a server that closes early, behind forward. Databases: `test_forward_faults`."""
 
 from __future__ import annotations
 

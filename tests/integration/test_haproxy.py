@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
 import socket
-import ssl
-import subprocess
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -30,11 +25,11 @@ from tcplab.policies import proxyprotocol
 from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.server.service import LabService
 from tcplab.wire.proxyheader import InetAddress, ProxyHeader, writeHeader
-from tests.support.certificates import localhostFile
+from tests.support.certificates import localhostFile, overTLS
 from tests.support.find_program import needed
 from tests.support.ports import free
 from tests.support.socket_server import Told, readAll
-from tests.support.subprocess_server import ROOT, run
+from tests.support.subprocess_server import ROOT, Server, scratch
 from tests.support.tiers import slow
 
 net: Any = reactor
@@ -64,6 +59,22 @@ class Headers(Policy):
         self._headers.append(getattr(transport, "announced", None))
 
 
+class Proxies(ProxyProtocol):
+    """
+    Keep whose headers were awaited.
+
+    :ivar asked: the addresses.
+    """
+
+    def __init__(self, *settings: Any) -> None:
+        self.asked: list[object] = []
+        super().__init__(*settings)
+
+    def trusts(self, address: object) -> bool:
+        self.asked.append(address)
+        return super().trusts(address)
+
+
 class Lab(Told):
     """One of the labs: a plain listener and one with TLS, and what was told of both."""
 
@@ -78,7 +89,7 @@ class Lab(Told):
             ]
         )
         self.service = LabService(settings, reactor, Observers(self))
-        self.policy = ProxyProtocol("any", ["127.0.0.1"])
+        self.policy = Proxies("any", ["127.0.0.1"])
         self.headers: list[ProxyHeader | None] = []
         for listener in self.service.listeners:
             self.policy.watch(listener)
@@ -93,8 +104,8 @@ class Balanced(TestCase):
 
     async def setUp(self) -> None:
         self.program = needed("haproxy")
-        self.folder = Path(tempfile.mkdtemp(prefix="tcplab"))
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.folder = scratch(self)
+        self.patch(os, "environ", {**os.environ})  # of HAProxy
         self.logged = EventLoggingObserver()
         self.patch(proxyprotocol, "log", Logger(observer=self.logged))
         pem = localhostFile(str(self.folder))
@@ -115,17 +126,15 @@ class Balanced(TestCase):
             file = configuration
         else:
             file.write_text(COMMON + configuration)
-        self.said = self.folder / "log"
-        with self.said.open("w") as log:
-            haproxy = subprocess.Popen(
-                [self.program, "-db", "-f", str(file)],
-                env={**os.environ, **self._places()},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.addCleanup(self._stop, haproxy)
-        await self.until(lambda: listens(self.plain) or haproxy.poll() is not None)
-        self.assertIsNone(haproxy.poll(), self.said.read_text())
+        for name, place in self._places().items():
+            os.environ[name] = place
+        self.haproxy = await deferToThread(
+            Server,
+            f"{self.program} -db -f {file}",
+            self.folder,
+            lambda _: str(self.plain) if listens(self.plain) else "",
+        )
+        self.addCleanup(deferToThread, self.haproxy.stop)
 
     def _places(self) -> dict[str, str]:
         here = "127.0.0.1"
@@ -135,10 +144,6 @@ class Balanced(TestCase):
             places[f"{name.upper()}_PLAIN"] = f"{here}:{lab.plain}"
             places[f"{name.upper()}_SECURE"] = f"{here}:{lab.secure}"
         return places
-
-    async def _stop(self, haproxy: subprocess.Popen[bytes]) -> None:
-        haproxy.send_signal(signal.SIGTERM)
-        await deferToThread(haproxy.wait, 30)
 
     def asked(self, port: int = 0, **more: Any) -> Deferred[tuple[dict[str, str], str]]:
         """Ask who is there through HAProxy, in a thread."""
@@ -163,22 +168,15 @@ class DeployedTests(Balanced):
         await self.balance(ROOT / "deploy" / "haproxy.cfg")
 
     async def test_theLabsKnowTheRealPeers(self) -> None:
-        names = Counter()
-        for _ in range(8):
-            told, me = await self.asked()
-            self.assertEqual(told["peer"], me)
-            self.assertRegex(told["via"], r"^127\.0\.0\.1:\d+$")
-            names[told["name"]] += 1
-        self.assertEqual(names, {"blue": 4, "green": 4})
-        self.assertEqual(self.refusals, [])
-
-    async def test_throughTLSToo(self) -> None:
-        names = Counter()
-        for _ in range(8):
-            told, me = await self.asked(port=self.secure, tls=True)
-            self.assertEqual(told["peer"], me)
-            names[told["name"]] += 1
-        self.assertEqual(names, {"blue": 4, "green": 4})
+        self.assertNotIn("WARNING", self.haproxy.output)
+        for port, tls in ((self.plain, False), (self.secure, True)):
+            names = Counter()
+            for _ in range(8):
+                told, me = await self.asked(port, tls=tls)
+                self.assertEqual(told["peer"], me)
+                self.assertRegex(told["via"], r"^127\.0\.0\.1:\d+$")
+                names[told["name"]] += 1
+            self.assertEqual(names, {"blue": 4, "green": 4})
         self.assertEqual(self.refusals, [])
 
     async def test_itsChecksComeFromItselfAndAreNoErrors(self) -> None:
@@ -219,20 +217,15 @@ class DeployedTests(Balanced):
 class SpokenTests(Balanced):
     """What HAProxy says and understands, in all ways it can be told to."""
 
-    async def test_version1(self) -> None:
-        await self.balance('listen it\n bind "${PLAIN}"\n server s "${BLUE_PLAIN}" send-proxy\n')
-        told, me = await self.asked()
-        self.assertEqual(told["peer"], me)
-        self.assertEqual(self.blue.headers[0].version, 1)  # type: ignore[union-attr]
-
     async def test_clientsOfIPv4OnASocketForBoth(self) -> None:
         """It writes them with dots, as IPv6."""
-        for option in ("send-proxy", "send-proxy-v2"):
+        for version, option in enumerate(("send-proxy", "send-proxy-v2"), 1):
             await self.balance(
                 f'listen it\n bind ":::${{PORT}}" v4v6\n server s "${{BLUE_PLAIN}}" {option}\n'
             )
             told, me = await self.asked()
             self.assertEqual(told["peer"], me)
+            self.assertEqual(self.blue.headers[-1].version, version)  # type: ignore[union-attr]
         self.assertEqual(self.refusals, [])
 
     async def test_whatElseItSays(self) -> None:
@@ -264,23 +257,13 @@ class SpokenTests(Balanced):
 
     async def test_aBareCheck(self) -> None:
         """Without a header it is no error, and no connection."""
-        asked: list[object] = []
-
-        class Counting(ProxyProtocol):
-            def trusts(self, address: Any) -> bool:
-                asked.append(address)
-                return super().trusts(address)
-
-        for listener in self.blue.service.listeners:
-            listener.filter = None
-            Counting("any", ["127.0.0.1"]).watch(listener)
         # Others end with a reset before they are connected: nobody sees them.
         await self.balance(
             'listen it\n bind "${PLAIN}"\n option tcp-check\n'
             f" tcp-check connect port {self.blue.plain} linger\n"
             ' server s "${BLUE_PLAIN}" send-proxy-v2 check inter 20ms fall 1000\n'
         )
-        await self.until(lambda: len(asked) > 5)
+        await self.until(lambda: len(self.blue.policy.asked) > 5)
         self.assertEqual(self.blue.headers, [])
         told, me = await self.asked()
         self.assertEqual((told["peer"], len(self.blue.headers)), (me, 1))
@@ -306,13 +289,6 @@ class SpokenTests(Balanced):
             told, me = await self.asked(first=header)
             self.assertEqual(told["peer"], me)
 
-    async def test_theDeployedFileIsFoundGood(self) -> None:
-        self.plain, self.secure = free(), free()
-        words = " ".join(f"{name}={place}" for name, place in self._places().items())
-        done = run(f"{words} haproxy -c -f deploy/haproxy.cfg")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertNotIn(b"WARNING", done.stdout + done.stderr)
-
 
 def listens(port: int) -> bool:
     """Tell whether somebody listens there, without a connection that would be counted."""
@@ -326,9 +302,7 @@ def asked(port: int, *, tls: bool = False, first: bytes = b"") -> tuple[dict[str
     me = "{}:{}".format(*sock.getsockname())
     sock.sendall(first)
     if tls:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        sock = context.wrap_socket(sock, server_hostname="localhost")
+        sock = overTLS(sock, "localhost")
     with sock:
         line = readAll(sock).decode("ascii")
     return dict(fact.split("=", 1) for fact in line.split()), me

@@ -56,35 +56,26 @@ class Logs(Commands):
         command.signal("TERM")
         self.assertEqual(await command.ended(), 0)
 
-    async def standing(self, words: tuple[str, ...]) -> None:
-        out, into = self.pipe()
-        self.addCleanup(os.close, out)
+    def serveOnPipe(self, *, words: tuple[str, ...] = TWISTD, full: bool = False) -> Command:
+        """Serve with a log that is a pipe, ``self.out``, which is read later or never."""
+        self.out, into = self.pipe()
+        if full:
+            os.write(into, b"x" * 4096)
         command = self.serve(into, words)
         os.close(into)
-        await self.says(500)
-        await self.says(10)
-        await self.ends(command)  # nobody has read it until now
+        return command
 
     async def test_reader_that_stands_still(self) -> None:
-        await self.standing(TWISTD)
-
-    async def test_reader_that_stands_still_with_twist(self) -> None:
-        await self.standing(TWIST)
-
-    async def test_pipe_that_is_full_before_it_starts(self) -> None:
-        out, into = self.pipe()
-        self.addCleanup(os.close, out)
-        os.write(into, b"x" * 4096)
-        command = self.serve(into)
-        os.close(into)
-        await self.says(10)
-        await self.ends(command)
+        for words, full in ((TWISTD, False), (TWIST, False), (TWISTD, True)):
+            command = self.serveOnPipe(words=words, full=full)
+            await self.says(500)
+            await self.says(10)
+            await self.ends(command)  # until now nothing has been read
+            os.close(self.out)
 
     async def test_reader_that_is_gone(self) -> None:
-        out, into = self.pipe()
-        command = self.serve(into)
-        os.close(into)
-        os.close(out)
+        command = self.serveOnPipe()
+        os.close(self.out)
         await self.says(500)
         await self.ends(command)
 
@@ -108,10 +99,8 @@ class Logs(Commands):
 
     async def after(self, count: int, says: str) -> list[int]:
         """Have it say so many lines to a reader that reads later; return the numbers of those."""
-        out, into = self.pipe()
-        self.addCleanup(os.close, out)
-        command = self.serve(into)
-        os.close(into)
+        command = self.serveOnPipe()
+        self.addCleanup(os.close, out := self.out)
         await self.says(count)
         text = await self.readTo(out, says)
         command.signal("TERM")

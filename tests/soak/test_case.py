@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +12,7 @@ from soak.figures import KIB, MIB, Verdict, none
 from soak.lab import State
 from soak.needs import Need
 from soak.scale import Amount, Scale
+from tests.support.subprocess_server import scratch
 
 BEFORE = State(descriptors=10, connections=0, resident=40 * MIB)
 
@@ -41,47 +40,40 @@ class CheckTests(SynchronousTestCase):
     def check(self, **after: int) -> Check:
         return Check(BEFORE, State(**{**vars(BEFORE), **after}), [], 2 * MIB)
 
-    def test_asItWasIsMet(self) -> None:
-        self.assertTrue(self.check().met)
-        self.assertTrue(self.check(resident=42 * MIB).met)
-        self.assertTrue(self.check(resident=30 * MIB).met)
+    def test_whatIsMet(self) -> None:
+        for after, met in (
+            ({}, True),
+            ({"resident": 42 * MIB}, True),
+            ({"resident": 30 * MIB}, True),
+            ({"resident": 42 * MIB + 4 * KIB}, False),
+            ({"descriptors": 11}, False),
+            ({"descriptors": 9}, False),
+            ({"connections": 1}, False),
+        ):
+            self.assertEqual(self.check(**after).met, met, after)
+        said = self.check(descriptors=12, resident=41 * MIB).measured
+        self.assertEqual(said, "0 tracebacks, descriptors +2, connections +0, RSS +1.0 MiB")
 
-    def test_anythingLeftBehindIsNot(self) -> None:
-        for after in ({"descriptors": 11}, {"connections": 1}, {"resident": 42 * MIB + 4 * KIB}):
-            self.assertFalse(self.check(**after).met)
-        self.assertFalse(self.check(descriptors=9).met)
-
-    def test_norIsATraceback(self) -> None:
+    def test_traceback(self) -> None:
         check = Check(BEFORE, BEFORE, ["ValueError: oh"], 2 * MIB)
         self.assertFalse(check.met)
         self.assertIn("1 tracebacks (ValueError: oh)", check.measured)
 
-    def test_itSaysWhat(self) -> None:
-        said = self.check(descriptors=12, resident=41 * MIB).measured
-        self.assertEqual(said, "0 tracebacks, descriptors +2, connections +0, RSS +1.0 MiB")
-
 
 class CaseTests(SynchronousTestCase):
-    def rows(self, kind: type[Case], scale: Scale = Scale.QUICK) -> list[tuple[str, Verdict]]:
-        folder = tempfile.mkdtemp(prefix="tcplab")
-        self.addCleanup(shutil.rmtree, folder)
-        found = kind(scale, Path(folder)).carriedOut()
-        return [(each.measured, each.verdict) for each in found]
-
-    def test_figuresBecomeRows(self) -> None:
-        self.assertEqual(self.rows(Plain), [("0", Verdict.MET)])
-
-    def test_whatIsMissingIsNamed(self) -> None:
-        skipped = [("skipped: needs gold and root", Verdict.SKIPPED)]
-        self.assertEqual(self.rows(Lacking), skipped)
-
-    def test_aFailureIsARowAndKeepsTheOthers(self) -> None:
+    def test_rows(self) -> None:
+        skipped = ("skipped: needs gold and root", Verdict.SKIPPED)
         failed = ("ConnectionResetError: it has gone", Verdict.FAILED)
-        self.assertEqual(self.rows(Broken), [("0", Verdict.MET), failed])
+        for kind, rows in (
+            (Plain, [("0", Verdict.MET)]),
+            (Lacking, [skipped]),
+            (Broken, [("0", Verdict.MET), failed]),
+        ):
+            found = kind(Scale.QUICK, scratch(self)).carriedOut()
+            self.assertEqual([(each.measured, each.verdict) for each in found], rows)
 
     def test_amountsGoByTheScale(self) -> None:
-        folder = Path()
-        found = [Plain(scale, folder).amount(Plain.amounts) for scale in Scale]
+        found = [Plain(scale, Path()).amount(Plain.amounts) for scale in Scale]
         self.assertEqual(found, [1, 20, 300])
 
 

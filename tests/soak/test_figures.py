@@ -5,7 +5,6 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from soak.figures import (
-    Figure,
     Row,
     Verdict,
     atLeast,
@@ -22,26 +21,21 @@ NEVER = float("inf")
 
 
 class FigureTests(SynchronousTestCase):
-    def verdicts(self, *figures: Figure) -> list[Verdict]:
-        return [each.row(1, "tried").verdict for each in figures]
-
     def test_theBoundItselfIsMet(self) -> None:
-        met = (
-            none("x", 0),
-            atMost("x", 2, 2),
-            atLeast("x", 2, 2),
-            every("x", 5, 5),
-            holds("x", True),
-        )
-        self.assertEqual(self.verdicts(*met), [Verdict.MET] * 5)
-
-    def test_beyondItIsMissed(self) -> None:
-        missed = (none("x", 1), atMost("x", 2.1, 2), atLeast("x", 1.9, 2), every("x", 4, 5))
-        self.assertEqual(self.verdicts(*missed), [Verdict.MISSED] * 4)
-        self.assertEqual(self.verdicts(holds("x", False)), [Verdict.MISSED])
-
-    def test_neverIsMissed(self) -> None:
-        self.assertEqual(self.verdicts(atMost("gone after", NEVER, 32, "s")), [Verdict.MISSED])
+        for figure, verdict in (
+            (none("x", 0), Verdict.MET),
+            (atMost("x", 2, 2), Verdict.MET),
+            (atLeast("x", 2, 2), Verdict.MET),
+            (every("x", 5, 5), Verdict.MET),
+            (holds("x", True), Verdict.MET),
+            (none("x", 1), Verdict.MISSED),
+            (atMost("x", 2.1, 2), Verdict.MISSED),
+            (atMost("gone after", NEVER, 32, "s"), Verdict.MISSED),
+            (atLeast("x", 1.9, 2), Verdict.MISSED),
+            (every("x", 4, 5), Verdict.MISSED),
+            (holds("x", False), Verdict.MISSED),
+        ):
+            self.assertEqual(figure.row(1, "tried").verdict, verdict, figure)
 
     def test_itSaysWhatIsAskedAndWhatWasMeasured(self) -> None:
         for figure, asked, measured in (
@@ -66,12 +60,13 @@ class FigureTests(SynchronousTestCase):
 
 class PercentileTests(SynchronousTestCase):
     def test_itIsOneOfTheValues(self) -> None:
-        self.assertEqual(percentile(range(100), 99), 99)
-        self.assertEqual(percentile([3.0, 1.0, 2.0], 50), 2.0)
-        self.assertEqual(percentile([7.0], 99), 7.0)
-
-    def test_ofNothingItIsNever(self) -> None:
-        self.assertEqual(percentile([], 99), NEVER)
+        for values, percent, found in (
+            (range(100), 99, 99),
+            ([3.0, 1.0, 2.0], 50, 2.0),
+            ([7.0], 99, 7.0),
+            ([], 99, NEVER),
+        ):
+            self.assertEqual(percentile(values, percent), found)
 
 
 class WorstTests(SynchronousTestCase):
@@ -79,16 +74,12 @@ class WorstTests(SynchronousTestCase):
         return [[atMost("p99", value, 20, "ms").row(1, "tried")] for value in values]
 
     def test_theWorstOfEachFigureIsTold(self) -> None:
-        (row,) = worst(self.rows(5, 19, 7))
-        self.assertEqual((row.measured, row.verdict), ("19 ms", Verdict.MET))
-        (row,) = worst(self.rows(5, 21, 7))
-        self.assertEqual((row.measured, row.verdict), ("21 ms", Verdict.MISSED))
-
-    def test_ofThoseThatShouldBeLargeTheSmallest(self) -> None:
+        for largest, verdict in ((19, Verdict.MET), (21, Verdict.MISSED)):
+            (row,) = worst(self.rows(5, largest, 7))
+            self.assertEqual((row.measured, row.verdict), (f"{largest} ms", verdict))
+        # Of those that should be large, the smallest.
         rounds = [[atLeast("served", value, 90, "%").row(1, "tried")] for value in (99, 91, 95)]
         self.assertEqual(worst(rounds)[0].measured, "91 %")
-
-    def test_aRoundThatFailedIsWorse(self) -> None:
         failed = Row(1, "tried", "", "it broke", Verdict.FAILED)
         found = worst([*self.rows(5), [failed]])
         self.assertEqual([each.verdict for each in found], [Verdict.MET, Verdict.FAILED])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from soak.lab import ACCIDENT, Lab, Start, State, Trouble, serving, settled
 from soak.talk import connected, echoed
+from tests.support.subprocess_server import scratch
 from tests.support.tiers import processes
 
 ECHO = Start(("--port", "0", "--behaviour", "echo"))
@@ -18,8 +15,7 @@ ECHO = Start(("--port", "0", "--behaviour", "echo"))
 @processes
 class LabTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="tcplab"))
-        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder = scratch(self)
 
     def test_itServesAndEnds(self) -> None:
         with serving(ECHO, self.folder) as lab:

@@ -21,22 +21,14 @@ MACHINE = dict.fromkeys(("cpu", "cores", "kernel", "python", "twisted", "date"),
 
 
 class TextTests(SynchronousTestCase):
-    def test_everyRowIsThere(self) -> None:
+    def test_rows(self) -> None:
         told = text(ROWS)
         for part in ("lose a byte", "25 ms", "NOT MET", "skipped: needs nft", "FAILED"):
             self.assertIn(part, told)
-
-    def test_whatWasDoneIsSaidOnce(self) -> None:
-        self.assertEqual(text(ROWS).count("10,000 half-closes"), 1)
-
-    def test_itFitsATerminal(self) -> None:
+        self.assertEqual(told.count("10,000 half-closes"), 1)
         long = none("something that is asked for " * 5, 0).row(1, "what was done " * 20)
         self.assertLessEqual(max(map(len, text([long]).splitlines())), 150)
-
-    def test_newsAreOneLine(self) -> None:
         self.assertEqual(line(ROWS[1]), "  1 NOT MET  10,000 half-closes; p99: \u2264 20 ms: 25 ms")
-
-    def test_summary(self) -> None:
         self.assertEqual(summary(ROWS), "1 met, 1 NOT MET, 1 skipped, 1 FAILED")
 
 

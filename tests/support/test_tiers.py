@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import unittest
 
 from twisted.trial.runner import TestLoader
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.subprocess_server import ROOT
+from tests.support.subprocess_server import run
 from tests.support.tiers import TIERS, VARIABLE, each, processes, slow
 
 
@@ -70,23 +67,13 @@ class NameTests(SynchronousTestCase):
 
 @processes
 class RunTests(SynchronousTestCase):
-    def run_(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=ROOT,
-            env={**os.environ, **settings},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     def test_processInTheQuickTierIsAnError(self) -> None:
-        words = "import tests, subprocess; subprocess.run(['true'])"
+        words = "python -c 'import tests, subprocess; subprocess.run([\"true\"])'"
         for tier, fails in (("quick", True), ("test", False)):
-            done = self.run_("-c", words, **{VARIABLE: tier})
-            self.assertEqual("is marked by @processes" in done.stderr, fails, done.stderr)
+            done = run(words, environment={VARIABLE: tier})
+            self.assertEqual(b"is marked by @processes" in done.stderr, fails, done.stderr)
 
     def test_unknownTier(self) -> None:
-        done = self.run_("-m", "tests", "quickly")
+        done = run("python -m tests quickly")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("quick|test|slow", done.stderr)
+        self.assertIn(b"quick|test|slow", done.stderr)

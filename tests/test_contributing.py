@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import SkipTest, TestCase
 
 from tests.support.recipes import RECIPES
-from tests.support.subprocess_server import ROOT, Server, environment, lab, run, scratch
+from tests.support.subprocess_server import ROOT, Server, commands, lab, run, scratch
 from tests.support.tiers import processes, slow
 
 #: What the copy has: all that the tests below read.
@@ -62,7 +62,7 @@ class RecipeTests(TestCase):
         self.does(f"python -m twisted.trial {' '.join((*modules, *_EVERYWHERE))}")
 
     def test_theirStyle(self) -> None:
-        if shutil.which("ruff", path=environment()["PATH"]) is None:
+        if shutil.which("ruff", path=commands()["PATH"]) is None:
             raise SkipTest("ruff is not installed")
         changed = {name for each in RECIPES.values() for name in each.names() if ".py" in name}
         for command in ("ruff check", "ruff format --check"):

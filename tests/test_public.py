@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import tcplab
 from tcplab.exports import lazily
+from tests.support.tiers import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,6 +70,7 @@ class PublicTests(SynchronousTestCase):
             for name in module.__all__:
                 self.assertIs(seen.setdefault(name, getattr(module, name)), getattr(module, name))
 
+    @processes
     def test_importingTcplabImportsNoTwisted(self) -> None:
         code = "import sys, tcplab; print(*(name for name in sys.modules if 'twisted' in name))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -23,6 +23,7 @@ from tcplab.config.settings import (
 )
 from tcplab.faults import FaultSpec, parseFault
 from tcplab.protocols import Echo
+from tests.support.tiers import processes
 
 # What a first process of the former layout starts its workers with.
 _OLD_WORDS = """{"port": "0", "interface": null, "behaviour": "echo,framing=lines",
@@ -240,6 +241,7 @@ class ValuesTests(SynchronousTestCase):
 
 
 class ImportsTests(SynchronousTestCase):
+    @processes
     def test_whatIsConfiguredIsNotImported(self) -> None:
         """Settings can be made before the code of behaviours, policies and faults is there."""
         code = (

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
@@ -40,17 +41,10 @@ def python() -> str:
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         words = [program, "-c", "import OpenSSL, tcplab.tap, twisted.internet.reactor"]
         with contextlib.suppress(OSError):
-            done = subprocess.run(
-                words,
-                env=environment(),
-                cwd="/",
-                user=USER,
-                group=GROUP,
-                extra_groups=[],
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode == 0:
+            settings = {"user": USER, "group": GROUP, "extra_groups": [], "cwd": "/"}
+            if not subprocess.run(
+                words, env=environment(), stderr=subprocess.DEVNULL, **settings
+            ).returncode:
                 return program
     raise SkipTest(f"there is no Python here that {USER} may run, with Twisted and tcplab")
 
@@ -134,7 +128,8 @@ class Alone(Shed):
         self.assertEqual(await parent.ended(), 0, parent.err)
         pid = int(self.read("twistd.pid"))
         process = killer(self, pid)
-        await self.until(lambda: os.path.exists(os.path.join(self.run_, "ports")), parent)
+        while not os.path.exists(os.path.join(self.run_, "ports")):
+            await deferLater(reactor, 0.005)
         self.assertShed(pid)
         await self.serves()
         modes = {name: self.mode(name) for name in ("twistd.pid", "twistd.log", "run/ports")}
@@ -144,15 +139,6 @@ class Alone(Shed):
         await deferToThread(select.select, [process], [], [])
         self.assertFalse(os.path.exists(os.path.join(self.run_, "s")))
         self.assertNotIn("Traceback", self.read("twistd.log"))
-
-    async def until(self, condition, command) -> None:  # type: ignore[no-untyped-def]
-        if command.status is None:
-            await super().until(condition, command)
-            return
-        from twisted.internet import reactor
-
-        while not condition():  # it has gone to the background
-            await deferLater(reactor, 0.005)
 
 
 @slow

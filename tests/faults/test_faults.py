@@ -23,8 +23,8 @@ from tcplab.protocols import ConversationFactory, Echo
 from tcplab.testing import connected
 from tests.support.fault_memory import broken
 from tests.support.fault_server import Breaking, exchange
-from tests.support.find_program import needed
 from tests.support.socket_server import Told
+from tests.support.subprocess_server import needed
 from tests.support.tiers import processes
 
 

@@ -10,9 +10,8 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support.find_program import needed
 from tests.support.real_servers import Behind
-from tests.support.subprocess_server import LIMIT
+from tests.support.subprocess_server import LIMIT, needed
 
 
 class UnixTests(Behind):

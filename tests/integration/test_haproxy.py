@@ -26,10 +26,9 @@ from tcplab.policies.proxyprotocol import ProxyProtocol
 from tcplab.server.service import LabService
 from tcplab.wire.proxyheader import InetAddress, ProxyHeader, writeHeader
 from tests.support.certificates import localhostFile, overTLS
-from tests.support.find_program import needed
 from tests.support.ports import free
 from tests.support.socket_server import Told, readAll
-from tests.support.subprocess_server import ROOT, Server, scratch
+from tests.support.subprocess_server import ROOT, Server, needed, scratch
 from tests.support.tiers import slow
 
 net: Any = reactor

@@ -11,9 +11,8 @@ from unittest import SkipTest
 
 from tcplab.protocols import Ack, ConversationFactory, Dialogue, Echo
 from tests.support.certificates import localhostFile
-from tests.support.find_program import needed
 from tests.support.socket_server import Serving, Told, readAll
-from tests.support.subprocess_server import run
+from tests.support.subprocess_server import needed, run
 from tests.support.tiers import processes
 
 MEGABYTE = b"".join(b"%07d\n" % number for number in range(125_000))

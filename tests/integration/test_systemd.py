@@ -19,9 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.config.settings import BACKLOG
 from tcplab.tap import Options
 from tests.support.certificates import localhostFile
-from tests.support.find_program import needed
 from tests.support.ports import free
-from tests.support.subprocess_server import ROOT, run, scratch
+from tests.support.subprocess_server import ROOT, needed, run, scratch
 from tests.support.tiers import processes, slow
 from tests.support.twistd_process import PATIENCE, Command, Workers
 

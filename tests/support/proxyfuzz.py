@@ -173,20 +173,8 @@ def _oddTLV(chance: random.Random) -> TLV:
     )
 
 
-_MEANT = [b" ", b"\r", b"\n", b"\r\n", b"0", b"00", b":", b"::", b".", b"_", b"-", b"+", b"%1"]
-_MEANT += [
-    b"\0",
-    b"\xff",
-    b"6",
-    b"65536",
-    b"256",
-    b"TCP4",
-    b"TCP6",
-    b"UNKNOWN",
-    b"PROXY",
-    b"\t",
-    b"g",
-]
+_MEANT = [b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\xff"]
+_MEANT += b"0 00 : :: . _ - + %1 6 65536 256 TCP4 TCP6 UNKNOWN PROXY g".split()
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.find_program import needed
-from tests.support.subprocess_server import Server, lab, run, scratch
+from tests.support.subprocess_server import Server, lab, needed, run, scratch
 from tests.support.tiers import slow
 
 _POSTGRESQL = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)

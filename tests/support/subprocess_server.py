@@ -14,12 +14,31 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import TestCase
-
-from tests.support.find_program import searched
+from unittest import SkipTest, TestCase
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 60.0  # seconds for what takes one; a machine may be busy
+
+
+_ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def searched(*folders: str) -> str:
+    """Return a PATH: the user's, the administrator's folders, which it may lack, then some more."""
+    return ":".join([os.environ.get("PATH", os.defpath), *_ADMINISTRATORS, *folders])
+
+
+def found(name: str, *folders: str) -> str | None:
+    """Find a program, there or in some more folders."""
+    return shutil.which(name, path=searched(*folders))
+
+
+def needed(name: str, package: str | None = None, *folders: str) -> str:
+    """Find a program; skip the test where it is not installed."""
+    path = found(name, *folders)
+    if path is None:
+        raise SkipTest(f"there is no {name}: apt-get install {package or name}")
+    return path
 
 
 def commands() -> dict[str, str]:

@@ -18,6 +18,7 @@ from tcplab import SettingsError as Refused
 from tcplab.protocols import ConversationFactory, Echo
 from tests.support.conversations import Shout
 from tests.support.socket_server import Told
+from tests.support.tiers import processes
 
 
 class Client(Protocol):
@@ -171,6 +172,7 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(lab.stop()), (0, 0))
         self.assertIsNone(self.successResultOf(lab.stopService()))
 
+    @processes
     def test_noReactorUntilItStarts(self) -> None:
         """A lab can be made before a reactor is chosen."""
         code = (

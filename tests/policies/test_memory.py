@@ -87,6 +87,9 @@ class CgroupTests(SynchronousTestCase):
                 self.assertEqual(found.used(), expected * MIB)
 
 
+def nothing(peer: Any) -> None: ...
+
+
 class FakeCgroup:
     """A limit of 100 MiB, and how much of it is used."""
 
@@ -143,17 +146,12 @@ class MemoryTests(SynchronousTestCase):
         self.clock.advance(0)
         return [number for number, each in enumerate(self.all) if not each.connected]
 
-    def test_enough(self) -> None:
-        """Without pressure nothing happens."""
-        self.stuck(100)
-        self.wait(5)
-        self.assertEqual((self.gone(), self.listener.reasons, self.trimmed), ([], [], 0))
-        self.assertEqual((self.all[0].readLimit, self.all[0].bufferSize), (196608, 65536))
-
-    def test_smallerBuffers(self) -> None:
-        """From half of the limit on, for open connections and new ones; never larger ones."""
+    def test_buffers(self) -> None:
+        """From half of the limit on smaller ones, for open connections and new ones."""
         self.connect(2)
         self.all[0].readLimit = 100
+        self.wait(5)
+        self.assertEqual((self.all[1].readLimit, self.all[1].bufferSize), (196608, 65536))
         self.cgroup.percent = 50
         self.wait(0.1)
         self.connect(1)
@@ -175,23 +173,24 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(len(self.gone()), 3 + 5)
         self.assertEqual(set(self.listener.whys), {"memory"})
 
-    def test_atLeastOne(self) -> None:
-        """At three quarters exactly."""
-        self.cgroup.percent = 75
-        self.stuck(3)
-        self.wait(1.2)
-        self.assertEqual(len(self.gone()), 1)
-
-    def test_progress(self) -> None:
-        """A peer that takes bytes, however slowly, or has none to take, is not reset."""
-        self.cgroup.percent = 75
-        self.stuck(3)
-        self.listener.acceptOne()
-        for _ in range(30):
-            self.wait(0.1)
-            for each in self.all:
-                each.take(1)
-        self.assertEqual(self.listener.whys, [])
+    def test_stuck(self) -> None:
+        """From three quarters on one is reset at least, if its peer takes nothing for a second."""
+        for percent, each, shed in (
+            (40, nothing, 0),
+            (75, nothing, 1),
+            (75, lambda peer: peer.take(1), 0),
+            (75, lambda peer: peer.take(1000), 0),
+        ):
+            self.listener.close()
+            self.wait(1)
+            self.cgroup.percent, self.all = percent, []
+            self.stuck(3)
+            for _ in range(12):
+                self.wait(0.1)
+                for peer in self.listener.connections:
+                    each(peer)
+            self.assertEqual((len(self.gone()), self.trimmed > 0), (shed, percent == 75))
+            self.assertEqual(self.listener.reasons, [])
 
     def test_progressSinceTheSearch(self) -> None:
         """A peer that has taken bytes just now is not reset."""
@@ -250,8 +249,22 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual((len(self.listener.connections), self.listener.reasons), (50, []))
         self.assertEqual(other.reasons, [])
 
-    def test_acceptingWithoutConnections(self) -> None:
-        """Accepting goes on when memory is available again, also with no connection open."""
+    def test_watchedLater(self) -> None:
+        """Such a listener is suspended too; after a stop its open connections are checked."""
+        self.cgroup.percent = 95
+        self.connect(20)
+        self.assertEqual(self.watched().reasons, ["memory"])
+        self.memory.stop()
+        self.assertEqual((self.listener.policies, self.listener.reasons), ((), []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.memory.watch(self.listener)
+        self.cgroup.percent = 75
+        self.stuck(0)
+        self.wait(1.2)
+        self.assertEqual(len(self.gone()), 1)
+
+    def test_noConnections(self) -> None:
+        """The kernel is asked only while accepting is paused, which ends as with connections."""
         self.cgroup.percent = 95
         self.connect(20)
         self.listener.close()
@@ -260,44 +273,20 @@ class MemoryTests(SynchronousTestCase):
         self.cgroup.percent = 40
         self.wait(0.1)
         self.assertEqual(len(self.listener.backlog), 0)
-
-    def test_watchedLater(self) -> None:
-        """Such a listener is suspended too; its open connections are checked."""
-        self.cgroup.percent = 95
-        self.connect(20)
-        self.assertEqual(self.watched().reasons, ["memory"])
-        self.memory.stop()
-        self.memory.watch(self.listener)
-        self.cgroup.percent = 75
-        self.stuck(0)
-        self.wait(1.2)
-        self.assertEqual(len(self.gone()), 1)
-
-    def test_pause(self) -> None:
-        """Without connections the kernel is not asked."""
-        self.connect(1)
-        self.wait(1)
         self.listener.close()
         self.wait(0.1)
         asked = self.cgroup.asked
         self.wait(10)
         self.assertEqual((self.cgroup.asked, self.clock.getDelayedCalls()), (asked, []))
 
-    def test_stop(self) -> None:
-        """No suspension and no timer is left."""
-        self.cgroup.percent = 95
-        self.connect(20)
-        self.memory.stop()
-        self.assertEqual((self.listener.policies, self.listener.reasons), ((), []))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_noLimit(self) -> None:
-        """Then the policy does nothing."""
+    def test_limit(self) -> None:
+        """Without one the policy does nothing; an eighth of it is for handshakes."""
         listener = MemoryListener(self.clock)
         memory = MemoryPressure(None, clock=self.clock)
         memory.watch(listener)
-        self.assertEqual(listener.policies, ())
         memory.stop()
+        self.assertEqual((listener.policies, handshakeLimit(None)), ((), float("inf")))
+        self.assertEqual(handshakeLimit(self.cgroup), 12.5 * MIB // (48 * 1024))
 
     def test_log(self) -> None:
         """At most once a second, with the numbers."""
@@ -309,11 +298,6 @@ class MemoryTests(SynchronousTestCase):
         paused, shed = [formatEvent(event) for event in self.logged]
         self.assertEqual(paused, f"paused=1 why={text}: who connects waits in the backlog")
         self.assertRegex(shed, rf"^shed=1 why={text} last=10.0.0.\d+$")
-
-    def test_handshakeLimit(self) -> None:
-        """An eighth of the memory is for handshakes."""
-        self.assertEqual(handshakeLimit(self.cgroup), 12.5 * MIB // (48 * 1024))
-        self.assertEqual(handshakeLimit(None), float("inf"))
 
 
 class HeapTrimTests(SynchronousTestCase):
@@ -329,8 +313,7 @@ class HeapTrimTests(SynchronousTestCase):
         self.trimmed += 1
 
     def open(self, number: int) -> None:
-        for _ in range(number):
-            self.listener.acceptOne()
+        self.listener.connect(*[("192.0.2.1", 1)] * number)
 
     def close(self, number: int) -> None:
         for transport in list(self.listener.connections)[:number]:
@@ -342,20 +325,21 @@ class HeapTrimTests(SynchronousTestCase):
         self.clock.pump([1.0] * seconds)
         return self.trimmed
 
-    def test_allClosed(self) -> None:
-        """Once for a burst, within a second; then there is no timer."""
-        self.open(100)
-        self.assertEqual(self.trims(5), 0)
-        self.close(100)
-        self.assertEqual((self.trims(1), self.trims(5)), (1, 0))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_mostClosed(self) -> None:
-        """Half of them, and half of the rest."""
-        self.open(100)
-        for closed, trims in ((49, 0), (1, 1), (24, 0), (1, 1)):
+    def test_burst(self) -> None:
+        """Within a second, once, where half of the open connections have closed, and sixteen."""
+        for opened, closed, trims in (
+            (100, 0, 0),
+            (0, 49, 0),
+            (0, 1, 1),
+            (0, 24, 0),  # of the 50 that are left
+            (0, 26, 1),
+            (15, 15, 0),
+            (1, 1, 1),  # the sixteenth
+        ):
+            self.open(opened)
             self.close(closed)
-            self.assertEqual(self.trims(5), trims)
+            self.assertEqual((self.trims(1), self.trims(5)), (trims, 0), (opened, closed))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_oneAfterTheOther(self) -> None:
         """Short connections add up, but not to more than one trim a second."""
@@ -365,14 +349,6 @@ class HeapTrimTests(SynchronousTestCase):
             self.close(100)
             self.clock.advance(0.5)
         self.assertEqual(self.trimmed, 5)
-
-    def test_few(self) -> None:
-        self.open(15)
-        self.close(15)
-        self.assertEqual((self.trims(5), self.clock.getDelayedCalls()), (0, []))
-        self.open(1)
-        self.close(1)
-        self.assertEqual(self.trims(5), 1)
 
     def test_cycles(self) -> None:
         """The garbage collector runs when the last connection has closed."""
@@ -394,8 +370,7 @@ class HeapTrimTests(SynchronousTestCase):
     def test_watchedLater(self) -> None:
         """Open connections count."""
         other = MemoryListener(self.clock)
-        for _ in range(20):
-            other.acceptOne()
+        other.connect(*[("192.0.2.1", 1)] * 20)
         self.policy.watch(other)
         other.close()
         self.assertEqual(self.trims(1), 1)

@@ -343,6 +343,10 @@ class TestsTests(SynchronousTestCase):
         "tcplab/exports.py": "tests/test_public.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",
         "tcplab/server/__main__.py": "tests/workers/test___main__.py",
+        **{
+            f"tcplab/faults/kinds/{kind}.py": "tests/faults/kinds/test_kinds.py"
+            for kind in ["half_close", "limit_time", "reset_peer", "slow_close", "stall", "timeout"]
+        },
     }
 
     def test_everyModuleIsTested(self) -> None:

@@ -35,16 +35,16 @@ class FaultCloseTests(SynchronousTestCase):
         self.assertEqual((self.peer.ending.how, self.peer.ending.why), ("fin", "fault"))
         self.assertEqual((self.detached, self.peer.clock.getDelayedCalls()), (1, []))
 
-    def test_finLast(self) -> None:
-        self.close.readConnectionLost()
-        self.close.fin()
-        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
-
-    def test_finLingers(self) -> None:
-        """Not for ever: and the end stays a FIN, as nothing is lost by it."""
-        self.close.fin()
-        self.peer.clock.advance(2)
-        self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
+    def test_finBoth(self) -> None:
+        """The peer has finished, or lingers too long: nothing is lost, so the end stays a FIN."""
+        for finished in (True, False):
+            self.setUp()
+            if finished:
+                self.close.readConnectionLost()
+            self.close.fin()
+            if not finished:
+                self.peer.clock.advance(2)
+            self.assertEqual((self.peer.connected, self.peer.ending.how), (False, "fin"))
 
     def test_slowReader(self) -> None:
         """A peer that takes something has more time; one that takes nothing is reset."""

@@ -22,10 +22,8 @@ class DiceTests(SynchronousTestCase):
 
     def test_apart(self) -> None:
         """Another seed, fault, connection or direction rolls otherwise."""
-        rolled = {
-            Dice(*whose).integer(2**40)
-            for whose in ((1, "a", 1, "up"), (2, "a", 1, "up"), (1, "b", 1, "up"))
-        } | {Dice(1, "a", 2, "up").integer(2**40), Dice(1, "a", 1, "down").integer(2**40)}
+        keys = ((1, "a", 1, "up"), (2, "a", 1, "up"), (1, "b", 1, "up"), (1, "a", 2, "up"))
+        rolled = {Dice(*key).integer(2**40) for key in (*keys, (1, "a", 1, "down"))}
         self.assertEqual(len(rolled), 5)
 
     def test_fair(self) -> None:

@@ -51,26 +51,24 @@ class ParserTests(SynchronousTestCase):
 
     @processes
     def test_light(self) -> None:
-        """Whoever only has it loaded pays for little."""
+        """A program that only loads it loads little."""
         code = "import sys, tcplab.faults.endpointplugin\nprint('OpenSSL' in sys.modules)"
         before = "import sys, twisted.internet.endpoints\nprint('OpenSSL' in sys.modules)"
         run = [subprocess.check_output([sys.executable, "-c", each]) for each in (code, before)]
         self.assertEqual(run[0], run[1])
 
-    def test_keys(self) -> None:
-        """The fault is what has a comma in it; all else is the other endpoint's."""
-        made = self.read("fault:latency,latency=100,jitter=20:tcp:8080:interface=127.0.0.1")
-        self.assertEqual((made.fault, made.seed), ("latency,latency=100,jitter=20", None))
-        self.assertEqual((made.endpoint._port, made.endpoint._interface), (8080, "127.0.0.1"))
-
-    def test_word(self) -> None:
-        """A fault without keys is a word."""
-        made = self.read("fault:half_close:tcp:8080")
-        self.assertEqual((made.fault, made.endpoint._port), ("half_close", 8080))
-
-    def test_seed(self) -> None:
-        made = self.read("fault:corrupt,every=1KiB,seed=7,bits=2:tcp:0")
-        self.assertEqual((made.fault, made.seed), ("corrupt,every=1KiB,bits=2", 7))
+    def test_fault(self) -> None:
+        """A fault is a word, and what has a comma in it; all else is the other endpoint's."""
+        for text, fault, seed in (
+            ("half_close", "half_close", None),
+            ("latency,latency=100,jitter=20", "latency,latency=100,jitter=20", None),
+            ("corrupt,every=1KiB,seed=7,bits=2", "corrupt,every=1KiB,bits=2", 7),
+        ):
+            made = self.read(f"fault:{text}:tcp:8080:interface=127.0.0.1")
+            self.assertEqual((made.fault, made.seed), (fault, seed))
+            self.assertEqual((made.endpoint._port, made.endpoint._interface), (8080, "127.0.0.1"))
+            client: Any = clientFromString(self.reactor, f"fault:{text}:tcp:host:80")
+            self.assertEqual((client.fault, client.endpoint._port), (fault, 80))
 
     def test_nested(self) -> None:
         """In the order in which they stand."""
@@ -85,19 +83,11 @@ class ParserTests(SynchronousTestCase):
             self.assertEqual(outer.endpoint.endpoint._backlog, 9)
 
     def test_alike(self) -> None:
-        """Two that begin alike would be one for Twisted, and nobody would be told."""
+        """Two that begin alike would be one for Twisted, without a word."""
         text = "fault:latency,latency=100:fault:latency,latency=5:tcp:0"
         error = str(self.assertRaises(FaultError, self.read, text))
-        self.assertEqual(
-            error,
-            "fault: two faults begin alike, and Twisted keeps one: write latency,latency=… with"
-            " its keys in another order",
-        )
+        self.assertIn("Twisted keeps one: write latency,latency=… with its keys in another", error)
         self.read("fault:latency,latency=100:fault:latency,jitter=0,latency=5:tcp:0")
-
-    def test_client(self) -> None:
-        made: Any = clientFromString(self.reactor, "fault:reset_peer,conn=1:tcp:host:80")
-        self.assertEqual((made.fault, made.endpoint._port), ("reset_peer,conn=1", 80))
 
     def test_mistakes(self) -> None:
         """One line each."""

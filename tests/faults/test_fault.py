@@ -17,12 +17,10 @@ from tcplab.faults.kinds.limit_data import LimitData
 class UnitsTests(SynchronousTestCase):
     """Amounts as people type them."""
 
-    def test_times(self) -> None:
+    def test_amounts(self) -> None:
         for text, value in (("250ms", 0.25), ("2s", 2.0), ("10us", 1e-5), ("1.5min", 90.0)):
             self.assertAlmostEqual(seconds(text), value, 9)
             self.assertTrue(isTime(text))
-
-    def test_sizes(self) -> None:
         for text, value in (("10B", 10), ("64KiB", 65536), ("1MB", 10**6), ("0.5KiB", 512)):
             self.assertEqual(size(text), value)
             self.assertFalse(isTime(text))

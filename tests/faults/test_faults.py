@@ -36,7 +36,7 @@ def register(*texts: str, seed: int | None = 1) -> FaultRegistry:
 
 
 class RegisterTests(SynchronousTestCase):
-    """The faults that stand, and whom they hit."""
+    """The faults that there are, and the connections that they act on."""
 
     def test_counts(self) -> None:
         """Each fault counts the connections of its own listeners, and from when it was added."""
@@ -51,12 +51,14 @@ class RegisterTests(SynchronousTestCase):
         self.assertEqual(register("refuse", "hang").select("a", 1), [])
 
     def test_dice(self) -> None:
-        """Whom a fault hits does not hang on what else stands, nor on who came before."""
+        """The seed chooses the connections, whatever other faults and connections there are."""
         text = "reset_peer,probability=0.5"
         alone = [bool(register(text).select("a", number)) for number in range(30)]
         among = register("stall", text, "corrupt,every=1B")
         together = ["reset_peer" in among.select("a", number) for number in reversed(range(30))]
+        other = [bool(register(text, seed=2).select("a", number)) for number in range(30)]
         self.assertEqual(alone, together[::-1])
+        self.assertNotEqual(alone, other)
         self.assertEqual(set(alone), {True, False})
 
     def test_removed(self) -> None:
@@ -123,67 +125,49 @@ class ClockTests(SynchronousTestCase):
 
 
 class SelectionTests(Breaking):
-    """Whom they hit."""
+    """The connections that they act on."""
 
     async def outcomes(self, count: int) -> list[str]:
-        """Connect so often, one after the other; tell what became of each."""
+        """Connect so often, one after the other; return how each ended."""
         found = []
         for _ in range(count):
             got, how = await self.talk(exchange, self.connect(), b"hello")
             found.append("ok" if (got, how) == (b"hello", "fin") else how)
         return found
 
-    async def test_counted(self) -> None:
-        """Connections count from when the fault is added."""
+    async def test_chosen(self) -> None:
+        """Connections count from when the fault is added; a fault is of one listener of several."""
         for fault, outcomes in (
             ("reset_peer,conn=1-2", "reset reset ok"),
             ("reset_peer,conn=%2", "ok reset ok reset"),
             ("reset_peer,probability=0", "ok"),
+            ("reset_peer@test", "reset"),
+            ("reset_peer@other", "ok"),
         ):
             await self.serveBroken(ConversationFactory(Echo))
+            self.faults.watch(Listener("other", Observers()))
             self.assertEqual(await self.outcomes(1), ["ok"])
-            self.faults.add(fault)
+            self.assertEqual(self.faults.add(fault), "reset_peer")
             expected = outcomes.split()
-            self.assertEqual(await self.outcomes(len(expected)), expected)
-
-    async def test_probability(self) -> None:
-        """The same connections for the same seed, others for another."""
-        found = []
-        for seed in (1, 1, 2):
-            await self.serveBroken(ConversationFactory(Echo))
-            self.faults.stop()
-            self.faults = Faults(seed=seed, clock=reactor)
-            self.faults.watch(self.listener)
-            self.faults.add("reset_peer,probability=0.5")
-            found.append(await self.outcomes(12))
-        self.assertEqual(found[0], found[1])
-        self.assertNotEqual(found[0], found[2])
-        self.assertEqual(set(found[0]), {"ok", "reset"})
-
-    async def test_oneListener(self) -> None:
-        """One of several."""
-        await self.serveBroken(ConversationFactory(Echo), "reset_peer@test")
-        other = Listener("other", Observers())
-        self.faults.watch(other)
-        self.assertEqual(self.faults.add("stall@other"), "stall")
-        self.assertEqual(await self.outcomes(1), ["reset"])
+            self.assertEqual(await self.outcomes(len(expected)), expected, fault)
 
     async def test_live(self) -> None:
-        """They hit connections that are there already."""
+        """They hit connections that are open already, but are not counted."""
         told = await self.serveBroken(ConversationFactory(Echo))
         with self.connect() as sock:
-            self.assertEqual(await self.talk(self.hello, sock), b"hello")
-            self.faults.add("reset_peer,conn=1-9")  # counted: not those
-            self.faults.add("limit_data,bytes=3")
-            self.assertEqual(await self.talk(self.hello, sock), b"hel")
+            for fault, answer in (
+                ("", b"hello"),
+                ("reset_peer,conn=1-9", b"hello"),
+                ("limit_data,bytes=3", b"hel"),
+            ):
+                if fault:
+                    self.faults.add(fault)
+                sock.sendall(b"hello")
+                self.assertEqual(await self.heard(sock), answer)
         self.assertEqual((await told.ending()).why, "fault")
 
-    def hello(self, sock: Any) -> bytes:
-        sock.sendall(b"hello")
-        return bytes(sock.recv(100))
-
     async def test_stopped(self) -> None:
-        """What is watched no more is well, the live connections too."""
+        """A listener that is watched no more has no faults, nor have its live connections."""
         told = await self.serveBroken(ConversationFactory(Echo), "timeout")
         with self.connect() as sock:
             sock.sendall(b"x")
@@ -193,79 +177,49 @@ class SelectionTests(Breaking):
         self.assertEqual(len(self.faults.list()), 1)
 
 
-# What a protocol, the reactor and the manners of a transport call.
+# What a protocol, the reactor and the conversation of a transport call.
 _CALLED = (
-    "write",
-    "writeSequence",
-    "loseConnection",
-    "loseWriteConnection",
-    "abortConnection",
-    "registerProducer",
-    "unregisterProducer",
-    "pauseProducing",
-    "resumeProducing",
-    "doRead",
-    "doWrite",
-    "connectionLost",
-    "readConnectionLost",
+    *("write", "writeSequence", "loseConnection", "loseWriteConnection", "abortConnection"),
+    *("registerProducer", "unregisterProducer", "pauseProducing", "resumeProducing"),
+    *("doRead", "doWrite", "connectionLost", "readConnectionLost"),
 )
 
 
-class NoneTests(Breaking):
+def calls(transport: Any) -> dict[str, Any]:
+    """Return what each call of a transport and its protocol is."""
+    protocol = transport.protocol
+    called = {name: getattr(transport, name).__func__ for name in _CALLED}
+    spoken = {name: getattr(protocol, name).__func__ for name in ("dataReceived", "write")}
+    own = [name for name, value in vars(transport).items() if callable(value)]
+    return {**called, **spoken, "kind": (type(transport), type(protocol)), "own": own}
+
+
+class NoneTests(SynchronousTestCase):
     """Without a fault nothing is in the way: not one call is another than without the policy."""
 
-    async def way(self) -> tuple[Any, Any]:
-        """Connect, and return the transport, and what each call of it is."""
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        await self.heard(sock)
-        [transport] = self.listener.connections
-        return transport, self.calls(transport)
-
-    async def heard(self, sock: socket.socket) -> None:
-        sock.sendall(b"hi")
-        self.assertEqual(await self.talk(sock.recv, 2), b"hi")
-
-    def calls(self, transport: Any) -> dict[str, Any]:
-        protocol = transport.protocol
-        self.assertIs(protocol.raw, transport)
-        calls = {name: getattr(transport, name).__func__ for name in _CALLED}
-        spoken = {name: getattr(protocol, name).__func__ for name in ("dataReceived", "write")}
-        own = [name for name, value in vars(transport).items() if callable(value)]
-        return {**calls, **spoken, "kind": (type(transport), type(protocol)), "own": own}
-
-    async def test_none(self) -> None:
-        """Nor where there is one, for others."""
-        await self.serve(ConversationFactory(Echo))
-        _, without = await self.way()
+    def test_none(self) -> None:
+        """Nor where there is one, for other connections; nor after one was removed."""
+        without = calls(connected(Echo()).transport)
         for faults in (), ("latency,latency=1,conn=2",):
-            await self.serveBroken(ConversationFactory(Echo), *faults)
-            _, there = await self.way()
-            self.assertEqual(there, without)
+            peer, standing = broken(Echo(), *faults)
+            self.assertEqual(calls(peer.transport), without)
+            name = standing.add("latency,latency=1,direction=both")
+            self.assertNotEqual(peer.transport.protocol, peer.protocol)
+            standing.remove(name)
+            self.assertEqual(calls(peer.transport), without)
+            self.assertIsNone(peer.transport.filter)
 
-    async def test_nobodyIsTold(self) -> None:
-        """A connection costs nothing either, until there is a fault; what was there counts too."""
-        await self.serveBroken(ConversationFactory(Echo))
-        self.assertNotIn(self.faults, self.listener.policies)
-        sock = self.connect()
-        self.addCleanup(sock.close)
-        await self.heard(sock)
-        self.faults.add("limit_data,bytes=1B")
-        self.faults.add("stall,conn=100")
-        self.assertEqual(self.listener.policies.count(self.faults), 1)
-        self.assertEqual(await self.talk(exchange, sock, b"hi", False), (b"h", "fin"))
-        self.assertEqual(await self.talk(exchange, self.connect(), b"hi", False), (b"h", "fin"))
-        await self.listener.whenEmpty()
-        self.assertEqual(self.faults._filters, {})
-
-    async def test_removed(self) -> None:
-        await self.serveBroken(ConversationFactory(Echo))
-        transport, before = await self.way()
-        name = self.faults.add("latency,latency=1,direction=both")
-        self.assertNotEqual(transport.protocol, transport.protocol.wrappedProtocol)
-        self.faults.remove(name)
-        self.assertEqual(self.calls(transport), before)
-        self.assertIsNone(transport.filter)
+    def test_policy(self) -> None:
+        """The listener has no policy until there is a fault, and one for all of them."""
+        peer, faults = broken(Echo())
+        self.assertNotIn(faults, peer.listener.policies)
+        for fault in ("limit_data,bytes=1B", "stall,conn=100"):
+            faults.add(fault)
+        self.assertEqual(peer.listener.policies.count(faults), 1)
+        peer.write(b"hi")
+        self.assertEqual((peer.value(), peer.ended), (b"h", True))
+        peer.finish()
+        self.assertEqual(faults._filters, {})
 
 
 class ToldTests(Breaking):

@@ -17,25 +17,16 @@ from tcplab.faults.filter import Splice
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
-from tests.support.certificates import localhostFile, overTLS
 from tests.support.fault_ports import HELLO
 from tests.support.fault_server import Breaking, exchange, toTheEnd
 
 
-class Thing:
-    """A transport, a protocol, or a wrapper."""
+class Recorder:
+    """A transport, or a wrapper of one, that notes what is called on it."""
 
     def __init__(self, **attributes: Any) -> None:
+        self.calls: list[Any] = []
         vars(self).update(attributes)
-
-
-class Recorder(Thing):
-    """A transport that notes what is called on it."""
-
-    disconnected = False
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(calls=[], **attributes)
 
     def write(self, data: bytes) -> None:
         self.calls.append(data)
@@ -55,12 +46,23 @@ class Wrapper(ProtocolWrapper):
         self.transport: Any = transport
 
 
+class Wrapper:
+    """A wrapper that has all its methods from what it wraps."""
+
+    def __init__(self, wrappedProtocol: object) -> None:
+        self.wrappedProtocol = wrappedProtocol
+        self.transport: Any = Recorder()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
 class SpliceTests(SynchronousTestCase):
-    """Between a transport and its protocol."""
+    """Between a transport and its protocol; `test_filter_models` has it replaced and wrapped."""
 
     def setUp(self) -> None:
-        self.protocol = Thing()
-        self.filter: Any = Thing()
+        self.protocol = Protocol()
+        self.filter: Any = Protocol()
         self.covered: list[bytes] = []
 
     def insert(self, transport: Any) -> Splice:
@@ -70,21 +72,17 @@ class SpliceTests(SynchronousTestCase):
 
     def test_place(self) -> None:
         """It is the protocol's, also under the name that a wrapper like TLS has for it."""
-        places: dict[str, Any] = {
-            "protocol": Recorder(protocol=self.protocol),
-            "wrappedProtocol": Wrapper(self.protocol),
-        }
-        for name, transport in places.items():
+        for name in ("protocol", "wrappedProtocol"):
+            transport: Any = Recorder(**{name: self.protocol})
             before = dict(vars(transport))
             splice = self.insert(transport)
             splice.reassert()
             self.assertIs(getattr(transport, name), self.filter)
             self.assertIs(self.filter.wrappedProtocol, self.protocol)
             self.assertIs(transport.filter, self.filter)
-            splice.remove()
-            self.assertEqual(vars(transport), before)
-            splice.reassert()
-            self.assertEqual(vars(transport), before)
+            for leave in (splice.remove, splice.reassert):
+                leave()
+                self.assertEqual(vars(transport), before)
 
     def test_methods(self) -> None:
         """The protocol calls the covers, and the splice the transport's own."""
@@ -115,7 +113,7 @@ class SpliceTests(SynchronousTestCase):
         """What was set on the instance before is set again; another cover is left alone."""
         own: list[bytes] = []
         write = own.append
-        transport = Recorder(protocol=self.protocol, write=write)
+        transport: Any = Recorder(protocol=self.protocol, write=write)
         splice = self.insert(transport)
         splice.write(b"a")
         self.assertEqual(own, [b"a"])
@@ -126,28 +124,15 @@ class SpliceTests(SynchronousTestCase):
         splice.remove()
         self.assertIsNone(transport.write)
 
-    def test_replaced(self) -> None:
-        """Another protocol has taken over: the filter stands before that one now."""
-        transport = Recorder(protocol=self.protocol)
-        splice = self.insert(transport)
-        other = transport.protocol = Thing()
-        splice.reassert()
-        self.assertIs(transport.protocol, self.filter)
-        self.assertIs(self.filter.wrappedProtocol, other)
-
     def test_wrapped(self) -> None:
-        """Twisted's own startTLS puts TLS below the filter."""
-        transport = Recorder(protocol=self.protocol)
+        """Twisted's own startTLS puts TLS below the filter; a lost transport has no protocol."""
+        transport: Any = Recorder(protocol=self.protocol)
         splice = self.insert(transport)
         tls = transport.protocol = Wrapper(self.filter)
         splice.reassert()
         self.assertIs(transport.protocol, tls)
         splice.remove()
         self.assertIs(tls.wrappedProtocol, self.protocol)
-
-    def test_gone(self) -> None:
-        """The transport has no protocol any more: the connection is lost."""
-        transport = Recorder(protocol=self.protocol)
         splice = self.insert(transport)
         del transport.protocol
         transport.disconnected = True
@@ -164,6 +149,11 @@ class Plain(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(data)
+
+
+class Greets(Plain):
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello")
 
 
 _LIMITED = "limit_data,bytes=100KB"
@@ -266,76 +256,69 @@ def receive(sock: Any, size: int) -> bytes:
     return got
 
 
+class Asks(Dialogue):
+    framing = Lines
+
+    async def converse(self) -> None:
+        self.send(b"name?")
+        name = await self.receive()
+        self.send(b"hello " + name)
+
+
+HARMLESS = (
+    "latency,latency=5,jitter=5,direction=both",
+    "slicer,average_size=20KB,size_variation=10KB,direction=both",
+    "bandwidth,rate=20MB,direction=both",
+    "stall,after=100KB,for=10ms,direction=both",
+    "slow_close,delay=5,direction=both",
+)
+
+
+def both(sock: Any, data: bytes) -> tuple[bytes, str]:
+    """Send while reading, then finish; return what arrived, and how it ended."""
+
+    def send() -> None:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+
+    with sock:
+        sender = threading.Thread(target=send)
+        sender.start()
+        got = toTheEnd(sock)
+        sender.join()
+        return got
+
+
 class WholeTests(Breaking):
     """What a peer gets through faults that harm nothing: everything."""
 
-    HARMLESS = (
-        "latency,latency=5,jitter=5,direction=both",
-        "slicer,average_size=20KB,size_variation=10KB,direction=both",
-        "bandwidth,rate=20MB,direction=both",
-        "stall,after=100KB,for=10ms,direction=both",
-        "slow_close,delay=5,direction=both",
-    )
-
-    async def test_echo(self) -> None:
-        """A conversation, and its end, on TCP and on a Unix socket."""
-        path = self.unixPath()
-        for endpoint in "tcp:0:interface=127.0.0.1", f"unix:{path}":
-            told = await self.serveBroken(
-                ConversationFactory(Echo), *self.HARMLESS, endpoint=endpoint
-            )
+    async def test_toTheEnd(self) -> None:
+        """A conversation, and its end, on TCP and on a Unix socket; a dialogue."""
+        path, tcp = self.unixPath(), "tcp:0:interface=127.0.0.1"
+        for behaviour, endpoint, sent, expected in (
+            (Echo, tcp, DATA, DATA),
+            (Echo, f"unix:{path}", DATA, DATA),
+            (Asks, tcp, b"ann\nmore", b"name?\nhello ann\n"),
+        ):
+            factory = ConversationFactory(behaviour)
+            told = await self.serveBroken(factory, *HARMLESS, endpoint=endpoint)
             sock = socket.socket(socket.AF_UNIX) if "unix" in endpoint else self.connect()
             if "unix" in endpoint:
                 sock.connect(path)
-            self.assertEqual(await self.talk(self.both, sock, DATA), (DATA, "fin"))
+            self.assertEqual(await self.talk(both, sock, sent), (expected, "fin"))
             self.assertEqual((await told.ending()).why, None)
 
-    async def test_plain(self) -> None:
-        """Half-close is nothing that this protocol knows: the client asks for less, and stays."""
-        told = await self.serveBroken(Factory.forProtocol(Plain), *self.HARMLESS)
-
-        def client() -> bytes:
+    async def test_open(self) -> None:
+        """A protocol without half-close, and a producer that wants to be asked."""
+        for factory, sent, expected in (
+            (Factory.forProtocol(Plain), DATA, DATA),
+            (ConversationFactory(Chargen), b"", chargen(0, len(DATA))),
+        ):
+            await self.serveBroken(factory, *HARMLESS)
             with self.connect() as sock:
-                sock.sendall(DATA)
-                return receive(sock, len(DATA))
-
-        self.assertEqual(await self.talk(client), DATA)
-        await told.ending()
-
-    async def test_pull(self) -> None:
-        """A producer that wants to be asked is asked."""
-        await self.serveBroken(ConversationFactory(Chargen), *self.HARMLESS)
-
-        with self.connect() as sock:
-            got = await self.talk(receive, sock, 300_000)
-        self.assertEqual(got, chargen(0, len(got)))
-
-    async def test_dialogue(self) -> None:
-        class Asks(Dialogue):
-            framing = Lines
-
-            async def converse(self) -> None:
-                self.send(b"name?")
-                name = await self.receive()
-                self.send(b"hello " + name)
-
-        await self.serveBroken(ConversationFactory(Asks), *self.HARMLESS)
-        got = await self.talk(exchange, self.connect(), b"ann\nmore", False)
-        self.assertEqual(got, (b"name?\nhello ann\n", "fin"))
-
-    def both(self, sock: Any, data: bytes) -> tuple[bytes, str]:
-        """Send while reading, then finish."""
-
-        def send() -> None:
-            sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
-
-        with sock:
-            sender = threading.Thread(target=send)
-            sender.start()
-            got = toTheEnd(sock)
-            sender.join()
-            return got
+                sock.sendall(sent)
+                got = await self.talk(receive, sock, len(DATA))
+            self.assertEqual(got[: len(DATA)], expected)
 
 
 class ComeAndGoTests(Breaking):
@@ -344,36 +327,15 @@ class ComeAndGoTests(Breaking):
     async def test_messages(self) -> None:
         """65,535 numbered messages, in order, while faults come and go 100 times a second."""
         await self.serveBroken(ConversationFactory(Echo))
-        changes = LoopingCall(self.change)
         self.names: list[str] = []
         self.turn = 0
+        changes = LoopingCall(self.change)
         done = changes.start(0.01)
-        total = 65_535
-
-        def client() -> int:
-            with self.connect() as sock:
-
-                def send() -> None:
-                    for first in range(0, total, 97):
-                        numbers = range(first, min(first + 97, total))
-                        sock.sendall(b"".join(b"%100d\n" % n for n in numbers))
-                    sock.shutdown(socket.SHUT_WR)
-
-                sender = threading.Thread(target=send)
-                sender.start()
-                expected = 0
-                with sock.makefile("rb") as lines:
-                    for line in lines:
-                        if int(line) != expected:
-                            break
-                        expected += 1
-                sender.join()
-            return expected
-
-        got = await self.talk(client)
+        data = b"".join(b"%100d\n" % number for number in range(65_535))
+        got = await self.talk(both, self.connect(), data)
         changes.stop()
         await done
-        self.assertEqual(got, total)
+        self.assertTrue(got == (data, "fin"))
         self.assertGreater(self.turn, 3)
 
     def change(self) -> None:
@@ -399,10 +361,6 @@ class ComeAndGoTests(Breaking):
 class TLSTests(Breaking):
     """Above TLS faults act on what is said, not on how it is encrypted."""
 
-    def endpoint(self) -> str:
-        pem = localhostFile()
-        return f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
-
     def secure(self) -> Any:
         return overTLS(self.connect())
 
@@ -413,7 +371,7 @@ class TLSTests(Breaking):
             ("reset_peer,after=5B", 5, "reset"),
         ):
             told = await self.serveBroken(
-                ConversationFactory(Echo), fault, endpoint=self.endpoint()
+                ConversationFactory(Echo), fault, endpoint=self.tlsEndpoint()
             )
 
             def client() -> bytes:
@@ -430,9 +388,9 @@ class TLSTests(Breaking):
         """Greeting, echo and the end, whoever speaks first and whatever is delayed."""
         for factory in (
             ConversationFactory(Echo, greeting=b"hello"),
-            Factory.forProtocol(type("P", (Plain,), {"connectionMade": Hello.connectionMade})),
+            Factory.forProtocol(Greets),
         ):
-            await self.serveBroken(factory, *WholeTests.HARMLESS, endpoint=self.endpoint())
+            await self.serveBroken(factory, *HARMLESS, endpoint=self.tlsEndpoint())
 
             def client() -> bytes:
                 with self.secure() as sock:
@@ -443,7 +401,7 @@ class TLSTests(Breaking):
 
     async def test_live(self) -> None:
         """On a live connection too."""
-        told = await self.serveBroken(ConversationFactory(Echo), endpoint=self.endpoint())
+        told = await self.serveBroken(ConversationFactory(Echo), endpoint=self.tlsEndpoint())
 
         def client(sock: Any) -> bytes:
             sock.sendall(b"hello")
@@ -451,7 +409,7 @@ class TLSTests(Breaking):
 
         with await self.talk(self.secure) as sock:
             self.assertEqual(await self.talk(client, sock), b"hello")
-            for fault in WholeTests.HARMLESS:
+            for fault in HARMLESS:
                 name = self.faults.add(fault)
                 self.assertEqual(await self.talk(client, sock), b"hello")
                 self.faults.remove(name)
@@ -459,10 +417,3 @@ class TLSTests(Breaking):
             (transport,) = self.listener.connections
             self.assertIsInstance(transport.protocol.wrappedProtocol, Echo)
         await told.ending()
-
-
-class Hello:
-    """Something that is said first."""
-
-    def connectionMade(self: Any) -> None:
-        self.transport.write(b"hello")

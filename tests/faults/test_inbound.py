@@ -56,14 +56,12 @@ class InboundTests(SynchronousTestCase):
         self.assertIs(self.transport.protocol, self.notes)
 
     def test_endOfBoth(self) -> None:
-        """A fault that ends both directions does not wait for a paused protocol."""
+        """A fault that ends both directions waits for no protocol that is paused, or pauses."""
         self.transport.pauseProducing()
         self.faults.add("reset_peer,timeout=100,direction=upstream")
         self.peer.clock.advance(0.1)
         self.assertEqual((self.peer.connected, self.notes.told), (False, ["lost"]))
-
-    def test_endWhileDelivering(self) -> None:
-        """Nor for one that pauses while it receives the bytes before that end."""
+        self.setUp()
         self.notes.dataReceived = lambda data: self.transport.pauseProducing()  # type: ignore[method-assign]
         self.faults.add("limit_data,bytes=2B,how=reset,direction=upstream")
         self.peer.write(b"abc")

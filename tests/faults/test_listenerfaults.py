@@ -34,6 +34,7 @@ class PortTests(FaultyPortTests):
         self.set(None)
 
     async def test_oneAfterAnother(self) -> None:
+        """One takes the place of another; none acts on a port that listens no more."""
         await self.servePort()
         self.set(Hang())
         self.set(Refuse())
@@ -44,10 +45,6 @@ class PortTests(FaultyPortTests):
             self.assertEqual(stateOf(sock), SYN_SENT)
         self.set(None)
         await self.assertServed()
-
-    async def test_closed(self) -> None:
-        """No fault acts on a port that listens no more."""
-        await self.servePort()
         await self.port.stopListening()
         self.faulty.set(Refuse())
         self.faulty.set(None)
@@ -102,13 +99,12 @@ class ListenerFaultsTests(SynchronousTestCase):
         self.assertEqual([each.suspended for each in self.listeners], [False, True])
 
     def test_schedule(self) -> None:
+        """A fault that is removed before its time leaves no timer."""
         self.add("x", "refuse,after=2s,for=3s")
         self.assertEqual(self.seen(6), [None] * 2 + ["refuse"] * 3 + [None] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_removed(self) -> None:
-        self.add("x", "refuse,after=2s")
-        self.faults.remove("x")
+        self.add("y", "refuse,after=2s")
+        self.faults.remove("y")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_precedence(self) -> None:
@@ -155,12 +151,19 @@ class ServedTests(Breaking):
     """On real sockets."""
 
     async def test_refuse(self) -> None:
+        """The ports that there are, and one that listens later; one hit is reported."""
         told = await self.serveBroken(ConversationFactory(Greeting), "refuse")
-        with self.assertRaises(ConnectionRefusedError):
-            self.connect()
+        later = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(
+            ConversationFactory(Greeting)
+        )
+        self.addCleanup(later.stopListening)
+        self.listener.addPort(later)
+        for port in (self.port, later):
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port.getHost().port))
         self.faults.clear()
         got = await self.talk(exchange, self.connect(), b"")
-        self.assertEqual(got, (b"Hello from server!", "fin"))
+        self.assertEqual(got, (HELLO, "fin"))
         self.assertEqual(told.hits, [(None, "refuse listener=test")])
 
     async def test_whileItServes(self) -> None:
@@ -175,7 +178,7 @@ class ServedTests(Breaking):
             with self.unixTo(path) as sock:
                 sock.setblocking(True)
                 got = await self.talk(exchange, sock, b"")
-                self.assertEqual(got, (b"Hello from server!", "fin"))
+                self.assertEqual(got, (HELLO, "fin"))
 
     def unixTo(self, path: str) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
@@ -183,14 +186,3 @@ class ServedTests(Breaking):
         sock.setblocking(False)
         sock.connect(path)
         return sock
-
-    async def test_beforeThePort(self) -> None:
-        """A port that listens later is shut as well."""
-        await self.serveBroken(ConversationFactory(Greeting), "refuse")
-        port = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(
-            ConversationFactory(Greeting)
-        )
-        self.addCleanup(port.stopListening)
-        self.listener.addPort(port)
-        with self.assertRaises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port.getHost().port))

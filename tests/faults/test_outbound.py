@@ -65,11 +65,10 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual(self.push.told, ["pause", "resume"])
 
     def test_takenOver(self) -> None:
-        """One that was there before; paused or not, it is once more when we are gone."""
+        """A producer that was there before is the transport's again, paused or not."""
         self.transport.registerProducer(self.push, True)
         self.peer.reading = False
         self.transport.write(bytes(2**18))
-        self.assertEqual(self.push.told, ["pause"])
         name = self.faults.add("stall,direction=downstream")
         self.assertIsNot(self.transport.producer, self.push)
         self.faults.remove(name)
@@ -99,12 +98,6 @@ class SourceTests(SynchronousTestCase):
         self.peer.resume()
         self.assertEqual(self.push.told, ["pause", "resume"])
 
-    def test_two(self) -> None:
-        """As with any transport there is one at a time."""
-        self.faults.add("slow_close,delay=1")
-        self.transport.registerProducer(self.push, True)
-        self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), True)
-
     def test_lost(self) -> None:
         """It is told when the connection is lost, also after a fault has ended it."""
         self.faults.add("limit_data,bytes=1")
@@ -114,9 +107,10 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual((self.peer.connected, self.push.told[-1]), (False, "stop"))
 
     def test_endWaits(self) -> None:
-        """``loseConnection`` waits for it, as ever."""
+        """``loseConnection`` waits for it; there is one at a time: both as ever."""
         self.faults.add("slow_close,delay=1")
         self.transport.registerProducer(self.push, True)
+        self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), True)
         self.transport.write(b"a")
         self.transport.loseConnection()
         self.peer.clock.advance(1)
@@ -166,21 +160,24 @@ class MethodTests(SynchronousTestCase):
         self.peer.clock.advance(0.1)
         self.assertEqual(self.peer.value(), b"abcd")
 
-    def test_writtenAfterTheEnd(self) -> None:
-        """It goes nowhere."""
-        self.faults.add("latency,latency=100")
-        self.transport.loseWriteConnection()
-        self.transport.write(b"a")
-        self.peer.clock.advance(0.1)
-        self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
-
-    def test_stopped(self) -> None:
-        """``stopProducing`` is the end, as ever."""
-        self.faults.add("slow_close,delay=100")
-        self.transport.stopProducing()
-        self.assertTrue(self.peer.connected)
-        self.peer.clock.advance(0.1)
-        self.assertFalse(self.peer.connected)
+    def test_ends(self) -> None:
+        """Each end waits for what is held, and passes as what it was; nothing is behind it."""
+        for calls, told in (
+            (["loseWriteConnection"], ["write lost"]),
+            (["loseConnection"], ["lost"]),
+            (["stopProducing"], ["lost"]),
+            (["loseWriteConnection", "loseConnection", "loseConnection"], ["lost"]),
+        ):
+            self.setUp()
+            self.faults.add("latency,latency=100")
+            self.transport.write(b"a")
+            for call in calls:
+                getattr(self.transport, call)()
+            self.transport.write(b"late")
+            self.assertEqual((self.peer.value(), self.notes.told), (b"", []))
+            self.peer.clock.advance(0.1)
+            self.assertEqual((self.peer.value(), self.peer.ended), (b"a", True))
+            self.assertEqual(self.notes.told, told)
 
     def test_producerAfterTheEnd(self) -> None:
         """Whose FIN was sent by a fault need not wait for its producer."""
@@ -188,15 +185,6 @@ class MethodTests(SynchronousTestCase):
         self.faults.add("half_close")
         self.transport.loseConnection()
         self.assertFalse(self.peer.connected)
-
-    def test_finishedTwice(self) -> None:
-        self.faults.add("latency,latency=100")
-        self.transport.write(b"a")
-        self.transport.loseWriteConnection()
-        self.transport.loseConnection()
-        self.transport.loseConnection()
-        self.peer.clock.advance(0.1)
-        self.assertEqual((self.peer.value(), self.peer.connected), (b"a", False))
 
     def test_halfClosed(self) -> None:
         """A protocol whose FIN a fault has sent is told, writes in vain, and still receives."""
@@ -210,17 +198,6 @@ class MethodTests(SynchronousTestCase):
         self.transport.loseConnection()
         self.assertEqual((self.peer.value(), self.peer.connected), (b"", False))
         self.assertEqual(self.peer.ending.why, "fault")
-
-    def test_finish(self) -> None:
-        """Our own end goes through as what it was: of one direction, or of both."""
-        self.faults.add("slow_close,delay=100")
-        self.transport.write(b"a")
-        self.transport.loseWriteConnection()
-        self.peer.clock.advance(0.1)
-        self.assertEqual((self.peer.ended, self.peer.connected), (True, True))
-        self.transport.loseConnection()
-        self.assertFalse(self.peer.connected)
-        self.assertEqual(self.notes.told, ["write lost", "lost"])
 
 
 class ForeignTests(SynchronousTestCase):

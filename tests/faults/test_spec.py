@@ -8,21 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.faults import KINDS
-from tcplab.faults.fault import Fault
-from tcplab.faults.kinds.bandwidth import Bandwidth
-from tcplab.faults.kinds.corrupt import Corrupt
-from tcplab.faults.kinds.half_close import HalfClose
-from tcplab.faults.kinds.hang import Hang
-from tcplab.faults.kinds.latency import Latency
-from tcplab.faults.kinds.limit_data import LimitData
-from tcplab.faults.kinds.limit_time import LimitTime
-from tcplab.faults.kinds.refuse import Refuse
-from tcplab.faults.kinds.reset_peer import ResetPeer
-from tcplab.faults.kinds.slicer import Slicer
-from tcplab.faults.kinds.slow_close import SlowClose
-from tcplab.faults.kinds.stall import Stall
-from tcplab.faults.kinds.timeout import Timeout
+from tcplab.faults import (
+    KINDS,
+    Bandwidth,
+    Corrupt,
+    Fault,
+    HalfClose,
+    Hang,
+    Latency,
+    LimitData,
+    LimitTime,
+    Refuse,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Stall,
+    Timeout,
+)
 from tcplab.faults.spec import FaultError, Selection, Trigger, parseFault, readConn, readProbability
 
 
@@ -35,10 +37,8 @@ class SelectionTests(SynchronousTestCase):
     """Which connections are meant."""
 
     def test_conn(self) -> None:
-        self.assertEqual(chosen("1-2"), [1, 2])
-        self.assertEqual(chosen("3"), [3])
-        self.assertEqual(chosen("%3"), [3, 6, 9])
-        self.assertEqual(chosen("7-"), [7, 8, 9])
+        for text, numbers in (("1-2", [1, 2]), ("3", [3]), ("%3", [3, 6, 9]), ("7-", [7, 8, 9])):
+            self.assertEqual(chosen(text), numbers)
 
     def test_all(self) -> None:
         """Unless they are counted, those too that were there before the fault."""
@@ -52,10 +52,8 @@ class SelectionTests(SynchronousTestCase):
     def test_mistakes(self) -> None:
         for text in ("", "0", "-2", "1-0", "%", "%0", "a", "1-2-3", "1,2", "1 -2", "13%2"):
             self.assertRaises(ValueError, readConn, text)
-        self.assertEqual(
-            str(self.assertRaises(ValueError, readConn, "3-2")),
-            "give the smaller number first, 2-3",
-        )
+        error = self.assertRaises(ValueError, readConn, "3-2")
+        self.assertEqual(str(error), "give the smaller number first, 2-3")
 
     def test_probability(self) -> None:
         for text, value in (("0", 0), ("1", 1), ("0.1", 0.1), (".5", 0.5), ("1.0", 1)):
@@ -97,13 +95,13 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual({text.partition(",")[0] for text in READ}, set(KINDS))
 
     def test_triggers(self) -> None:
-        def trigger(text: str) -> Trigger:
-            return parseFault(f"timeout,{text}").trigger
-
-        self.assertEqual(trigger("after=10B"), Trigger(afterBytes=10))
-        self.assertEqual(trigger("after=250ms"), Trigger(afterSeconds=0.25))
-        self.assertEqual(trigger("after=1KiB,for=2s"), Trigger(afterBytes=1024, duration=2.0))
-        self.assertEqual(trigger(r"match=a\,b\@c\=d\n\x00"), Trigger(match=b"a,b@c=d\n\0"))
+        for text, trigger in (
+            ("after=10B", Trigger(afterBytes=10)),
+            ("after=250ms", Trigger(afterSeconds=0.25)),
+            ("after=1KiB,for=2s", Trigger(afterBytes=1024, duration=2.0)),
+            (r"match=a\,b\@c\=d\n\x00", Trigger(match=b"a,b@c=d\n\0")),
+        ):
+            self.assertEqual(parseFault(f"timeout,{text}").trigger, trigger)
 
     def test_selections(self) -> None:
         spec = parseFault("reset_peer,conn=1-2,probability=0.5@echo-2")
@@ -113,9 +111,15 @@ class ReadTests(SynchronousTestCase):
         self.assertFalse(parseFault("reset_peer,probability=1").rolls)
 
     def test_directions(self) -> None:
-        self.assertEqual(parseFault("timeout").directions("upstream"), ("downstream",))
-        said = parseFault("timeout,direction=upstream")
-        self.assertEqual(said.directions("upstream"), ("upstream",))
+        """Unless given, what is sent; a stall is of what is received on that side."""
+        for text, received, directions in (
+            ("timeout", "upstream", ("downstream",)),
+            ("timeout,direction=upstream", "upstream", ("upstream",)),
+            ("stall", "upstream", ("upstream",)),
+            ("stall", "downstream", ("downstream",)),
+            ("stall,direction=both", "upstream", ("downstream", "upstream")),
+        ):
+            self.assertEqual(parseFault(text).directions(received), directions)
 
 
 MISTAKES = {

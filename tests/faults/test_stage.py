@@ -18,12 +18,15 @@ class Out(list[Any]):
 class StageTests(SynchronousTestCase):
     """What stages have in common."""
 
+    def made(self, kind: type[Stage]) -> tuple[Any, Any]:
+        nothing: Any = None
+        stage: Any = kind(nothing)
+        stage.out = Out()
+        return stage, stage.out
+
     def test_passes(self) -> None:
         """A stage that does nothing special."""
-        nothing: Any = None
-        stage = Stage(nothing)
-        out: Any = Out()
-        stage.out = out
+        stage, out = self.made(Stage)
         stage.begin()
         stage.feed(b"a", 0)
         stage.end(End.FINISH)
@@ -33,10 +36,7 @@ class StageTests(SynchronousTestCase):
 
     def test_holding(self) -> None:
         """Bytes in their order, then the end, and the worst of several."""
-        nothing: Any = None
-        stage = BufferingStage(nothing)
-        out: Any = Out()
-        stage.out = out
+        stage, out = self.made(BufferingStage)
         stage.feed(b"abc", 0)
         stage.end(End.FINISH)
         stage.end(End.RESET)

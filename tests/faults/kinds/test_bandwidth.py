@@ -44,26 +44,3 @@ class BandwidthTests(SynchronousTestCase):
         bench.say(bytes(100_000))
         bench.idle()
         self.assertAlmostEqual(bench.times[-1], 10.0 - BURST, 3)
-
-    def test_zero(self) -> None:
-        """Nothing passes, not even the end, until it is over."""
-        bench = Bench("bandwidth,rate=0")
-        bench.say(b"abc")
-        bench.finish()
-        bench.run()
-        self.assertEqual((bench.came, bench.pipeline.held), ([], 3))
-        bench.remove("bandwidth-1")
-        self.assertEqual(bench.came, [b"abc", End.FINISH])
-
-    def test_full(self) -> None:
-        bench = Bench("bandwidth,rate=0")
-        bench.say(bytes(2**18 - 1))
-        self.assertFalse(bench.full)
-        bench.say(b"x")
-        self.assertTrue(bench.full)
-
-    def test_endAlone(self) -> None:
-        """It waits for nothing if nothing waits."""
-        bench = Bench("bandwidth,rate=1")
-        bench.finish()
-        self.assertEqual(bench.came, [End.FINISH])

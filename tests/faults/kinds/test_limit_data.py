@@ -26,18 +26,6 @@ class LimitDataTests(SynchronousTestCase):
         self.assertEqual(bench.ends, [cutting if len(data) >= limit else End.FINISH])
         self.assertEqual(bench.hits, [("limit_data", limit)] if len(data) >= limit else [])
 
-    def test_atTheByte(self) -> None:
-        """Not only when the next one comes."""
-        bench = Bench("limit_data,bytes=2")
-        bench.say(b"ab")
-        self.assertEqual(bench.came, [b"ab", End.CLOSE])
-
-    def test_swallows(self) -> None:
-        bench = Bench("limit_data,bytes=2")
-        self.assertFalse(bench.discards)
-        bench.say(b"ab")
-        self.assertTrue(bench.discards)
-
     def test_behindLatency(self) -> None:
         """The end comes behind the bytes, whatever else holds them."""
         bench = Bench("limit_data,bytes=2,how=reset", "latency,latency=10")

@@ -29,14 +29,6 @@ class SlicerTests(SynchronousTestCase):
         self.assertIs(bench.came[-1], End.FINISH)
         self.assertTrue(all(len(piece) <= size + variation for piece in bench.came[:-1]))
 
-    def test_oneATurn(self) -> None:
-        """Each piece leaves by itself, even without a delay."""
-        bench = Bench("slicer,average_size=2")
-        bench.say(b"abcde")
-        self.assertEqual((bench.came, len(bench.clock.getDelayedCalls())), ([b"ab"], 1))
-        bench.clock.advance(0)
-        self.assertEqual(bench.came, [b"ab", b"cd", b"e"])
-
     def test_delay(self) -> None:
         """It is in microseconds unless typed otherwise."""
         bench = Bench("slicer,average_size=1,delay=10")
@@ -57,13 +49,6 @@ class SlicerTests(SynchronousTestCase):
         self.assertEqual(set(sizes(1)), set(range(5, 16)))
         self.assertEqual(sizes(1), sizes(1))
         self.assertNotEqual(sizes(1), sizes(2))
-
-    def test_over(self) -> None:
-        bench = Bench("slicer,average_size=1,delay=1s")
-        bench.say(b"abc")
-        bench.remove("slicer-1")
-        bench.say(b"d")
-        self.assertEqual(bench.data, b"abcd")
 
     def test_values(self) -> None:
         self.assertRaises(ValueError, Slicer, 0)

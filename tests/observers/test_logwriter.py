@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from contextlib import AbstractContextManager
 from unittest.mock import patch
 
 from twisted.logger import LogLevel
@@ -23,7 +22,7 @@ class Paper:
     """
     What is written to.
 
-    :ivar open: it takes what is written; while it is not, who writes waits.
+    :ivar open: it takes what is written; while it is not set, each write blocks.
     :ivar problems: raised, one after the other, before anything is taken.
     """
 
@@ -42,79 +41,70 @@ class Paper:
         self.lines.append(line)
 
 
-class Writing(Logged):
+class WriterCase(Logged):
     def setUp(self) -> None:
         super().setUp()
         self.paper = Paper()
         self.addCleanup(self.paper.open.set)
-        self.told: list[tuple[int, str]] = []
-        self.telling = threading.Event()
+        self.lost: list[tuple[int, str]] = []
+        self.reported = threading.Event()
         self.patch(logwriter, "RETRY", 0.001)
         self.patch(logwriter, "SHUTDOWN_TIMEOUT", PATIENCE)
-        self.writer = LogWriter(self.paper.write, self.tell)
+        self.writer = LogWriter(self.paper.write, self.onLost)
 
-    def tell(self, lost: int, why: str) -> None:
-        self.told.append((lost, why))
-        self.telling.set()
+    def onLost(self, lost: int, why: str) -> None:
+        self.lost.append((lost, why))
+        self.reported.set()
 
     def put(self, *lines: bytes) -> None:
         for line in lines:
             self.writer.put(line)
 
-    def tried(self) -> None:
-        """Wait until it has tried to write once more."""
+    def waitForTry(self) -> None:
+        """Wait until the writer has tried to write once more."""
         self.assertTrue(self.paper.tried.acquire(timeout=PATIENCE))
 
-    def blocked(self, *lines: bytes) -> None:
+    def block(self, line: bytes) -> None:
         """Have nothing taken from now on, with one line on its way."""
         self.paper.open.clear()
         self.writer.begin()
-        self.put(*lines)
-        self.tried()
+        self.put(line)
+        self.waitForTry()
 
-
-def noThreads() -> AbstractContextManager[object]:
-    """Have the system start no threads."""
-    return patch.object(threading.Thread, "start", side_effect=RuntimeError)
-
-
-class Order(Writing):
-    def test_nothing_is_written_before_it_has_begun(self) -> None:
-        self.put(b"1")
-        self.assertEqual(self.paper.lines, [])
-        self.writer.begin()
-        self.tried()
+    def finish(self, *lines: bytes) -> None:
+        """Finish, and check what was written."""
         self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1"])
+        self.assertEqual(self.paper.lines, list(lines))
 
-    def test_lines_keep_their_order(self) -> None:
+
+class OrderTests(WriterCase):
+    """A thread writes lines in their order, while there are some."""
+
+    def test_order(self) -> None:
+        """Lines wait until it begins, to begin twice is to begin once, and to finish is no end."""
         lines = [b"%d" % number for number in range(1000)]
         self.put(*lines[:10])
+        self.assertEqual(self.paper.lines, [])
         self.writer.begin()
+        self.waitForTry()
         self.writer.begin()
         self.put(*lines[10:])
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, lines)
+        self.finish(*lines)
         self.put(b"more")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [*lines, b"more"])
+        self.finish(*lines, b"more")
 
-    def test_nobody_waits_while_it_cannot_write(self) -> None:
-        self.blocked(b"1")
+    def test_blocked(self) -> None:
+        """To put a line does not block while none can be written, nor does the thread's life."""
+        self.block(b"1")
         self.put(b"2", b"3")  # or this would not return
         self.assertEqual(self.paper.lines, [])
+        assert self.writer._thread is not None
+        self.assertTrue(self.writer._thread.daemon)
         self.paper.open.set()
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1", b"2", b"3"])
+        self.finish(b"1", b"2", b"3")
 
-    def test_thread_does_not_hold_up_the_end(self) -> None:
-        self.blocked(b"1")
-        thread = self.writer._thread
-        assert thread is not None
-        self.assertTrue(thread.daemon)
-        self.paper.open.set()
-
-    def test_there_is_no_thread_while_there_are_no_lines(self) -> None:
+    def test_idle(self) -> None:
+        """There is no thread while there are no lines."""
         self.writer.begin()
         for line in (b"1", b"2"):
             self.assertIsNone(self.writer._thread)
@@ -127,105 +117,99 @@ class Order(Writing):
         self.assertIsNone(self.writer._thread)
         self.assertEqual(self.paper.lines, [b"1", b"2"])
 
-    def test_there_may_be_no_more_threads(self) -> None:
-        """The next line tries again."""
+    def test_noThreads(self) -> None:
+        """Where no thread can start the next line tries again, and the end writes the rest."""
         self.writer.begin()
-        with noThreads():
+        with patch.object(threading.Thread, "start", side_effect=RuntimeError):
             self.put(b"1")
-        self.put(b"2")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1", b"2"])
+            self.assertIsNone(self.writer._thread)
+        self.block(b"2")
+        self.assertIsNotNone(self.writer._thread)
+        self.paper.open.set()
+        self.finish(b"1", b"2")
+        other = LogWriter(self.paper.write)
+        other.begin()
+        with patch.object(threading.Thread, "start", side_effect=RuntimeError):
+            other.put(b"3")
+            other.finish()
+        self.assertEqual(self.paper.lines, [b"1", b"2", b"3"])
 
-    def test_there_may_be_no_more_threads_at_the_end(self) -> None:
-        """The last lines are written all the same."""
-        self.writer.begin()
-        with noThreads():
-            self.put(b"1")
-            self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1"])
-
-    def test_from_a_handler_of_a_signal_while_a_line_is_taken(self) -> None:
+    def test_signalHandler(self) -> None:
+        """The handler of a signal may log while a line is taken."""
         with self.writer._changed:
             self.put(b"1")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1"])
+        self.finish(b"1")
 
 
-class Lost(Writing):
-    def setUp(self) -> None:
-        super().setUp()
+class LostTests(WriterCase):
+    """Lines above the limit are counted, and reported when all others are written."""
+
+    def test_reported(self) -> None:
+        """With the reason; further lines are written again."""
         self.patch(logwriter, "MAX_BUFFERED", 2)
+        full = OSError(errno.ENOSPC, "No space left on device")
+        for problems, why in (([], "nobody read it"), ([full], "No space left on device")):
+            self.paper.lines.clear()
+            self.lost.clear()
+            self.reported.clear()
+            self.paper.problems += problems
+            self.writer = LogWriter(self.paper.write, self.onLost)
+            self.block(b"1")
+            self.put(b"2", b"3", b"4", b"5")
+            self.paper.open.set()
+            self.assertTrue(self.reported.wait(PATIENCE))
+            self.assertEqual(self.paper.lines, [b"1", b"2", b"3"])
+            self.assertEqual(self.lost, [(2, why)])
+            self.put(b"6")
+            self.finish(b"1", b"2", b"3", b"6")
 
-    def loses(self, why: str) -> None:
-        self.put(b"2", b"3", b"4", b"5")
-        self.paper.open.set()
-        self.assertTrue(self.telling.wait(PATIENCE))
-        self.assertEqual(self.paper.lines, [b"1", b"2", b"3"])
-        self.assertEqual(self.told, [(2, why)])
-        self.put(b"6")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines[3:], [b"6"])
-
-    def test_what_is_too_much_is_counted_and_told_when_all_else_is_written(self) -> None:
-        self.blocked(b"1")
-        self.loses("it was not read")
-
-    def test_why(self) -> None:
-        self.paper.problems.append(OSError(errno.ENOSPC, "No space left on device"))
-        self.blocked(b"1")
-        self.loses("No space left on device")
-
-    def test_the_log_says_so(self) -> None:
+    def test_logged(self) -> None:
+        """By default the report is a line of the log."""
         LogWriter(self.paper.write)._onLost(2, "it was not read")
         self.assertEqual(
             self.lines(LogLevel.warn), ["2 lines of the log were lost: it was not read"]
         )
 
 
-class Failing(Writing):
-    def test_what_cannot_be_written_is_tried_again(self) -> None:
+class FailingTests(WriterCase):
+    """A line that cannot be written is tried again, but the end does not wait for it."""
+
+    def test_again(self) -> None:
         self.paper.problems += [OSError(errno.ENOSPC, "full"), ValueError("closed")]
         self.put(b"1", b"2")
         self.writer.begin()
         for _ in range(4):
-            self.tried()
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1", b"2"])
-        self.assertEqual(self.told, [])
+            self.waitForTry()
+        self.finish(b"1", b"2")
+        self.assertEqual(self.lost, [])
 
-    def test_at_the_end_it_is_not_waited_for(self) -> None:
+    def test_end(self) -> None:
+        """One failure ends the wait for the last lines, and so does a write that blocks."""
         self.patch(logwriter, "RETRY", PATIENCE)
         self.paper.problems += [OSError(errno.EPIPE, "gone")] * 3
         self.writer.begin()
         self.put(b"1")
-        self.tried()
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [])
-
-    def test_who_takes_nothing_is_waited_for_a_little(self) -> None:
+        self.waitForTry()
+        self.finish()
         self.patch(logwriter, "SHUTDOWN_TIMEOUT", 0.001)
-        self.blocked(b"1")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [])
+        self.writer = LogWriter(self.paper.write)
+        self.block(b"1")
+        self.finish()
 
-    def test_end_before_it_has_begun(self) -> None:
+    def test_endBeforeItBegins(self) -> None:
         self.put(b"1", b"2")
         self.paper.problems.append(OSError())
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [])
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"1", b"2"])
+        self.finish()
+        self.finish(b"1", b"2")
 
 
 @processes
-class Forked(Writing):
-    def child(self) -> None:
-        """Log something as a child would, and end."""
-        self.put(b"child")
-        self.writer.finish()
+class ForkTests(WriterCase):
+    """A child of a fork has no thread."""
 
-    def test_child_writes_its_own_lines_itself(self) -> None:
-        self.blocked(b"parent")
+    def test_child(self) -> None:
+        """It writes its own lines itself, and not those that wait in the parent."""
+        self.block(b"parent")
         self.put(b"waits")
         out, into = os.pipe()
         self.addCleanup(os.close, out)
@@ -233,7 +217,8 @@ class Forked(Writing):
         child = os.fork()
         if not child:
             try:
-                self.child()
+                self.put(b"child")
+                self.writer.finish()
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
@@ -241,10 +226,9 @@ class Forked(Writing):
         self.assertEqual(os.read(out, 99), b"child")
         self.paper.open.set()
 
-    def test_before_it_has_begun_all_goes_with_the_child(self) -> None:
-        # twistd goes to the background so, and its parent writes nothing.
+    def test_beforeItBegins(self) -> None:
+        """All lines go with the child: twistd goes to the background so, and its parent ends."""
         self.put(b"before")
         self.writer._forked()
         self.put(b"after")
-        self.writer.finish()
-        self.assertEqual(self.paper.lines, [b"before", b"after"])
+        self.finish(b"before", b"after")

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from twisted.logger import (
+    FileLogObserver,
     FilteringLogObserver,
     LegacyLogObserverWrapper,
     Logger,
@@ -23,71 +24,39 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.observers.nonblocking import DescriptorWriter, NonBlockingLog, makeNonBlocking
 
 
-class Full:
-    """
-    A disk in the place of ``os.write``.
+class FullDisk:
+    """A file on a disk that has room for some bytes."""
 
-    :ivar room: bytes that it takes.
-    """
-
-    def __init__(self, case: SynchronousTestCase, room: int) -> None:
+    def __init__(self, room: int) -> None:
         self.room = room
         self.data = b""
-        case.patch(os, "write", self.write)
 
-    def write(self, number: int, data: Any) -> int:
+    def tell(self) -> int:
+        return len(self.data)
+
+    def write(self, data: bytes | memoryview) -> int:
         taken = bytes(data)[: self.room]
-        if not taken:
-            raise OSError(errno.ENOSPC, "full")
         self.room -= len(taken)
         self.data += taken
         return len(taken)
 
-
-class DescriptorTests(SynchronousTestCase):
-    def test_long_line(self) -> None:
-        out, into = os.pipe()
-        self.addCleanup(os.close, out)
-        line = b"x" * 300_000 + b"\n"
-        writing = threading.Thread(target=lambda: (DescriptorWriter(into)(line), os.close(into)))
-        writing.start()
-        with open(out, "rb", closefd=False) as reader:
-            self.assertEqual(reader.read(), line)
-        writing.join()
-
-    def test_one_that_does_not_block_is_waited_for(self) -> None:
-        out, into = os.pipe()
-        self.addCleanup(os.close, out)
-        os.set_blocking(into, False)
-        line = b"x" * 300_000
-        writing = threading.Thread(target=lambda: (DescriptorWriter(into)(line), os.close(into)))
-        writing.start()
-        with open(out, "rb", closefd=False) as reader:
-            self.assertEqual(reader.read(), line)
-        writing.join()
-
-    def test_what_was_cut_short_is_said_again_on_a_new_line(self) -> None:
-        disk = Full(self, 5)
-        write = DescriptorWriter(99)
-        write(b"one\n")
-        for _ in range(2):
-            self.assertRaises(OSError, write, b"two\n")
-        disk.room = 99
-        write(b"two\n")
-        write(b"three\n")
-        self.assertEqual(disk.data, b"one\nt\ntwo\nthree\n")
-
-    def test_what_failed_as_a_whole_is_only_said_again(self) -> None:
-        disk = Full(self, 0)
-        write = DescriptorWriter(99)
-        self.assertRaises(OSError, write, b"one\n")
-        disk.room = 99
-        write(b"one\n")
-        self.assertEqual(disk.data, b"one\n")
+    def osWrite(self, number: int, data: memoryview) -> int:
+        """Write as ``os.write`` does, which fails where nothing is taken."""
+        count = self.write(data)
+        if not count:
+            raise OSError(errno.ENOSPC, "full")
+        return count
 
 
-class Watched(SynchronousTestCase):
-    def say(self, observer: Any, *lines: str) -> None:
+def plain(file: Any) -> FileLogObserver:
+    return textFileLogObserver(file, timeFormat=None)
+
+
+class NonBlockingCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = self.mktemp()
+
+    def log(self, observer: Any, *lines: str) -> None:
         """Log through an observer whose lines are written by a thread."""
         writer = makeNonBlocking(observer)
         assert writer is not None
@@ -97,118 +66,122 @@ class Watched(SynchronousTestCase):
             log.info("{line}", line=line)
         writer.finish()
 
-
-class LogFileTests(Watched):
-    def setUp(self) -> None:
-        self.path = self.mktemp()
-        self.file = LogFile(os.path.basename(self.path), os.path.dirname(self.path) or ".")
-        self.addCleanup(lambda: self.file.closed or self.file.close())
-
     def read(self, end: str = "") -> str:
         with open(self.path + end) as file:
             return file.read()
 
-    def test_written(self) -> None:
-        self.say(textFileLogObserver(self.file, timeFormat=None), "one", "\xfc")
-        self.assertEqual(self.read(), "- [here#info] one\n- [here#info] \xfc\n")
+    def logFile(self) -> LogFile:
+        """Make twistd's own log file."""
+        file = LogFile(os.path.basename(self.path), os.path.dirname(self.path) or ".")
+        self.addCleanup(lambda: file.closed or file.close())
+        return file
 
-    def test_rotated(self) -> None:
-        self.file.rotateLength = 10
-        self.say(textFileLogObserver(self.file, timeFormat=None), "one", "two")
-        self.assertEqual(self.read(".1"), "- [here#info] one\n")
-        self.assertEqual(self.read(), "- [here#info] two\n")
 
-    def test_what_was_cut_short_is_said_again_on_a_new_line(self) -> None:
-        observer = textFileLogObserver(self.file, timeFormat=None)
-        writer = makeNonBlocking(observer)
+class FullDiskTests(NonBlockingCase):
+    """A line that a full disk cut short is repeated on a new line."""
+
+    def test_descriptor(self) -> None:
+        """A line that failed as a whole is only repeated."""
+        for room, data in ((5, b"one\nt\ntwo\nthree\n"), (4, b"one\ntwo\nthree\n")):
+            disk = FullDisk(room)
+            self.patch(os, "write", disk.osWrite)
+            write = DescriptorWriter(99)
+            write(b"one\n")
+            for _ in range(2):
+                self.assertRaises(OSError, write, b"two\n")
+            disk.room = 99
+            write(b"two\n")
+            write(b"three\n")
+            self.assertEqual(disk.data, data)
+
+    def test_logFile(self) -> None:
+        """The size of the file, by which it is rotated, stays right."""
+        file = self.logFile()
+        writer = makeNonBlocking(plain(file))
         assert writer is not None
-        write = writer._write
-        usual, self.file._file = self.file._file, _Narrow(self.file._file, 5)  # type: ignore
-        write(b"one\n")
-        problem = self.assertRaises(OSError, write, b"two\n")
-        self.assertEqual(problem.errno, errno.ENOSPC)
-        self.file._file = usual
-        write(b"two\n")
-        self.assertEqual(self.read(), "one\nt\ntwo\n")
-        self.assertEqual(self.file.size, 10)
+        disk = FullDisk(5)
+        self.patch(file, "_file", disk)
+        writer._write(b"one\n")
+        problem = self.assertRaises(OSError, writer._write, b"two\n")
+        disk.room = 99
+        writer._write(b"two\n")
+        self.assertEqual((problem.errno, disk.data), (errno.ENOSPC, b"one\nt\ntwo\n"))
+        self.assertEqual(file.size, len(disk.data))
 
-    def test_device(self) -> None:
-        file = LogFile("null", "/dev")
-        self.addCleanup(file.close)
-        writer = makeNonBlocking(textFileLogObserver(file))
+
+class WritingTests(NonBlockingCase):
+    """Each kind of observer writes what it wrote before, by a thread."""
+
+    def test_longLine(self) -> None:
+        """A pipe that takes a part of a line takes the rest later, blocking or not."""
+        line = b"x" * 300_000 + b"\n"
+
+        def write(into: int) -> None:
+            DescriptorWriter(into)(line)
+            os.close(into)
+
+        for blocking in (True, False):
+            out, into = os.pipe()
+            os.set_blocking(into, blocking)
+            thread = threading.Thread(target=write, args=(into,))
+            thread.start()
+            with open(out, "rb") as reader:
+                self.assertEqual(reader.read(), line)
+            thread.join()
+
+    def test_logFile(self) -> None:
+        """It is rotated as before; a device, which has no size, is not."""
+        file = self.logFile()
+        file.rotateLength = 10
+        self.log(plain(file), "one", "\xfc")
+        self.assertEqual(self.read(".1"), "- [here#info] one\n")
+        self.assertEqual(self.read(), "- [here#info] \xfc\n")
+        null = LogFile("null", "/dev")
+        self.addCleanup(null.close)
+        writer = makeNonBlocking(plain(null))
         assert writer is not None
         writer._write(b"x")
 
+    def test_streams(self) -> None:
+        """Text in the stream's encoding, behind what the stream held back; bytes."""
+        for mode, encoding, text in (
+            ("w", "ascii", "before\n- [here#info] one\n- [here#info] \\xfc\n"),
+            ("wb", None, "before\n- [here#info] one\n- [here#info] \xfc\n"),
+        ):
+            with open(self.path, mode, encoding=encoding) as file:
+                file.write(b"before\n" if "b" in mode else "before\n")
+                self.log(plain(file), "one", "\xfc")
+            self.assertEqual(self.read(), text)
 
-class _Narrow:
-    """A file on a disk that is nearly full."""
-
-    def __init__(self, file: Any, room: int) -> None:
-        self._file = file
-        self._room = room
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-    def write(self, data: bytes) -> None:
-        self._file.write(data[: self._room])
-        self._room -= min(len(data), self._room)
-
-
-class StreamTests(Watched):
-    def setUp(self) -> None:
-        self.path = self.mktemp()
-
-    def test_text(self) -> None:
-        with open(self.path, "w", encoding="ascii") as file:
-            self.say(textFileLogObserver(file, timeFormat=None), "one", "\xfc")
-        with open(self.path) as file:
-            self.assertEqual(file.read(), "- [here#info] one\n- [here#info] \\xfc\n")
-
-    def test_bytes(self) -> None:
-        with open(self.path, "wb") as file:
-            self.say(textFileLogObserver(file, timeFormat=None), "\xfc")
-        with open(self.path) as file:
-            self.assertEqual(file.read(), "- [here#info] \xfc\n")
-
-    def test_JSON_and_levels_as_twist_has_them(self) -> None:
+    def test_JSON(self) -> None:
+        """JSON and levels as twist has them."""
         with open(self.path, "w") as file:
-            self.say(FilteringLogObserver(jsonFileLogObserver(file), []), "one", "two")
-        with open(self.path) as file:
-            self.assertRegex(file.read(), "^\x1e{.*one.*}\n\x1e{.*two.*}\n$")
+            self.log(FilteringLogObserver(jsonFileLogObserver(file), []), "one", "two")
+        self.assertRegex(self.read(), "^\x1e{.*one.*}\n\x1e{.*two.*}\n$")
 
-    def test_what_it_held_back_comes_first(self) -> None:
-        with open(self.path, "w") as file:
-            file.write("before\n")
-            self.say(textFileLogObserver(file, timeFormat=None), "after")
-        with open(self.path) as file:
-            self.assertEqual(file.read(), "before\n- [here#info] after\n")
-
-
-class SyslogTests(Watched):
-    def test_priority_and_text(self) -> None:
-        said: list[tuple[int, str]] = []
+    def test_syslog(self) -> None:
+        """The priority and the text; a NUL would end the text."""
+        calls: list[tuple[int, str]] = []
         self.patch(syslog.SyslogObserver, "openlog", lambda *words: None)
-        self.patch(syslog.SyslogObserver, "syslog", lambda _, *words: said.append(words))
+        self.patch(syslog.SyslogObserver, "syslog", lambda _, *words: calls.append(words))
         observer = LegacyLogObserverWrapper(syslog.SyslogObserver("x").emit)
-        self.say(observer, "one: two", "a\0b")
+        self.log(observer, "one: two", "a\0b")
         priority = syslog.syslog.LOG_INFO
-        self.assertEqual(said, [(priority, "[-] one: two"), (priority, "[-] a\\0b")])
+        self.assertEqual(calls, [(priority, "[-] one: two"), (priority, "[-] a\\0b")])
 
-
-class Others(SynchronousTestCase):
-    def test_they_stay_as_they_are(self) -> None:
+    def test_others(self) -> None:
+        """Observers of other kinds stay as they are."""
         memory = io.StringIO()
-        observer = textFileLogObserver(memory, timeFormat=None)
-        self.assertIs(makeNonBlocking(observer), None)
-        self.assertIs(makeNonBlocking(LegacyLogObserverWrapper(print)), None)  # type: ignore[arg-type]
-        self.assertIs(makeNonBlocking([].append), None)
+        observer = plain(memory)
+        legacy: Any = LegacyLogObserverWrapper(print)  # type: ignore[arg-type]
+        for each in (observer, legacy, [].append):
+            self.assertIsNone(makeNonBlocking(each))
         Logger("here", observer=observer).info("one")
         self.assertEqual(memory.getvalue(), "- [here#info] one\n")
 
 
 class Beginner:
-    """Begins to log."""
+    """Begins to log, as Twisted's ``globalLogBeginner`` does."""
 
     def __init__(self) -> None:
         self.publisher = LogPublisher()
@@ -220,34 +193,31 @@ class Beginner:
         self.settings = settings
 
 
-class UnhurriedLogTests(SynchronousTestCase):
+class NonBlockingLogTests(NonBlockingCase):
+    """The writing is taken over when logging begins."""
+
     def setUp(self) -> None:
-        self.path = self.mktemp()
+        super().setUp()
         self.file = self.enterContext(open(self.path, "w"))
         self.beginner = Beginner()
-        self.log = NonBlockingLog(self.beginner)
+        self.nonBlocking = NonBlockingLog(self.beginner)
 
-    def read(self) -> str:
-        with open(self.path) as file:
-            return file.read()
-
-    def test_it_takes_over_when_logging_begins(self) -> None:
+    def test_takesOver(self) -> None:
+        """Lines are written from `begin` on; other observers, and settings, are passed on."""
         seen: list[Any] = []
-        observers = iter([textFileLogObserver(self.file, timeFormat=None), seen.append])
+        observers = iter([plain(self.file), seen.append])
         self.beginner.beginLoggingTo(observers, redirectStandardIO=False)
         self.assertEqual(self.beginner.settings, {"redirectStandardIO": False})
         Logger("here", observer=self.beginner.publisher).info("one")
-        self.assertEqual(self.read(), "")
-        self.log.begin()
-        self.log.finish()
+        self.assertEqual((self.read(), len(seen)), ("", 1))
+        self.nonBlocking.begin()
+        self.nonBlocking.finish()
         self.assertEqual(self.read(), "- [here#info] one\n")
-        self.assertEqual(len(seen), 1)
 
     def test_once(self) -> None:
+        """Observers of a later beginning stay as they are."""
         self.beginner.beginLoggingTo([])
-        observer = textFileLogObserver(self.file, timeFormat=None)
-        self.beginner.beginLoggingTo([observer])
+        self.beginner.beginLoggingTo([plain(self.file)])
         Logger("here", observer=self.beginner.publisher).info("one")
         self.file.flush()
-        self.assertEqual(self.read(), "- [here#info] one\n")
-        self.assertEqual(self.log.writers, [])
+        self.assertEqual((self.read(), self.nonBlocking.writers), ("- [here#info] one\n", []))

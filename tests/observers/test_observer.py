@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partialmethod
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -57,27 +59,10 @@ class Writer:
         if self.broken:
             raise RuntimeError("a bug of the observer")
 
-    def connectionOpened(self, *values: object) -> None:
-        self._write("connectionOpened", *values)
-
-    def messageReported(self, *values: object) -> None:
-        self._write("messageReported", *values)
-
-    def faultHit(self, *values: object) -> None:
-        self._write("faultHit", *values)
-
-    def connectionClosed(self, *values: object) -> None:
-        self._write("connectionClosed", *values)
-
-
-class OnlyMessages:
-    """An observer with one hook."""
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-
-    def messageReported(self, connection: Connection, message: bytes) -> None:
-        self.messages.append(message)
+    connectionOpened = partialmethod(_write, "connectionOpened")
+    messageReported = partialmethod(_write, "messageReported")
+    faultHit = partialmethod(_write, "faultHit")
+    connectionClosed = partialmethod(_write, "connectionClosed")
 
 
 class GroupCase(SynchronousTestCase):
@@ -105,19 +90,22 @@ class GroupTests(GroupCase):
     def test_order(self) -> None:
         """Each event reaches all, with the very values, in the order given, in groups too."""
         self.report(Observers(Observers(self.writer("a")), self.writer("b")))
-        self.assertEqual(self.book, [(who, *each[:1], *each[1]) for each in EVENTS for who in "ab"])
+        self.assertEqual(
+            self.book, [(each, name, *values) for name, values in EVENTS for each in "ab"]
+        )
 
     def test_missingHooks(self) -> None:
         """Any object is an observer; what it inherits from Observer is not called."""
-        some = OnlyMessages()
+        messages: list[bytes] = []
+        some = SimpleNamespace(messageReported=lambda _, message: messages.append(message))
         group = Observers(object(), some, Observer())
         self.report(group)
-        self.assertEqual(some.messages, [b"hi"])
+        self.assertEqual(messages, [b"hi"])
         self.assertEqual(sum(map(len, group._hooks.values())), 1)
         self.report(Observers())
 
     def test_addAndRemove(self) -> None:
-        """Of two that are equal the very one is removed; a stranger cannot be."""
+        """Of two that are equal the very one is removed; another object cannot be."""
         first, second = self.writer("first"), self.writer("second")
         group = Observers(first)
         self.report(group, "connectionOpened")
@@ -125,17 +113,13 @@ class GroupTests(GroupCase):
         self.report(group, "messageReported")
         group.remove(first)
         self.report(group, "faultHit")
+        opened, reported, hit = NAMES[:3]
         self.assertEqual(
             self.events,
-            [
-                ("first", "connectionOpened"),
-                ("first", "messageReported"),
-                ("second", "messageReported"),
-                ("second", "faultHit"),
-            ],
+            [("first", opened), ("first", reported), ("second", reported), ("second", hit)],
         )
-        for stranger in object(), self.writer("second"):
-            self.assertRaises(ValueError, group.remove, stranger)
+        for other in object(), self.writer("second"):
+            self.assertRaises(ValueError, group.remove, other)
 
     def test_clock(self) -> None:
         """Observers without a clock get the one that is offered, also later."""
@@ -168,10 +152,9 @@ class FailingTests(GroupCase):
             group = Observers(self.writer("a"), broken, self.writer("b"))
             self.report(group, name)
             self.report(group)
-            called = {
-                who: [what for by, what in self.events if by == who] for who in ("broken", "a", "b")
-            }
-            self.assertEqual(called, {"broken": [name], "a": [name, *NAMES], "b": [name, *NAMES]})
+            others = [name, *NAMES]
+            for observer, calls in (("broken", [name]), ("a", others), ("b", others)):
+                self.assertEqual([call for by, call in self.events if by == observer], calls)
             [event] = [each for each in logged if "log_failure" in each]
             self.assertIs(event["observer"], broken)
             self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)

@@ -12,105 +12,89 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.observers.throttle import INTERVAL, ThrottledLog
 
 
-class Settable(Clock):
-    """A clock that can be set, as the system's can."""
+class StoppingReactor(MemoryReactorClock):
+    """A reactor that keeps what it has to call at its end."""
 
-    def set(self, to: float) -> None:
-        self.rightNow = to
+    def __init__(self) -> None:
+        super().__init__()
+        self.atEnd: list[Any] = []
+
+    def addSystemEventTrigger(self, phase: str, event: str, function: Any) -> Any:
+        assert (phase, event) == ("after", "shutdown")
+        self.atEnd.append(function)
+        return function
+
+    def removeSystemEventTrigger(self, trigger: Any) -> None:
+        self.atEnd.remove(trigger)
 
 
 class ThrottledLogTests(SynchronousTestCase):
-    """Never a silent drop, never a flood."""
+    """Every event is counted, and a line is written at most once a second."""
 
     def setUp(self) -> None:
-        self.clock = Settable()
-        self.clock.set(1000.0)
-        self.told: list[tuple[int, Any]] = []
-        self.summary = self.on(self.clock)
+        self.start(Clock())
 
-    def on(self, clock: Any) -> ThrottledLog:
+    def start(self, clock: Any) -> None:
+        self.clock = clock
+        clock.advance(1000)
+        self.logged: list[tuple[int, Any]] = []
         owner: Any = SimpleNamespace(clock=clock)
-        return ThrottledLog(lambda count, last: self.told.append((count, last)), owner)
+        self.throttled = ThrottledLog(lambda *line: self.logged.append(line), owner)
 
-    def test_theFirstIsToldAtOnce(self) -> None:
-        """Alone, it leaves nothing to be told, and no timer."""
-        self.summary.count("a")
-        self.assertEqual(self.told, [(1, "a")])
+    def count(self, *events: object) -> None:
+        for each in events:
+            self.throttled.count(each)
+
+    def assertLogged(self, *lines: tuple[int, Any]) -> None:
+        """Check what was logged, and that nothing is left to do."""
+        self.assertEqual(self.logged, list(lines))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_whatFollowsIsCounted(self) -> None:
-        """It is told at the end of the second, with the last of it."""
-        for each in ("a", "b", "c"):
-            self.summary.count(each)
+    def test_second(self) -> None:
+        """The first is logged at once; the others at the end of the second, with the last one."""
+        self.count("a")
+        self.assertLogged((1, "a"))
+        self.count("b", "c")
         self.clock.advance(INTERVAL * 0.99)
-        self.assertEqual(self.told, [(1, "a")])
+        self.assertEqual(self.logged, [(1, "a")])
         self.clock.advance(INTERVAL * 0.01)
-        self.assertEqual(self.told, [(1, "a"), (2, "c")])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertLogged((1, "a"), (2, "c"))
 
-    def test_aFlood(self) -> None:
-        """A line a second, whatever comes; and all is counted."""
+    def test_flood(self) -> None:
+        """A line a second, however many events there are; and all are counted."""
         for _ in range(100):
-            for _ in range(100):
-                self.summary.count()
+            self.count(*range(100))
             self.clock.advance(0.1)
-        self.assertLessEqual(len(self.told), 11)
+        self.assertLessEqual(len(self.logged), 11)
         self.clock.advance(INTERVAL)
-        self.assertEqual(sum(count for count, _ in self.told), 10_000)
+        self.assertEqual(sum(count for count, _ in self.logged), 10_000)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_nowAndThen(self) -> None:
-        """What happens less often is told at once each time."""
-        for each in range(3):
-            self.summary.count(each)
+    def test_rare(self) -> None:
+        """Events that are further apart are logged at once, as when the clock is set back."""
+        for event in ("a", "b"):
+            self.count(event)
             self.clock.advance(INTERVAL)
-        self.assertEqual(self.told, [(1, 0), (1, 1), (1, 2)])
+        self.count("c")
+        self.clock.rightNow = 10.0
+        self.count("d")
+        self.assertLogged((1, "a"), (1, "b"), (1, "c"), (1, "d"))
 
     def test_flush(self) -> None:
-        """What is not told yet can be told at once, and then no timer is left."""
-        self.summary.flush()
-        self.assertEqual(self.told, [])
-        self.summary.count("a")
-        self.summary.count("b")
-        self.summary.flush()
-        self.assertEqual(self.told, [(1, "a"), (1, "b")])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        """What is not logged yet can be logged at once, if there is anything."""
+        self.throttled.flush()
+        self.assertLogged()
+        self.count("a", "b")
+        self.throttled.flush()
+        self.assertLogged((1, "a"), (1, "b"))
 
-    def test_clockSetBack(self) -> None:
-        """A clock that is set back an hour does not silence it for one."""
-        self.summary.count("a")
-        self.clock.set(10.0)
-        self.summary.count("b")
-        self.assertEqual(self.told, [(1, "a"), (1, "b")])
-
-    def test_theEnd(self) -> None:
-        """A reactor that stops has what is not told yet told at the end."""
-        reactor = MemoryReactorClock()
-        summary = self.on(reactor)
-        for each in ("a", "b", "c"):
-            summary.count(each)
-        [told] = reactor.triggers["after"]["shutdown"]
-        told[0]()
-        self.assertEqual(self.told, [(1, "a"), (2, "c")])
-        self.assertEqual(reactor.getDelayedCalls(), [])
-
-    def test_nothingIsLeftWithTheReactor(self) -> None:
-        """Once it is told, the reactor has nothing to do at its end: summaries come and go."""
-
-        class Counting(MemoryReactorClock):
-            added = 0
-
-            def addSystemEventTrigger(self, *args: Any) -> Any:
-                self.added += 1
-                return args
-
-            def removeSystemEventTrigger(self, trigger: Any) -> None:
-                self.added -= 1
-
-        reactor = Counting()
-        summary = self.on(reactor)
-        for _ in range(3):
-            summary.count()
-        self.assertEqual(reactor.added, 1)
+    def test_reactorStops(self) -> None:
+        """The rest is logged at the reactor's end; else nothing is left for it to do then."""
+        self.start(reactor := StoppingReactor())
+        self.count("a", "b")
         reactor.advance(INTERVAL)
-        self.assertEqual((reactor.added, self.told), (0, [(1, None), (2, None)]))
+        self.assertEqual(reactor.atEnd, [])
+        self.count("c", "d")
+        [atEnd] = reactor.atEnd
+        atEnd()
+        self.assertLogged((1, "a"), (1, "b"), (2, "d"))

@@ -24,8 +24,8 @@ _TLS_BATCH = 8
 # Seconds until accept() is tried again after it failed, doubled each time: as Go's net/http.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 
-# Errors of one client, which accept() reports (RFC 793 leaves it to the system); the next client
-# may be well.
+# Errors of one client, which accept() reports (RFC 793 leaves it to the system). They affect
+# no other client.
 _CLIENT_ERRORS = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 
 # In a row; more of them are no accident.
@@ -86,7 +86,7 @@ class ListenerAcceptor(BatchAcceptor):
         self._transport: type[UnixServer | Server] = UnixServer if self._unix else Server
         self._host = _fixedHost(port)
         if not self._unix:
-            # Accepted sockets inherit it. An answer leaves whole: to wait wins nothing.
+            # Accepted sockets inherit it. An answer is sent whole: a delay gains nothing.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # The port
@@ -113,7 +113,7 @@ class ListenerAcceptor(BatchAcceptor):
             self._port.resumeProducing()
 
     def acceptFailed(self, error: OSError) -> bool:
-        """Pause, unless only one client has gone; tell whether to go on."""
+        """Pause, unless the error is of one client only; tell whether to go on."""
         if error.errno in _CLIENT_ERRORS and self._clientErrors < _MAX_CLIENT_ERRORS:
             self._clientErrors += 1
             return True
@@ -141,12 +141,12 @@ class ListenerAcceptor(BatchAcceptor):
         self.resume()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Leave the port, which closes."""
+        """Detach: the port closes."""
         self.detach()
         self._port.connectionLost(reason)
 
     def detach(self) -> None:
-        """Leave the port to itself, or to another listener."""
+        """Accept for the port no more: it closes, or another listener takes it."""
         self.listener.removeAcceptor(self)
         if self._retry is not None:
             self._retry.cancel()

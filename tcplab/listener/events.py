@@ -1,4 +1,4 @@
-"""What is reported of connections, and the interface of what it is reported to."""
+"""The events of connections, and the interface of their observers."""
 
 from __future__ import annotations
 

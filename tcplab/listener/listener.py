@@ -174,7 +174,7 @@ class Listener:
     # Questions of acceptors, and reports of transports
 
     def mayAccept(self) -> bool:
-        """Tell whether to accept one more connection: neither `suspend` nor a policy says no."""
+        """Tell whether to accept one more connection: neither `suspend` nor a policy forbids it."""
         return not self.suspended and (not self.hooks.mayAccept or allAccept(self.hooks.mayAccept))
 
     def admit(self, address: object) -> bytes | None:

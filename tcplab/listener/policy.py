@@ -140,7 +140,7 @@ class Policy:
         """A connection was accepted; a TLS handshake may be ahead of it."""
 
     def connectionOpened(self, transport: ObservedTransport) -> None:
-        """The handshake of a connection is through, if there was one."""
+        """The handshake of a connection is complete, if there was one."""
 
     def connectionClosed(self, transport: ObservedTransport) -> None:
         """A connection has ended, whether it was opened or not."""
@@ -162,7 +162,7 @@ class Policy:
                 self.connectionOpened(transport)
 
     def stop(self) -> None:
-        """Leave all listeners to themselves."""
+        """Watch no listener any more."""
         for listener in self.listeners:
             listener.removePolicy(self)
         self.stopped()

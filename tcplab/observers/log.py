@@ -1,4 +1,4 @@
-"""The log: a line when a connection opens, reports a message, meets a fault, and closes."""
+"""The log: a line when a connection opens, reports a message, is hit by a fault, and closes."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Observers(Observer):
             raise ValueError(f"{observer!r} is not in the group")
 
     def _drop(self, observer: object) -> bool:
-        # The very object: of two that are equal, the one that failed has to go.
+        # By identity: of two that are equal, the one that failed is removed.
         staying = [each for each in self._observers if each is not observer]
         found = len(staying) < len(self._observers)
         self._observers = staying

@@ -12,7 +12,7 @@ INTERVAL = 1.0
 
 
 class Timed(Protocol):
-    """What knows its clock, at the latest when there is something to count."""
+    """An object with a clock, at the latest when there is something to count."""
 
     clock: IReactorTime
 

@@ -159,7 +159,7 @@ class MemoryPressure(Policy):
 
     The page cache does not count: the kernel takes it back. Without a limit nothing is done.
     **Limit:** memory may be taken faster than it is checked. Thousands of idle connections that
-    start to send at once, and read nothing, do so, or a hook.
+    start to send at once, and read nothing, can do so, and so can a hook.
 
     :param cgroup: the cgroup with the limit; ``None``: there is no limit.
     :param clock: keeps the time; ``None`` means the reactor of the first port.

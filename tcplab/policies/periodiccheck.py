@@ -11,10 +11,10 @@ from tcplab.observers.throttle import Timed
 
 class PeriodicCheck:
     """
-    Call a function every now and then, with a clock that leaves out lost time.
+    Call a function at intervals, with a clock that leaves out lost time.
 
     Time in which the process was stopped or starved is lost, and so is a step of the system's
-    clock: no peer could do anything about it. At most twice the interval passes between two checks.
+    clock: no peer has caused it. At most twice the interval passes between two checks.
 
     :param timed: has the clock.
     :param interval: seconds between two checks.

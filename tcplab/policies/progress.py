@@ -14,7 +14,7 @@ from tcplab.reactor.stack import bufferedBytes, unacknowledgedBytes
 
 class Progress:
     """
-    What connections have sent, seen from outside: no hook stands in the way of a byte.
+    What connections have sent, measured from outside: no hook is called for a byte.
 
     Bytes wait until TCP has them acknowledged: in this process, in the kernel and on the way.
     **Limit:** bytes that the peer's kernel has taken may not have been read by the peer. On a Unix

@@ -1,4 +1,4 @@
-"""Nginx, and a server that closes early, behind forward. Databases: `test_forward_faults`."""
+"""Nginx and a server that closes early, behind forward; `test_forward_faults` has the databases."""
 
 from __future__ import annotations
 

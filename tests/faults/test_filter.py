@@ -17,6 +17,7 @@ from tcplab.faults.filter import Splice
 from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Greeting, Lines
 from tcplab.protocols.services import Chargen
 from tcplab.wire.texts import chargen
+from tests.support.certificates import overTLS
 from tests.support.fault_ports import HELLO
 from tests.support.fault_server import Breaking, exchange, toTheEnd
 
@@ -26,6 +27,7 @@ class Recorder:
 
     def __init__(self, **attributes: Any) -> None:
         self.calls: list[Any] = []
+        self.disconnected = False
         vars(self).update(attributes)
 
     def write(self, data: bytes) -> None:
@@ -46,17 +48,6 @@ class Wrapper(ProtocolWrapper):
         self.transport: Any = transport
 
 
-class Wrapper:
-    """A wrapper that has all its methods from what it wraps."""
-
-    def __init__(self, wrappedProtocol: object) -> None:
-        self.wrappedProtocol = wrappedProtocol
-        self.transport: Any = Recorder()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
-
 class SpliceTests(SynchronousTestCase):
     """Between a transport and its protocol; `test_filter_models` has it replaced and wrapped."""
 
@@ -72,8 +63,11 @@ class SpliceTests(SynchronousTestCase):
 
     def test_place(self) -> None:
         """It is the protocol's, also under the name that a wrapper like TLS has for it."""
-        for name in ("protocol", "wrappedProtocol"):
-            transport: Any = Recorder(**{name: self.protocol})
+        places: dict[str, Any] = {
+            "protocol": Recorder(protocol=self.protocol),
+            "wrappedProtocol": Wrapper(self.protocol),
+        }
+        for name, transport in places.items():
             before = dict(vars(transport))
             splice = self.insert(transport)
             splice.reassert()

@@ -148,7 +148,7 @@ class LostTests(WriterCase):
         """With the reason; further lines are written again."""
         self.patch(logwriter, "MAX_BUFFERED", 2)
         full = OSError(errno.ENOSPC, "No space left on device")
-        for problems, why in (([], "nobody read it"), ([full], "No space left on device")):
+        for problems, why in (([], "it was not read"), ([full], "No space left on device")):
             self.paper.lines.clear()
             self.lost.clear()
             self.reported.clear()

@@ -294,16 +294,22 @@ class Faults(Policy):
     def _hitReporter(
         self, transport: object, listener: str, number: int
     ) -> Callable[[ActiveFault, int], None]:
+        observers = self._observers
+        bottom = None if observers is None else socketTransport(transport)
+        connection = None
+        if bottom is not None:
+            # A client's: a hit may end the connection before it is reported, and so the addresses.
+            addresses = bottom.getPeer(), bottom.getHost()
+            connection = Connection(listener, number, bottom.logPrefix(), *addresses)
+
         def report(fault: ActiveFault, at: int) -> None:
             where = "" if fault.direction == "downstream" else f" direction={fault.direction}"
             text = f"{fault.name} at={at}{where}"
             bottom = socketTransport(transport)
             if isinstance(bottom, ObservedTransport):
                 bottom.listener.observers.faultHit(bottom.connection, text)
-            elif bottom is not None and self._observers is not None:
-                addresses = bottom.getPeer(), bottom.getHost()
-                connection = Connection(listener, number, bottom.logPrefix(), *addresses)
-                self._observers.faultHit(connection, text)
+            elif observers is not None and connection is not None:
+                observers.faultHit(connection, text)
 
         return report
 

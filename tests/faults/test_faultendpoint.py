@@ -24,7 +24,7 @@ from tcplab.faults import FaultError
 from tcplab.faults.faultendpoint import FaultedClientEndpoint, FaultedServerEndpoint
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tcplab.protocols import ConversationFactory, Dialogue, Echo
+from tcplab.protocols import ConversationFactory, Echo
 from tests.support.certificates import localhostFile
 from tests.support.fault_server import Breaking, Heard, exchange
 
@@ -55,24 +55,17 @@ class ServerTests(Breaking):
         self.host = port.getHost()
         return port
 
-    async def test_stranger(self) -> None:
-        """One that knows nothing of tcplab."""
-        endpoint = "fault:limit_data,bytes=10B,conn=1:tcp:0:interface=127.0.0.1"
-        await self.listen(endpoint, Factory.forProtocol(WireEcho))
-        got = await self.talk(exchange, self.connect(), DATA, False)
-        self.assertEqual(got, (DATA[:10], "fin"))
-        with self.connect() as sock:
-            sock.sendall(b"hello")
-            self.assertEqual(await self.talk(sock.recv, 100), b"hello")
-
-    async def test_nested(self) -> None:
-        """Several, in their order: what is said is corrupted, then cut at a corrupted byte."""
-        endpoint = (
-            r"fault:corrupt,every=1B,bits=8:fault:half_close,match=\\xff:tcp:0:interface=127.0.0.1"
-        )
-        await self.listen(endpoint, ConversationFactory(Echo))
-        got = await self.talk(exchange, self.connect(), bytes(5))
-        self.assertEqual(got, (b"\xff", "fin"))
+    async def test_connections(self) -> None:
+        """A protocol that knows nothing of tcplab; several faults, in their order."""
+        corrupted = r"corrupt,every=1B,bits=8:fault:half_close,match=\\xff"
+        for fault, factory, sent, got in (
+            ("limit_data,bytes=10B", Factory.forProtocol(WireEcho), DATA, DATA[:10]),
+            (corrupted, ConversationFactory(Echo), bytes(5), b"\xff"),
+        ):
+            await self.listen(f"fault:{fault}:tcp:0:interface=127.0.0.1", factory)
+            finish = factory.protocol is not WireEcho
+            answer = await self.talk(exchange, self.connect(), sent, finish)
+            self.assertEqual(answer, (got, "fin"))
 
     async def test_told(self) -> None:
         """A hit has its line, and nothing else has, whatever else there is around the port."""
@@ -116,9 +109,8 @@ class ServerTests(Breaking):
 
     def test_noListener(self) -> None:
         """An endpoint has one place to listen, without a name."""
-        problem = str(
-            self.assertRaises(FaultError, serverFromString, reactor, "fault:stall,for=1s@x:tcp:0")
-        )
+        text = "fault:stall,for=1s@x:tcp:0"
+        problem = str(self.assertRaises(FaultError, serverFromString, reactor, text))
         self.assertIn("leave @x out", problem)
 
     async def test_noPort(self) -> None:
@@ -140,80 +132,54 @@ class ServerTests(Breaking):
         self.assertTrue(other.stopped)
 
 
-class Ask(Dialogue):
-    """A client's conversation."""
+class Says(Protocol):
+    """Say hello, and close when that has been answered; ``over`` fires with what was received."""
 
-    async def converse(self) -> bytes:
-        self.send(b"hello")
-        self.transport.loseWriteConnection()
-        got = b""
-        async for message in self.messages():
-            got += message
-        return got
+    transport: Any
 
-
-class Waits(Protocol):
-    """Say something, and note what is received and the end."""
-
-    def __init__(self, said: bytes, size: int) -> None:
-        self.said = said
-        self.size = size
+    def __init__(self) -> None:
         self.got = b""
-        self.heard: Deferred[bytes] = Deferred()
-        self.over: Deferred[None] = Deferred()
+        self.over: Deferred[bytes] = Deferred()
 
     def connectionMade(self) -> None:
-        self.transport.write(self.said)
+        self.transport.write(b"hello")
 
     def dataReceived(self, data: bytes) -> None:
         self.got += data
-        if len(self.got) == self.size:
-            self.heard.callback(self.got)
+        if self.got == b"hello":
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Any = None) -> None:
-        self.over.callback(None)
+        self.over.callback(self.got)
 
 
 class ClientTests(Breaking):
     """Any Twisted client."""
 
-    def endpoint(self, fault: str) -> Any:
-        return clientFromString(reactor, f"fault:{fault}:tcp:127.0.0.1:{self.host.port}")
+    async def answer(self, endpoint: Any) -> bytes:
+        says = await connectProtocol(endpoint, Says())
+        self.assertIsInstance(says, Says)
+        return await says.over
 
-    async def test_directions(self) -> None:
+    async def test_connections(self) -> None:
         """What is read goes downstream. A hit has its line, under the name of the protocol."""
         events = logged(self)
         await self.serve(ConversationFactory(Echo))
-        for keys, got in (("after=2B", b"he"), ("after=3B,direction=upstream", b"hel")):
-            endpoint = self.endpoint(f"half_close,{keys}")
-            for _ in range(2):
-                ask = await connectProtocol(endpoint, Ask())
-                self.assertEqual(await ask.whenFinished(), got)
+        for fault, answers in (
+            ("half_close,after=2B", [b"he", b"he"]),
+            ("half_close,after=3B,direction=upstream", [b"hel", b"hel"]),
+            ("reset_peer,conn=1,after=2B", [b"he", b"hello"]),
+        ):
+            endpoint = clientFromString(reactor, f"fault:{fault}:tcp:127.0.0.1:{self.host.port}")
+            self.assertEqual([await self.answer(endpoint) for _ in answers], answers)
         lines = [(each["log_system"], formatEvent(each)) for each in events if "fault" in each]
-        self.assertEqual(lines[0], ("Ask,client", "fault half_close at=2"))
-        self.assertEqual(len(lines), 4)
-
-    async def test_plain(self) -> None:
-        """A protocol of Twisted's; only the connections that are meant."""
-        await self.serve(ConversationFactory(Echo, greeting=b"hi"))
-        endpoint = self.endpoint("reset_peer,conn=1,after=2B")
-
-        for _ in range(2):
-            waits = await connectProtocol(endpoint, Waits(b"", 2))
-            self.assertEqual(await waits.heard, b"hi")
-            self.assertIsInstance(waits, Waits)
-            if waits.transport.protocol is waits:
-                waits.transport.loseConnection()
-            await waits.over
+        self.assertEqual(lines[0], ("Says,client", "fault half_close at=2"))
+        self.assertEqual(len(lines), 5)
 
     async def test_tls(self) -> None:
         """Above TLS."""
-        pem = localhostFile()
-        await self.serve(
-            ConversationFactory(Echo),
-            f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}",
-        )
-        with open(pem) as file:
+        await self.serve(ConversationFactory(Echo), self.tlsEndpoint())
+        with open(localhostFile()) as file:
             trusted = trustRootFromCertificates([Certificate.loadPEM(file.read())])
         endpoint = FaultedClientEndpoint(
             reactor,
@@ -223,11 +189,7 @@ class ClientTests(Breaking):
             ),
             "slicer,average_size=1,direction=both",
         )
-        waits = await connectProtocol(endpoint, Waits(b"hello", 5))
-        self.assertIsInstance(waits, Waits)
-        self.assertEqual(await waits.heard, b"hello")
-        waits.transport.loseConnection()
-        await waits.over
+        self.assertEqual(await self.answer(endpoint), b"hello")
 
     async def test_mistakes(self) -> None:
         """What only a listener has."""

@@ -72,7 +72,7 @@ class FaultCloseTests(SynchronousTestCase):
         self.assertEqual((self.peer.ending.how, self.peer.ending.why), ("reset", "fault"))
 
     def test_resetAfterFin(self) -> None:
-        """A reset may come while we linger; not the other way round."""
+        """A reset may follow a FIN that lingers; not the other way round."""
         self.close.fin()
         self.close.reset()
         self.close.fin()

@@ -34,20 +34,21 @@ class ParserTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        self.patch(faultendpoint, "FaultedServerEndpoint", Faulted)
-        self.patch(faultendpoint, "FaultedClientEndpoint", Faulted)
+        for name in ("FaultedServerEndpoint", "FaultedClientEndpoint"):
+            self.patch(faultendpoint, name, Faulted)
 
     def read(self, description: str) -> Any:
         return serverFromString(self.reactor, description)
 
     def test_found(self) -> None:
         """Twisted finds it, for servers and for clients."""
-        for interface in (
+        for kind in (
             IStreamServerEndpointStringParser,
             IStreamClientEndpointStringParserWithReactor,
         ):
-            found = [each for each in getPlugins(interface) if isinstance(each, FaultParser)]
-            self.assertEqual(len(found), 1)
+            self.assertEqual(
+                [isinstance(each, FaultParser) for each in getPlugins(kind)].count(True), 1
+            )
 
     @processes
     def test_light(self) -> None:

@@ -223,20 +223,17 @@ class SwitchTests(SynchronousTestCase):
 class EndTests(SynchronousTestCase):
     """Ends of all kinds, with something in the way."""
 
-    def test_peerResets(self) -> None:
-        """It overtakes what waits; nothing is left behind."""
-        peer, _ = broken(Echo(), "latency,latency=100,direction=both")
-        peer.write(b"a")
-        peer.reset()
-        self.assertEqual(peer.ending.how, "reset")
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
-
-    def test_weAbort(self) -> None:
-        peer, _ = broken(Echo(), "latency,latency=100")
-        peer.write(b"a")
-        peer.protocol.abort("error")
-        self.assertEqual((peer.value(), peer.wasReset), (b"", True))
-        self.assertEqual(peer.clock.getDelayedCalls(), [])
+    def test_reset(self) -> None:
+        """A reset by the peer or by the server overtakes what waits; nothing is left behind."""
+        for reset, ours in (
+            (lambda peer: peer.reset(), False),
+            (lambda peer: peer.protocol.abort("error"), True),
+        ):
+            peer, _ = broken(Echo(), "latency,latency=100,direction=both")
+            peer.write(b"a")
+            reset(peer)
+            self.assertEqual((peer.value(), peer.wasReset, peer.ending.how), (b"", ours, "reset"))
+            self.assertEqual(peer.clock.getDelayedCalls(), [])
 
     def test_hungUp(self) -> None:
         """A polite end waits for what is held, and lingers from when it has left."""

@@ -165,24 +165,3 @@ class ServedTests(Breaking):
         got = await self.talk(exchange, self.connect(), b"")
         self.assertEqual(got, (HELLO, "fin"))
         self.assertEqual(told.hits, [(None, "refuse listener=test")])
-
-    async def test_whileItServes(self) -> None:
-        """A Unix socket's place is taken by another one, behind the reactor's back."""
-        path = self.unixPath()
-        await self.serveBroken(ConversationFactory(Greeting), endpoint=f"unix:{path}")
-        for fault in ("refuse", "hang") * 2:
-            name = self.faults.add(fault)
-            with self.assertRaises((ConnectionRefusedError, BlockingIOError)), self.unixTo(path):
-                self.fail("connected")
-            self.faults.remove(name)
-            with self.unixTo(path) as sock:
-                sock.setblocking(True)
-                got = await self.talk(exchange, sock, b"")
-                self.assertEqual(got, (HELLO, "fin"))
-
-    def unixTo(self, path: str) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX)
-        self.addCleanup(sock.close)
-        sock.setblocking(False)
-        sock.connect(path)
-        return sock

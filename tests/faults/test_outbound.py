@@ -190,6 +190,7 @@ class MethodTests(SynchronousTestCase):
         """A protocol whose FIN a fault has sent is told, writes in vain, and still receives."""
         self.faults.add("half_close")
         self.transport.write(b"dropped")
+        self.transport.loseWriteConnection()  # once is enough
         self.assertEqual((self.peer.value(), self.peer.ended), (b"", True))
         self.peer.write(b"a")
         self.assertEqual(self.notes.told, ["write lost", b"a"])

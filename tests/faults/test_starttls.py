@@ -34,12 +34,9 @@ class StartTLSTests(Breaking):
         return sock.recv(100), overTLS(sock)
 
     def asked(self, secure: Any) -> bytes:
-        with secure:
+        with secure, secure.makefile("rb") as lines:
             secure.sendall(b"hello\r\n")
-            heard = b""
-            while not heard.endswith(b"\r\n"):
-                heard += secure.recv(100)
-            return heard
+            return bytes(lines.readline())
 
     async def test_beneath(self) -> None:
         """They act on what TLS sends; when they are removed, TLS is the transport's protocol."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcplab.faults import Hang
+from tcplab.faults import Hang, Refuse
 from tests.support.fault_ports import HELLO, SYN_SENT, FaultyPortTests, connect, stateOf
 
 
@@ -32,9 +32,10 @@ class HangTests(FaultyPortTests):
     async def test_unix(self) -> None:
         """A connect waits until the fault is over; no observer is told of the fault's fillers."""
         await self.servePort(f"unix:{self.unixPath()}")
-        self.set(Hang())
-        with self.assertRaises(BlockingIOError):
-            connect(self.address)
+        for fault, error in ((Refuse(), ConnectionRefusedError), (Hang(), BlockingIOError)) * 2:
+            self.set(fault)
+            with self.assertRaises(error):
+                connect(self.address)
         self.set(None)
         await self.assertServed()
         await self.listener.whenEmpty()

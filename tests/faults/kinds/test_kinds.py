@@ -8,7 +8,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import faults
-from tcplab.faults import KINDS, End, ResetPeer, parseFault
+from tcplab.faults import KINDS, Corrupt, End, ResetPeer, Slicer, parseFault
 from tcplab.wire.names import FAULTS
 from tests.support.fault_pipeline import Bench
 from tests.support.tiers import processes
@@ -130,8 +130,30 @@ class ScriptTests(SynchronousTestCase):
         self.assertFalse(bench.full)
         self.assertGreater(bench.changes, changes)
 
-    def test_atOnce(self) -> None:
+    def test_seeded(self) -> None:
+        """The same seed does the same at the same times, another one does not."""
+        for text in (
+            "latency,latency=100,jitter=90",
+            "slicer,average_size=10,size_variation=5,delay=1",
+            "corrupt,every=10B",
+        ):
+            seen = []
+            for seed in (1, 1, 2):
+                bench = Bench(text, seed=seed)
+                bench.say(*[bytes(100)] * 10)
+                bench.idle()
+                seen.append((bench.came, bench.times))
+            self.assertEqual(seen[0], seen[1], text)
+            self.assertNotEqual(seen[0], seen[2], text)
+
+    def test_values(self) -> None:
+        """Whether dice are rolled, whether it acts at once, and what is refused."""
+        self.assertEqual(
+            (Slicer(5).rolls, Slicer(5, 1).rolls, Corrupt(1).rolls), (False, True, True)
+        )
         self.assertEqual((ResetPeer().atOnce, ResetPeer(1.0).atOnce), (True, False))
+        for kind, *values in ((Slicer, 0), (Slicer, 5, 5), (Corrupt, 0), (Corrupt, 1, 9)):
+            self.assertRaises(ValueError, kind, *values)
 
 
 class KindsTests(SynchronousTestCase):

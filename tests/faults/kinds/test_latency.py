@@ -35,18 +35,6 @@ class LatencyTests(SynchronousTestCase):
             self.assertLessEqual(got, max(earliest, put + 0.1 + jitter / 1000) + 0.101)
             earliest = max(earliest, got)
 
-    def test_seeded(self) -> None:
-        """The same seed delays by the same."""
-
-        def times(seed: int) -> list[float]:
-            bench = Bench("latency,latency=100,jitter=90", seed=seed)
-            bench.say(b"a", b"b", b"c", b"d")
-            bench.idle()
-            return bench.times
-
-        self.assertEqual(times(1), times(1))
-        self.assertNotEqual(times(1), times(2))
-
     def test_manySmallPieces(self) -> None:
         """They weigh more than their bytes."""
         bench = Bench("latency,latency=100")

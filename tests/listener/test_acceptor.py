@@ -9,10 +9,9 @@ import select
 import socket
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,295 +19,250 @@ from tcplab.listener import acceptor
 from tcplab.listener.acceptor import ListenerAcceptor
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
-from tests.listener.test_listener import Meeting
+from tcplab.reactor import batchaccept
+from tcplab.testing.memorytransport import MemoryReactor
+from tests.support.meeting import Meeting, Met, Refusing
 from tests.support.socket_server import Serving
 
 LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
 
-class Nobody(Factory):
-    """Build nothing, and count who came."""
-
-    noisy = False
-    came = 0
-
-    def buildProtocol(self, address: Any) -> None:
-        self.came += 1
-
-
-class ListeningSocket:
+class PortCase(SynchronousTestCase):
     """
-    What the test has wait in the backlog: errors, or peers (``None``).
+    A port on loopback in a time of the test's.
 
-    :ivar always: the error of every accept() while nothing else waits.
+    :ivar errors: of the next calls of accept(); with ``None`` the kernel answers.
+    :ivar always: the error of every further call.
+    :ivar failed: how many calls have failed.
     """
 
-    def __init__(self) -> None:
-        self.waiting: list[int | None] = []
+    def setUp(self) -> None:
+        self.start(Refusing())
+
+    def start(self, factory: Any) -> None:
+        self.reactor = MemoryReactor(lambda: None)
+        self.factory = factory
+        self.port: Any = tcp.Port(0, factory, 200, "127.0.0.1", self.reactor)
+        self.port.startListening()
+        self.addCleanup(self.stop, self.port, self.reactor)
+        self.listener = Listener("test", Observers())
+        self.assertTrue(self.listener.addPort(self.port))
+        self.errors: list[int | None] = []
         self.always: int | None = None
-        self.asked = 0
+        self.failed = 0
+        self.logged: list[Any] = []
+        self.patch(acceptor, "_logger", Logger(observer=self.logged.append))
+        self.patch(batchaccept, "_accept", self.accept)
 
-    def setsockopt(self, *args: object) -> None: ...
+    def stop(self, port: Any, reactor: MemoryReactor) -> None:
+        self.listener.abort()
+        port.stopListening()
+        reactor.advance(0)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def accept(self, port: Any) -> tuple[socket.socket, Any]:
+        error = self.errors.pop(0) if self.errors else self.always
+        if error is None:
+            client, address = port.socket.accept()
+            return client, address
+        self.failed += 1
+        raise OSError(error, os.strerror(error))
+
+    def connect(self, number: int = 1) -> socket.socket:
+        """Connect clients, and return the last one."""
+        for _ in range(number):
+            sock = socket.create_connection(("127.0.0.1", self.port.getHost().port), 10)
+            self.addCleanup(sock.close)
+        return sock
 
     @property
-    def readable(self) -> bool:
-        return bool(self.waiting or self.always)
-
-    def _accept(self) -> tuple[int, tuple[str, int]]:
-        if not self.readable:
-            raise BlockingIOError
-        self.asked += 1
-        error = self.waiting.pop(0) if self.waiting else self.always
-        if error:
-            raise OSError(error, os.strerror(error))
-        here, there = socket.socketpair()
-        there.close()
-        return here.detach(), ("127.0.0.1", 36702)
-
-
-class FakePort:
-    """A port whose kernel is the test."""
-
-    addressFamily = socket.AF_INET
-    socketType = socket.SOCK_STREAM
-    disconnecting = False
-    connected = True
-    doRead: Any
-
-    def doRead(self) -> None:
-        """Accept in Twisted's own way."""
-
-    def __init__(self) -> None:
-        self.socket = ListeningSocket()
-        self.reactor = Clock()
-        self.factory = Nobody()
-        self.reading = True
-
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", "127.0.0.1", 50544)
-
-    def pauseProducing(self) -> None:
-        self.reading = False
-
-    stopReading = pauseProducing
-
-    def resumeProducing(self) -> None:
-        if self.connected and not self.disconnecting:  # as in FileDescriptor
-            self.reading = True
+    def reading(self) -> bool:
+        return self.port in self.reactor.readers
 
     def turn(self) -> None:
-        """Tell it as a level-triggered poller does, until there is nothing to tell."""
+        """Call the port as a level-triggered poller does, until nothing is ready."""
         for _ in range(1000):
-            if not (self.reading and self.socket.readable):
+            ready = self.errors or self.always or select.select([self.port], [], [], 0)[0]
+            if not (self.reading and ready):
                 return
-            self.doRead()
-        raise AssertionError("it is told again and again: a busy loop")
+            self.port.doRead()
+        raise AssertionError("it is called again and again: a busy loop")
 
     def wait(self, seconds: float, step: float = 0.001) -> None:
         """Let time pass."""
         until = self.reactor.seconds() + seconds
         while self.reactor.seconds() < until - step / 2:
             self.reactor.advance(step)
-            self.turn()
-
-    def stop(self) -> None:
-        """Close it, as ``stopListening`` does."""
-        self.disconnecting, self.reading, self.connected = True, False, False
-        del self.socket
-
-
-class BackOffTests(SynchronousTestCase):
-    """When accept() fails it is tried again, after a while that grows."""
-
-    def setUp(self) -> None:
-        self.port = FakePort()
-        self.listener = Listener("test", Observers())
-        self.add(plain=True)
-        self.logged: list[Any] = []
-        self.patch(acceptor, "_logger", Logger(observer=self.logged.append))
-
-    def add(self, plain: bool) -> None:
-        """Have the listener accept for the port, as `Listener.addPort` does for Twisted's own."""
-        self.listener._acceptors.append(ListenerAcceptor(self.port, self.listener, plain))
+            if self.reading:
+                self.turn()
 
     def pauses(self) -> list[float]:
         return [each["seconds"] for each in self.logged]
 
+
+class BackOffTests(PortCase):
+    """When accept() fails it is tried again, after a while that grows."""
+
     def test_lacking(self) -> None:
-        """From 5 ms, doubled up to a second; the backlog is left alone meanwhile."""
+        """From 5 ms, doubled up to a second, with a line each; clients wait in the queue."""
         for error in LACKING:
             self.setUp()
-            self.port.socket.always = error
-            self.port.turn()
-            self.assertFalse(self.port.reading)
-            self.assertEqual(self.port.socket.asked, 1)
-            self.port.wait(0.004)
-            self.assertEqual(self.port.socket.asked, 1)
-            self.port.wait(5)
-            self.assertEqual(
-                self.pauses()[:10], [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0]
-            )
-            self.assertEqual(set(self.pauses()[8:]), {1.0})
-
-    def test_fewLines(self) -> None:
-        """Ten lines in the first second, one in each after it."""
-        self.port.socket.always = errno.EMFILE
-        self.port.turn()
-        self.port.wait(1)
-        self.assertLessEqual(len(self.logged), 10)
-        first = len(self.logged)
-        self.port.wait(10, 0.005)
-        self.assertLessEqual(len(self.logged), first + 10)
-        self.assertEqual(self.port.socket.asked, len(self.logged))
-        self.assertIn(os.strerror(errno.EMFILE), str(self.logged[0]["error"]))
+            self.always = error
+            self.turn()
+            self.assertFalse(self.reading)
+            self.wait(0.004)
+            self.assertEqual(self.failed, 1)
+            self.wait(5)
+            growing = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64]
+            self.assertEqual(self.pauses(), [*growing, 1.0, 1.0, 1.0, 1.0])
+            self.assertEqual(self.failed, 12)
+            self.assertIn(os.strerror(error), str(self.logged[0]["error"]))
 
     def test_recovery(self) -> None:
-        """Within a second it accepts again, all who wait; the next failure starts from 5 ms."""
-        self.port.socket.always = errno.ENFILE
-        self.port.turn()
-        self.port.wait(5, 0.005)
-        self.port.socket.always = None
-        self.port.socket.waiting = [None] * 100
-        self.port.wait(1.001)
-        self.assertEqual((self.port.factory.came, self.port.reading), (100, True))
-        self.assertEqual(self.port.reactor.getDelayedCalls(), [])
+        """Within a second all waiting clients are accepted; the next failure starts from 5 ms."""
+        self.always = errno.ENFILE
+        self.turn()
+        self.wait(5, 0.005)
+        self.always = None
+        self.connect(100)
+        self.wait(1.001)
+        self.assertEqual((self.factory.asked, self.reading), (100, True))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.logged.clear()
-        self.port.socket.waiting = [errno.ENFILE]
-        self.port.turn()
+        self.errors = [errno.ENFILE]
+        self.turn()
         self.assertEqual(self.pauses(), [0.005])
 
     def test_scarce(self) -> None:
-        """A descriptor that is free now and then lets one in, without a line for each."""
-        self.port.socket.always = errno.EMFILE
+        """A descriptor that is free now and then lets a client in, without a line for each."""
+        self.always = errno.EMFILE
+        self.connect(100)
         for _ in range(100):
-            self.port.socket.waiting = [None]
-            self.port.wait(0.01)
-        self.assertGreater(self.port.factory.came, 50)
+            self.errors = [None]
+            self.wait(0.01)
+        self.assertGreater(self.factory.asked, 50)
         self.assertLessEqual(len(self.logged), 10)
 
-    def test_goneBeforeAccept(self) -> None:
-        """A client that has gone before it was accepted costs no other client anything."""
-        for error in GONE:
+    def test_errors(self) -> None:
+        """A client that has gone costs no other one anything; many errors make no busy loop."""
+        for errors, lines in (
+            *(([error, None, error], 0) for error in GONE),
+            *(([error] * 20, 9) for error in GONE),
+            ([*LACKING, *GONE, *GONE], 9),
+        ):
             self.setUp()
-            self.port.socket.waiting = [error, None, error, None]
-            self.port.turn()
-            self.assertEqual((self.port.factory.came, self.port.reading), (2, True))
-            self.assertEqual(self.logged, [])
+            self.errors = errors
+            self.connect(2)
+            self.wait(4 if lines else 0.001)
+            self.assertEqual((self.factory.asked, self.reading), (2, True), errors)
+            self.assertLessEqual(len(self.logged), lines, errors)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_shutDown(self) -> None:
-        """A socket that listens no more, by the hand of another process, is left alone."""
-        self.port.socket.always = errno.EINVAL
-        self.port.turn()
-        self.assertEqual((self.port.reading, self.port.socket.asked), (False, 1))
-        self.assertEqual((self.logged, self.port.reactor.getDelayedCalls()), ([], []))
+        """A socket that another process has shut down is left alone."""
+        self.always = errno.EINVAL
+        self.turn()
+        self.assertEqual((self.reading, self.failed), (False, 1))
+        self.assertEqual((self.logged, self.reactor.getDelayedCalls()), ([], []))
 
-    def test_manyErrors(self) -> None:
-        """Many in a row are survived without a busy loop; the next client is accepted."""
-        for errors in (*([error] * 20 for error in GONE), [*LACKING, *GONE, *GONE]):
-            self.setUp()
-            self.port.socket.waiting = [*errors, None]
-            self.port.wait(4)
-            self.assertEqual((self.port.factory.came, self.port.reading), (1, True))
-            self.assertLessEqual(len(self.logged), 9)
-            self.assertEqual(self.port.reactor.getDelayedCalls(), [])
-
-    def test_suspendedMeanwhile(self) -> None:
+    def test_suspended(self) -> None:
         """Neither ends the other: the end of a back-off, and that of a suspension."""
         for suspended in (True, False):
             self.setUp()
-            self.port.socket.waiting = [errno.EMFILE, None]
-            self.port.turn()
+            self.connect()
+            self.errors = [errno.EMFILE]
+            self.turn()
             self.listener.suspend("full")
             if suspended:
-                self.port.wait(2)
+                self.wait(2)
             else:
                 self.listener.resume("full")
-            self.port.wait(0.004)
-            self.assertEqual((self.port.factory.came, self.port.reading), (0, False))
+            self.wait(0.004)
+            self.assertEqual((self.factory.asked, self.reading), (0, False))
             self.listener.resume("full")
-            self.port.wait(0.002)
-            self.port.turn()
-            self.assertEqual((self.port.factory.came, self.port.reading), (1, True))
+            self.wait(0.002)
+            self.turn()
+            self.assertEqual((self.factory.asked, self.reading), (1, True))
 
-    def test_closedMeanwhile(self) -> None:
-        """A port that is closed during a back-off stays closed."""
-        self.port.socket.waiting = [errno.EMFILE, None]
-        self.port.turn()
-        self.port.stop()
-        self.port.reactor.advance(2)
-        self.assertFalse(self.port.reading)
-        self.assertEqual(self.port.reactor.getDelayedCalls(), [])
+    def test_closed(self) -> None:
+        """A port that is closed during a back-off stays closed, and leaves no timer."""
+        self.errors = [errno.EMFILE]
+        self.turn()
+        self.port.stopListening()
+        self.reactor.advance(2)
+        self.assertEqual((self.reading, self.reactor.getDelayedCalls()), (False, []))
 
-    def test_batch(self) -> None:
-        """So many at once and no more: other events are handled in between; fewer with TLS."""
+
+class BatchTests(PortCase):
+    """Connections are accepted many at a time."""
+
+    def test_size(self) -> None:
+        """So many and no more: other events are handled in between; fewer with TLS."""
         for plain, first in ((True, 64), (False, 8)):
-            self.add(plain)
-            self.port.factory.came = 0
-            self.port.socket.waiting = [None] * 100
+            if not plain:
+                self.listener._acceptors.append(ListenerAcceptor(self.port, self.listener, plain))
+            self.factory.asked = 0
+            sock = self.connect(100)
             self.port.doRead()
-            self.assertEqual(self.port.factory.came, first)
-            self.port.turn()
-            self.assertEqual(self.port.factory.came, 100)
+            self.assertEqual(self.factory.asked, first)
+            self.turn()
+            self.assertEqual(self.factory.asked, 100)
+            # The factory refused them.
+            self.assertEqual((sock.recv(1), self.listener.connections), (b"", set()))
 
-    def test_inMidBatch(self) -> None:
+    def test_stopsWithin(self) -> None:
         """To suspend, or to close the port, holds at once."""
-        port, suspend = self.port, self.listener.suspend
+        test = self
 
-        class Ends(Nobody):
-            def buildProtocol(self, address: Any) -> None:
+        class Ends(Refusing):
+            def buildProtocol(self, address: object) -> None:
                 super().buildProtocol(address)
-                if self.came == 3:
-                    suspend("full")
-                elif self.came == 5:
-                    port.disconnecting = True
+                if self.asked == 3:
+                    test.listener.suspend("full")
+                elif self.asked == 5:
+                    test.port.stopListening()
 
-        port.factory = Ends()
-        port.socket.waiting = [None] * 10
-        port.turn()
-        self.assertEqual((port.factory.came, port.reading), (3, False))
+        self.start(Ends())
+        self.connect(10)
+        self.turn()
+        self.assertEqual((self.factory.asked, self.reading), (3, False))
         self.listener.resume("full")
-        port.doRead()
-        self.assertEqual((port.factory.came, len(port.socket.waiting)), (5, 5))
+        self.turn()
+        self.assertEqual((self.factory.asked, self.reading), (5, False))
 
-    def test_factoryFails(self) -> None:
-        """One who fails to be built is closed, told once, and the next is served."""
+    def test_fails(self) -> None:
+        """A factory or a protocol that fails is logged, and the next client is served."""
 
-        class Fails(Nobody):
-            def buildProtocol(self, address: Any) -> None:
+        class Fails(Refusing):
+            def buildProtocol(self, address: object) -> None:
                 super().buildProtocol(address)
                 raise ZeroDivisionError
 
-        self.port.factory = Fails()
-        self.port.socket.waiting = [None, None]
-        self.port.turn()
-        self.assertEqual(self.port.factory.came, 2)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        class FailsToBegin(Met):
+            def connectionMade(self) -> None:
+                raise ZeroDivisionError
 
+        self.start(Fails())
+        self.connect(2)
+        self.turn()
+        self.assertEqual(self.factory.asked, 2)
+        self.start(Meeting(FailsToBegin, b"hello"))
+        self.connect()
+        self.turn()
+        self.factory.kind = Met
+        sock = self.connect()
+        self.turn()
+        self.assertEqual(sock.recv(100), b"hello")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 
-class Talks(Protocol):
-    """Echo, and hand itself to the test."""
-
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
-        self.factory.queue.put(self)  # type: ignore[union-attr]
-
-    def dataReceived(self, data: bytes) -> None:
-        self.transport.write(data)  # type: ignore[union-attr]
-
-
-class Hall(Factory):
-    noisy = False
-    protocol = Talks
-
-    def __init__(self) -> None:
-        self.queue: DeferredQueue[Any] = DeferredQueue()
-
-
-class FailsToBegin(Talks):
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        raise ZeroDivisionError
+    def test_greeting(self) -> None:
+        """The bytes that ``makeConnection`` writes leave before the next client is accepted."""
+        self.start(Meeting(greeting=b"hello"))
+        sock = self.connect()
+        self.port.doRead()
+        self.assertEqual(sock.recv(100), b"hello")
+        self.assertEqual(self.successResultOf(self.factory.queue.get()).transport.sent, 5)
 
 
 class DescriptorTests(Serving):
@@ -334,97 +288,42 @@ class DescriptorTests(Serving):
         for descriptor in taken:
             os.close(descriptor)
 
-    def logging(self) -> Deferred[Any]:
-        """Return what fires with the first line."""
-        first: Deferred[Any] = Deferred()
+    async def test_exhausted(self) -> None:
+        """New clients wait while open connections are served; then they are accepted."""
+        told = await self.serve(factory := Meeting(greeting=b"hello"))
+        lines: list[Any] = []
+        first: Deferred[None] = Deferred()
 
         def observe(event: Any) -> None:
-            self.lines.append(event)
-            if len(self.lines) == 1:
-                first.callback(event)
+            lines.append(event)
+            if len(lines) == 1:
+                first.callback(None)
 
-        self.lines: list[Any] = []
         self.patch(acceptor, "_logger", Logger(observer=observe))
-        return first
-
-    def backingOff(self) -> bool:
-        return any(each._retry is not None for each in self.listener._acceptors)
-
-    async def test_exhausted(self) -> None:
-        """Who connects waits; who is here is served; then those are served who waited."""
-        told = await self.serve(hall := Hall())
-        first = self.logging()
-        here = self.connect()
-        self.addCleanup(here.close)
-        await hall.queue.get()
-        self.assertEqual(await self.talk(here.recv, 5), b"hello")
+        here = self.client()
+        await factory.queue.get()
+        self.assertEqual(await self.heard(here), b"hello")
         clients = [socket.socket() for _ in range(5)]
         taken = self.exhaust()
         try:
             for sock in clients:
                 sock.settimeout(10)
                 sock.connect(("127.0.0.1", self.host.port))
-            event = await first
+            await first
             here.sendall(b"still here?")
-            self.assertEqual(await self.talk(here.recv, 100), b"still here?")
+            self.assertEqual(await self.heard(here), b"still here?")
             self.assertEqual(select.select(clients, [], [], 0)[0], [])
             self.assertEqual(len(told.opened), 1)
         finally:
             self.giveBack(taken)
-        self.assertEqual(event["error"].errno, errno.EMFILE)
         for _ in clients:
-            await hall.queue.get()
-        self.assertEqual([await self.talk(sock.recv, 5) for sock in clients], [b"hello"] * 5)
-        self.assertLessEqual(len(self.lines), 10)
-        self.assertFalse(self.backingOff())
-        for sock in clients:
+            await factory.queue.get()
+        self.assertEqual([await self.heard(sock) for sock in clients], [b"hello"] * 5)
+        self.assertEqual(lines[0]["error"].errno, errno.EMFILE)
+        self.assertLessEqual(len(lines), 10)
+        for sock in (*clients, here):
             sock.close()
-        here.close()
         await told.ending(6)
-
-    async def test_stopped(self) -> None:
-        """A port that is closed then leaves nothing behind in the reactor."""
-        await self.serve(Hall())
-        await self.talk(len, b"")  # the reactor opens pipes when it begins to run
-        first = self.logging()
-        sock = socket.socket()
-        self.addCleanup(sock.close)
-        taken = self.exhaust()
-        try:
-            sock.connect(("127.0.0.1", self.host.port))
-            await first
-        finally:
-            self.giveBack(taken)
-        await self.port.stopListening()
-        left = [each._retry for each in self.listener._acceptors if each._retry is not None]
-        for again in left:
-            again.cancel()  # or it fails another test
-        self.assertEqual(left, [])
-
-
-class WelcomeTests(Serving):
-    """Who is accepted is greeted."""
-
-    async def test_beginningFails(self) -> None:
-        """A protocol that fails to begin is logged; the port serves on."""
-        told = await self.serve(hall := Hall())
-        hall.protocol = FailsToBegin
-        with self.connect():
-            await hall.queue.get()
-        await told.ending()
-        hall.protocol = Talks
-        with self.connect() as sock:
-            await hall.queue.get()
-            self.assertEqual(await self.talk(sock.recv, 100), b"hello")
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    async def test_greetingIsSentAtOnce(self) -> None:
-        """What makeConnection wrote has left when the next is accepted."""
-        await self.serve(hall := Hall())
-        with self.connect() as sock:
-            protocol = await hall.queue.get()
-            self.assertEqual(await self.talk(sock.recv, 100), b"hello")
-            self.assertEqual(protocol.transport.sent, 5)
 
 
 class AddressTests(Serving):
@@ -432,24 +331,30 @@ class AddressTests(Serving):
 
     async def test_families(self) -> None:
         """An IPv4 client of an IPv6 socket is IPv4, to the protocol too; an IPv6 client is not."""
-        for host, kind in (("127.0.0.1", IPv4Address), ("::1", IPv6Address)):
-            told = await self.serve(factory := Meeting(), r"tcp6:0:interface=\:\:")
+        for endpoint, host, kind in (
+            ("tcp:0:interface=127.0.0.1", "127.0.0.1", IPv4Address),
+            (r"tcp6:0:interface=\:\:", "127.0.0.1", IPv4Address),
+            (r"tcp6:0:interface=\:\:", "::1", IPv6Address),
+        ):
+            told = await self.serve(factory := Meeting(), endpoint)
             with socket.create_connection((host, self.host.port)) as sock:
                 transport = (await factory.queue.get()).transport
                 here = kind("TCP", *sock.getsockname()[:2])
                 there = kind("TCP", *sock.getpeername()[:2])
                 self.assertEqual((transport.getPeer(), transport.getHost()), (here, there))
                 [opened] = told.opened
+                self.assertEqual(opened[:3], ("test", 1, f"Met,1,{host}"))
                 self.assertEqual((opened.peer, opened.host), (here, there))
-                self.assertEqual(opened.prefix, f"Met,1,{host}")
 
-    async def test_hostileName(self) -> None:
-        """A Unix client may have bound its socket to any name; none breaks out of its log line."""
-        told = await self.serve(factory := Meeting(), f"unix:{self.unixPath()}")
-        folder = self.folder()
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(os.fsencode(folder) + b"/\n[Met,2,unix] closed\x1b[2J\xff")
-            sock.connect(self.port.getHost().name)
-            await factory.queue.get()
-            [opened] = told.opened
-            self.assertLessEqual(set(opened.prefix), set(map(chr, range(0x20, 0x7F))))
+    async def test_unix(self) -> None:
+        """A Unix client has no name, or has chosen any; none breaks out of its log line."""
+        for name in (b"", os.fsencode(self.folder()) + b"/\n[Met,2,unix] closed\x1b[2J\xff"):
+            told = await self.serve(factory := Meeting(), f"unix:{self.unixPath()}")
+            with socket.socket(socket.AF_UNIX) as sock:
+                if name:
+                    sock.bind(name)
+                sock.connect(self.host.name)
+                await factory.queue.get()
+                [opened] = told.opened
+                self.assertLessEqual(set(opened.prefix), set(map(chr, range(0x20, 0x7F))))
+                self.assertEqual(opened.prefix == "Met,1,unix", not name)

@@ -27,31 +27,29 @@ class Admits(Policy):
         return self.refusal
 
     def mayAccept(self) -> bool:
-        self.asked.append("mayAccept")
         return self.accepts
 
 
 class Counts(Policy):
-    """Keep what is told."""
+    """Keep the calls of the other hooks."""
 
-    def __init__(self, clock: Any = None) -> None:
-        super().__init__(clock)
-        self.told: list[tuple[str, object]] = []
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
 
     def connectionAccepted(self, transport: object) -> None:
-        self.told.append(("accepted", transport))
+        self.calls.append(("accepted", transport))
 
     def connectionOpened(self, transport: object) -> None:
-        self.told.append(("opened", transport))
+        self.calls.append(("opened", transport))
 
     def connectionClosed(self, transport: object) -> None:
-        self.told.append(("closed", transport))
+        self.calls.append(("closed", transport))
 
     def portAdded(self, listener: object) -> None:
-        self.told.append(("port", listener))
+        self.calls.append(("port", listener))
 
     def stopped(self) -> None:
-        self.told.append(("stopped", len(self.listeners)))
+        self.calls.append(("stopped", len(self.listeners)))
 
 
 class Broken(Policy):
@@ -92,7 +90,7 @@ class PolicyHooksTests(SynchronousTestCase):
         for _ in range(2):
             hooks.remove(counts)
         call(hooks.closed, "transport")
-        self.assertEqual((counts.told, other.told), ([], [("closed", "transport")]))
+        self.assertEqual((counts.calls, other.calls), ([], [("closed", "transport")]))
         self.assertEqual(hooks.policies, [other])
 
     def test_refusal(self) -> None:
@@ -116,7 +114,7 @@ class PolicyHooksTests(SynchronousTestCase):
         self.assertEqual(firstRefusal(hooks.admit, "address"), b"busy")
         self.assertFalse(allAccept(hooks.mayAccept))
         call(hooks.closed, "transport")
-        self.assertEqual(counts.told, [("closed", "transport")])
+        self.assertEqual(counts.calls, [("closed", "transport")])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 3)
 
 
@@ -132,7 +130,7 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual((policy.connectionClosed(None), policy.stopped()), (None, None))
 
     def test_watch(self) -> None:
-        """It is told of the connections that are there, oldest first, and of none twice."""
+        """Its hooks are called for open connections, oldest first, and for none twice."""
         peer, counts = connected(Protocol()), Counts()
         transport, listener = peer.transport, peer.listener
         peer.clock.advance(1)
@@ -143,16 +141,16 @@ class PolicyTests(SynchronousTestCase):
         for _ in range(2):
             counts.watch(listener)
         there = [("accepted", handshaking), ("accepted", transport), ("opened", transport)]
-        self.assertEqual((counts.told, counts.listeners), (there, (listener,)))
+        self.assertEqual((counts.calls, counts.listeners), (there, (listener,)))
         self.assertEqual(listener.policies, (counts,))
 
     def test_stop(self) -> None:
-        """It leaves all listeners, hears of it while it still knows them, and may begin anew."""
+        """It leaves all listeners after a call of `stopped`, and may begin anew."""
         counts, listeners = Counts(), [Listener(name, Observers()) for name in "ab"]
         for each in listeners:
             counts.watch(each)
         counts.stop()
-        self.assertEqual((counts.told, counts.listeners), ([("stopped", 2)], ()))
+        self.assertEqual((counts.calls, counts.listeners), ([("stopped", 2)], ()))
         self.assertEqual([each.policies for each in listeners], [(), ()])
         counts.watch(listeners[0])
         self.assertEqual(listeners[0].policies, (counts,))
@@ -160,8 +158,6 @@ class PolicyTests(SynchronousTestCase):
     def test_clock(self) -> None:
         """A clock that was given stays; else a port's is used."""
         given, offered = Clock(), Clock()
-        own, other = Counts(given), Counts()
-        for each in (own, other):
-            each.useClock(offered)
-        self.assertIs(own.clock, given)
-        self.assertIs(other.clock, offered)
+        for policy, clock in ((Policy(given), given), (Policy(), offered)):
+            policy.useClock(offered)
+            self.assertIs(policy.clock, clock)

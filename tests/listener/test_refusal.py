@@ -6,39 +6,21 @@ import os
 import socket
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener import refusal as refusalmodule
 from tcplab.listener.policy import Policy
 from tcplab.listener.refusal import LINGER, TLS_INTERNAL_ERROR, Refusal, refuse
-from tests.support.certificates import localhostFile
+from tests.support.meeting import Meeting
+from tests.support.memory_listener import memoryClock
 from tests.support.socket_server import Serving, Told, readAll
-
-
-class Reading(Clock):
-    """Time, and readers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[Any] = set()
-
-    def addReader(self, reader: Any) -> None:
-        self.readers.add(reader)
-
-    def removeReader(self, reader: Any) -> None:
-        self.readers.discard(reader)
-
-    def removeWriter(self, writer: Any) -> None: ...
 
 
 class RefuseTests(SynchronousTestCase):
     """One peer is refused, on a clock of the test's."""
 
     def setUp(self) -> None:
-        self.clock = Reading()
+        self.clock: Any = memoryClock()
         self.before = Refusal.waiting
 
     def refuse(self, text: bytes = b"busy") -> socket.socket:
@@ -75,12 +57,6 @@ class RefuseTests(SynchronousTestCase):
         refusal.connectionLost(why)
         self.over()
 
-    def test_noText(self) -> None:
-        """Without a text the socket is closed at once."""
-        there = self.refuse(b"")
-        self.assertEqual(Refusal.waiting, self.before)
-        self.assertEqual(readAll(there), b"")
-
     def test_neverFinishes(self) -> None:
         """A peer that never finishes is closed after a while, whatever it sends until then."""
         there = self.refuse()
@@ -93,51 +69,37 @@ class RefuseTests(SynchronousTestCase):
         self.clock.advance(0.11)
         self.over()
 
-    def test_goneAlready(self) -> None:
-        """A peer that has gone is forgotten at once."""
-        here, there = socket.socketpair()
+    def test_atOnce(self) -> None:
+        """Without a text the socket is closed at once, and so it is if the peer has gone."""
+        self.assertEqual(readAll(self.refuse(b"")), b"")
+        self.over()
+        self.here, there = socket.socketpair()
         there.close()
-        self.here = here
-        refuse(here, b"busy", self.clock)
+        refuse(self.here, b"busy", self.clock)
         self.over()
 
     def test_reset(self) -> None:
-        """So is one that resets."""
+        """A peer that resets is forgotten, once."""
         there = self.refuse()
         there.close()  # with the text unread: a reset
         (refusal,) = self.clock.readers
         why = refusal.doRead()
         self.assertIsNotNone(why)
         refusal.connectionLost(why)
-        refusal.connectionLost(why)  # and once only
+        refusal.connectionLost(why)
         self.over()
 
     def test_most(self) -> None:
-        """Only so many linger; further ones are closed at once."""
+        """Only so many linger; further ones are closed at once, until there is room again."""
         self.patch(refusalmodule, "MAX_PENDING", self.before + 2)
         lingering = [self.refuse(), self.refuse()]
-        self.assertEqual(len(self.clock.readers), 2)
         closed = self.refuse()
-        self.assertEqual(self.here.fileno(), -1)
-        self.assertEqual(readAll(closed), b"")
-        self.assertEqual([readAll(each) for each in lingering], [b"busy", b"busy"])
+        self.assertEqual((self.here.fileno(), len(self.clock.readers)), (-1, 2))
         self.clock.advance(LINGER)
-        there = self.refuse()
+        lingering.append(self.refuse())
         self.clock.advance(LINGER)
-        self.assertEqual(readAll(there), b"busy")  # there was room again
+        self.assertEqual([readAll(each) for each in (closed, *lingering)], [b"", *[b"busy"] * 3])
         self.over()
-
-
-class Never(Factory):
-    """Build protocols, and count them."""
-
-    noisy = False
-    protocol = Protocol
-    asked = 0
-
-    def buildProtocol(self, address: Any) -> Any:
-        self.asked += 1
-        return super().buildProtocol(address)
 
 
 class Refuses(Policy):
@@ -161,7 +123,7 @@ class ServedTests(Serving):
     """Real peers are refused."""
 
     async def refusing(self, *endpoint: str) -> Told:
-        self.factory = Never()
+        self.factory = Meeting()
         told = await self.serve(self.factory, *endpoint)
         (policy := Refuses()).watch(self.listener)
         self.policy = policy
@@ -169,17 +131,8 @@ class ServedTests(Serving):
         return told
 
     async def nothingLeft(self) -> None:
-        while Refusal.waiting:
-            await self.turn()
+        await self.until(lambda: not Refusal.waiting)
         self.assertEqual(descriptors(), self.open)
-
-    def turn(self) -> Deferred[None]:
-        """Let the reactor turn once."""
-        from twisted.internet import reactor
-
-        done: Deferred[None] = Deferred()
-        reactor.callLater(0, done.callback, None)  # type: ignore[attr-defined]
-        return done
 
     async def test_stillSending(self) -> None:
         """Each of 200 peers that are still sending reads its text."""
@@ -199,11 +152,10 @@ class ServedTests(Serving):
 
     async def test_refused(self) -> None:
         """A refused peer is built, counted and reported nowhere; the next one has number 1."""
-        pem = localhostFile(self.folder())
         for endpoint, text in (
             ("tcp:0:interface=127.0.0.1", b"busy\r\n"),
             (r"tcp6:0:interface=\:\:", b"busy\r\n"),  # the policy is asked for the IPv4 address
-            (f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1", TLS_INTERNAL_ERROR),
+            (self.tlsEndpoint(), TLS_INTERNAL_ERROR),
             (f"unix:{self.unixPath()}", b"busy\r\n"),
         ):
             told = await self.refusing(endpoint)

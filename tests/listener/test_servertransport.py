@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionLost
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.wire import Echo as StockEcho
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,9 +23,11 @@ from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
+from tcplab.testing import connected
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 from tcplab.wire.proxyheader import ProxyHeader
 from tcplab.wire.reasons import Reason
+from tests.support.meeting import Meeting
 from tests.support.scripted_transport import UnixTransport
 from tests.support.socket_server import Serving, readAll
 
@@ -53,31 +54,14 @@ class ProxiedPeerTests(SynchronousTestCase):
             (MemoryTransport, IPv4Address("TCP", "127.0.0.1", 1)),
             (UnixTransport, UNIXAddress(None)),
         ):
-            made: list[Any] = [
-                kind(
-                    MemorySocket(),
-                    Ack(),
-                    ("127.0.0.1", 1),
-                    None,
-                    7,
-                    MemoryReactor(lambda: None),
-                    peer=peer,
-                )
+            reactor, client = MemoryReactor(lambda: None), ("127.0.0.1", 1)
+            there, alone = (
+                kind(MemorySocket(), Ack(), client, None, 7, reactor, peer=peer)  # type: ignore
                 for peer in (proxied, None)
-            ]
-            there, alone = made
+            )
             self.assertEqual((there.getPeer(), there.announced), (ADA, proxied.header))
             self.assertEqual((there.proxy, there.logstr), (proxy, "Ack,7,203.0.113.9"))
             self.assertEqual((alone.getPeer(), alone.proxy, alone.announced), (proxy, None, None))
-
-
-class Plain(Factory):
-    """Build protocols of a kind."""
-
-    noisy = False
-
-    def __init__(self, kind: type[Protocol]) -> None:
-        self.protocol = kind
 
 
 class Flood(Protocol):
@@ -140,7 +124,10 @@ def finishes(sock: socket.socket) -> bytes:
 
 def waits(sock: socket.socket) -> bytes:
     sock.sendall(b"hi")
-    return readAll(sock)
+    try:
+        return readAll(sock)
+    except ConnectionResetError:
+        return b"reset"
 
 
 def sendsAndLeaves(sock: socket.socket) -> bytes:
@@ -158,14 +145,6 @@ def resets(sock: socket.socket) -> bytes:
 
 def leavesUnread(sock: socket.socket) -> bytes:
     return sock.recv(1)
-
-
-def isReset(sock: socket.socket) -> bytes:
-    sock.sendall(b"hi")
-    try:
-        return readAll(sock)
-    except ConnectionResetError:
-        return b"reset"
 
 
 def floods(sock: socket.socket) -> bytes:
@@ -186,7 +165,7 @@ class EndingTests(Serving):
 
     async def ended(self, kind: Any, client: Any, endpoint: str = "") -> tuple[bytes, Ending]:
         """Serve one client, and return what it read, and how that ended."""
-        factory = ConversationFactory(kind) if issubclass(kind, Conversation) else Plain(kind)
+        factory = ConversationFactory(kind) if issubclass(kind, Conversation) else Meeting(kind)
         told = await self.serve(factory, endpoint or "tcp:0:interface=127.0.0.1")
 
         def run() -> bytes:
@@ -202,26 +181,24 @@ class EndingTests(Serving):
     async def test_endings(self) -> None:
         """On TCP and Unix sockets, for conversations and plain protocols."""
         unix, other = f"unix:{self.unixPath()}", f"unix:{self.unixPath()}"
-        for kind, client, endpoint, heard, outcome, received, sent in (
-            (Echo, finishes, "", b"hello", ("peer", "fin", None, None), 5, 5),
-            (Echo, finishes, unix, b"hello", ("peer", "fin", None, None), 5, 5),
-            (Ack, waits, "", b"You are connected!", ("server", "fin", None, None), 2, 18),
-            (Ack, waits, other, b"You are connected!", ("server", "fin", None, None), 2, 18),
-            (Echo, resets, "", b"x", ("peer", "reset", None, errno.ECONNRESET), 1, 1),
-            (Aborter, isReset, "", b"reset", ("server", "reset", "fault", None), 2, 0),
-            (Closer, waits, "", b"bye", ("server", "fin", None, None), 2, 3),
-            (Broken, waits, "", b"", ("server", "fin", "error", None), 2, 0),
+        for kind, client, endpoint, heard, ending in (
+            (Echo, finishes, "", b"hello", ("peer", "fin", None, None, 5, 5)),
+            (Echo, finishes, unix, b"hello", ("peer", "fin", None, None, 5, 5)),
+            (Ack, waits, "", b"You are connected!", ("server", "fin", None, None, 2, 18)),
+            (Ack, waits, other, b"You are connected!", ("server", "fin", None, None, 2, 18)),
+            (Echo, resets, "", b"x", ("peer", "reset", None, errno.ECONNRESET, 1, 1)),
+            (Aborter, waits, "", b"reset", ("server", "reset", "fault", None, 2, 0)),
+            (Closer, waits, "", b"bye", ("server", "fin", None, None, 2, 3)),
+            (Broken, waits, "", b"", ("server", "fin", "error", None, 2, 0)),
         ):
-            got, ending = await self.ended(kind, client, endpoint)
-            self.assertEqual((got, ending[:4]), (heard, outcome))
-            self.assertEqual((ending.received, ending.sent), (received, sent))
+            got, reported = await self.ended(kind, client, endpoint)
+            self.assertEqual((got, reported[:6]), (heard, ending), kind)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     async def test_peerFinishedFirstBehindItsData(self) -> None:
         """A FIN that waits behind the message that the server hangs up on came first."""
         _, ending = await self.ended(Ack, sendsAndLeaves)
-        self.assertEqual((ending.how, ending.why), ("fin", None))
-        self.assertEqual((ending.received, ending.sent), (2, 18))
+        self.assertEqual(ending[1:6], ("fin", None, None, 2, 18))
         self.assertEqual(self.told.messages, [b"hi"])
 
     async def test_unread(self) -> None:
@@ -243,9 +220,18 @@ class EndingTests(Serving):
             return b""
 
         _, ending = await self.ended(Late, client)
-        self.assertEqual((ending.by, ending.how), ("peer", "reset"))
-        self.assertEqual(ending.errno, errno.ECONNRESET)
+        self.assertEqual((ending[:2], ending.errno), (("peer", "reset"), errno.ECONNRESET))
         self.assertEqual(Late.heard, [ConnectionLost])
+
+    def test_closeMeetsTheReset(self) -> None:
+        """A reset that no read and no send has met is found when the server closes."""
+        peer = connected(Echo)
+        peer.write(b"x")
+        peer.transport.socket.error = errno.ECONNRESET
+        peer.transport.loseConnection()
+        self.assertFalse(peer.connected)
+        ending: Any = peer.ending
+        self.assertEqual(ending[:4], ("peer", "reset", None, errno.ECONNRESET))
 
     async def test_sendMeetsTheResetBehindAFIN(self) -> None:
         """A FIN that came first is reported first, and all that was acknowledged is read."""
@@ -264,28 +250,3 @@ class EndingTests(Serving):
             _, ending = await self.ended(Late, client)
             self.assertEqual((ending.by, ending.how, ending.received), ("peer", "reset", size))
             self.assertEqual(Late.heard, ["finished", ConnectionLost])
-
-
-class ReportTests(Serving):
-    """The connection of any protocol is reported, on any kind of stream socket."""
-
-    async def test_opened(self) -> None:
-        """Before a byte is sent. An IPv4 client of an IPv6 socket is an IPv4 client."""
-        for endpoint in ("tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:"):
-            told = await self.serve(Plain(StockEcho), endpoint)
-            await self.talk(lambda: self.connect().close())
-            await told.ending()
-            [opened] = told.opened
-            self.assertEqual(opened[:3], ("test", 1, "Echo,1,127.0.0.1"))
-            self.assertEqual((opened.peer.host, opened.host.host), ("127.0.0.1", "127.0.0.1"))
-            self.assertEqual((opened.host.port, self.listener.connections), (self.host.port, set()))
-
-    async def test_unixSocket(self) -> None:
-        """The peer of a Unix socket has no name."""
-        path = self.unixPath()
-        told = await self.serve(ConversationFactory(Ack), f"unix:{path}")
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(path)
-            self.assertEqual(await self.talk(sock.recv, 100), b"You are connected!")
-        await told.ending()
-        self.assertEqual(told.opened[0].prefix, "Ack,1,unix")

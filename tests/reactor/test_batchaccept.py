@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.reactor import batchaccept
 from tcplab.reactor.eager import EagerReactor
-from tests.listener.test_acceptor import Hall
+from tests.support.meeting import Meeting
 
 
 class UnwatchedTests(SynchronousTestCase):
@@ -20,7 +20,7 @@ class UnwatchedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = EagerReactor()
         self.addCleanup(self.reactor.disconnectAll)
-        self.hall = Hall()
+        self.hall = Meeting(greeting=b"hello")
         self.port: Any = self.reactor.listenTCP(0, self.hall, interface="127.0.0.1")
 
     def client(self) -> socket.socket:

@@ -70,21 +70,6 @@ class MaxConnectionsTests(Admitting):
         self.assertAre((listener, 1, 0, []))
         self.assertEqual((admission.connections, listener.refusals), (1, []))
 
-    def test_total(self) -> None:
-        """The limit counts all listeners together, with the connections they have."""
-        admission = self.admission(maxConnections=3)
-        first, second = self.watched(admission), self.watched(admission)
-        first.connect(*peers(2))
-        self.assertAre((first, 2, 0, []), (second, 0, 0, []))
-        third = MemoryListener(self.clock)
-        third.connect(*peers(1))
-        for _ in range(2):
-            admission.watch(third)
-        self.assertAre((first, 2, 0, [FULL]), (second, 0, 0, [FULL]), (third, 1, 0, [FULL]))
-        self.assertEqual(admission.connections, 3)
-        third.close()
-        self.assertEqual(first.reasons + second.reasons + third.reasons, [])
-
     def test_twoPolicies(self) -> None:
         """Each suspends a listener for its own reason."""
         both, own = self.admission(maxConnections=3), self.admission(maxConnections=2)

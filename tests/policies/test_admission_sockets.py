@@ -5,29 +5,17 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from twisted.internet.defer import DeferredQueue
-from twisted.internet.protocol import Factory, Protocol
-
 from tcplab.listener.listener import Listener
 from tcplab.policies import admission as admissionmodule
 from tcplab.policies.admission import Admission
 from tests.support.certificates import overTLS
-from tests.support.socket_server import Serving
-
-
-class Greets(Protocol):
-    """Send a greeting, and hand itself to the test."""
-
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
-        self.factory.queue.put(self)  # type: ignore[union-attr]
+from tests.support.socket_server import Meeting, Serving
 
 
 class Admitting(Serving):
     async def admit(self, endpoint: str, **limits: Any) -> Admission:
-        factory = Factory.forProtocol(Greets)
-        factory.noisy = False
-        factory.queue = self.queue = DeferredQueue()
+        factory = Meeting(b"hello")
+        self.queue = factory.queue
         self.told = await self.serve(factory, endpoint)
         admission = Admission(**limits)
         admission.watch(self.listener)

@@ -13,8 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.policies import deadlines as module
 from tcplab.policies import progress
 from tcplab.policies.deadlines import Deadlines
-from tcplab.protocols.conversation import Conversation
-from tcplab.testing import connected
 from tcplab.testing.memorytransport import MemoryReactor
 from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
 
@@ -148,7 +146,10 @@ class ExpiryTests(DeadlinesTestCase):
         self.wait(3)
         self.assertEqual((set(grown), len(grown) > 1), ({pending}, True))
 
-    def test_refused(self) -> None:
+    def test_values(self) -> None:
+        """More than 0; without a deadline the policy does nothing."""
+        self.watch()
+        self.assertEqual(self.listener.policies, ())
         for name in ("handshake", "idle", "write"):
             for value in (0, -1, float("nan")):
                 with self.assertRaisesRegex(ValueError, f"^{name} must be more than 0 seconds"):
@@ -317,10 +318,6 @@ class CheckTests(DeadlinesTestCase):
         self.wait(6)
         self.assertEqual(self.listener.whys + other.whys, [None] * 50 + ["idle-timeout"] * 51)
 
-    def test_noDeadline(self) -> None:
-        self.watch()
-        self.assertEqual(self.listener.policies, ())
-
     def test_forgets(self) -> None:
         """Nothing is kept of closed connections."""
         self.watch(handshake=50, idle=50, write=50)
@@ -393,23 +390,3 @@ class ManyTests(DeadlinesTestCase):
         self.deadlines.stop()
         self.wait(10)
         self.assertEqual(len(self.open), 70)
-
-
-class ConversationTests(SynchronousTestCase):
-    def test_lastBytesNeverTaken(self) -> None:
-        """Lingering begins when all bytes have left; until then the write deadline counts."""
-
-        class Farewell(Conversation):
-            def messageReceived(self, message: bytes) -> None:
-                self.write(bytes(500_000))
-                self.hangUp()
-
-        peer = connected(Farewell)
-        Deadlines(clock=peer.clock).watch(peer.listener)
-        peer.reading = False
-        peer.write(b"the end?")
-        peer.clock.pump([0.5] * 59)
-        self.assertTrue(peer.connected)
-        peer.clock.pump([0.5] * 4)
-        assert peer.ending is not None
-        self.assertEqual(peer.ending.why, "write-timeout")

@@ -7,26 +7,15 @@ import socket
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import DeferredQueue
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
 
 from tcplab.policies.deadlines import Deadlines
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
 from tests.support.certificates import overTLS
-from tests.support.socket_server import Serving
+from tests.support.socket_server import Meeting, Serving
 
 TCP = "tcp:0:interface=127.0.0.1"
 HUGE = 2**24  # bytes: more than fits in any buffer
-
-
-class Sends(Protocol):
-    """A protocol of Twisted's own kind, which sends as many bytes as its factory says."""
-
-    def connectionMade(self) -> None:
-        factory: Any = self.factory
-        factory.queue.put(self)
-        self.transport.write(bytes(factory.size))  # type: ignore[union-attr]
 
 
 class WriteTests(Serving):
@@ -52,9 +41,7 @@ class WriteTests(Serving):
 
     async def stuck(self, endpoint: str, size: int, closes: bool) -> None:
         """Serve a client that does not read, until nothing moves any more."""
-        factory: Any = Factory.forProtocol(Sends)
-        factory.noisy = False
-        factory.size, factory.queue = size, DeferredQueue()
+        factory = Meeting(bytes(size))
         self.told = await self.serve(factory, endpoint)
         self.clock = Clock()
         deadlines = Deadlines(clock=self.clock)

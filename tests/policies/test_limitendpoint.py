@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -22,17 +22,10 @@ from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import DescriptorsError
 from tcplab.policies.limitendpoint import LimitedEndpoint, LimitedError
 from tcplab.protocols import ConversationFactory, Echo
-from tests.support.socket_server import Serving, Told
+from tests.support.socket_server import Meeting, Serving, Told
 from tests.support.twistd_process import TWISTD, Commands
 
 net: Any = reactor
-
-
-class Greets(Protocol):
-    """Send a greeting, and stay."""
-
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
 
 
 def policiesOf(port: Any) -> list[Any]:
@@ -48,9 +41,7 @@ class Limiting(Serving):
     """Listen on endpoint strings as any Twisted server does."""
 
     async def listen(self, endpoint: str, factory: Any = None) -> Any:
-        factory = factory or Factory.forProtocol(Greets)
-        factory.noisy = False
-        port = await serverFromString(net, endpoint).listen(factory)
+        port = await serverFromString(net, endpoint).listen(factory or Meeting(b"hello"))
         self.policies = policiesOf(port)
         self.addCleanup(self._end, port)
         self.host = port.getHost()
@@ -120,7 +111,7 @@ class ListenTests(Limiting):
     async def test_listenTwice(self) -> None:
         """Each port has policies of its own."""
         endpoint = LimitedEndpoint(net, serverFromString(net, TCP), maxConnections=3)
-        ports = [await endpoint.listen(Factory.forProtocol(Greets)) for _ in range(2)]
+        ports = [await endpoint.listen(Meeting()) for _ in range(2)]
         for port in ports:
             self.addCleanup(port.stopListening)
         self.assertIsNot(policiesOf(ports[0])[0], policiesOf(ports[1])[0])

@@ -16,9 +16,7 @@ from twisted.internet.endpoints import (
     quoteStringArgument,
     serverFromString,
 )
-from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from twisted.internet.testing import MemoryReactorClock
-from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import limitendpoint
@@ -91,14 +89,6 @@ class InnerTests(Parsing):
             endpoint = self.read(f"limit:idle=9:{description}").endpoint
             self.assertEqual({name: getattr(endpoint, name) for name in values}, values)
         self.assertEqual(self.read(f"limit:tls:{folder}:port=1").endpoint.endpoint._port, 1)
-
-    def test_wrappers(self) -> None:
-        """On either side of a wrapper."""
-        made = self.read("haproxy:limit:max=3:tcp:8080:backlog=9")._wrappedEndpoint
-        self.assertEqual((made.limits, made.endpoint._backlog), ({"maxConnections": 3}, 9))
-        made = self.read("limit:max=3:haproxy:tcp:8080:backlog=9")
-        self.assertEqual(made.limits, {"maxConnections": 3})
-        self.assertEqual(made.endpoint._wrappedEndpoint._backlog, 9)
 
     @settings(deadline=None, derandomize=True)
     @given(
@@ -181,16 +171,6 @@ class MistakesTests(Parsing):
 
 
 class PluginTests(SynchronousTestCase):
-    """Any program finds it."""
-
-    def test_found(self) -> None:
-        parsers = [
-            parser
-            for parser in getPlugins(IStreamServerEndpointStringParser)
-            if parser.prefix == "limit"
-        ]
-        self.assertEqual([type(parser) for parser in parsers], [LimitParser])
-
     @processes
     def test_light(self) -> None:
         """Programs that use another plugin load it too: it costs them nothing, and no reactor."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import select
 from typing import Any
 
-from twisted.internet.defer import DeferredQueue
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -16,7 +14,7 @@ from tcplab.policies.progress import Progress
 from tcplab.reactor.stack import bottomTransport, bufferedBytes, unacknowledgedBytes
 from tests.support.certificates import overTLS
 from tests.support.memory_listener import MemoryListener, memoryClock, unacknowledged
-from tests.support.socket_server import Serving, readAll
+from tests.support.socket_server import Meeting, Met, Serving, readAll
 
 
 class MemoryTests(SynchronousTestCase):
@@ -54,8 +52,8 @@ class MemoryTests(SynchronousTestCase):
 
 
 @implementer(IPushProducer)
-class Silent(Protocol):
-    """Do nothing; be a producer without bytes."""
+class Silent(Met):
+    """Be a producer without bytes."""
 
     def pauseProducing(self) -> None: ...
 
@@ -63,18 +61,13 @@ class Silent(Protocol):
 
     def stopProducing(self) -> None: ...
 
-    def connectionMade(self) -> None:
-        self.factory.queue.put(self)  # type: ignore[union-attr]
-
 
 class Progressing(Serving):
     """Serve protocols that do nothing by themselves."""
 
     async def accepted(self, endpoint: str = "tcp:0:interface=127.0.0.1") -> tuple[Any, Any]:
         """Connect; return the protocol, and the transport with its socket."""
-        factory = Factory.forProtocol(Silent)
-        factory.noisy = False
-        factory.queue = DeferredQueue()
+        factory = Meeting(kind=Silent)
         self.told = await self.serve(factory, endpoint)
         self.progress = Progress()
         self.peer = self.client()

@@ -9,7 +9,6 @@ import struct
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies.admission import Admission
@@ -23,6 +22,7 @@ from tests.support.certificates import overTLS
 from tests.support.proxy_clients import ADA, BLOCK, LAB, LINE, Announcing, facts
 from tests.support.proxyfuzz import case
 from tests.support.proxyreference import verdict
+from tests.support.socket_server import Meeting
 
 TCP = "tcp:0:interface=127.0.0.1"
 PEER = "203.0.113.9:4711"
@@ -30,26 +30,6 @@ PEER = "203.0.113.9:4711"
 
 def written(address: tuple[Any, ...]) -> str:
     return "{}:{}".format(*address)
-
-
-class Greets(Protocol):
-    def connectionMade(self) -> None:
-        self.transport.write(b"hello")  # type: ignore[union-attr]
-
-
-class Recording(Factory):
-    """A factory of plain protocols that keeps what it was asked for."""
-
-    noisy = False
-
-    def __init__(self) -> None:
-        self.addresses: list[Any] = []
-        self.built: list[Any] = []
-
-    def buildProtocol(self, address: Any) -> Protocol:
-        self.addresses.append(address)
-        self.built.append(Greets())
-        return self.built[-1]  # type: ignore[no-any-return]
 
 
 class TrustedTests(Announcing):
@@ -62,7 +42,7 @@ class TrustedTests(Announcing):
             (LINE, (None, None)),
             (writeHeader(2, ADA, LAB, tlvs=more), (b"id-1", "lab.example")),
         ):
-            policy = await self.announce(Recording())
+            policy = await self.announce(Meeting(b"hello"))
             policy.watch(self.listener)  # twice is the same as once
             client = self.client()
             client.sendall(header)
@@ -70,11 +50,11 @@ class TrustedTests(Announcing):
             factory = self.port.factory
             expected = IPv4Address("TCP", "203.0.113.9", 4711)
             self.assertEqual(factory.addresses, [expected])
-            transport = factory.built[0].transport
+            transport = (await factory.queue.get()).transport
             self.assertEqual((transport.getPeer(), transport.getHost()), (expected, self.host))
             told = self.told.opened[0]
             self.assertEqual((told.peer, told.number, told.host), (expected, 1, self.host))
-            self.assertEqual(told.prefix, "Greets,1,203.0.113.9")
+            self.assertEqual(told.prefix, "Met,1,203.0.113.9")
             self.assertEqual(transport.logPrefix(), told.prefix)
             announced: Any = bottomTransport(transport).announced
             self.assertEqual((announced.uniqueID, announced.authority), known)
@@ -157,7 +137,7 @@ class RefusedTests(Announcing):
     async def test_untrusted(self) -> None:
         """Whatever it sends; a Unix socket is in no network."""
         problem = "it is not one of the proxies that are listed"
-        await self.announce(Recording())
+        await self.announce(Meeting(b"hello"))
         client = self.client("127.0.0.2")
         client.sendall(BLOCK)
         await self.assertRefused(client, problem)
@@ -165,7 +145,7 @@ class RefusedTests(Announcing):
             (TCP, ("10.0.0.0/8", "2001:db8::/32")),
             (f"unix:{self.unixPath()}", ("0.0.0.0/0", "::/0")),
         ):
-            await self.announce(Recording(), endpoint, trusted=trusted)
+            await self.announce(Meeting(b"hello"), endpoint, trusted=trusted)
             await self.assertRefused(self.client(), problem)
 
     async def test_noHeader(self) -> None:
@@ -181,7 +161,7 @@ class RefusedTests(Announcing):
             (b"", late, "no whole PROXY header came in 0.05 s"),
             (BLOCK[:-1], late, "no whole PROXY header came in 0.05 s"),
         ):
-            await self.announce(Recording(), **more)  # type: ignore[arg-type]
+            await self.announce(Meeting(b"hello"), **more)  # type: ignore[arg-type]
             client = self.client()
             client.sendall(data)
             await self.assertRefused(
@@ -192,7 +172,7 @@ class RefusedTests(Announcing):
         """Before the first byte it is a health check, and later a header that was cut short."""
         for data in (b"", LINE[:9]):
             for reset in (False, True):
-                await self.announce(Recording())
+                await self.announce(Meeting(b"hello"))
                 client = self.client()
                 client.sendall(data)
                 await self.until(lambda: self.policy.pending)

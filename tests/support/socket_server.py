@@ -11,8 +11,9 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -51,6 +52,36 @@ class Told:
             self._waiting.append((number, deferred))
             await deferred
         return self.endings[number - 1]
+
+
+class Met(Protocol):
+    """Send what the factory says, and go to the test."""
+
+    def connectionMade(self) -> None:
+        self.transport.write(self.factory.greeting)  # type: ignore[union-attr]
+        self.factory.queue.put(self)  # type: ignore[union-attr]
+
+
+class Meeting(Factory):
+    """
+    Build plain protocols, and hand each to the test when it is connected.
+
+    :param greeting: what each sends at first.
+    :ivar queue: those that are connected.
+    :ivar addresses: the peers that they were built for.
+    """
+
+    noisy = False
+
+    def __init__(self, greeting: bytes = b"", kind: type[Protocol] = Met) -> None:
+        self.greeting = greeting
+        self.protocol = kind
+        self.queue: DeferredQueue[Any] = DeferredQueue()
+        self.addresses: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Protocol | None:
+        self.addresses.append(addr)
+        return super().buildProtocol(addr)
 
 
 class Serving(TestCase):

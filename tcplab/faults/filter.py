@@ -117,9 +117,16 @@ class Splice:
 
     def reassert(self) -> None:
         """Stay in place after ``transport.protocol = other``, which replaces the protocol only."""
-        there = above = self._above()
+        wrapper, transport = self._wrapper, self.transport
+        # As `_above`, in line: this runs for every read and every write.
+        there: Any
+        if wrapper is not None:
+            there = wrapper.wrappedProtocol
+        else:
+            there = None if transport.disconnected else transport.protocol
         if there is self._filter or there is None or not self._inserted:
             return
+        above = there
         while isinstance(above, ProtocolWrapper):
             if above.wrappedProtocol is self._filter:
                 # TLS, by Twisted's own startTLS(), is between the transport and the filter.

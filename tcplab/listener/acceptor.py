@@ -13,10 +13,11 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from tcplab.listener.peeraddress import unmapped
 from tcplab.listener.policy import ListenerFilter, PolicyHooks
 from tcplab.listener.refusal import TLS_INTERNAL_ERROR, refuse
 from tcplab.listener.servertransport import ObservedTransport, ProxiedPeer, Server, UnixServer
-from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked, withScope
+from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked
 
 # Connections accepted before anything else is read, with TLS: about 150 us.
 _TLS_BATCH = 8
@@ -176,7 +177,7 @@ class ListenerAcceptor(BatchAcceptor):
         self._clientErrors = 0
         port, listener = self._port, self.listener
         if port.addressFamily == socket.AF_INET6:
-            address = _unmapped(address)
+            address = unmapped(address)
         if listener.hooks.admit:
             refusal = listener.admit(proxied.address if proxied else address)
             if refusal is not None:
@@ -214,12 +215,6 @@ def acceptorOf(port: tcp.Port) -> ListenerAcceptor | None:
     """Return the acceptor of a port, if a listener has it."""
     acceptor = getattr(port.doRead, "__self__", None)
     return acceptor if isinstance(acceptor, ListenerAcceptor) else None
-
-
-def _unmapped(address: Any) -> Any:
-    """Return the address of a client of an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
-    host = address[0].removeprefix("::ffff:")
-    return (host, address[1]) if "." in host else withScope(address)
 
 
 def _fixedHost(port: tcp.Port) -> IAddress | None:

@@ -1,13 +1,14 @@
-"""The key under which the connections of one peer are counted."""
+"""The address of a peer, IPv4 where it is mapped to IPv6, and the key by which it is counted."""
 
 from __future__ import annotations
 
 import socket
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from tcplab.listener.events import Connection
+from tcplab.reactor.batchaccept import withScope
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -15,6 +16,12 @@ _MAPPED = bytes(10) + b"\xff\xff"
 class _Accepted(Protocol):
     @property
     def connection(self) -> Connection: ...
+
+
+def unmapped(address: Any) -> Any:
+    """Return the address of a client of an IPv6 socket: IPv4 if mapped (RFC 4291, 2.5.5.2)."""
+    host = address[0].removeprefix("::ffff:")
+    return (host, address[1]) if "." in host else withScope(address)
 
 
 def peerKey(address: object) -> str | None:

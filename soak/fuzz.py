@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 from soak import talk
 from soak.case import PORT, Case
@@ -15,6 +18,7 @@ from soak.figures import MIB, none
 from soak.lab import ROOT, TWISTD, Lab
 from soak.scale import Amount
 from soak.slow import Dawdling
+from soak.workers import until
 from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tests.support.certificates import localhostFile
 
@@ -161,14 +165,23 @@ class Fuzz(Case):
                 cwd=folder,
                 env=environment,
             ) as process:
-                try:
-                    said, _ = process.communicate(timeout=2.0)
-                except subprocess.TimeoutExpired:
+                # A lab that serves handles SIGTERM.
+                until(lambda: process.poll() is not None or handlesSIGTERM(process.pid), 20.0)
+                serves = process.poll() is None
+                if serves:
                     process.terminate()
-                    said, _ = process.communicate(timeout=20.0)
-                    return process.returncode == 0 and b"Traceback" not in said
+                said, _ = process.communicate(timeout=20.0)
+        if serves:
+            return process.returncode == 0 and b"Traceback" not in said
         lines = said.strip().splitlines()
         return process.returncode in (0, 1, 2) and len(lines) == 1 and b"Traceback" not in said
+
+
+def handlesSIGTERM(pid: int) -> bool:
+    """Tell whether a process has a handler for the signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)
 
 
 _FLAGS = (

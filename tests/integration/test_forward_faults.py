@@ -27,7 +27,7 @@ class RedisTests(BehindRedis):
             self.assertTrue(self.output(f"{cli} GET key") == value + b"\n", "not what was set")
             self.assertIn(b"errors: 0, replies: 5000", self.output(f"{cli} --pipe", said))
             self.assertEqual(self.output(f"{cli} GET key:4999"), b"34993\n")
-            for words in ("-c 20 -P 16 -d 1000 -n 3000", "-c 50 -n 5000")[: 1 if faults else 2]:
+            for words in ("-c 20 -P 16 -d 1000 -n 500", "-c 50 -n 5000")[: 1 if faults else 2]:
                 bench = f"{self.benchmark} -p {self.lab.port} -q {words} -t set,get,lrange_100"
                 heard = self.output(bench)
                 counted = heard.count(b"requests per second"), b"rror" in heard

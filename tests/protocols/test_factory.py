@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -51,19 +50,15 @@ class Louder(Shout):
 class SettingsTests(SynchronousTestCase):
     """A conversation's settings are its public attributes that are not methods."""
 
-    def test_names(self) -> None:
-        """The five that are documented, and a subclass's own; also while one is connected."""
-        for kind, names in ((Conversation, OWN), (Echo, OWN), (Dialogue, OWN)):
-            self.assertEqual(set(settingsOf(kind)), names)
-        peer = connected(Louder())
+    def test_settingsOf(self) -> None:
+        """The five that are documented, and a subclass's own; its defaults come first."""
+        for kind in (Conversation, Echo, Dialogue):
+            self.assertEqual(set(settingsOf(kind)), OWN)
+        peer = connected(Louder())  # also while one is connected
         peer.write(b"hi\n")
-        self.assertEqual(set(settingsOf(type(peer.protocol))), OWN | {"suffix", "words"})
-
-    def test_defaults(self) -> None:
-        """The subclass's come before its parent's."""
-        settings = settingsOf(Louder)
-        self.assertEqual(settings["greeting"], b"say something")
-        self.assertIs(settings["framing"], Lines)
+        settings = settingsOf(type(peer.protocol))
+        self.assertEqual(set(settings), OWN | {"suffix", "words"})
+        self.assertEqual((settings["greeting"], settings["framing"]), (b"say something", Lines))
         self.assertEqual((settings["lingerTimeout"], settings["maxUnsent"]), (2.0, 2**20))
         self.assertIsNone(settings["clock"])
 
@@ -85,8 +80,7 @@ class BuildingTests(SynchronousTestCase):
     def test_build(self) -> None:
         """Each connection has a conversation of its own, which knows its factory, if it has one."""
         factory = ConversationFactory(Louder)
-        address = IPv4Address("TCP", "127.0.0.1", 36702)
-        one, two = factory.buildProtocol(address), factory.buildProtocol(None)
+        one, two = (factory.buildProtocol(None) for _ in range(2))
         self.assertIsInstance(one, Louder)
         self.assertIsNot(one, two)
         self.assertIs(one.factory, factory)

@@ -45,6 +45,12 @@ def join(kind: type[Forward] = Forward, servers: Servers | None = None, **settin
     return joint
 
 
+def ends(joint: Joint, first: str) -> tuple[Peer, Peer]:
+    """Return both ends, the client or the server first."""
+    found = joint.client, joint.server
+    return found if first == "client" else (found[1], found[0])
+
+
 def held(joint: Joint) -> int:
     """Count the bytes of both directions that were received and not sent yet."""
     near, far = joint.client.transport, joint.server.transport
@@ -76,9 +82,7 @@ class HalfCloseTests(Joining):
         """A FIN of either is passed on, and the other end goes on sending."""
         for first in ("client", "server"):
             joint = join()
-            near, far = joint.client, joint.server
-            if first == "server":
-                near, far = far, near
+            near, far = ends(joint, first)
             near.finish(b"question")
             self.assertEqual(joint.told(far), b"question")
             self.assertEqual((far.ended, near.connected), (True, True))
@@ -108,27 +112,18 @@ class HalfCloseTests(Joining):
 
 
 class ResetTests(Joining):
-    def test_client(self) -> None:
-        """The client's reset is passed on, behind its bytes."""
-        joint = join()
-        joint.client.write(b"hi")
-        joint.reset(joint.client)
-        self.assertEqual(joint.server.value(), b"hi")
-        self.assertTrue(joint.server.wasReset)
-        self.assertOver(joint)
-
-    def test_server(self) -> None:
-        """The server's reset is passed on, also after a half-close, with the reason."""
-        for finish in (False, True):
+    def test_passedOn(self) -> None:
+        """The reset of either is passed on behind its bytes, the server's with the reason."""
+        for first, halfClosed in (("client", False), ("server", False), ("server", True)):
             joint = join()
-            if finish:
+            near, far = ends(joint, first)
+            if halfClosed:
                 joint.finish(joint.client)
-            joint.server.write(b"so far so good")
-            joint.reset(joint.server)
-            self.assertEqual(joint.client.value(), b"so far so good")
-            self.assertTrue(joint.client.wasReset)
+            near.write(b"so far so good")
+            joint.reset(near)
+            self.assertEqual((far.value(), far.wasReset), (b"so far so good", True))
             self.assertOver(joint)
-            self.assertEqual(joint.why, "upstream")
+            self.assertEqual(joint.why, "upstream" if first == "server" else None)
 
     def test_bytesBeforeIt(self) -> None:
         """A client gets all bytes before the reset, unless it takes nothing for 2 s."""
@@ -191,17 +186,17 @@ class FlowTests(Joining):
             joint = join(kind)
             said = (PATTERN[:-1] + b"\n") if kind is Censor else PATTERN
             said = b"\n".join(said[at : at + 60_000] for at in range(0, len(said), 60_000))
-            ends = (joint.client, joint.server)
-            for peer in ends:
+            both = ends(joint, "client")
+            for peer in both:
                 peer.reading = False
                 peer.write(said)
             joint.settle()
             self.assertLessEqual(held(joint), 256 * 1024, kind)
             self.assertGreater(held(joint), 64 * 1024, kind)
-            for peer in ends:
+            for peer in both:
                 peer.resume()
                 peer.finish()
-            for peer in ends:
+            for peer in both:
                 self.assertGreaterEqual(len(joint.told(peer)), len(said))
             self.assertOver(joint)
 
@@ -228,7 +223,7 @@ class MessagesTests(Joining):
         """Input of either that is no message closes both connections."""
         for sender in ("client", "server"):
             joint = join(Censor)
-            joint.send(getattr(joint, sender), b"x" * 70_000)
+            joint.send(ends(joint, sender)[0], b"x" * 70_000)
             joint.advance(3)
             self.assertEqual((joint.client.value(), joint.client.ended), (b"", True))
             joint.finish(joint.client)

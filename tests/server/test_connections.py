@@ -43,28 +43,7 @@ class ConnectionsTests(SynchronousTestCase):
 class OfServiceTests(ServingLab):
     """``service.connections``, on real sockets."""
 
-    async def test_endings(self) -> None:
-        service = self.lab("limit_data,bytes=3,conn=2")
-        connections = service.connections
-        self.assertIs(service.connections, connections)
-        for _ in range(2):
-            await self.exchange(b"hello")
-        await service.whenEmpty()
-        endings = [each.ending for each in connections if each.ending is not None]
-        self.assertEqual([(each.why, each.sent) for each in endings], [(None, 5), ("fault", 3)])
-
-    async def test_open(self) -> None:
-        service = self.lab()
-        with self.connect() as sock:
-            sock.sendall(b"hello")
-            await self.talk(sock.recv, 5)
-            [live] = service.connections
-            self.assertIsNone(live.ending)
-            self.assertEqual(live.connection.peer.port, sock.getsockname()[1])  # type: ignore[attr-defined]
-        await service.whenEmpty()
-        self.assertEqual([each.ending is None for each in service.connections], [False])
-
-    async def test_unused(self) -> None:
+    async def test_connections(self) -> None:
         """Until the property is used there is no observer and no list."""
         service = self.lab()
         [listener] = service.listeners
@@ -73,3 +52,13 @@ class OfServiceTests(ServingLab):
         await service.whenEmpty()
         self.assertIs(listener.observers, before)
         self.assertEqual(len(service.connections), 0)
+        self.assertIs(service.connections, service.connections)
+        with self.connect() as sock:
+            sock.sendall(b"hello")
+            await self.talk(sock.recv, 5)
+            [live] = service.connections
+            self.assertIsNone(live.ending)
+            self.assertEqual(live.connection.peer.port, sock.getsockname()[1])  # type: ignore[attr-defined]
+        await service.whenEmpty()
+        [record] = service.connections
+        self.assertEqual((record.ending.why, record.ending.sent), (None, 5))  # type: ignore[union-attr]

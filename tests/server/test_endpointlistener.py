@@ -33,15 +33,16 @@ from tests.support.socket_server import Serving
 class ForeignPort:
     """A port that Twisted does not know."""
 
-    stopped = False
+    def __init__(self, closing: Deferred[Any] | None = None) -> None:
+        self.closing = closing or succeed(None)
 
     def startListening(self) -> None: ...
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 7)
 
-    def stopListening(self) -> None:
-        self.stopped = True
+    def stopListening(self) -> Deferred[Any]:
+        return self.closing
 
 
 def serving(result: Deferred[Any], factory: Any = None, spec: str = "echo") -> EndpointListener:
@@ -84,14 +85,6 @@ class ListenTests(Logged, SynchronousTestCase):
 
 
 class StopTests(Logged, SynchronousTestCase):
-    def test_port(self) -> None:
-        port = ForeignPort()
-        started = serving(succeed(port))
-        started.listen()
-        self.successResultOf(started.stopListening())
-        self.assertTrue(port.stopped)
-        self.assertIsNone(started.port)
-
     def test_early(self) -> None:
         """Before it listens, and while it waits for its endpoint: that is cancelled."""
         starting = serving(Deferred())
@@ -103,14 +96,13 @@ class StopTests(Logged, SynchronousTestCase):
     def test_slowPort(self) -> None:
         """Each call fires when the port is closed, or is cancelled alone."""
         closing: Deferred[None] = Deferred()
-        port: Any = ForeignPort()
-        port.stopListening = lambda: closing
-        started = serving(succeed(port))
+        started = serving(succeed(ForeignPort(closing)))
         started.listen()
         asked = [started.stopListening() for _ in range(3)]
         asked[0].cancel()
         self.failureResultOf(asked[0], CancelledError)
         self.assertNoResult(asked[1])
+        self.assertIsNone(started.port)
         closing.callback(None)
         for each in [*asked[1:], started.stopListening()]:
             self.successResultOf(each)
@@ -123,9 +115,7 @@ class StopTests(Logged, SynchronousTestCase):
             (ValueError("a bug"), []),
         ):
             self.events.clear()
-            port: Any = ForeignPort()
-            port.stopListening = lambda error=error: fail(error)
-            started = serving(succeed(port))
+            started = serving(succeed(ForeignPort(fail(error))))
             started.quiet = True
             started.listen()
             self.successResultOf(started.stopListening())
@@ -187,6 +177,7 @@ class PortTests(Logged, Serving):
         self.assertEqual(len(accepted), 128)
 
     async def test_suspended(self) -> None:
+        """No client is accepted any more."""
         made = self.tcp()
         made.suspend("test")
         self.client()

@@ -91,6 +91,7 @@ class LabTests(TestCase):
             connections = lab.connections
             self.assertEqual(await self.talk(lab.port), b"h")
             name = lab.faults.add("limit_data,bytes=2B")
+            self.assertEqual([each.name for each in lab.faults.list()][1:], [name])
             self.assertEqual(await self.talk(lab.port), b"hi")
             lab.faults.remove(name)
             self.assertEqual(await self.talk(lab.port), b"hi\n")

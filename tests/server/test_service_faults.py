@@ -37,16 +37,6 @@ class FaultTests(ServingLab):
         whys = [each.why for each in self.told.endings]
         self.assertEqual(whys, [None, "fault", None] * 2)
 
-    async def test_program(self) -> None:
-        service = self.lab()
-        name = service.faults.add("corrupt,every=1B,bits=8")
-        self.assertEqual([each.name for each in service.faults.list()], [name])
-        heard = await self.exchange(b"hello")
-        self.assertEqual(len(heard), 5)
-        self.assertNotEqual(heard, b"hello")
-        service.faults.remove(name)
-        self.assertEqual(await self.exchange(b"hello"), b"hello")
-
     async def test_drain(self) -> None:
         """It ends what a fault would keep without end."""
         for fault in "timeout", "timeout,after=2B", "stall", "bandwidth,rate=0":

@@ -19,7 +19,7 @@ PID = os.getpid()
 
 
 class Proxied(ProtocolWrapper):
-    """What stands where a proxy has told whom it speaks for."""
+    """The transport of a peer that a proxy has named."""
 
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", "203.0.113.9", 4711)

@@ -37,7 +37,7 @@ class Folders(Logged):
         self.clock = Clock()
 
     def put(self, name: str, text: bytes) -> None:
-        """Write a file at once, as those do who renew certificates."""
+        """Write a file at once, as a renewal does."""
         with open(os.path.join(self.path, "new"), "wb") as file:
             file.write(text)
         os.replace(os.path.join(self.path, "new"), os.path.join(self.path, name))

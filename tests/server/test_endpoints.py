@@ -34,7 +34,7 @@ ALL = "reachable from every network this machine is on"
 
 class AddressTests(SynchronousTestCase):
     def test_addresses(self) -> None:
-        """The fields of the port file, the form of the log, and who can reach it."""
+        """The fields of the port file, the form of the log, and from where it is reached."""
         for address, fields, formatted, reach in (
             (IPv4Address("TCP", "127.0.0.1", 80), ("127.0.0.1", "80"), "127.0.0.1:80", LOCAL),
             (IPv6Address("TCP", "::1", 80), ("::1", "80"), "[::1]:80", LOCAL),

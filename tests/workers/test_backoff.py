@@ -31,6 +31,7 @@ class PauseTests(SynchronousTestCase):
             self.assertEqual(self.die(60.0, False, 60.0), 60)
 
     def test_otherDeaths(self) -> None:
+        """They do not delay the next start."""
         self.die(0.1, True)
         for _ in range(50):
             self.backoff.exited(0.2, None, True)

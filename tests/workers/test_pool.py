@@ -57,6 +57,7 @@ class StartTests(PoolCase):
             self.assertIsInstance(failure.value, SettingsError)
 
     def test_startedLater(self) -> None:
+        """One can be started at once, and the other later."""
         self.patch(FakeSpawner, "most", 1)
         self.startPool()
         self.assertEqual((self.outcomes, self.stages()), ([], [WorkerState.STARTING]))
@@ -65,6 +66,7 @@ class StartTests(PoolCase):
         self.assertEqual(self.stages(), [WorkerState.STARTING] * 2)
 
     def test_noProcess(self) -> None:
+        """While the system gives no process it goes on trying."""
         self.startServing()
         self.spawned.most = 0
         self.die(self.at(1))
@@ -77,6 +79,7 @@ class StartTests(PoolCase):
 
 class ExitTests(PoolCase):
     def test_replaced(self) -> None:
+        """The one that is ready replaces it at once, and another gets ready."""
         self.startServing()
         ready = self.started[-1]
         lost = self.at(1)
@@ -95,6 +98,7 @@ class ExitTests(PoolCase):
         self.assertEqual(self.stages(), COMPLETE)
 
     def test_activatingDies(self) -> None:
+        """One that was to serve and dies is replaced too."""
         self.startServing()
         self.die(self.at(1))
         self.die(self.started[2])
@@ -103,6 +107,7 @@ class ExitTests(PoolCase):
         self.assertActivating(self.started[3], 1)
 
     def test_diesAtOnce(self) -> None:
+        """One may exit while it is being started."""
         self.startServing()
         start = self.spawned.start
 
@@ -126,6 +131,7 @@ class ExitTests(PoolCase):
         self.assertEqual(len(self.pool.processes), 3)
 
     def test_atMost20ASecond(self) -> None:
+        """Nor are there more lines than that."""
         self.startServing()
         before = len(self.started)
         for _ in range(1000):
@@ -141,6 +147,7 @@ class ExitTests(PoolCase):
         self.assertRegex(lines[-1], r"another in 0\.\d+ s$")
 
     def test_neverServing(self) -> None:
+        """Those that exit before they serve are replaced later each time."""
         self.startServing()
         before = len(self.started)
         for _ in range(600):
@@ -165,6 +172,7 @@ class ExitTests(PoolCase):
 
 class RestartTests(PoolCase):
     def test_oneByOne(self) -> None:
+        """Each serves before the one that it replaces leaves."""
         self.startServing()
         old = [self.at(1), self.at(2)]
         stale = self.started[-1]
@@ -188,6 +196,7 @@ class RestartTests(PoolCase):
         self.assertEqual(self.stages(), COMPLETE)
 
     def test_newFails(self) -> None:
+        """The old workers go on if a new one has no valid settings."""
         self.startServing()
         self.pool.restart()
         self.clock.advance(1)
@@ -199,6 +208,7 @@ class RestartTests(PoolCase):
         self.assertIs(self.started[-1].state, WorkerState.READY)
 
     def test_newIsKilled(self) -> None:
+        """Another takes its place."""
         self.startServing()
         self.pool.restart()
         self.clock.advance(1)
@@ -233,6 +243,7 @@ class EndTests(PoolCase):
         return ended
 
     def test_drained(self) -> None:
+        """All drain, and none is replaced."""
         self.startServing()
         serving, ready = self.started[:2], self.started[2]
         ended = self.stop()
@@ -249,6 +260,7 @@ class EndTests(PoolCase):
         self.assertEqual(self.lines(LogLevel.warn), [])
 
     def test_killed(self) -> None:
+        """Connections of a worker that is killed are lost."""
         self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):
@@ -257,6 +269,7 @@ class EndTests(PoolCase):
         self.assertEqual(ended, [Drained(0, 8)])
 
     def test_openPipes(self) -> None:
+        """It waits until everything is received, but for a second at most."""
         self.startServing(1)
         ended = self.stop()
         for process in list(self.pool.processes):

@@ -128,6 +128,7 @@ class SupervisorTests(Logged, PoolHelper):
         self.assertIn("restarting: one worker after the other", self.lines())
 
     def test_drain(self) -> None:
+        """The workers end first, then the ports close."""
         self.serving()
         ended = self.lab.drain()
         again = self.lab.drain()
@@ -145,6 +146,7 @@ class SupervisorTests(Logged, PoolHelper):
         )
 
     def test_portsClose(self) -> None:
+        """They do in time, whatever the workers do."""
         self.serving()
         self.lab.drain()
         self.clock.advance(0.2)

@@ -177,9 +177,11 @@ class EndTests(WorkerCase):
         self.assertEqual(self.service.settings.drainDelay, 0)
 
     def test_allStop(self) -> None:
+        """The port is shut down."""
         self.assertTrue(self.ends("stop"))
 
     def test_lentPort(self) -> None:
+        """All stop but the process that has lent the port."""
         self.assertFalse(self.ends("stop", owned=False))
 
     def test_leavingAlready(self) -> None:
@@ -205,6 +207,8 @@ class EndTests(WorkerCase):
         self.assertFalse(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     def test_outcome(self) -> None:
+        """It is written into the scoreboard."""
+
         def drained() -> None:
             self.service.drained = Drained(4, 2)
             self.worker._drained(None, self.service)

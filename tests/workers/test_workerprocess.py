@@ -57,6 +57,7 @@ class WorkerProcessTests(Logged, PoolHelper):
         self.assertIs(another.state, WorkerState.DRAINING)
 
     def test_closedPipe(self) -> None:
+        """It is closed before the exit is known."""
         self.transportOf(self.process).closed = True
         self.say(self.process, "ready")
         self.assertIs(self.state, WorkerState.ACTIVATING)
@@ -65,6 +66,7 @@ class WorkerProcessTests(Logged, PoolHelper):
         self.assertIs(self.state, WorkerState.EXITED)
 
     def test_exited(self) -> None:
+        """It is sent nothing any more."""
         self.die(self.process)
         self.process.stop()
         self.process.abort()
@@ -97,6 +99,7 @@ class WorkerProcessTests(Logged, PoolHelper):
         self.assertIn("Fatal Python error", [formatEvent(each) for each in self.events])
 
     def test_openPipes(self) -> None:
+        """Other processes may keep them: they are awaited for a second."""
         process = self.process
         self.die(process, received=False)
         self.assertIn(process, self.pool._openPipes)

@@ -107,6 +107,8 @@ class PoliciesTests(WithPolicies):
         kinds = [type(each) for each in self.listeners[0].policies]
         self.assertEqual(kinds, [FakePolicy, FakePolicy, MemoryPressure, HeapTrim])
         self.assertEqual(self.made[0].settings["maxHandshakes"], 160 * 1024 // 8 // 48)
+        begun.log()
+        self.assertRegex(self.lines()[-1], " backlog=.* memory=160MiB$")
         begun.detach()
         self.assertEqual([each.policies for each in self.listeners], [(), ()])
 
@@ -171,8 +173,3 @@ class LogTests(WithPolicies):
             self.patch(connectionpolicies, "SOMAXCONN", path)
             self.begun(**words).log()
             self.assertRegex(self.lines()[-1], pattern)
-
-    def test_memory(self) -> None:
-        self.cgroup = FakeCgroup()
-        self.begun().log()
-        self.assertRegex(self.lines()[-1], " backlog=.* memory=160MiB$")

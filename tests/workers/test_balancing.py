@@ -170,3 +170,15 @@ class LimitTests(BalancingCase):
         self.other.connections = 0
         self.clock.advance(0.01)
         self.assertTrue(self.listener.mayAccept())
+
+    def test_lead(self) -> None:
+        """Clients that wait because of the limit allow no larger lead."""
+        self.balance(20)
+        self.clientWaits()
+        self.other.connections = 5
+        self.accept(15)
+        for _ in range(10):
+            self.clock.advance(0.01)
+            self.assertFalse(self.listener.mayAccept())
+        self.close()
+        self.assertFalse(self.listener.mayAccept())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import (
     clientFromString,
     connectProtocol,
@@ -120,16 +121,14 @@ class ServerTests(Breaking):
         class Other:
             stopped = False
 
-            def listen(self, factory: Any) -> Any:
-                return maybeDeferred(lambda: self)
-
             def stopListening(self) -> None:
                 self.stopped = True
 
-        other: Any = Other()
-        with self.assertRaises(FaultError):
-            await FaultedServerEndpoint(reactor, other, "stall").listen(Factory())
-        self.assertTrue(other.stopped)
+        for port in (Other(), None):
+            other: Any = SimpleNamespace(listen=lambda factory, port=port: succeed(port))
+            with self.assertRaises(FaultError):
+                await FaultedServerEndpoint(reactor, other, "stall").listen(Factory())
+            self.assertTrue(port is None or port.stopped)
 
 
 class Says(Protocol):

@@ -18,35 +18,37 @@ from tcplab.reactor.tls import HalfClosingTLS
 
 
 class EndpointTests(SynchronousTestCase):
-    def refused(self, where: str) -> str:
-        problem = str(self.assertRaises(ValueError, clientEndpoint, where))
-        self.assertEqual(len(problem.splitlines()), 1)
-        return problem
-
-    def test_whatCanBeRead(self) -> None:
-        for where in ("tcp:localhost:80", "tls:localhost:443", "unix:/run/lab", "ssl:a:1"):
+    def test_read(self) -> None:
+        for where in (
+            *("tcp:localhost:80", "tls:localhost:443", "unix:/run/lab", "ssl:a:1"),
+            *(r"tcp:\:\:1:80", "tcp:bücher.example:80:timeout=86400", "tcp:a.b.:1"),
+        ):
             self.assertTrue(clientEndpoint(where))
+            self.assertIs(clientEndpoint(where), clientEndpoint(where))  # it is read once
 
-    def test_itIsReadOnce(self) -> None:
-        self.assertIs(clientEndpoint("tcp:a:1"), clientEndpoint("tcp:a:1"))
-
-    def test_whatCannotIsToldInALine(self) -> None:
-        self.assertIn("as in tcp:localhost:50544", self.refused(""))
-        self.assertIn("as in tcp:localhost:50544", self.refused("localhost"))
-        self.assertIn("did you mean tcp:localhost:80?", self.refused("localhost:80"))
-        self.assertIn("no kind of endpoint 'tpc': use tcp", self.refused("tpc:localhost:80"))
-        self.assertIn("endpoint: 'port' is missing", self.refused("tcp:a"))
-        self.assertIn("port is a whole number from 1 to 65535", self.refused("tcp:a:b"))
-
-    def test_whatTwistedTakesAndThenStumblesOver(self) -> None:
-        self.assertIn("not '99999'", self.refused("tls:a:99999"))
-        self.assertIn("not '0'", self.refused("ssl:host=a:0"))
-        for kind in ("tcp:a:1", "tls:a:1", "ssl:a:1", "unix:a"):
-            self.assertIn("timeout is a whole number", self.refused(kind + ":timeout=-1"))
-        for name in ("a..b", ".a", "a" * 64):
-            self.assertIn(f"'{name}' cannot be the name of a host", self.refused(f"tcp:{name}:1"))
-        for where in (r"tcp:\:\:1:80", "tcp:bücher.example:80:timeout=86400", "tcp:a.b.:1"):
-            self.assertTrue(clientEndpoint(where))
+    def test_refused(self) -> None:
+        """In one line, also what Twisted reads and fails with later."""
+        for where, problem in (
+            ("", "as in tcp:localhost:50544"),
+            ("localhost", "as in tcp:localhost:50544"),
+            ("localhost:80", "did you mean tcp:localhost:80?"),
+            ("tpc:localhost:80", "no kind of endpoint 'tpc': use tcp"),
+            ("tcp:a", "endpoint: 'port' is missing"),
+            ("tcp:a:b", "port is a whole number from 1 to 65535"),
+            ("tls:a:99999", "not '99999'"),
+            ("ssl:host=a:0", "not '0'"),
+            *(
+                (f"{kind}:timeout=-1", "timeout is a whole number")
+                for kind in ("tcp:a:1", "tls:a:1", "ssl:a:1", "unix:a")
+            ),
+            *(
+                (f"tcp:{name}:1", f"'{name}' cannot be the name of a host")
+                for name in ("a..b", ".a", "a" * 64)
+            ),
+        ):
+            error = str(self.assertRaises(ValueError, clientEndpoint, where))
+            self.assertIn(problem, error)
+            self.assertEqual(len(error.splitlines()), 1)
 
 
 class LeadsToTests(SynchronousTestCase):
@@ -54,24 +56,25 @@ class LeadsToTests(SynchronousTestCase):
         kind: Any = IPv6Address if ":" in host else IPv4Address
         return pointsTo(where, kind("TCP", host, port))
 
-    def test_theVeryAddress(self) -> None:
-        for where in ("tcp:127.0.0.1:80", "tcp:host=127.0.0.1:port=80", "tcp:127.0.0.1:port=80"):
-            self.assertTrue(self.leads(where, "127.0.0.1"), where)
-        self.assertFalse(self.leads("tcp:127.0.0.1:81", "127.0.0.1"))
-        self.assertFalse(self.leads("tcp:127.0.0.2:80", "127.0.0.1"))
-        self.assertTrue(self.leads(r"tls:\:\:1:80", "::1"))
-
-    def test_aNameForIt(self) -> None:
-        self.assertTrue(self.leads("tcp:localhost:80", "127.0.0.1"))
-        self.assertFalse(self.leads("tcp:nowhere.invalid:80", "127.0.0.1"))
-
-    def test_aWildcardIsEveryAddressOfOurs(self) -> None:
-        for where in ("tcp:127.0.0.1:80", "tcp:127.9.9.9:80", "tcp:localhost:80", "tcp:0.0.0.0:80"):
-            self.assertTrue(self.leads(where, "0.0.0.0"), where)
-            self.assertTrue(self.leads(where, "::"), where)
-        self.assertFalse(self.leads("tcp:192.0.2.1:80", "0.0.0.0"))
-        self.assertFalse(self.leads(r"tcp:\:\:1:80", "0.0.0.0"))
-        self.assertTrue(self.leads(r"tcp:\:\:1:80", "::"))
+    def test_addresses(self) -> None:
+        """The very address, a name for it, and a wildcard on either side."""
+        ours = ("tcp:127.0.0.1:80", "tcp:127.9.9.9:80", "tcp:localhost:80", "tcp:0.0.0.0:80")
+        for where, host, leads in (
+            ("tcp:127.0.0.1:80", "127.0.0.1", True),
+            ("tcp:host=127.0.0.1:port=80", "127.0.0.1", True),
+            ("tcp:127.0.0.1:port=80", "127.0.0.1", True),
+            ("tcp:127.0.0.1:81", "127.0.0.1", False),
+            ("tcp:127.0.0.2:80", "127.0.0.1", False),
+            (r"tls:\:\:1:80", "::1", True),
+            ("tcp:localhost:80", "127.0.0.1", True),
+            ("tcp:nowhere.invalid:80", "127.0.0.1", False),
+            ("tcp:0.0.0.0:80", "127.0.0.1", True),  # to connect to it is to connect to ourselves
+            *((where, wildcard, True) for where in ours for wildcard in ("0.0.0.0", "::")),
+            ("tcp:192.0.2.1:80", "0.0.0.0", False),
+            (r"tcp:\:\:1:80", "0.0.0.0", False),
+            (r"tcp:\:\:1:80", "::", True),
+        ):
+            self.assertEqual(self.leads(where, host), leads, (where, host))
 
     def test_probesLeaveNothingOpen(self) -> None:
         with socket.socket() as before:
@@ -79,9 +82,6 @@ class LeadsToTests(SynchronousTestCase):
         self.assertTrue(self.leads("tcp:127.0.0.1:80", "0.0.0.0"))
         with socket.socket() as after:
             self.assertEqual(after.fileno(), lowest)
-
-    def test_toConnectToTheWildcardIsToConnectToOurselves(self) -> None:
-        self.assertTrue(self.leads("tcp:0.0.0.0:80", "127.0.0.1"))
 
     def test_unixSockets(self) -> None:
         here = UNIXAddress(b"/run/lab")

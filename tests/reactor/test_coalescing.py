@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
+import socket
 from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -18,7 +18,7 @@ from zope.interface import implementer
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import CORKED, CORKED_MANY, UNCORKED
 from tcplab.testing import Peer, connected
-from tests.support.certificates import localhostPEM
+from tests.support.certificates import localhostPEM, overTLS
 from tests.support.socket_server import Serving, readAll
 
 
@@ -146,7 +146,7 @@ class CorkTests(SynchronousTestCase):
         return peer, sent
 
     def test_oneSend(self) -> None:
-        """All writes are one send, whatever is done besides."""
+        """All writes are one send, whatever is done besides; so are those at the peer's FIN."""
         for steps, expected, isConnected in (
             ((write(b"one "), write(b"two "), write(b"three")), b"one two three", True),
             ((lambda t: t.writeSequence([b"a", b"b"]), write(b"c")), b"abc", True),
@@ -161,9 +161,6 @@ class CorkTests(SynchronousTestCase):
             self.assertEqual(peer.clock.writers, set())
             self.assertEqual((peer.transport.received, peer.transport.sent), (1, len(expected)))
             peer.finish()
-
-    def test_oneSendAtTheEnd(self) -> None:
-        """So are the writes at the peer's FIN."""
         peer, sent = self.watched(Script(last=(write(b"last "), write(b"words"), lose)))
         peer.finish()
         self.assertEqual((sent, peer.connected), ([b"last words"], False))
@@ -236,25 +233,29 @@ class CorkTests(SynchronousTestCase):
         self.assertEqual(peer.value(), b"".join(b"%04d" % number for number in range(2000)))
 
 
-class UpgradesOnce(Protocol):
-    """Go over to TLS at the first word."""
+class Upgrades(Protocol):
+    """Go over to TLS at the first word, with a producer."""
+
+    transport: Any
 
     def dataReceived(self, data: bytes) -> None:
-        transport: Any = self.transport
-        if not transport.TLS:
-            transport.write(b"go ")
-            transport.write(b"ahead\n")
-            transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
-            transport.write(b"secret ")
-            transport.writeSequence([b"of ", b"ours"])
+        if not self.transport.TLS:
+            self.transport.write(b"go ")
+            self.transport.write(b"ahead\n")
+            self.transport.registerProducer(self, True)
+            self.transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
+            self.transport.write(b"secret ")
+            self.transport.writeSequence([b"of ", b"ours"])
         else:
-            transport.write(b" and " + data)
-            transport.loseConnection()
+            self.transport.write(b" and " + data)
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
 
+    def pauseProducing(self) -> None: ...
 
-class Upgrades(Factory):
-    noisy = False
-    protocol = UpgradesOnce
+    def resumeProducing(self) -> None: ...
+
+    def stopProducing(self) -> None: ...
 
 
 class StartTLSTests(Serving):
@@ -262,17 +263,15 @@ class StartTLSTests(Serving):
 
     async def test_order(self) -> None:
         """What was written before leaves first, in plain; all behind it is encrypted."""
-        told = await self.serve(Upgrades())
+        factory = Factory.forProtocol(Upgrades)
+        factory.noisy = False
+        told = await self.serve(factory)
 
         def client() -> tuple[bytes, bytes]:
             plain = self.connect()
             plain.sendall(b"STARTTLS\n")
-            said = b""
-            while not said.endswith(b"\n"):
-                said += plain.recv(1)
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            with context.wrap_socket(plain) as tls:
+            said = plain.recv(9, socket.MSG_WAITALL)
+            with overTLS(plain) as tls:
                 tls.sendall(b"yours")
                 return said, readAll(tls)
 

@@ -18,7 +18,7 @@ class ConnectFailureTests(SynchronousTestCase):
         unreachable = os.strerror(errno.EHOSTUNREACH)
         used = os.strerror(errno.EADDRNOTAVAIL)
         for problem, word, phrase, line in (
-            (error.ConnectionRefusedError(errno.ECONNREFUSED), "REFUSED", "refused", "nobody list"),
+            (error.ConnectionRefusedError(errno.ECONNREFUSED), "REFUSED", "refused", "no server"),
             (error.TimeoutError(), "TIMEOUT", "timed out", "the time"),
             (error.TCPTimedOutError(errno.ETIMEDOUT, ""), "TIMEOUT", "timed out", "the time"),
             (error.ConnectingCancelledError(None), "TIMEOUT", "timed out", "the time"),

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import socket
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import threads
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python import context, log
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observer, Observers
 from tcplab.protocols import Conversation, ConversationFactory
 from tcplab.reactor import eager
-from tests.support.tiers import processes
 
 
 class InstallTests(SynchronousTestCase):
@@ -58,81 +56,80 @@ class Greets(Protocol):
 class Running(SynchronousTestCase):
     """An eager reactor, run to its end."""
 
-    greets: type[Protocol] = Greets
-
     def setUp(self) -> None:
         self.reactor = eager.EagerReactor()
         self.addCleanup(self.reactor.disconnectAll)
 
-    def run_(self, client: Any) -> None:
-        factory = Factory.forProtocol(self.greets)
+    def run_(self, factory: Any, client: Callable[[], object], *observers: Observer) -> None:
+        """Serve, and run a blocking client in a thread."""
         factory.noisy = False
-        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.sock = socket.socket()
-        self.addCleanup(self.sock.close)
-        self.sock.settimeout(10)
-        self.sock.connect(("127.0.0.1", port.getHost().port))
+        self.port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        if observers:
+            Listener("last", Observers(*observers)).addPort(self.port)
         self.reactor.callInThread(client)
         self.reactor.run(installSignalHandlers=False)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port.getHost().port), 10)
+
+    def read(self) -> bytes:
+        """Connect, and read once."""
+        with self.connect() as sock:
+            return sock.recv(100)
+
+
+class Fails(Protocol):
+    def connectionMade(self) -> None:
+        self.transport.write(b"bye")
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: object = None) -> None:
+        raise ZeroDivisionError
 
 
 class RunTests(Running):
-    def test_greetingLeavesAtOnce(self) -> None:
-        """All bytes written in makeConnection are one segment."""
-        seen: list[bytes] = []
+    def test_accepted(self) -> None:
+        """
+        All bytes written in makeConnection are one segment.
 
-        def client() -> None:
-            seen.append(self.sock.recv(100))
-            self.reactor.callFromThread(self.reactor.stop)
+        A connection that fails while it is accepted does not close the port.
+        """
+        for protocol, said in ((Greets, b"hello there"), (Fails, b"bye")):
+            seen: list[bytes] = []
 
-        self.run_(client)
-        self.assertEqual(seen, [b"hello there"])
+            def client(seen: list[bytes] = seen) -> None:
+                seen.extend(self.read() for _ in range(3))
+                self.reactor.callFromThread(self.reactor.stop)
 
-    def test_portOutlivesItsConnections(self) -> None:
-        """A connection that fails while it is accepted does not close the port."""
-
-        class Fails(Protocol):
-            def connectionMade(self) -> None:
-                self.transport.write(b"bye")
-                self.transport.loseConnection()
-
-            def connectionLost(self, reason: object = None) -> None:
-                raise ZeroDivisionError
-
-        factory = Factory.forProtocol(Fails)
-        factory.noisy = False
-        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
-        heard: list[bytes] = []
-
-        def client() -> None:
-            for _ in range(3):
-                with socket.create_connection(("127.0.0.1", port.getHost().port), 10) as sock:
-                    heard.append(sock.recv(100))
-            self.reactor.callFromThread(self.reactor.stop)
-
-        self.reactor.callInThread(client)
-        self.reactor.run(installSignalHandlers=False)
-        self.assertEqual(heard, [b"bye"] * 3)
+            self.setUp()
+            self.run_(Factory.forProtocol(protocol), client)
+            self.assertEqual(seen, [said] * 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
 
 
 class Logs(Protocol):
-    """Log in every way during a read."""
+    """Log in every way during a read, and fail at the next one."""
+
+    transport: Any
 
     def dataReceived(self, data: bytes) -> None:
-        transport: Any = self.transport
-        reactor = transport.reactor
+        if data == b"fail":
+            raise ZeroDivisionError
         log.msg("plain", seen="msg")
         log.err(ZeroDivisionError(), seen="err")
         context.call({"key": "value"}, log.msg, "nested", seen="nested")
         _newer.info("newer", seen="logger")
+        reactor = self.transport.reactor
         threads.deferToThreadPool(
             reactor, reactor.getThreadPool(), log.msg, "thread", seen="thread"
         ).addCallback(self.back)
 
     def back(self, _: object) -> None:
         log.msg("elsewhere", seen="later")
-        self.transport.reactor.stop()  # type: ignore[union-attr]
+        self.transport.write(b"logged")
+
+    def connectionLost(self, reason: object = None) -> None:
+        self.transport.reactor.stop()
 
 
 _newer = Logger()
@@ -142,39 +139,26 @@ class LogContextTests(Running):
     """Log lines have the tag of the connection that caused them."""
 
     def test_systems(self) -> None:
-        """In the read, in nested contexts, and in a thread that the read started."""
-        self.patch(self, "greets", Logs)
-        events: list[Any] = []
-        log.addObserver(events.append)
-        self.addCleanup(log.removeObserver, events.append)
-        self.run_(lambda: self.sock.send(b"x"))
-        self.flushLoggedErrors(ZeroDivisionError)
-        systems = {each["seen"]: each["system"] for each in events if "seen" in each}
-        name = "Logs,0,127.0.0.1"
-        self.assertEqual({systems[seen] for seen in ("msg", "err", "nested", "thread")}, {name})
-        self.assertNotEqual(systems["later"], name)
-
-    def test_failure(self) -> None:
-        """So has a traceback."""
-
-        class Fails(Protocol):
-            def dataReceived(self, data: bytes) -> None:
-                raise ZeroDivisionError
-
-        self.patch(self, "greets", Fails)
+        """In the read, in nested contexts, in a thread that the read started, in a traceback."""
         events: list[Any] = []
         log.addObserver(events.append)
         self.addCleanup(log.removeObserver, events.append)
 
         def client() -> None:
-            self.sock.send(b"x")
-            self.assertEqual(self.sock.recv(100), b"")
-            self.reactor.callFromThread(self.reactor.stop)
+            with self.connect() as sock:
+                sock.sendall(b"x")
+                sock.recv(100)
+                sock.sendall(b"fail")
+                sock.recv(100)
 
-        self.run_(client)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        (failed,) = [each for each in events if each.get("isError")]
-        self.assertEqual(failed["system"], "Fails,0,127.0.0.1")
+        self.run_(Factory.forProtocol(Logs), client)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        systems = {each["seen"]: each["system"] for each in events if "seen" in each}
+        failed = [each["system"] for each in events if each.get("isError") and "seen" not in each]
+        name = "Logs,0,127.0.0.1"
+        self.assertEqual({systems[seen] for seen in ("msg", "err", "nested", "thread")}, {name})
+        self.assertNotEqual(systems["later"], name)
+        self.assertEqual(failed, [name])
 
 
 class LastWords(Conversation):
@@ -200,39 +184,12 @@ class EndingTests(Running):
                 endings.append(ending)
                 self.reactor.stop()
 
-        factory = ConversationFactory(LastWords, **settings)
-        port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
-        Listener("last", Observers(Closed())).addPort(port)
-
-        def client() -> None:
-            with socket.create_connection(("127.0.0.1", port.getHost().port), 10) as sock:
-                sock.recv(100)
-
-        self.reactor.callInThread(client)
-        self.reactor.run(installSignalHandlers=False)
+        self.run_(ConversationFactory(LastWords, **settings), self.read, Closed())
         [ending] = endings
         return ending
 
-    def test_nothingSaid(self) -> None:
-        """Without further bytes, the FIN of the peer is the end."""
-        self.assertEqual(self.ending(words=b"")[:3], ("peer", "fin", None))
-
-    def test_reset(self) -> None:
-        """A peer that has closed answers further bytes by a reset."""
-        self.assertEqual(self.ending()[:3], ("peer", "reset", None))
-
-
-@processes
-class PluginTests(TestCase):
-    """Twisted's programs list it."""
-
-    async def run_(self, *command: str) -> str:
-        out, err, code = await getProcessOutputAndValue(
-            sys.executable, ["-m", *command], env={"PATH": "/usr/bin:/bin"}
-        )
-        self.assertEqual((err, code), (b"", 0))
-        return out.decode()
-
-    async def test_help(self) -> None:
-        """trial offers it."""
-        self.assertIn("eager", await self.run_("twisted.trial", "--help-reactors"))
+    def test_ends(self) -> None:
+        """The FIN of the peer is the end; a peer that has closed resets what is sent further."""
+        for words, how in ((b"", "fin"), (b"bye", "reset")):
+            self.setUp()
+            self.assertEqual(self.ending(words=words)[:3], ("peer", how, None))

@@ -107,19 +107,28 @@ class StateTests(SynchronousTestCase):
         self.assertEqual(self.states(peer), (UNCORKED, BYPASS))
         peer.transport.socket.receiveBuffer += b"x"
         peer.transport.doRead()
-        self.assertEqual(bytes(peer.transport.socket.sendBuffer), b"first second")
         self.assertEqual(self.states(peer), (UNCORKED, CORKED))
-        self.assertEqual(peer.value(), b"first second")
+        self.assertIs(
+            peer.transport.doWrite(), None
+        )  # what was sent is neither sent again nor counted
+        self.assertEqual((peer.value(), peer.transport.sent), (b"first second", 12))
         self.assertEqual(peer.clock.writers, set())
 
     def test_afterHalfClose(self) -> None:
-        """After our FIN, bytes written are dropped."""
+        """After our FIN, bytes written are dropped, and there is no second FIN."""
         peer = connected(Says(b"late"))
         peer.transport.loseWriteConnection()
         peer.value()
         peer.write(b"x")
         self.assertEqual((peer.value(), peer.ended, peer.connected), (b"", True, True))
+        del peer.transport.socket.finished
+        peer.clock.addWriter(peer.transport)
+        self.assertTrue(peer.connected)
         self.assertEqual(peer.clock.writers, set())
+        self.assertFalse(hasattr(peer.transport.socket, "finished"))
+        peer.transport.socket.finished = True
+        peer.finish()
+        self.assertIs(peer.transport.doWrite(), None)  # after the end it does nothing
 
 
 class PiecesTests(SynchronousTestCase):
@@ -149,14 +158,8 @@ class PiecesTests(SynchronousTestCase):
         peer.resume()
         self.assertEqual(peer.value(), b"a" * 400)
         self.assertEqual(self.held(peer), 0)
-
-    def test_nothingWaits(self) -> None:
-        """Without unsent bytes the kernel is not asked."""
-        peer = connected(Says())
         peer.transport.socket.sendmsg = lambda pieces: self.fail("asked")
-        peer.transport.doWrite()
-        peer.transport.loseConnection()
-        self.assertEqual((peer.value(), peer.ended), (b"", True))
+        peer.transport.doWrite()  # nothing waits: the kernel is not asked
 
     def test_moreThanTheKernelTakesAtOnce(self) -> None:
         """Of more pieces than one send may have none is lost (IOV_MAX is 1,024)."""
@@ -233,38 +236,6 @@ class ErrorTests(SynchronousTestCase):
             peer.write(b"x")
             self.assertFalse(peer.connected)
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-
-class WriterTests(SynchronousTestCase):
-    """doWrite() with nothing to do any more."""
-
-    def test_gone(self) -> None:
-        """After the end it does nothing."""
-        peer = connected(Says(b"bye"))
-        transport = peer.transport
-        peer.finish()
-        self.assertIs(transport.doWrite(), None)
-
-    def test_finished(self) -> None:
-        """After our FIN it stops writing, and sends no second FIN."""
-        peer = connected(Says())
-        peer.transport.loseWriteConnection()
-        peer.value()
-        del peer.transport.socket.finished
-        peer.clock.addWriter(peer.transport)
-        self.assertTrue(peer.connected)
-        self.assertEqual(peer.clock.writers, set())
-        self.assertFalse(hasattr(peer.transport.socket, "finished"))
-        peer.transport.socket.finished = True
-
-    def test_sentMeanwhile(self) -> None:
-        """What a read has sent meanwhile is not sent again, nor counted."""
-        peer = connected(Says(b"second"))
-        peer.transport.write(b"first ")
-        peer.transport.socket.receiveBuffer += b"x"
-        peer.transport.doRead()
-        self.assertIs(peer.transport.doWrite(), None)
-        self.assertEqual((peer.value(), peer.transport.sent), (b"first second", 12))
 
 
 class ProducerTests(SynchronousTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.protocols.wire import Echo as StockEcho
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,7 +23,6 @@ from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.greeting import Ack
 from tcplab.reactor.tls import HalfClosingTLS, TLSFactory, enableHalfClose
 from tcplab.wire.framing import Lines
-from tests.support.certificates import localhostFile
 from tests.support.socket_server import Serving, Told, readAll
 
 
@@ -43,16 +42,14 @@ class KeepLines(Conversation):
 
     def messageReceived(self, message: bytes) -> None:
         self.report(message)
+        self.send(message.upper())
 
 
 class TLSServing(Serving):
     """Serve over TLS; the clients are OpenSSL on blocking sockets."""
 
     async def serveTLS(self, factory: Any) -> Told:
-        pem = localhostFile(self.folder())
-        return await self.serve(
-            factory, f"ssl:0:privateKey={pem}:certKey={pem}:interface=127.0.0.1"
-        )
+        return await self.serve(factory, self.tlsEndpoint())
 
     def connectTLS(self) -> SSL.Connection:
         sock = self.connect()
@@ -85,6 +82,13 @@ def exchange(tls: SSL.Connection, data: bytes) -> bytes:
 def finish(tls: SSL.Connection) -> None:
     """Send a FIN without a close_notify."""
     tls.sock_shutdown(socket.SHUT_WR)
+
+
+def plain(kind: type[Protocol]) -> Factory:
+    """Make a factory of Twisted's own."""
+    factory = Factory.forProtocol(kind)
+    factory.noisy = False
+    return factory
 
 
 class HalfCloseTests(TLSServing):
@@ -125,12 +129,7 @@ class HalfCloseTests(TLSServing):
 
     async def test_stockProtocol(self) -> None:
         """The answer of a protocol without half-close leaves before the connection is closed."""
-
-        class Stock(Factory):
-            noisy = False
-            protocol = StockEcho
-
-        await self.serveTLS(Stock())
+        await self.serveTLS(plain(StockEcho))
         for size in (1, 1000, 60_000):
             answer = await self.talk(lambda size=size: exchange(self.connectTLS(), b"x" * size))
             self.assertEqual(len(answer), size)
@@ -139,68 +138,16 @@ class HalfCloseTests(TLSServing):
         """After a FIN without close_notify an unfinished line is no message."""
         told = await self.serveTLS(ConversationFactory(KeepLines))
 
-        def client() -> None:
+        def client() -> bytes:
             tls = self.connectTLS()
             tls.sendall(b"whole\npart")
             finish(tls)
-            with contextlib.suppress(SSL.Error):
-                tls.recv(1)
+            return readToCloseNotify(tls)
 
-        await self.talk(client)
+        self.assertEqual(await self.talk(client), b"WHOLE\n")
         ending = await told.ending()
         self.assertEqual(told.messages, [b"whole"])
         self.assertEqual((ending.by, ending.how), ("peer", "fin"))
-
-    async def test_truncatedIsAnsweredToo(self) -> None:
-        """Such a peer still gets its answers."""
-        await self.serveTLS(ConversationFactory(Echo))
-
-        def client() -> bytes:
-            tls = self.connectTLS()
-            tls.sendall(b"x" * 16_000)
-            finish(tls)
-            return readToCloseNotify(tls)
-
-        self.assertEqual(len(await self.talk(client)), 16_000)
-
-
-class LingeringCloseTests(TLSServing):
-    """hangUp() over TLS."""
-
-    async def ending(
-        self, factory: ConversationFactory, sent: int, *last: Callable[[SSL.Connection], None]
-    ) -> tuple[bytes, Any]:
-        """Send bytes, read the answer to its end, take the last steps, and return the ending."""
-        told = await self.serveTLS(factory)
-
-        def client() -> bytes:
-            self.kept = tls = self.connectTLS()
-            tls.sendall(b"x" * sent)
-            answer = readToCloseNotify(tls)
-            for step in last:
-                step(tls)
-            return answer
-
-        answer = await self.talk(client)
-        ending = await told.ending()
-        return answer, (ending.by, ending.how, ending.why)
-
-    async def test_answered(self) -> None:
-        """The peer can read every byte, close_notify and FIN, even while it sends."""
-        factory = ConversationFactory(Farewell, lingerTimeout=30.0)
-        talks = lambda tls: tls.sendall(b"still talking")  # noqa: E731
-        ended = await self.ending(factory, 50_000, talks, SSL.Connection.shutdown, finish)
-        self.assertEqual(ended, (Farewell.goodbye, ("server", "fin", None)))
-
-    async def test_unanswered(self) -> None:
-        """A peer that does not answer the close_notify is reset at the linger deadline."""
-        ended = await self.ending(ConversationFactory(Farewell), 1)
-        self.assertEqual(ended, (Farewell.goodbye, ("server", "reset", "linger-timeout")))
-
-    async def test_closed(self) -> None:
-        """A peer that just closes after our close_notify, as many do, has ended well."""
-        ended = await self.ending(ConversationFactory(Ack, lingerTimeout=30.0), 1, finish)
-        self.assertEqual(ended, (b"You are connected!", ("server", "fin", None)))
 
 
 @implementer(IHalfCloseableProtocol)
@@ -218,32 +165,48 @@ class Closes(Protocol):
     def writeConnectionLost(self) -> None: ...
 
 
-class PlainEndTests(TLSServing):
-    """loseConnection() of a protocol with half-close ends both directions."""
+class CloseTests(TLSServing):
+    """hangUp() over TLS, and loseConnection() of a protocol with half-close."""
 
-    async def ended(self, *last: str) -> Any:
-        told = await self.serveTLS(factory := Factory.forProtocol(Closes))
-        factory.noisy = False
+    async def ending(
+        self, factory: Factory, sent: int, *last: Callable[[SSL.Connection], None]
+    ) -> tuple[bytes, Any]:
+        """Send bytes, read the answer to its end, take the last steps, and return the ending."""
+        told = await self.serveTLS(factory)
 
         def client() -> bytes:
-            tls = self.connectTLS()
-            tls.sendall(b"hi")
-            said = readToCloseNotify(tls)
+            self.kept = tls = self.connectTLS()
+            tls.sendall(b"x" * sent)
+            answer = readToCloseNotify(tls)
             for step in last:
-                getattr(tls, step)()
-            return said
+                step(tls)
+            return answer
 
-        self.assertEqual(await self.talk(client), b"bye")
-        return await told.ending()
+        answer = await self.talk(client)
+        ending = await told.ending()
+        return answer, (ending.by, ending.how, ending.why)
 
-    async def test_answered(self) -> None:
-        """The connection ends with the peer's own close_notify."""
-        ending = await self.ended("shutdown")
-        self.assertEqual((ending.by, ending.how, ending.why), ("server", "fin", None))
-
-    async def test_finished(self) -> None:
-        """It ends with the peer's FIN, too."""
-        self.assertEqual((await self.ended("close")).by, "server")
+    async def test_endings(self) -> None:
+        """The peer reads every byte and close_notify; then it answers, closes, or does nothing."""
+        talks = lambda tls: tls.sendall(b"still talking")  # noqa: E731
+        patient = {"lingerTimeout": 30.0}
+        for factory, sent, steps, said, how, why in (
+            (
+                ConversationFactory(Farewell, **patient),
+                50_000,
+                (talks, SSL.Connection.shutdown, finish),
+                *(Farewell.goodbye, "fin", None),
+            ),
+            # Many close after our close_notify without one of their own: that is well.
+            (ConversationFactory(Ack, **patient), 1, (finish,), b"You are connected!", "fin", None),
+            # loseConnection() ends both directions, with the peer's close_notify or with its FIN.
+            (plain(Closes), 1, (SSL.Connection.shutdown,), b"bye", "fin", None),
+            (plain(Closes), 1, (finish,), b"bye", "fin", None),
+            # One that does nothing is reset at the linger deadline.
+            (ConversationFactory(Farewell), 1, (), Farewell.goodbye, "reset", "linger-timeout"),
+        ):
+            ended = await self.ending(factory, sent, *steps)
+            self.assertEqual(ended, (said, ("server", how, why)))
 
 
 class HandshakeTests(TLSServing):
@@ -269,13 +232,11 @@ class HandshakeTests(TLSServing):
         for number, data in enumerate((b"GET / HTTP/1.0\r\n\r\n", b""), 1):
             told = await self.serveTLS(ConversationFactory(LabConversation))
 
-            def client(data: bytes = data) -> bytes:
-                with self.connect() as sock, contextlib.suppress(ConnectionResetError):
-                    sock.sendall(data)
-                    return readAll(sock) if data else b""
-                return b""
-
-            self.assertNotIn(b"connected", await self.talk(client), number)
+            sock = self.client()
+            sock.sendall(data)
+            if not data:
+                sock.close()
+            self.assertNotIn(b"connected", await self.ended(sock) if data else b"", number)
             self.assertEqual(((await told.ending()).why, told.opened), ("handshake", []))
 
 
@@ -286,5 +247,6 @@ class FactoryTests(SynchronousTestCase):
         tls = TLSMemoryBIOFactory(CertificateOptions(), False, plain)
         self.assertTrue(enableHalfClose(tls))
         self.assertIs(tls.protocol, HalfClosingTLS)
-        self.assertFalse(enableHalfClose(plain))
+        for factory in (plain, WrappingFactory(plain)):
+            self.assertFalse(enableHalfClose(factory))
         self.assertIs(TLSFactory(CertificateOptions(), False, plain).protocol, HalfClosingTLS)

@@ -10,7 +10,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorSSL, IReactorTCP
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -20,8 +20,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.reactor.eager import EagerReactor
 from tcplab.reactor.tls import enableHalfClose
 from tcplab.reactor.tlsclock import TLSReactor, withTLSClock
-from tests.support.certificates import localhostPEM
-from tests.support.socket_server import Serving
 
 
 class Pull:
@@ -62,7 +60,7 @@ class ClockTests(SynchronousTestCase):
         self.assertEqual((len(self.clock.calls), len(self.other.calls)), (1, 0))
 
     def test_pullProducer(self) -> None:
-        """That reactor asks it, until it is unregistered."""
+        """That reactor asks it, until it is unregistered; after the end it is stopped."""
         tls = self.connected()
         pull = Pull()
         tls.registerProducer(pull, False)
@@ -73,12 +71,7 @@ class ClockTests(SynchronousTestCase):
         self.clock.advance(1)
         self.clock.advance(1)
         self.assertEqual((pull.asked, self.clock.calls, self.other.calls), (asked, [], []))
-
-    def test_pullProducerAfterTheEnd(self) -> None:
-        """It is told that there is nothing more to produce."""
-        tls = self.connected()
         tls.connectionLost(Failure(ConnectionDone()))
-        pull = Pull()
         tls.registerProducer(pull, False)
         self.assertEqual(pull.asked, -1)
 
@@ -113,26 +106,3 @@ class ReactorTests(SynchronousTestCase):
         self.addCleanup(eager._poller.close)
         for reactor in (eager, Clock()):
             self.assertIs(withTLSClock(reactor), reactor)
-
-
-class Upgrades(Protocol):
-    """Goes over to TLS at once, with the producer that it has registered."""
-
-    def connectionMade(self) -> None:
-        transport: Any = self.transport
-        self.pull = Pull()
-        transport.registerProducer(self.pull, True)
-        transport.startTLS(PrivateCertificate.loadPEM(localhostPEM()).options())
-
-
-class StartTLSTests(Serving):
-    """The transport's own ``startTLS``."""
-
-    async def test_asTwisted(self) -> None:
-        """It leaves a transport as Twisted's does, with the same producer."""
-        factory = Factory.forProtocol(Upgrades)
-        factory.noisy = False
-        told = await self.serve(factory)
-        with self.connect() as sock:
-            self.assertEqual(await self.talk(sock.sendall, b"no TLS"), None)
-            self.assertEqual((await told.ending()).by, "server")

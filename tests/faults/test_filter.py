@@ -373,7 +373,7 @@ class TLSTests(Breaking):
             self.assertEqual((ending.how, ending.why), (how, "fault"))
 
     async def test_whole(self) -> None:
-        """Greeting, echo and the end, whoever speaks first and whatever is delayed."""
+        """Greeting and echo, whichever side sends first and whatever is delayed."""
         for factory in (
             ConversationFactory(Echo, greeting=b"hello"),
             Factory.forProtocol(Greets),

@@ -125,7 +125,7 @@ class PullTests(SynchronousTestCase):
     """One that wants to be asked for each piece."""
 
     def test_comeAndGo(self) -> None:
-        """It is asked, whoever is between it and the transport, and the stream has no seams."""
+        """It is asked, with a fault or without one, and the stream has no seams."""
         peer, faults = broken(Chargen())
         peer.reading = False
         for fault in ("latency,latency=10", "bandwidth,rate=900", "slow_close,delay=1"):
@@ -180,7 +180,7 @@ class MethodTests(SynchronousTestCase):
             self.assertEqual(self.notes.told, told)
 
     def test_producerAfterTheEnd(self) -> None:
-        """Whose FIN was sent by a fault need not wait for its producer."""
+        """A protocol for which a fault has sent the FIN does not wait for its producer."""
         self.transport.registerProducer(self.transport, True)
         self.faults.add("half_close")
         self.transport.loseConnection()

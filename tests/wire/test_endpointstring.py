@@ -27,7 +27,7 @@ class WrittenTests(SynchronousTestCase):
             self.assertEqual(unescaped(joined(words[:1], {})), words[0])
 
     def test_splitWhatIsEmpty(self) -> None:
-        """As Twisted does, to whom a word may be empty."""
+        """As in Twisted, a word may be empty."""
         for text in ("", "tcp", "tcp:", "tls::14433", "tls:path=:port=1", "a::=b:"):
             words, options = _parse(text)
             self.assertEqual(split(text), (words[0], list(words[1:]), options))

@@ -79,20 +79,11 @@ class LosesPending(Conversation):
         self.timer = self.timer or reactorOf(self.transport).callLater(1, self.write, message)
 
     def readConnectionLost(self) -> None:
-        if self.timer is not None and self.timer.active():
-            self.timer.cancel()
         self.hangUp()
 
     def connectionLost(self, reason: Any = None) -> None:
         if self.timer is not None and self.timer.active():
             self.timer.cancel()
-
-
-class Multiplies(Protocol):
-    """Writes more than the kernel takes, which a half-close right after the request loses."""
-
-    def dataReceived(self, data: bytes) -> None:
-        self.transport.write(data * 1_000_000)  # type: ignore[union-attr]
 
 
 class OnlyWhileWritable(Echo):
@@ -104,110 +95,76 @@ class OnlyWhileWritable(Echo):
                 self.write(message[i : i + 1])
 
 
-class SegmentsAreMessages(Conversation):
-    """Takes one read for one message."""
-
-    def messageReceived(self, message: bytes) -> None:
-        self.write(b"%d" % len(message))
-
-
-class LosesLastByte(Echo):
-    def messageReceived(self, message: bytes) -> None:
-        self.write(message[:-1])
-
-
 class OneWordMore(Echo):
     def readConnectionLost(self) -> None:
         self.write(b"bye")
         self.hangUp()
 
 
-class NeverEnds(Echo):
-    def readConnectionLost(self) -> None: ...
-
-
-class HalfEnds(Echo):
-    """Finishes, and keeps the connection."""
-
-    def readConnectionLost(self) -> None:
-        self.transport.loseWriteConnection()
-
-
-class LingersForEver(Ack):
-    lingerTimeout = 10_000_000
-
-
-class IgnoresDrain(Echo):
-    def connectionDraining(self) -> None: ...
-
-
-class AbortsOnDrain(Echo):
-    def connectionDraining(self) -> None:
-        self.abort()
-
-
-class LingersForEverOnDrain(Echo):
-    def connectionDraining(self) -> None:
-        self.lingerTimeout = 10_000_000
-        self.hangUp()
-
-
 class LeavesTimer(Echo):
     def connectionMade(self) -> None:
-        reactorOf(self.transport).callLater(3600, self.connectionMade)
-
-
-class LeavesTimerAtReset(Echo):
-    """Cleans up at an orderly end only."""
-
-    def connectionMade(self) -> None:
         self.timer = reactorOf(self.transport).callLater(3600, self.abort)
+
+
+class LeavesTimerAtReset(LeavesTimer):
+    """Cleans up at an orderly end only."""
 
     def readConnectionLost(self) -> None:
         self.timer.cancel()
         self.hangUp()
 
 
-class Resets(Echo):
-    def readConnectionLost(self) -> None:
-        self.abort()
-
-
 class ClosesUnread(Protocol):
     """Closes after the first read, whatever else has arrived."""
 
+    transport: Any
+
     def dataReceived(self, data: bytes) -> None:
-        self.transport.write(b"bye")  # type: ignore[union-attr]
-        self.transport.loseConnection()  # type: ignore[union-attr]
-
-
-class Raises(Echo):
-    def messageReceived(self, message: bytes) -> None:
-        raise RuntimeError("a bug of the subclass")
-
-
-class RaisesAtTheEnd(Echo):
-    def readConnectionLost(self) -> None:
-        raise RuntimeError("a bug of the subclass")
-
-
-class KeepsProducer(Echo):
-    """Registers a producer that never finishes, so that the transport does not either."""
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
-
-    def pauseProducing(self) -> None: ...
-
-    def resumeProducing(self) -> None: ...
-
-    def stopProducing(self) -> None: ...
+        self.transport.write(b"bye")
+        self.transport.loseConnection()
 
 
 class Hangs(Dialogue):
     async def converse(self) -> None:
         self.write(await self.receive())
         await Deferred()
+
+
+def faulty(kind: Any = Echo, **replaced: Any) -> Any:
+    """Derive a behaviour with one fault: methods or settings of a good one are replaced."""
+    return type("Faulty", (kind,), replaced)
+
+
+def ignore(*args: object) -> None: ...
+
+
+def fail(*args: object) -> None:
+    raise RuntimeError("a bug of the subclass")
+
+
+Multiplies = faulty(
+    Protocol, dataReceived=lambda self, data: self.transport.write(data * 1_000_000)
+)
+SegmentsAreMessages = faulty(messageReceived=lambda self, message: self.write(b"%d" % len(message)))
+LosesLastByte = faulty(messageReceived=lambda self, message: self.write(message[:-1]))
+NeverEnds = faulty(readConnectionLost=ignore)
+HalfEnds = faulty(readConnectionLost=lambda self: self.transport.loseWriteConnection())
+Resets = faulty(readConnectionLost=lambda self: self.abort())
+LingersForEver = faulty(Ack, lingerTimeout=10_000_000)
+IgnoresDrain = faulty(connectionDraining=ignore)
+AbortsOnDrain = faulty(connectionDraining=lambda self: self.abort())
+LingersForEverOnDrain = faulty(
+    connectionDraining=lambda self: self.hangUp(), lingerTimeout=10_000_000
+)
+Raises = faulty(messageReceived=fail)
+RaisesAtTheEnd = faulty(readConnectionLost=fail)
+#: Registers a producer that never finishes, so that the transport does not either.
+KeepsProducer = faulty(
+    connectionMade=lambda self: self.transport.registerProducer(self, True),
+    pauseProducing=ignore,
+    resumeProducing=ignore,
+    stopProducing=ignore,
+)
 
 
 class KitTests(SynchronousTestCase):
@@ -235,11 +192,8 @@ class KitTests(SynchronousTestCase):
         """The check that fails is named, with its reason."""
         much = b"x" * 100_000
         stock, closes = Factory.forProtocol(StockEcho), Factory.forProtocol(ClosesUnread)
-        told, end, there = (
-            "the peer was told ",
-            "the peer was not told the end",
-            "the connection is",
-        )
+        told, end = "the peer was told ", "the peer was not told the end"
+        there, reset = "the connection is", "the connection was reset"
         behaviour: Any
         for check, reason, behaviour, send, expect in (
             ("whole", f"{told}b'hello', not", LosesLastByte, LINE, LINE),
@@ -250,26 +204,26 @@ class KitTests(SynchronousTestCase):
             ("whole", end, Hangs, LINE, LINE),
             ("whole", there, HalfEnds, LINE, LINE),
             ("whole", "timers stay behind", LeavesTimer, LINE, LINE),
-            ("whole", "the connection was reset", Resets, LINE, LINE),
-            ("whole", "the connection was reset", closes, LINE * 10_000, b"bye"),
+            ("whole", reset, Resets, LINE, LINE),
+            ("whole", reset, closes, LINE * 10_000, b"bye"),
             ("whole", told, Raises, LINE, LINE),
-            ("whole", "the connection was reset", RaisesAtTheEnd, LINE, LINE),
+            ("whole", reset, RaisesAtTheEnd, LINE, LINE),
             ("bytewise", told, SegmentsAreMessages, b"hello", b"5"),
-            ("bytewise", "the connection was reset", closes, LINE, b"bye"),
-            ("halfClosed", told, Factory.forProtocol(Multiplies), b"x", b"x" * 1_000_000),
+            ("bytewise", reset, closes, LINE, b"bye"),
+            ("halfClosed", told, Factory.forProtocol(Multiplies), b"x", b"x" * 10**6),
             ("slowReader", told, stock, LINE, LINE),  # Twisted's own
             ("slowReader", told, OnlyWhileWritable, much, much),
             ("silentPeer", there, LingersForEver, LINE, b"You are connected!"),
             ("reset", "timers stay behind", LeavesTimerAtReset, LINE, LINE),
             ("drained", "it goes on", IgnoresDrain, LINE, LINE),
-            ("drained", "the connection was reset", AbortsOnDrain, LINE, LINE),
+            ("drained", reset, AbortsOnDrain, LINE, LINE),
             ("drainedAndSilent", there, LingersForEverOnDrain, LINE, LINE),
             ("lost", "loseConnection() did not end it", KeepsProducer, LINE, LINE),
         ):
             error = self.assertRaises(
                 self.failureException, checkBehaviour, self, behaviour, send, expect
             )
-            self.assertIn(f"{check}: {reason}", str(error), behaviour)
+            self.assertIn(f"{check}: {reason}", str(error))
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
 
     def test_longAnswersAreCut(self) -> None:

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.wire import Echo as StockEcho
 from twisted.trial.unittest import SynchronousTestCase
@@ -53,15 +52,11 @@ class CloserUnread(Protocol):
 
 
 class Broken(Protocol):
-    """Have a bug."""
-
     def dataReceived(self, data: bytes) -> None:
         raise RuntimeError("a bug of the subclass")
 
 
 class BrokenConversation(Conversation):
-    """Have a bug."""
-
     def messageReceived(self, message: bytes) -> None:
         raise RuntimeError("a bug of the subclass")
 
@@ -69,35 +64,6 @@ class BrokenConversation(Conversation):
 class Aborter(Conversation):
     def messageReceived(self, message: bytes) -> None:
         self.abort("fault")
-
-
-class Selectable:
-    """What a reactor calls when its socket is ready."""
-
-    def __init__(self, outcome: Any = None) -> None:
-        self.socket = MemorySocket()
-        self.outcome = outcome
-        self.calls: list[Any] = []
-
-    def doRead(self) -> Any:
-        self.calls.append("read")
-        self.socket.receiveBuffer.clear()
-        return self.happen()
-
-    def doWrite(self) -> Any:
-        self.calls.append("write")
-        return self.happen()
-
-    def happen(self) -> Any:
-        if isinstance(self.outcome, RuntimeError):
-            raise self.outcome
-        return self.outcome
-
-    def readConnectionLost(self, reason: Any) -> None:
-        self.calls.append(("readConnectionLost", reason.type))
-
-    def connectionLost(self, reason: Any) -> None:
-        self.calls.append(("connectionLost", reason.type))
 
 
 class SocketTests(SynchronousTestCase):
@@ -139,38 +105,6 @@ class SocketTests(SynchronousTestCase):
 
 
 class ReactorTests(SynchronousTestCase):
-    """Each selectable is served while it is registered and its socket is ready."""
-
-    def turn(self, one: Selectable, reads: bool = True, turns: int = 2) -> list[Any]:
-        """Register a selectable, turn, and return what was called."""
-        reactor = MemoryReactor(lambda: None)
-        (reactor.addReader if reads else reactor.addWriter)(one)
-        self.turned = [reactor.turn() for _ in range(turns)]
-        (reactor.removeReader if reads else reactor.removeWriter)(one)
-        self.assertFalse(reactor.turn())
-        return one.calls
-
-    def test_ready(self) -> None:
-        reading, writing, full = Selectable(), Selectable(), Selectable()
-        reading.socket.deliver(b"x")
-        full.socket.window = 0
-        self.assertEqual((self.turn(reading), self.turned), (["read"], [True, False]))
-        self.assertEqual((self.turn(writing, False, 1), self.turned), (["write"], [True]))
-        self.assertEqual((self.turn(full, False), self.turned), ([], [False, False]))
-
-    def test_ends(self) -> None:
-        """The end of reading, the end of the connection, and an exception, which is logged."""
-        for outcome, call in (
-            (ConnectionDone(), ("readConnectionLost", ConnectionDone)),
-            (ConnectionLost(), ("connectionLost", ConnectionLost)),
-            (RuntimeError("a bug"), ("connectionLost", RuntimeError)),
-        ):
-            one = Selectable(outcome)
-            one.socket.deliver(b"x")
-            one.socket.peerFinished = True
-            self.assertEqual(self.turn(one), ["read", call])
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
     def test_advance(self) -> None:
         """Timers run first, then what follows from them."""
         events: list[str] = []
@@ -248,41 +182,31 @@ class RealityTests(Serving):
         assert peer.ending is not None
         return peer.value() + b"<reset>" * peer.wasReset, peer.ending
 
-    def assertSame(self, seen: Ending, ending: Ending) -> None:
-        for name in ("by", "how", "why", "errno", "received", "sent"):
-            self.assertEqual(getattr(seen, name), getattr(ending, name), name)
-
     async def test_sameAsReal(self) -> None:
-        """What each end sees, by who ends the connection, and how."""
-        plain = Factory.forProtocol
-        for script, factories in (
-            (
-                sendsAndFinishes,
-                [
-                    *(ConversationFactory(Echo), ConversationFactory(LabConversation)),
-                    *(ConversationFactory(Echo, framing=Lines), plain(StockEcho)),
-                ],
-            ),
-            (
-                sendsAndReads,
-                [
-                    *(ConversationFactory(Ack), ConversationFactory(Greeting), plain(Closer)),
-                    *(plain(Broken), ConversationFactory(BrokenConversation)),
-                    ConversationFactory(Aborter),
-                ],
-            ),
-            (readsAndResets, [ConversationFactory(Echo), plain(StockEcho)]),
+        """What each end sees, by the side that ends the connection, and how."""
+        plain, conversation = Factory.forProtocol, ConversationFactory
+        for script, factory in (
+            (sendsAndFinishes, conversation(Echo)),
+            (sendsAndFinishes, conversation(LabConversation)),
+            (sendsAndFinishes, conversation(Echo, framing=Lines)),
+            (sendsAndFinishes, plain(StockEcho)),
+            (sendsAndReads, conversation(Ack)),
+            (sendsAndReads, conversation(Greeting)),
+            (sendsAndReads, conversation(BrokenConversation)),
+            (sendsAndReads, conversation(Aborter)),
+            (sendsAndReads, plain(Closer)),
+            (sendsAndReads, plain(Broken)),
+            (readsAndResets, conversation(Echo)),
+            (readsAndResets, plain(StockEcho)),
         ):
-            for factory in factories:
-                answer, ending = await self.real(factory, script)
-                seenAnswer, seenEnding = self.inMemory(factory, script)
-                self.assertEqual(seenAnswer, answer)
-                self.assertSame(seenEnding, ending)
+            answer, ending = await self.real(factory, script)
+            inMemory = self.inMemory(factory, script)
+            self.assertEqual((inMemory[0], inMemory[1][:6]), (answer, ending[:6]), factory)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 4)
 
     async def test_serverClosesOnUnreadInput(self) -> None:
         """A reset in either place, though a real peer may see the FIN that Twisted sends before."""
         factory = Factory.forProtocol(CloserUnread)
         _, ending = await self.real(factory, sendsAndReads)
-        self.assertSame(self.inMemory(factory, sendsAndReads)[1], ending)
+        self.assertEqual(self.inMemory(factory, sendsAndReads)[1][:6], ending[:6])
         self.assertEqual(ending.how, "reset")

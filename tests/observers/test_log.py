@@ -9,8 +9,7 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress
+from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
 from twisted.logger import (
@@ -23,32 +22,19 @@ from twisted.logger import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.events import Connection, Ending
+from tcplab.listener.events import Ending
 from tcplab.observers import FaultLog, LogObserver, Observers
 from tcplab.observers.log import FULL_LINES
 from tcplab.wire.reasons import Reason
+from tests.support.observed_events import CONNECTION, ENDING, EVENTS
 
+TCP = CONNECTION
+TCP6 = TCP._replace(prefix="Ack,1,2001:db8::7", peer=IPv6Address("TCP", "2001:db8::7", 36702))
+UNIX = TCP._replace(prefix="Ack,1,unix", peer=UNIXAddress(None))
 
-def connectionOf(peer: IAddress, host: IAddress, prefix: str = "Ack,1,127.0.0.1") -> Connection:
-    return Connection(listener="ack", number=1, prefix=prefix, peer=peer, host=host)
-
-
-TCP = connectionOf(IPv4Address("TCP", "127.0.0.1", 36702), IPv4Address("TCP", "127.0.0.1", 50544))
-TCP6 = connectionOf(
-    IPv6Address("TCP", "2001:db8::7", 36702), IPv6Address("TCP", "::1", 50544), "Ack,1,2001:db8::7"
-)
-UNIX = connectionOf(UNIXAddress(None), UNIXAddress("/run/lab.sock"), "Ack,1,unix")
-FIN = Ending("peer", "fin", None, None, 2, 18, 0.0123)
-
-#: The calls of an observer, by the name that a summary gives their number.
-CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "opened": ("connectionOpened", (TCP,)),
-    "reported": ("messageReported", (TCP, b"hi")),
-    "hits": ("faultHit", (TCP, "stall at=2")),
-    "closed": ("connectionClosed", (TCP, FIN)),
-}
-#: The first word of the lines of each.
-WORDS = {"server:": "opened", "Got": "reported", "fault": "hits", "closed": "closed"}
+#: Each event by the name that a summary gives their number; the first word of its lines.
+CALLS = dict(zip(("opened", "reported", "hits", "closed"), EVENTS.items(), strict=True))
+WORDS = dict(zip(("server:", "Got", "fault", "closed"), CALLS, strict=True))
 
 
 class LogCase(SynchronousTestCase):
@@ -104,7 +90,7 @@ class LineTests(LogCase):
             (opened, (UNIX,), "server: got connection from = unix"),
             (hit, (TCP, "reset_peer at=1024"), "fault reset_peer at=1024"),
             (hit, (None, "refuse listener=echo"), "fault refuse listener=echo"),
-            (closed, (TCP, FIN), "closed by=peer how=fin received=2 sent=18 seconds=0.012"),
+            (closed, (TCP, ENDING), "closed by=peer how=fin received=2 sent=18 seconds=0.012"),
             (
                 *(closed, (TCP, reset)),
                 "closed by=peer how=reset errno=104 received=1 sent=1 seconds=0.500",
@@ -175,7 +161,7 @@ class EventTests(LogCase):
             ("messageReported", (TCP, b"h\xe9\n"), {"text": r"h\xe9"}),
             ("faultHit", (TCP, "stall at=2"), {"fault": "stall at=2"}),
             ("connectionClosed", (TCP, reset), reset._asdict()),
-            ("connectionClosed", (TCP, FIN), FIN._asdict()),
+            ("connectionClosed", (TCP, ENDING), ENDING._asdict()),
         ):
             getattr(self.observer, hook)(*values)
             fields |= {"listener": "ack", "number": 1, "log_system": values[0].prefix}
@@ -201,8 +187,8 @@ class EventTests(LogCase):
         """A `FaultLog` writes hits as the log does, and nothing else."""
         published = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
         group = Observers(FaultLog(Clock()))
-        for name, values in CALLS.values():
-            getattr(group, name)(*values)
+        for hook, values in EVENTS.items():
+            getattr(group, hook)(*values)
         self.assertEqual([formatEvent(each) for each in published], ["fault stall at=2"])
 
 

@@ -8,33 +8,17 @@ from functools import partialmethod
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.listener.events import Connection, Ending
 from tcplab.observers import FaultLog, LogObserver, Observer, Observers
 from tcplab.protocols.echo import LabConversation
 from tcplab.testing import connected
+from tests.support.observed_events import EVENTS
 
-CONNECTION = Connection(
-    listener="lab",
-    number=1,
-    prefix="Lab,1,127.0.0.1",
-    peer=IPv4Address("TCP", "127.0.0.1", 36702),
-    host=IPv4Address("TCP", "127.0.0.1", 50544),
-)
-ENDING = Ending("peer", "fin", None, None, 2, 18, 0.012)
-
-EVENTS: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("connectionOpened", (CONNECTION,)),
-    ("messageReported", (CONNECTION, b"hi")),
-    ("faultHit", (CONNECTION, "stall at=2")),
-    ("connectionClosed", (CONNECTION, ENDING)),
-)
-NAMES = [name for name, _ in EVENTS]
+NAMES = list(EVENTS)
 
 
 @dataclass
@@ -74,7 +58,7 @@ class GroupCase(SynchronousTestCase):
 
     def report(self, group: Any, *names: str) -> None:
         """Report these events, or all."""
-        for name, values in EVENTS:
+        for name, values in EVENTS.items():
             if not names or name in names:
                 getattr(group, name)(*values)
 
@@ -91,7 +75,7 @@ class GroupTests(GroupCase):
         """Each event reaches all, with the very values, in the order given, in groups too."""
         self.report(Observers(Observers(self.writer("a")), self.writer("b")))
         self.assertEqual(
-            self.book, [(each, name, *values) for name, values in EVENTS for each in "ab"]
+            self.book, [(each, name, *values) for name, values in EVENTS.items() for each in "ab"]
         )
 
     def test_missingHooks(self) -> None:

@@ -6,7 +6,6 @@ import socket
 import struct
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
@@ -70,17 +69,15 @@ class GrowTests(Accepting):
         self.assertEqual(await self.grown(b"x"), KIB * KIB - 32 * KIB)
 
     async def test_noNeed(self) -> None:
-        """A peer that answers; nothing unread; no TCP."""
+        """A peer that answers; nothing unread; no TCP; no socket."""
         self.assertEqual(await self.grown(b"x", unanswered=False), 0)
         self.assertEqual(await self.grown(b""), 0)
         self.assertEqual(await self.grown(b"x", endpoint=f"unix:{self.unixPath()}"), 0)
-
-    def test_noSocket(self) -> None:
         for transport in (object(), connected(Protocol()).transport):
             self.assertFalse(growReceiveBuffer(transport))
 
 
-class DeadPeerTests(Accepting):
+class ListenTests(Accepting):
     async def test_timers(self) -> None:
         """The three of keepalive, in seconds, and TCP_USER_TIMEOUT, in ms, are inherited."""
         names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
@@ -96,13 +93,10 @@ class DeadPeerTests(Accepting):
             self.assertEqual(self.option("SO_KEEPALIVE"), 1)
             self.assertEqual(tuple(self.option(name) for name in names), expected)
 
-    def test_tooShort(self) -> None:
         with self.assertRaisesRegex(ValueError, "^deadPeerTimeout must be 2 seconds at least, not"):
             setListenOptions(None, deadPeerTimeout=1)
 
-
-class BoundTests(Accepting):
-    async def test_inherited(self) -> None:
+    async def test_bounds(self) -> None:
         """The bounds are inherited; the kernel doubles them for its own overhead."""
         await self.accepted()
         for name, allowed, size in (
@@ -135,21 +129,14 @@ class BoundTests(Accepting):
             return False
         return True
 
-
-class OtherPortTests(Accepting):
-    async def test_unix(self) -> None:
-        """A Unix socket keeps its options."""
+    async def test_otherPorts(self) -> None:
+        """A Unix socket keeps its options; any other kind of port is left alone."""
         await self.serve(Factory.forProtocol(Protocol), f"unix:{self.unixPath()}")
         self.socket = self.port.socket
         before = self.option("SO_RCVBUF")
-        self.assertIs(setListenOptions(self.port), False)
+        for port in (self.port, MemoryReactorClock().listenTCP(0, Factory())):
+            self.assertIs(setListenOptions(port), False)
         self.assertEqual(self.option("SO_RCVBUF"), before)
-
-    async def test_foreign(self) -> None:
-        """Any other kind of port is left alone."""
-        port = MemoryReactorClock().listenTCP(0, Factory.forProtocol(Protocol))
-        self.assertIs(setListenOptions(port), False)
-        await maybeDeferred(port.stopListening)  # type: ignore[call-overload]
 
     async def test_otherSystems(self) -> None:
         """An option that the system does not have is left out."""

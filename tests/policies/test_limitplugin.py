@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import limitendpoint
 from tcplab.policies.limitplugin import LimitError, LimitParser
-from tests.support.certificates import localhostFile
 from tests.support.tiers import processes
 
 
@@ -70,25 +68,6 @@ class OptionsTests(Parsing):
 
 class InnerTests(Parsing):
     """The other endpoint, with its own options."""
-
-    def test_endpoints(self) -> None:
-        pem = localhostFile()
-        folder = quoteStringArgument(os.path.dirname(pem))
-        for description, values in (
-            (
-                "tcp:8080:interface=127.0.0.1:backlog=511",
-                {"_port": 8080, "_interface": "127.0.0.1", "_backlog": 511},
-            ),
-            (r"tcp6:8080:interface=\:\:1", {"_interface": "::1", "_port": 8080}),
-            (
-                r"unix:/run/a\:b\=c\\d:mode=600:lockfile=0",
-                {"_address": r"/run/a:b=c\d", "_mode": 0o600, "_wantPID": False},
-            ),
-            (f"ssl:8443:privateKey={pem}:certKey={pem}:backlog=9", {"_port": 8443, "_backlog": 9}),
-        ):
-            endpoint = self.read(f"limit:idle=9:{description}").endpoint
-            self.assertEqual({name: getattr(endpoint, name) for name in values}, values)
-        self.assertEqual(self.read(f"limit:tls:{folder}:port=1").endpoint.endpoint._port, 1)
 
     @settings(deadline=None, derandomize=True)
     @given(

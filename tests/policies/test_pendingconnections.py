@@ -120,8 +120,7 @@ class Pending(Announcing):
     async def pending(self, data: bytes = LINE[:9]) -> socket.socket:
         """Connect a client, and wait until its connection is pending."""
         before = len(self.policy.pending)
-        client = self.client()
-        client.sendall(data)
+        client = self.client(data)
         await self.until(lambda: len(self.policy.pending) > before)
         return client
 
@@ -157,8 +156,7 @@ class DrainTests(Pending):
         self.addCleanup(self.port.stopListening)
         self.listener.addPort(self.port)
         self.host = self.port.getHost()
-        client = self.client()
-        client.sendall(BLOCK + b"hi")
+        client = self.client(BLOCK + b"hi")
         self.assertEqual(await self.talk(client.recv, 9), b"hi")
 
     async def test_expired(self) -> None:

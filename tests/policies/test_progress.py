@@ -68,12 +68,12 @@ class Progressing(Serving):
     async def accepted(self, endpoint: str = "tcp:0:interface=127.0.0.1") -> tuple[Any, Any]:
         """Connect; return the protocol, and the transport with its socket."""
         factory = Meeting(kind=Silent)
-        self.told = await self.serve(factory, endpoint)
+        await self.serve(factory, endpoint)
         self.progress = Progress()
         self.peer = self.client()
         if endpoint.startswith("ssl"):
-            self.tls = await self.talk(overTLS, self.peer)
-            self.addCleanup(self.tls.close)
+            tls = await self.talk(overTLS, self.peer)
+            self.addCleanup(tls.close)
         protocol = await factory.queue.get()
         transport: Any = bottomTransport(protocol.transport)
         await self.until(lambda: transport.established and not unacknowledgedBytes(transport))
@@ -113,23 +113,8 @@ class SocketTests(Progressing):
         self.assertEqual(self.progress.measure(transport), (transport.sent, buffered))
         self.assertGreater(buffered, 0)
 
-
-class TLSTests(Progressing):
-    async def test_unanswered(self) -> None:
-        """A close_notify waits for its answer."""
-        protocol, transport = await self.accepted(self.tlsEndpoint())
-        self.assertEqual(self.progress.measure(transport), (transport.sent, 0))
-        protocol.transport.loseConnection()
-        await self.until(lambda: self.progress.mayHavePending([transport]) != [])
-        await self.until(lambda: not unacknowledgedBytes(transport))
-        self.assertEqual(self.progress.measure(transport), (transport.sent, 1))
-        self.assertEqual(self.progress.mayHavePending([transport]), [transport])
-        self.assertEqual(await self.talk(self.tls.recv, 1), b"")
-        await self.talk(self.tls.unwrap)
-        self.assertIsNone((await self.told.ending()).why)
-
     async def test_notSent(self) -> None:
-        """While a producer goes on, or after a half-close, none waits."""
+        """While a producer goes on, or after a half-close, no close_notify waits."""
         for close in ("loseConnection", "loseWriteConnection"):
             protocol, transport = await self.accepted(self.tlsEndpoint())
             if close == "loseConnection":

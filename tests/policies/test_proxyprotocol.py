@@ -45,8 +45,7 @@ class TrustedTests(Announcing):
         ):
             policy = await self.announce(Meeting(b"hello"))
             policy.watch(self.listener)  # twice is the same as once
-            client = self.client()
-            client.sendall(header)
+            client = self.client(header)
             self.assertEqual(await self.talk(client.recv, 5), b"hello")
             factory = self.port.factory
             expected = IPv4Address("TCP", "203.0.113.9", 4711)
@@ -78,8 +77,7 @@ class TrustedTests(Announcing):
             (BLOCK, unix, "unix", True),
         ):
             await self.announce(ConversationFactory(WhoAmI), endpoint, trusted=(trusted,))
-            client = self.client()
-            client.sendall(header)
+            client = self.client(header)
             told = facts(await self.heard(client))
             proxy, host = "unix", endpoint.removeprefix("unix:")
             if endpoint != unix:
@@ -91,8 +89,7 @@ class TrustedTests(Announcing):
         """The header comes before TLS."""
         for header in (LINE, BLOCK):
             await self.announce(ConversationFactory(WhoAmI), self.tlsEndpoint())
-            client = self.client()
-            client.sendall(header)
+            client = self.client(header)
             tls = await self.talk(overTLS, client)
             self.addCleanup(tls.close)
             told, proxy = facts(await self.heard(tls)), written(tls.getsockname())
@@ -139,8 +136,7 @@ class RefusedTests(Announcing):
         """Whatever it sends; a Unix socket is in no network."""
         problem = "it is not one of the proxies that are listed"
         await self.announce(Meeting(b"hello"))
-        client = self.client("127.0.0.2")
-        client.sendall(BLOCK)
+        client = self.client(BLOCK, "127.0.0.2")
         await self.assertRefused(client, problem)
         for endpoint, trusted in (
             (TCP, ("10.0.0.0/8", "2001:db8::/32")),
@@ -163,8 +159,7 @@ class RefusedTests(Announcing):
             (BLOCK[:-1], late, "no whole PROXY header came in 0.05 s"),
         ):
             await self.announce(Meeting(b"hello"), **more)  # type: ignore[arg-type]
-            client = self.client()
-            client.sendall(data)
+            client = self.client(data)
             await self.assertRefused(
                 client, problem, "handshake-timeout" if more is late else "header"
             )
@@ -174,8 +169,7 @@ class RefusedTests(Announcing):
         for data in (b"", LINE[:9]):
             for reset in (False, True):
                 await self.announce(Meeting(b"hello"))
-                client = self.client()
-                client.sendall(data)
+                client = self.client(data)
                 await self.until(lambda: self.policy.pending)
                 if reset:
                     linger = struct.pack("ii", 1, 0)
@@ -185,8 +179,7 @@ class RefusedTests(Announcing):
                 self.assertEqual(len(self.lines), bool(data))
                 for line in self.lines:
                     self.assertIn("a PROXY header that was cut short: 'PROXY TCP'", line)
-                after = self.client()
-                after.sendall(LINE)
+                after = self.client(LINE)
                 self.assertEqual(await self.talk(after.recv, 5), b"hello")
                 self.assertEqual([each.number for each in self.told.opened], [1])
 

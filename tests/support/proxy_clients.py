@@ -58,14 +58,16 @@ class Announcing(Serving):
         """What the policy has logged so far."""
         return [formatEvent(event) for event in self.logged]
 
-    def client(self, source: str = "127.0.0.1") -> socket.socket:
-        """Connect as the proxy."""
+    def client(self, data: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+        """Connect as the proxy, and send bytes."""
         if isinstance(self.host, UNIXAddress):
-            return super().client()
-        place = ("127.0.0.1", self.host.port)
-        sock = socket.create_connection(place, timeout=10, source_address=(source, 0))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.addCleanup(sock.close)
+            sock = super().client()
+        else:
+            place = ("127.0.0.1", self.host.port)
+            sock = socket.create_connection(place, timeout=10, source_address=(source, 0))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.addCleanup(sock.close)
+        sock.sendall(data)
         return sock
 
     def heard(self, sock: socket.socket) -> Deferred[bytes]:

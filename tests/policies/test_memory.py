@@ -36,28 +36,16 @@ class CgroupTests(SynchronousTestCase):
 
     def test_limit(self) -> None:
         """The lowest of all limits, in either version, and in a container."""
-        v1 = "memory.limit_in_bytes"
+        v1, size = "memory.limit_in_bytes", 160 * MIB
         for files, own, limit in (
-            ({"a.slice/b/memory.max": 160 * MIB}, ["0::/a.slice/b"], 160 * MIB),
+            ({"a.slice/b/memory.max": size}, ["0::/a.slice/b"], size),
             # The controller of version 1 may share its folder with another.
-            (
-                {f"memory/a/{v1}": 160 * MIB, f"cpu/a/{v1}": 1},
-                ["5:cpu:/a", "4:rdma,memory:/a"],
-                160 * MIB,
-            ),
+            ({f"memory/a/{v1}": size, f"cpu/a/{v1}": 1}, ["5:cpu:/a", "4:rdma,memory:/a"], size),
             # Where there are both, version 2 has a folder of its own, and no limit.
-            (
-                {f"memory/a/{v1}": 160 * MIB, "unified/a/cgroup.procs": ""},
-                ["4:memory:/a", "0::/a"],
-                160 * MIB,
-            ),
-            (
-                {"a/memory.max": 5, "a/b/memory.max": 7, "a/b/c/memory.max": "max"},
-                ["0::/a/b/c"],
-                5,
-            ),
+            ({f"memory/a/{v1}": size, "unified/a/procs": ""}, ["4:memory:/a", "0::/a"], size),
+            ({"a/memory.max": 5, "a/b/memory.max": 7, "a/b/c/memory.max": "max"}, ["0::/a/b/c"], 5),
             # A container may show the path of the host, and mount its own cgroup as the root.
-            ({f"memory/{v1}": 160 * MIB}, ["4:memory:/docker/abc"], 160 * MIB),
+            ({f"memory/{v1}": size}, ["4:memory:/docker/abc"], size),
             ({"a/memory.max": "max"}, ["0::/a"], None),
             ({f"memory/a/{v1}": 9223372036854771712}, ["4:memory:/a"], None),
             ({}, ["0::/a", "4:memory:/a", "4:cpu:/a"], None),

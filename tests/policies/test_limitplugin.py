@@ -163,6 +163,6 @@ class PluginTests(SynchronousTestCase):
         )
         own = [name for name in done.stdout.split() if name.startswith("tcplab.")]
         packages = ["tcplab.exports", "tcplab.faults", "tcplab.policies", "tcplab.wire"]
-        parsers = ["tcplab.faults.endpointplugin", "tcplab.policies.limitplugin"]
+        parsers = ["tcplab.faults.faultplugin", "tcplab.policies.limitplugin"]
         self.assertEqual(own, sorted([*packages, *parsers, "tcplab.wire.endpointstring"]))
         self.assertNotIn("twisted.internet.reactor", done.stdout)

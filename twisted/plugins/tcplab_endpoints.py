@@ -1,4 +1,4 @@
-from tcplab.faults.endpointplugin import FaultParser
+from tcplab.faults.faultplugin import FaultParser
 from tcplab.policies.limitplugin import LimitParser
 
 fault = FaultParser()

@@ -1,4 +1,4 @@
-"""Tests for `tcplab.faults.endpointplugin`."""
+"""Tests for `tcplab.faults.faultplugin`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import FaultError, faultendpoint
-from tcplab.faults.endpointplugin import FaultParser
+from tcplab.faults.faultplugin import FaultParser
 from tests.support.tiers import processes
 
 
@@ -53,7 +53,7 @@ class ParserTests(SynchronousTestCase):
     @processes
     def test_light(self) -> None:
         """A program that only loads it loads little."""
-        code = "import sys, tcplab.faults.endpointplugin\nprint('OpenSSL' in sys.modules)"
+        code = "import sys, tcplab.faults.faultplugin\nprint('OpenSSL' in sys.modules)"
         before = "import sys, twisted.internet.endpoints\nprint('OpenSSL' in sys.modules)"
         run = [subprocess.check_output([sys.executable, "-c", each]) for each in (code, before)]
         self.assertEqual(run[0], run[1])

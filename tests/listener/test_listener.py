@@ -80,15 +80,23 @@ class PortTests(Serving):
                 self.assertEqual(vars(port), before)
                 self.assertIsNone(Listener.of(port, "test", Observers()))
 
-    async def test_clock(self) -> None:
-        """Policies and observers without a clock have the reactor of the port."""
+    async def test_added(self) -> None:
+        """Policies and observers without a clock have the reactor of the port; no drain goes on."""
+        added: list[object] = []
+
+        class Notes(Policy):
+            def portAdded(self, listener: object) -> None:
+                added.append(listener)
+
         await self.serve(Meeting())
-        before, after, log = Policy(), Policy(), LogObserver()
+        before, after, log = Notes(), Policy(), LogObserver()
         listener = Listener("test", Observers(log))
         before.watch(listener)
+        listener.drain()
         listener.addPort(self.port)
         after.watch(listener)
         self.assertEqual((before.clock, after.clock, log._clock), (net, net, net))
+        self.assertEqual((added, listener.draining), ([listener], False))
 
     async def test_otherListener(self) -> None:
         """The earlier listener loses the port, and keeps its policies."""

@@ -57,7 +57,8 @@ class PortCase(SynchronousTestCase):
 
     def stop(self, port: Any, reactor: MemoryReactor) -> None:
         self.listener.abort()
-        port.stopListening()
+        if not port.disconnecting:  # Twisted would close it twice
+            port.stopListening()
         reactor.advance(0)
         self.assertEqual(reactor.getDelayedCalls(), [])
 

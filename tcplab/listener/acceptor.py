@@ -148,6 +148,8 @@ class ListenerAcceptor(BatchAcceptor):
 
     def detach(self) -> None:
         """Accept for the port no more: it closes, or another listener takes it."""
+        if vars(self._port).get("connectionLost") != self.connectionLost:
+            return  # detached already: a port that was closing was taken by another listener
         self.listener.removeAcceptor(self)
         if self._retry is not None:
             self._retry.cancel()

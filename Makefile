@@ -47,11 +47,10 @@ test-all: test test-slow
 
 check: lint types docs coverage
 
-# The figures of the house are a report until all of them are within their bounds.
 lint: $(VENV)/installed-check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m tests.house --report
+	$(BIN)/python -m tests.house
 
 types: $(VENV)/installed-check
 	$(BIN)/mypy

@@ -106,7 +106,8 @@ class Logs(Commands):
         command.signal("TERM")
         text += await self.readTo(out, "Server Shut Down.\n")
         self.assertEqual(await command.ended(), 0)
-        self.lost = sum(map(int, re.findall(r"(\d+) lines of the log were lost: it was not read", text)))
+        lost = r"(\d+) lines of the log were lost: it was not read"
+        self.lost = sum(map(int, re.findall(lost, text)))
         return [int(each) for each in re.findall(r"\[stdout#info\] (\d+) x{1000}\n", text)]
 
     async def test_what_waited_is_written_in_its_order(self) -> None:

@@ -19,8 +19,8 @@ from twisted.python.usage import UsageError
 
 from tcplab import __version__
 from tcplab.config.errors import SettingsError, suggest
-from tcplab.config.options import Option
-from tcplab.config.settings import OPTIONS, Settings, Words, fromWords
+from tcplab.config.optionparsers import Option
+from tcplab.config.options import OPTIONS, Settings, Words, fromWords
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
 from tcplab.observers.nonblocking import NonBlockingLog
@@ -76,7 +76,7 @@ def exitWithError(problem: object) -> NoReturn:
 
 
 class Options(UsageOptions):
-    """The options after ``twistd tcplab``, made of those of `tcplab.config.settings`."""
+    """The options after ``twistd tcplab``, made of those of `tcplab.config.options`."""
 
     synopsis = "[options]"
     longdesc = (

@@ -391,10 +391,10 @@ class RuleTests(SynchronousTestCase):
     def test_imports(self) -> None:
         """However they are written, and wherever they stand."""
         for source in (
-            "import tcplab.config.settings",
+            "import tcplab.config.options",
             "import os, tcplab.client as c",
             "from tcplab.server import settings",
-            "from tcplab.config.settings import Settings",
+            "from tcplab.config.options import Settings",
             "from tcplab import server",
             "from ..server.settings import Settings",
             "from .. import server",

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import HELP
 from tcplab.client.result import Outcome
-from tcplab.config.settings import OPTIONS
+from tcplab.config.options import OPTIONS
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
 from tcplab.tap import Options

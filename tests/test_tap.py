@@ -22,8 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import __version__, tap
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import NONE
-from tcplab.config.settings import OPTIONS, SETTINGS, Settings, fromWords
+from tcplab.config.optionparsers import NONE
+from tcplab.config.options import OPTIONS, SETTINGS, Settings, fromWords
 from tcplab.observers import Observers
 from tcplab.protocols import Conversation
 from tcplab.reactor import eager

@@ -91,8 +91,8 @@ def _makeClient(
     """Make the protocol that the options and descriptors ask for, and its console if it has one."""
     if options.steps and options.quiet:  # a health check imports no more than it needs
         return _makeScriptClient(reactor, options, None), None
-    from tcplab.client.console import Console
     from tcplab.client.display import display
+    from tcplab.client.standardio import Console
     from tcplab.client.terminal import Prompt, PromptedDisplay
 
     terminal = os.isatty(stdout)

@@ -1,313 +1,383 @@
-"""
-Options: fields of the settings, each with its parser, its default and its help text.
-
-An option is one line, a field of `tcplab.config.settings.Settings`::
-
-    idleTimeout: float | None = option("Seconds … [{}].", seconds(none=True), None, logged=True)
-
-The command line, ``--help``, the reading of its words and the check of values that are given in
-Python are all made from it.
-"""
+"""The options of a lab as one frozen value: `Settings`, made of typed words or of Python values."""
 
 from __future__ import annotations
 
-import math
+import os.path
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Generic, Literal, NoReturn, TypeVar, overload
+from collections.abc import Iterable, Sequence
+from dataclasses import InitVar, dataclass, replace
+from ipaddress import ip_address
+from typing import Any
 
+from tcplab.config.behaviourspec import BehaviourSpec, parseServe, parseSpec
+from tcplab.config.checks import Named, checkFaults, checkNames, checkPeers, checkProxies
 from tcplab.config.errors import SettingsError, suggest
-from tcplab.wire.escaping import unescape
+from tcplab.config.optionparsers import (
+    Parser,
+    count,
+    escapedBytes,
+    integer,
+    oneOf,
+    option,
+    optionsOf,
+    parsed,
+    plainText,
+    repeatable,
+    seconds,
+)
+from tcplab.faults.spec import FaultSpec, parseFault
+from tcplab.wire.names import PROXY_VERSIONS, UNIX
 
-#: What is typed to have no limit. 0 is no such word: for some programs it means "off", for others
-#: "at once", and here it is refused where it could be mistaken.
-NONE = "none"
+#: The recipe's own port. It lies in the range that the kernel hands out to clients.
+DEFAULT_PORT = "50544"
+#: The address of --port without --interface: only programs on this machine can connect.
+DEFAULT_INTERFACE = "127.0.0.1"
+DEFAULT_BEHAVIOUR = "lab"
+_DEFAULT_SPEC = BehaviourSpec(DEFAULT_BEHAVIOUR, (), DEFAULT_BEHAVIOUR)
+#: Connections that may wait to be accepted on --port: a burst of 5,000 at once, and room. Where a
+#: burst overflows it no client is refused, but some connect a second later or more (the kernel
+#: drops their SYN, and they send it again). The kernel cuts it to net.core.somaxconn, 4096 since
+#: Linux 5.4.
+BACKLOG = 8192
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+#: Each is a process of 50 MB; a machine with so many cores is rare.
+MOST_WORKERS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Parser(Generic[T_co]):
+@dataclass(frozen=True, slots=True, init=False)
+class ListenerSettings:
     """
-    How an option gets its value.
+    What one listener serves, and where.
 
-    Both functions raise ``ValueError`` for what makes no sense. Its text is one line that follows
-    the option's name.
-
-    :ivar read: makes a value of the word that was typed.
-    :ivar accept: returns the value for what was given in Python.
-    """
-
-    read: Callable[[str], T_co]
-    accept: Callable[[object], T_co]
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """
-    One option.
-
-    :ivar name: the name of its field: ``idleTimeout``.
-    :ivar flag: what is typed: ``--idle-timeout``.
-    :ivar text: its help text.
-    :ivar parser: makes its value; of a repeatable one, each of its values.
-    :ivar default: its value when it is not given.
-    :ivar letter: its short form: ``p`` for ``-p``.
-    :ivar repeatable: it may be given several times; its value is a tuple.
-    :ivar logged: an operator looks for its value in the log.
+    :ivar name: what it is called in the log and in the port file; no two have the same.
+    :ivar spec: what it serves. It may be made of a SPEC's text, or of a Protocol class, a factory
+        or a coroutine function.
+    :ivar endpoint: where: a Twisted server endpoint string.
+    :ivar option: what messages about it begin with: the words it came from; empty for ``--port``.
+    :raises SettingsError: a value makes no sense.
     """
 
     name: str
-    flag: str
-    text: str
-    parser: Parser[object]
-    default: object
-    letter: str | None = None
-    repeatable: bool = False
-    logged: bool = False
+    spec: BehaviourSpec
+    endpoint: str
+    option: str
 
-    def read(self, words: str | float | Sequence[str]) -> object:
-        """
-        Make its value of what was typed.
-
-        :param words: a word, or a number; a list of words for a repeatable option.
-        :raises SettingsError: that makes no sense; the text names the flag.
-        :raises TypeError: it is no list.
-        """
+    def __init__(self, name: str, spec: object, endpoint: str, option: str = "") -> None:
+        if not (isinstance(name, str) and re.fullmatch(r"\S+", name)):
+            raise SettingsError(f"name {name!r}: give a word, as in 'echo'")
+        if not (isinstance(endpoint, str) and endpoint.strip()):
+            raise SettingsError(f"endpoint {endpoint!r}: give a text, as in 'tcp:8888'")
         try:
-            if not self.repeatable:
-                return self.parser.read(str(words))
-            if not isinstance(words, list | tuple):
-                raise TypeError(
-                    f"{self.name} is {words!r}: give a list, as in {self.name}=[{words!r}]"
-                )
-            return tuple(map(self.parser.read, words))
+            values = name, BehaviourSpec.of(spec), endpoint, option
         except ValueError as e:
-            raise SettingsError(f"{self.flag} {e}") from None
-
-    def accept(self, value: object, name: str = "") -> object:
-        """
-        Return its value for what was given in Python.
-
-        :param name: what the text calls the option; its own name, if empty.
-        :raises SettingsError: that makes no sense.
-        """
-        name = name or self.name
-        try:
-            if not self.repeatable:
-                return self.parser.accept(value)
-            if not isinstance(value, list | tuple):
-                raise ValueError(f"{value!r}: give a list, as in {name}=[{value!r}]")
-            return tuple(map(self.parser.accept, value))
-        except ValueError as e:
-            raise SettingsError(f"{name} {e}") from None
+            raise SettingsError(f"spec {e}") from None
+        for field, value in zip(("name", "spec", "endpoint", "option"), values, strict=True):
+            object.__setattr__(self, field, value)
 
 
-def option(
-    text: str, parser: Parser[T], default: T, *, letter: str | None = None, logged: bool = False
-) -> T:
-    """
-    Make a field of a dataclass that is an option.
-
-    :param text: its help text; ``{}`` stands for the default.
-    """
-    shown = NONE if default is None else f"{default:g}" if isinstance(default, float) else default
-    told = text.replace("{}", str(shown))
-    metadata = {"text": told, "parser": parser, "letter": letter, "logged": logged}
-    return field(default=default, metadata=metadata)
+# How single options are read
 
 
-def repeatable(
-    text: str, parser: Parser[T], *, letter: str | None = None, flag: str | None = None
-) -> tuple[T, ...]:
-    """
-    Make a field of a dataclass that is an option which may be given several times.
-
-    :param parser: makes each of its values.
-    :param flag: what is typed, where that is not the field's name.
-    """
-    metadata = {"text": text, "parser": parser, "letter": letter, "flag": flag}
-    return field(default=(), metadata={**metadata, "repeatable": True})
+def _interface(word: str) -> str:
+    try:
+        _addressOf(word)
+        return word
+    except ValueError:
+        raise ValueError(
+            f"{word}: give an address of this machine: 127.0.0.1 or ::1 (only this machine can"
+            " connect), 0.0.0.0 or :: (everyone can)"
+        ) from None
 
 
-def optionsOf(settings: type) -> dict[str, Option]:
-    """Return the options among the fields of a dataclass, by name."""
-    found = {}
-    for each in fields(settings):
-        metadata = dict(each.metadata)
-        if metadata:
-            flag = metadata.pop("flag", None) or re.sub("[A-Z]", r"-\g<0>", each.name).lower()
-            found[each.name] = Option(each.name, f"--{flag}", default=each.default, **metadata)
-    return found
+def _addressOf(interface: str) -> str:
+    return str(ip_address(DEFAULT_INTERFACE if interface == "localhost" else interface))
 
 
-# The parsers
+def _path(word: str) -> str:
+    if not word:
+        raise ValueError("is empty: give the name of a file to write")
+    return os.path.abspath(word)
+
+
+def _proxy(word: str) -> str:
+    if word != UNIX:
+        from tcplab.policies.proxyprotocol import networkOf
+
+        networkOf(word)
+    return word
+
+
+def _fault(word: str) -> FaultSpec:
+    try:
+        return parseFault(word)
+    except ValueError as e:
+        raise ValueError(str(e).removeprefix("fault ")) from None
+
+
+def _served(words: str) -> ListenerSettings:
+    spec, endpoint = parseServe(words)
+    return ListenerSettings(spec.name, spec, endpoint, words)
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
-    """Numbers above 0, or from 0 up."""
+class ListenerOptions:
+    """
+    The options about what is served where; they become the listeners of `Settings`.
 
-    whole: bool
-    zero: bool = False
-    none: bool = False
-    most: int | None = None
-    reason: str = ""
+    :ivar port: the number of a TCP port; 0: the system chooses.
+    :ivar interface: the address that the port has.
+    :ivar behaviour: what is served on it.
+    :ivar serve: other listeners; without a port, they replace it.
+    """
 
-    def read(self, word: str) -> Any:
-        if self.none and word == NONE:
-            return None
-        try:
-            value = int(word) if self.whole else float(word)
-        except ValueError:
-            value = math.nan
-        if not (word.isascii() and self._makesSense(value)):
-            self._refuse(word, NONE, suggest(word, [NONE]) if self.none and word else "")
-        return value
+    port: int | None = option(
+        f"Serve on this TCP port [{DEFAULT_PORT}]; 0 lets the system choose.",
+        integer(65535, "a port is a number from 0 to 65535 (0 lets the system choose)"),
+        None,
+        letter="p",
+    )
+    interface: str | None = option(
+        f"Where --port listens [{DEFAULT_INTERFACE}]; 0.0.0.0 or :: opens it to others.",
+        plainText(_interface),
+        None,
+        letter="i",
+    )
+    behaviour: BehaviourSpec | None = option(
+        f"The SPEC of what --port serves [{DEFAULT_BEHAVIOUR}].",
+        Parser(parseSpec, BehaviourSpec.of),
+        None,
+        letter="b",
+    )
+    serve: tuple[ListenerSettings, ...] = repeatable(
+        "SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable.",
+        parsed(_served, ListenerSettings),
+        letter="s",
+    )
 
-    def accept(self, value: object) -> Any:
-        if self.none and value is None:
-            return None
-        kinds = int if self.whole else int | float
-        if isinstance(value, bool) or not isinstance(value, kinds) or not self._makesSense(value):
-            self._refuse(repr(value), str(None))
-        return value
+    def listeners(self, named: Named) -> tuple[ListenerSettings, ...]:
+        """
+        Make the listeners.
 
-    def _makesSense(self, value: float) -> bool:
-        if not value < math.inf:
-            return False
-        if self.most is not None and value > self.most:
-            raise ValueError(f"{value}: give {self.most} at most; {self.reason}")
-        return value >= 0 if self.zero else value > 0
+        A name that several have becomes ``echo``, ``echo-2``, ``echo-3``.
 
-    def _refuse(self, shown: str, none: str, hint: str = "") -> NoReturn:
-        kind, such = (
-            ("a whole number", "100") if self.whole else ("a number of seconds", "2 or 0.5")
+        :param named: what messages call the options.
+        :raises SettingsError: a value belongs to the port, which is not served.
+        """
+        serve = named["serve"]
+        if self.port is None and self.serve:
+            self._refuse(named, "behaviour", f"{serve} names its own behaviour before the @")
+            self._refuse(named, "interface", f"{serve} names its own address after the @")
+            found = []
+        else:
+            found = [self._ofPort()]
+        for each in self.serve:
+            found.append(replace(each, option=f"{serve} {each.option or each.name}"))
+        count: dict[str, int] = {}
+        for at, each in enumerate(found):
+            count[each.name] = number = count.get(each.name, 0) + 1
+            if number > 1:
+                found[at] = replace(each, name=f"{each.name}-{number}")
+        return tuple(found)
+
+    def _refuse(self, named: Named, name: str, reason: str) -> None:
+        if (value := getattr(self, name)) is not None:
+            own, port, serve = named[name], named["port"], named["serve"]
+            raise SettingsError(
+                f"{own} {value} belongs to {port}, and {serve} has replaced the default port:"
+                f" {reason}; give {port} {DEFAULT_PORT} too, or leave {own} out"
+            )
+
+    def _ofPort(self) -> ListenerSettings:
+        spec = _DEFAULT_SPEC if self.behaviour is None else self.behaviour
+        address = _addressOf(self.interface or DEFAULT_INTERFACE)
+        port = DEFAULT_PORT if self.port is None else self.port
+        kind = "tcp6" if ":" in address else "tcp"
+        quoted = address.replace(":", "\\:")
+        return ListenerSettings(
+            spec.name, spec, f"{kind}:{port}:interface={quoted}:backlog={BACKLOG}"
         )
-        least = "from 0 up" if self.zero else "above 0"
-        without = f", or {none} for no limit" if self.none else ""
-        raise ValueError(f"{shown}: give {kind} {least}, as in {such}{without}{hint}")
 
 
-@overload
-def seconds(*, zero: bool = False, none: Literal[False] = False) -> Parser[float]: ...
-@overload
-def seconds(*, zero: bool = False, none: Literal[True]) -> Parser[float | None]: ...
-def seconds(*, zero: bool = False, none: bool = False) -> Parser[float | None]:
+@dataclass(frozen=True, slots=True)
+class Settings:
     """
-    Make the parser of a time in seconds.
+    What a lab is to do.
 
-    :param zero: 0 makes sense.
-    :param none: there may be no limit: the word `NONE`, or ``None``, says so.
-    """
-    number = _Number(whole=False, zero=zero, none=none)
-    return Parser(number.read, number.accept)
+    The fields are the options of ``twistd tcplab --help``, in camelCase. ``None`` is what the help
+    text names as the default, and no limit where that is ``none``. Messages call the options by
+    the argument ``named``; without it, by their names in Python.
 
+    :ivar listeners: at least one.
+    :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
+    :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
 
-@overload
-def count(
-    *, none: Literal[False] = False, most: int | None = ..., reason: str = ""
-) -> Parser[int]: ...
-@overload
-def count(*, none: Literal[True]) -> Parser[int | None]: ...
-def count(*, none: bool = False, most: int | None = None, reason: str = "") -> Parser[int | None]:
-    """
-    Make the parser of a number of things, of which there is one at least.
-
-    :param none: there may be no limit: the word `NONE`, or ``None``, says so.
-    :param most: the most that makes sense.
-    :param reason: what the text says about more.
-    """
-    number = _Number(whole=True, none=none, most=most, reason=reason)
-    return Parser(number.read, number.accept)
-
-
-def integer(most: int, problem: str) -> Parser[int]:
-    """
-    Make the parser of a whole number from 0 up.
-
-    :param problem: what the text says about any other.
-    """
-    digits = len(str(most))
-
-    def read(word: str) -> int:
-        if word.isascii() and word.isdigit() and len(word) <= digits and int(word) <= most:
-            return int(word)
-        raise ValueError(f"{word}: {problem}")
-
-    def accept(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
-            return value
-        raise ValueError(f"{value!r}: {problem}")
-
-    return Parser(read, accept)
-
-
-def oneOf(words: tuple[str, ...]) -> Parser[str]:
-    """Make the parser of a word of a few."""
-
-    def read(word: str) -> str:
-        if word not in words:
-            raise ValueError(f"{word}: give {', '.join(words)}")
-        return word
-
-    return plainText(read)
-
-
-def plainText(read: Callable[[str], str]) -> Parser[str]:
-    """
-    Make the parser of a text, which is given in Python as it is typed.
-
-    :param read: returns the value of a text.
+    :raises SettingsError: the values make no sense.
     """
 
-    def accept(value: object) -> str:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r}: give a text")
-        return read(value)
+    listeners: tuple[ListenerSettings, ...]
+    greeting: bytes | None = option(
+        r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
+        escapedBytes("give a text, or use --behaviour echo to say none"),
+        None,
+        letter="g",
+    )
+    lingerTimeout: float | None = option(
+        "Seconds a peer has to finish after we have [2].", seconds(), None
+    )
+    portFile: str | None = option(
+        "Written at once when all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
+        plainText(_path),
+        None,
+    )
+    maxConnections: int | None = option(
+        "Above this many, who connects waits in the backlog [what the file descriptors allow].",
+        count(),
+        None,
+        logged=True,
+    )
+    maxPerPeer: int | None = option(
+        "Above this many, a peer is told: busy [{}].", count(none=True), None, logged=True
+    )
+    idleTimeout: float | None = option(
+        "Seconds in which neither side says anything [{}].", seconds(none=True), None, logged=True
+    )
+    # 5 s are ranch's and thousand_island's; a handshake takes 0.1 s.
+    handshakeTimeout: float | None = option(
+        "Seconds for a PROXY header, and a TLS handshake [{}].",
+        seconds(none=True),
+        5.0,
+        logged=True,
+    )
+    # TCP's own retransmissions span a loss of some seconds.
+    writeTimeout: float | None = option(
+        "Seconds in which a peer reads nothing of what waits for it [{}].",
+        seconds(none=True),
+        30.0,
+        logged=True,
+    )
+    drainDelay: float = option(
+        "Seconds to go on accepting after SIGTERM [{}].", seconds(zero=True), 0.0
+    )
+    # 15 s are thousand_island's; orchestrators kill after 30 s.
+    drainTimeout: float | None = option(
+        "Seconds to finish in when it ends; the rest is aborted [{}].",
+        seconds(none=True),
+        15.0,
+        logged=True,
+    )
+    proxyProtocol: str | None = option(
+        "Expect a PROXY header first: v1, v2 or any.", oneOf(tuple(PROXY_VERSIONS)), None
+    )
+    proxyFrom: tuple[str, ...] = repeatable(
+        "Believe proxies from here, as in 10.0.0.0/8; repeatable.", plainText(_proxy)
+    )
+    workers: int | None = option(
+        "Processes that share the ports [{}].",
+        count(most=MOST_WORKERS, reason="as many as there are cores is plenty"),
+        None,
+    )
+    faults: tuple[FaultSpec, ...] = repeatable(
+        "KIND[,key=value...][@LISTENER]: break it on purpose: latency,latency=100; repeatable.",
+        parsed(_fault, FaultSpec),
+        flag="fault",
+    )
+    seed: int | None = option(
+        "For faults that roll dice: repeats every roll [chosen, and logged].",
+        integer(10**18 - 1, "give a whole number from 0 up, of 18 digits at most"),
+        None,
+    )
+    named: InitVar[Named | None] = None
 
-    return Parser(read, accept)
+    def __post_init__(self, named: Named | None) -> None:
+        named = named or _KEYWORDS
+        for name, each in SETTINGS.items():
+            value = getattr(self, name)
+            if value is not each.default:
+                object.__setattr__(self, name, each.accept(value, named[name]))
+        names = []
+        for listener in self.listeners:
+            if not isinstance(listener, ListenerSettings):
+                raise SettingsError(f"listeners {listener!r}: give ListenerSettings")
+            names.append(listener.name)
+        checkNames(names, named)
+        checkFaults(self.faults, self.seed, names, self.workers, named)
+        checkProxies(self.proxyProtocol, self.proxyFrom, named)
+        checkPeers(self.maxPerPeer, self.maxConnections, self.workers or 1, named)
+
+    @classmethod
+    def of(
+        cls,
+        behaviour: object = None,
+        *,
+        listeners: Sequence[str | ListenerSettings] = (),
+        **values: Any,
+    ) -> Settings:
+        """
+        Make settings of values in Python.
+
+        :param behaviour: what the port serves: a SPEC's text, a Protocol class, a factory or a
+            coroutine function; ``None`` for the default.
+        :param listeners: further ones: ``SPEC@ENDPOINT``, or settings; without a port, they
+            replace it.
+        :param values: ``port``, ``interface``, and the fields of this class, by name. Faults may be
+            texts.
+        :raises SettingsError: a value makes no sense, or two contradict each other; the text names
+            it as it is named here.
+        :raises TypeError: there is no such setting.
+        """
+        given = {"behaviour": behaviour, "serve": listeners}
+        for name in [each for each in values if each not in SETTINGS]:
+            if name not in LISTENERS or name in given:
+                raise _unknown(name, {"listeners", *OPTIONS} - {"serve"})
+            given[name] = values.pop(name)
+        own: dict[str, Any] = {
+            name: LISTENERS[name].accept(value, _KEYWORDS[name])
+            for name, value in given.items()
+            if value is not LISTENERS[name].default
+        }
+        return cls(ListenerOptions(**own).listeners(_KEYWORDS), **values)
 
 
-def parsed(read: Callable[[str], T], kind: type[T]) -> Parser[T]:
+#: The options, by the names of the fields.
+LISTENERS = optionsOf(ListenerOptions)
+SETTINGS = optionsOf(Settings)
+OPTIONS = {**LISTENERS, **SETTINGS}
+
+# What messages call the options, where they are typed and in Python.
+_FLAGS = {name: option.flag for name, option in OPTIONS.items()}
+_KEYWORDS = {**{name: name for name in OPTIONS}, "serve": "listeners"}
+
+
+#: What is typed for an option; ``None``: it is not given. A number may stand for its word.
+Words = str | float | Sequence[str] | None
+
+
+def fromWords(**words: Words) -> Settings:
     """
-    Make the parser of a value that is given in Python as a text, or as the value itself.
+    Make settings of the command line's words; ``None`` is an option that was not given.
 
-    :param read: makes a value of a text.
-    :param kind: the type of values.
+    Their names are the options', in camelCase: ``--port-file`` is ``portFile``. Those of an option
+    that may be repeated are a list: ``serve``, ``proxyFrom`` and ``faults``. A number may be typed
+    as one.
+
+    A lab that is updated while it runs starts new workers with the words it was started with.
+    Therefore a name stays as it is, or is understood beside the new one.
+
+    :raises SettingsError: a word is wrong, or two contradict each other.
+    :raises TypeError: there is no such option, or it has no such value.
     """
+    values: dict[str, Any] = {}
+    for name, typed in words.items():
+        if name not in OPTIONS:
+            raise _unknown(name, OPTIONS)
+        if typed is not None and typed != []:
+            values[name] = OPTIONS[name].read(typed)
+    own = {name: values.pop(name) for name in LISTENERS if name in values}
+    return Settings(ListenerOptions(**own).listeners(_FLAGS), **values, named=_FLAGS)
 
-    def accept(value: object) -> T:
-        if isinstance(value, kind):
-            return value
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r}: give a text or a {kind.__name__}")
-        return read(value)
 
-    return Parser(read, accept)
-
-
-def escapedBytes(empty: str) -> Parser[bytes]:
-    """
-    Make the parser of bytes, typed with escapes.
-
-    :param empty: what the text says about no bytes at all.
-    """
-
-    def accept(value: object) -> bytes:
-        if not isinstance(value, bytes):
-            raise ValueError(f"{value!r}: give bytes, as in b'hello'")
-        if not value:
-            raise ValueError(f"is empty: {empty}")
-        return value
-
-    def read(word: str) -> bytes:
-        try:
-            value = unescape(word)
-        except ValueError as e:
-            raise ValueError(f"{word}: {e}") from None
-        return accept(value)
-
-    return Parser(read, accept)
+def _unknown(name: str, known: Iterable[str]) -> TypeError:
+    return TypeError(
+        f"there is no setting {name!r}{suggest(name, known)}: an option's name in camelCase is one,"
+        " idleTimeout for --idle-timeout"
+    )

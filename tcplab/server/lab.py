@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import ListenerSettings, Settings
+from tcplab.config.options import ListenerSettings, Settings
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultSpec
 from tcplab.listener.events import Observer

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import Settings
+from tcplab.config.options import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
 from tcplab.observers.observer import Observers

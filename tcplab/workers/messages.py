@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
-from tcplab.config.settings import Words
+from tcplab.config.options import Words
 from tcplab.server.inheritedsockets import FIRST
 
 #: The environment variable that holds the `WorkerConfig`.
@@ -31,7 +31,7 @@ class WorkerConfig:
     """
     What a worker is started with.
 
-    :ivar words: the arguments of `tcplab.config.settings.fromWords`.
+    :ivar words: the arguments of `tcplab.config.options.fromWords`.
     :ivar owned: for each socket whether the lab has bound it, and shuts it down at its end.
     :ivar row: its row of the scoreboard.
     :ivar reactor: the module that installs the reactor.

@@ -11,7 +11,7 @@ from twisted.internet import tcp
 from twisted.logger import Logger, globalLogPublisher
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import Words
+from tcplab.config.options import Words
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.inheritedsockets import listenFDs
@@ -36,7 +36,7 @@ class WorkerSpawner:
     They are new programs, not forks: two processes with one epoll would receive each other's
     events.
 
-    :param words: what they serve: arguments of `tcplab.config.settings.fromWords`.
+    :param words: what they serve: arguments of `tcplab.config.options.fromWords`.
     :param reactor: starts them; theirs is of the same kind.
     :param listeners: their ports are shared.
     :param size: how many workers serve.

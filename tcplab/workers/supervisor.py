@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import Settings, Words
+from tcplab.config.options import Settings, Words
 from tcplab.listener.events import Observer
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.drain import Drain, Drained
@@ -30,7 +30,7 @@ class Supervisor(LabService):
     """
     Serve what the settings say, in several processes that share the ports.
 
-    :param words: what the settings were made of: arguments of `tcplab.config.settings.fromWords`.
+    :param words: what the settings were made of: arguments of `tcplab.config.options.fromWords`.
         Each worker makes its settings of them, with the modules as they are when it starts.
     """
 

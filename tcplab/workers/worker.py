@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import Settings, fromWords
+from tcplab.config.options import Settings, fromWords
 from tcplab.observers import LogObserver, Observers
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets

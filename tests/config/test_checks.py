@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import OPTIONS, Settings, fromWords
+from tcplab.config.options import OPTIONS, Settings, fromWords
 
 
 class ContradictionTests(SynchronousTestCase):

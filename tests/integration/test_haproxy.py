@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import TestCase
 
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.listener.policy import Policy
 from tcplab.observers import Observers
 from tcplab.policies import proxyprotocol

@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Ending
 from tcplab.observers import FaultLog, LogObserver, Observers
-from tcplab.observers.log import FULL_LINES
+from tcplab.observers.throttle import FULL_LINES
 from tcplab.wire.reasons import Reason
 from tests.support.observed_events import CONNECTION, ENDING, EVENTS
 

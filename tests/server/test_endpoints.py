@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import ListenerSettings
+from tcplab.config.options import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.server import endpoints
 from tcplab.server.certificates import CertificateDirectory

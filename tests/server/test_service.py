@@ -16,7 +16,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.observers import Observers
 from tcplab.server import service as module
 from tcplab.server.connectionpolicies import ConnectionPolicies

@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.observers import Observers
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService

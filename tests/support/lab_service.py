@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.observers import Observers
 from tcplab.server.service import LabService
 from tests.support.log_capture import Logged

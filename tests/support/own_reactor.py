@@ -26,7 +26,7 @@ from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcplab.config.behaviours import BEHAVIOURS
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.faults import KINDS
 from tcplab.observers import LogObserver, Observers
 from tcplab.protocols import Chargen, Dialogue

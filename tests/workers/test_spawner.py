@@ -13,7 +13,7 @@ from twisted.logger import LogLevel
 from zope.interface import implementer
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.observers import Observers
 from tcplab.server.service import LabService
 from tcplab.workers import spawner

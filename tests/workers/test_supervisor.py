@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import LogLevel
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.settings import fromWords
+from tcplab.config.options import fromWords
 from tcplab.observers import Observers
 from tcplab.server.drain import Drained
 from tcplab.workers import supervisor

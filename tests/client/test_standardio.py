@@ -1,4 +1,4 @@
-"""Tests for `tcplab.client.console`."""
+"""Tests for `tcplab.client.standardio`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
-from tcplab.client.console import Console
 from tcplab.client.display import Display, HexDump, Raw
 from tcplab.client.protocol import ClientProtocol
 from tcplab.client.result import Outcome, Result
+from tcplab.client.standardio import Console
 from tests.support.pipes import Pipes
 
 net: Any = reactor

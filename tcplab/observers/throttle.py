@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorTime
 #: logging stays below 1 % of a core (100 connections x 3 lines x 12 us = 3.6 ms a second).
 FULL_LINES = 100
 
-#: Seconds between two lines of what happens often: enough to see that it goes on, and no disk fills.
+#: Seconds between two lines of a frequent event: it is seen to go on, and no disk fills.
 INTERVAL = 1.0
 
 

@@ -85,3 +85,7 @@ __getattr__ = lazily(
         "SettingsError": "tcplab.config.errors",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

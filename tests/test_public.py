@@ -54,6 +54,7 @@ class PublicTests(SynchronousTestCase):
         for package in PUBLIC:
             module = importlib.import_module(package)
             self.assertTrue(module.__all__, package)
+            self.assertLessEqual(set(module.__all__), set(dir(module)), package)
             self.assertEqual(module.__all__, sorted(set(module.__all__), key=_order), package)
             for name in module.__all__:
                 self.assertIsNotNone(getattr(module, name), f"{package}.{name}")

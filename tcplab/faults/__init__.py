@@ -92,3 +92,7 @@ __getattr__ = lazily(
     __name__,
     {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names.split()},
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

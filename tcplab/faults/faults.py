@@ -157,6 +157,8 @@ class Faults(Policy):
         :raises FaultError: the text is no fault, or no listener has its name; in one line.
         """
         spec = parseFault(fault) if isinstance(fault, str) else fault
+        if not isinstance(spec, FaultSpec):
+            raise FaultError(f"fault {spec!r}: give a text, or a FaultSpec")
         self._checkListener(spec)
         name = self._registry.add(spec)
         for listener in self.listeners:

@@ -233,8 +233,15 @@ def firstRefusal(hooks: Hooks[bytes | None], address: object) -> bytes | None:
         except Exception:
             log.failure("{guard} failed", guard=policy)
         else:
-            if refusal is not None:
+            if isinstance(refusal, bytes):
                 return refusal
+            if refusal is not None:
+                log.error(
+                    "{guard}: admit() returned {refusal!r}: return bytes or None",
+                    guard=policy,
+                    refusal=refusal,
+                )
+                return b""
     return None
 
 

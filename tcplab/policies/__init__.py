@@ -43,3 +43,7 @@ _MODULES = {
 __getattr__ = lazily(
     __name__, {name: module for module, names in _MODULES.items() for name in names.split()}
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

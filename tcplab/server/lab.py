@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 
 from tcplab.config.behaviours import Behaviour
@@ -72,7 +73,7 @@ class Lab(Service):
         )
         for each in self.settings.listeners:
             Behaviour(each.spec)
-        self._observers = Observers(*observers)
+        self._observers = _grouped(observers)
         self._reactor = reactor
         self._service: LabService | None = None
 
@@ -146,10 +147,14 @@ class Lab(Service):
         The TCP port of the first listener.
 
         :raises AttributeError: it listens on a Unix socket.
-        :raises RuntimeError: the lab is not started.
+        :raises RuntimeError: the lab does not listen.
         """
-        number: int = self.listeners[0].host.port  # type: ignore[attr-defined]
-        return number
+        listener = self.listeners[0]
+        if listener.port is None:
+            raise RuntimeError("the lab has stopped: await lab.start() first")
+        if not isinstance(listener.host, (IPv4Address, IPv6Address)):
+            raise AttributeError(f"{listener.name} has no TCP port: see lab.listeners[0].host")
+        return listener.host.port
 
     @property
     def listeners(self) -> list[EndpointListener]:
@@ -205,3 +210,15 @@ class Lab(Service):
                 from twisted.internet import reactor
             self._service = LabService(self.settings, reactor, self._observers)
         return self._service
+
+
+def _grouped(observers: Iterable[Observer]) -> Observers:
+    if isinstance(observers, Observer) or not isinstance(observers, Iterable):
+        raise SettingsError(
+            f"observers {observers!r}: give a list, as in observers=[LogObserver()]"
+        )
+    found = tuple(observers)
+    for each in found:
+        if isinstance(each, type):
+            raise SettingsError(f"observers {each.__name__}: give an object, {each.__name__}()")
+    return Observers(*found)

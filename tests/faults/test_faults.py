@@ -99,6 +99,7 @@ class ListTests(SynchronousTestCase):
         """One line each."""
         self.faults.add("stall")
         for call, argument, text in (
+            (self.faults.add, 5, "fault 5: give a text, or a FaultSpec"),
             (self.faults.add, "nonsense", "fault 'nonsense': there is no fault 'nonsense'; there"),
             (self.faults.add, "stall@x", "fault 'stall@x': there is no listener 'x'; there are t"),
             (self.faults.remove, "x", "there is no fault named 'x'; there are: stall"),

@@ -100,6 +100,8 @@ class PolicyHooksTests(SynchronousTestCase):
             self.assertEqual(firstRefusal(self.hooks(first, second, third).admit, "a"), refusal)
             self.assertEqual((first.asked, third.asked), (["a"], []))
         self.assertIs(firstRefusal(self.hooks(Admits(None)).admit, "a"), None)
+        wrong: Any = "busy"
+        self.assertEqual(firstRefusal(self.hooks(Admits(wrong)).admit, "a"), b"")
 
     def test_mayAccept(self) -> None:
         """All policies must agree."""

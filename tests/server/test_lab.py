@@ -10,7 +10,7 @@ from twisted.application.service import MultiService
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab import Dialogue, Lab, ListenerSettings
+from tcplab import Dialogue, Lab, ListenerSettings, Observer
 from tcplab import SettingsError as Refused
 from tcplab.protocols import ConversationFactory, Echo
 from tests.support.conversations import Shout
@@ -90,6 +90,8 @@ class LabTests(ServingLab):
             self.assertIs(await lab.start(), lab)
             self.assertEqual(await self.answer(lab), b"hi\n")
             self.assertEqual(await lab.stop(), (0, 0))
+            problem = str(self.assertRaises(RuntimeError, lambda: lab.port))
+            self.assertIn("the lab has stopped: await lab.start() first", problem)
 
     async def test_isAService(self) -> None:
         application = MultiService()
@@ -129,6 +131,8 @@ class RefusalTests(SynchronousTestCase):
             ({"faults": ["reset"]}, "there is no fault 'reset'"),
             ({"what": 5}, "5: give a SPEC as text, a Protocol class"),
             ({"workers": 2}, "workers: a Lab is one process"),
+            ({"observers": Observer()}, "give a list, as in observers=[LogObserver()]"),
+            ({"observers": [Observer]}, "observers Observer: give an object, Observer()"),
             ({"portFile": "x"}, "portFile: a Lab is one process"),
         ):
             given: dict[str, Any] = values

@@ -464,3 +464,5 @@ class Conversation(Protocol):
         self.flow.connectionLost(reason)
         if self.started:
             self._callHook(self.connectionLost, reason)
+        if isinstance(self.transport, ConversationTransport):
+            self.transport.connectionLost()

@@ -239,8 +239,12 @@ class ConversationTransport:
     __slots__ = ("_conversation", "transport")
 
     def __init__(self, conversation: TransportOwner, transport: Any) -> None:
-        self._conversation = conversation
+        self._conversation: TransportOwner | None = conversation
         self.transport = transport  # Any: it may offer more than StreamTransport, startTLS say
+
+    def connectionLost(self) -> None:
+        """Be the raw transport only: no cycle of references stays for the garbage collector."""
+        self._conversation = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
@@ -254,29 +258,34 @@ class ConversationTransport:
 
     @protocol.setter
     def protocol(self, other: object) -> None:
-        self._conversation.flow.stop()
+        if self._conversation is not None:
+            self._conversation.flow.stop()
         self.transport.protocol = other
 
     @property
-    def _handedOver(self) -> bool:
+    def _user(self) -> TransportOwner | None:
+        """The conversation; ``None`` once it has handed over the connection, or lost it."""
         conversation = self._conversation
-        if conversation.ending:
-            return False
-        return conversation.flow.stopped or topProtocol(self.transport) not in (conversation, None)
+        if conversation is None or conversation.ending:
+            return conversation
+        handedOver = topProtocol(self.transport) not in (conversation, None)
+        return None if handedOver or conversation.flow.stopped else conversation
 
     def loseConnection(self) -> None:
         """Close gracefully, once a registered producer has finished."""
-        if self._handedOver:
+        user = self._user
+        if user is None:
             self.transport.loseConnection()
         else:
-            self._conversation.closeGracefully()
+            user.closeGracefully()
 
     def loseWriteConnection(self) -> None:
         """Half-close, once a registered producer has finished; go on reading."""
-        if self._handedOver:
+        user = self._user
+        if user is None:
             self.transport.loseWriteConnection()
         else:
-            self._conversation.closeWrite()
+            user.closeWrite()
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
@@ -284,13 +293,20 @@ class ConversationTransport:
 
         :raises RuntimeError: another one is registered.
         """
-        self._conversation.flow.registerProducer(producer, streaming)
+        if self._conversation is None:
+            self.transport.registerProducer(producer, streaming)
+        else:
+            self._conversation.flow.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Give flow control back to the conversation."""
-        self._conversation.flow.unregisterProducer()
+        if self._conversation is None:
+            self.transport.unregisterProducer()
+        else:
+            self._conversation.flow.unregisterProducer()
 
     def startTLS(self, *args: object) -> None:
         """Start TLS in Twisted's own way, which registers the producer anew."""
-        self._conversation.flow.stop()
+        if self._conversation is not None:
+            self._conversation.flow.stop()
         self.transport.startTLS(*args)

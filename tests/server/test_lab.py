@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -107,6 +109,22 @@ class LabTests(ServingLab):
         async with Lab("echo", port=0) as lab:
             with self.assertRaisesRegex(Refused, "is in use"):
                 await Lab("echo", port=lab.port).start()
+
+    async def test_noCycle(self) -> None:
+        """Nothing of a connection that has ended is left to the garbage collector."""
+        made: list[weakref.ref[Echo]] = []
+
+        class Noted(Echo):
+            def connectionMade(self) -> None:
+                made.append(weakref.ref(self))
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        async with Lab(Noted, port=0) as lab:
+            await self.answer(lab)
+            await lab.whenEmpty()
+            await self.turns()
+        self.assertEqual([each() for each in made], [None])
 
     async def test_pauses(self) -> None:
         """A client waits in the listen queue while the lab is suspended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -13,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.protocols.whoami import WhoAmI, _formatted
 from tcplab.testing import checkBehaviour, connected
+from tests.support.proxy_clients import facts
 from tests.support.socket_server import Serving, readAll
 
 PID = os.getpid()
@@ -38,7 +38,7 @@ class WhoAmITests(SynchronousTestCase):
         factory = WrappingFactory(ConversationFactory(WhoAmI))
         factory.noisy = False
         factory.protocol = Proxied
-        told = fields(connected(factory).value())
+        told = facts(connected(factory).value())
         self.assertEqual((told["peer"], told["via"]), ("203.0.113.9:4711", "127.0.0.1:36702"))
         self.assertEqual(told["name"], "machine.example")
 
@@ -52,7 +52,7 @@ class WhoAmITests(SynchronousTestCase):
                 [field.split(b"=")[0] for field in line.split(b" ")],
                 [b"name", b"host", b"peer", b"via", b"pid"],
             )
-        self.assertEqual(fields(line)["name"], "x" * 300)
+        self.assertEqual(facts(line)["name"], "x" * 300)
 
 
 class AddressTests(SynchronousTestCase):
@@ -83,15 +83,10 @@ class WhoAmIOnSocketsTests(Serving):
             client = socket.socket(family)
             self.addCleanup(client.close)
             client.connect(("127.0.0.1", self.host.port) if family == socket.AF_INET else path)
-            told = fields(await self.talk(readAll, client))
+            told = facts(await self.talk(readAll, client))
             here, there = client.getsockname(), client.getpeername()
             expected = (path, "unix")
             if family == socket.AF_INET:
                 expected = ("{}:{}".format(*there), "{}:{}".format(*here))
             self.assertEqual((told["host"], told["peer"]), expected)
             self.assertEqual((told["via"], told["pid"]), ("", str(PID)))
-
-
-def fields(line: bytes) -> dict[str, Any]:
-    """Read the line as its users do."""
-    return dict(field.split("=", 1) for field in line.decode("ascii").split())

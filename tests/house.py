@@ -221,7 +221,8 @@ def structure(code: Texts, tests: Texts) -> list[Figure]:
     others = {path: text for path, text in code.items() if path not in COALESCING}
     probes = sum(linesWith(rf"\b{name}\(", code) for name in ("getattr", "hasattr"))
     return [
-        Figure("modules", len(modules(code)), 135),
+        # 135 after the redesign; the rest are roles that came later, a file each.
+        Figure("modules", len(modules(code)), 150),
         Figure("modules in the largest folder", largestFolder(code), 14),
         Figure("circles of imports", len(circles(code)), 0),
         Figure("mixins with one user, but for coalescing", len(mixins(others)), 0),

@@ -97,8 +97,6 @@ def wrongWayImports(path: Path, tree: ast.Module) -> Iterator[str]:
     here = room(".".join(path.relative_to(ROOT).with_suffix("").parts)) or ""
     for name in imported(path, tree):
         there = room(name)
-        if relative(path) == "tcplab/server/__main__.py" and there == "workers":
-            continue  # a program of its own
         if there in (None, here) or name in ("tcplab.__version__", "tcplab.exports.lazily"):
             continue
         if there not in ROOMS + ON_TOP:
@@ -298,7 +296,6 @@ class TestsTests(SynchronousTestCase):
         "tcplab/__main__.py": "tests/test_main.py",
         "tcplab/exports.py": "tests/test_public.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",
-        "tcplab/server/__main__.py": "tests/workers/test___main__.py",
         **{
             f"tcplab/faults/kinds/{kind}.py": "tests/faults/kinds/test_kinds.py"
             for kind in ["half_close", "limit_time", "reset_peer", "slow_close", "stall", "timeout"]

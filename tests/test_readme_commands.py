@@ -292,7 +292,7 @@ class TranscriptTests(Typing):
         self.stop()
         log = [line[25:] for line in server.output.splitlines()]
         self.assertEqual(
-            [_plain(each) for each in log if each.startswith(("[Lab,", "[tcplab] serving"))],
+            [_plain(each) for each in log if each.startswith(("[lab,", "[tcplab] serving"))],
             [_plain(each) for each in shownByServer[1:]],
         )
         self.assertEqual(

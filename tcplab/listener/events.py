@@ -15,7 +15,7 @@ class Connection(NamedTuple):
 
     :ivar listener: the listener's name, as in the port file.
     :ivar number: counted from 1 for each listener.
-    :ivar prefix: the tag of its log lines: behaviour, number and host.
+    :ivar prefix: the tag of its log lines: the listener's name, the number and the peer's host.
     :ivar peer: the address of the peer. An IPv4 peer of an IPv6 socket has an IPv4 address.
     :ivar host: the local address.
     """

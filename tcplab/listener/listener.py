@@ -202,6 +202,7 @@ class Listener:
         """
         transport.listener = self
         transport.accepted = transport.reactor.seconds()
+        transport.logstr = f"{self.name},{transport.sessionno},{transport.peerName}"
         transport.connection = Connection(
             self.name,
             transport.sessionno,

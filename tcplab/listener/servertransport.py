@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple
 from twisted.internet import error, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IProtocol
-from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from tcplab.listener.events import Connection, Ending, Observer
@@ -90,6 +89,7 @@ class ObservedTransport(CoalescingTransport):
     :ivar established: the connection has been reported as open: at once, or after a TLS handshake.
     :ivar reason: our own cause for its end.
     :ivar proxied: the peer that a proxy speaks for; ``None`` without one.
+    :ivar logstr: the tag of its log lines: its listener sets it.
     """
 
     listener: ConnectionOwner
@@ -103,7 +103,7 @@ class ObservedTransport(CoalescingTransport):
     # Of Twisted's own classes
     bufferSize: int
     connected: Any
-    logstr: str
+    logstr = ""
     protocol: Any
     reactor: Any
     sessionno: int
@@ -128,6 +128,14 @@ class ObservedTransport(CoalescingTransport):
     def announced(self) -> ProxyHeader | None:
         """The PROXY header of the connection; ``None`` without one."""
         return None if self.proxied is None else self.proxied.header
+
+    @property
+    def peerName(self) -> str:
+        """The name of the peer in the tag of the connection's log lines."""
+        return self._neighbourName() if self.proxied is None else self.proxied.name
+
+    def _neighbourName(self) -> str:
+        raise NotImplementedError
 
     # Reports
 
@@ -261,20 +269,16 @@ class Server(ObservedTransport, tcp.Server):
         self.sessionno = number
         if len(client) != 2:
             self._addressType = IPv6Address
-        # Of nearly all kinds it is the name, and to ask takes long.
-        kind = type(protocol)
-        usual = getattr(kind, "logPrefix", None) is Protocol.logPrefix
-        prefix = kind.__name__ if usual else self._getLogPrefix(protocol)
-        if peer is None:
-            self.logstr = f"{prefix},{number},{client[0]}"
-        else:
+        if peer is not None:
             self.proxied = peer
-            self.logstr = f"{prefix},{number},{peer.name}"
         self._tempDataBuffer: list[bytes] = []
         self._tempDataLen = 0
         self._begin()
         reactor.addReader(self)
         self.connected = 1
+
+    def _neighbourName(self) -> str:
+        return str(self.client[0])
 
     @property
     def hostname(self) -> object:  # type: ignore[override]
@@ -282,8 +286,8 @@ class Server(ObservedTransport, tcp.Server):
         return self.client[0]
 
     def __repr__(self) -> str:
-        behaviour = self.logstr.partition(",")[0]
-        return f"<{behaviour} #{self.sessionno} on {self.server._realPortNumber}>"
+        listener = self.logstr.partition(",")[0]
+        return f"<{listener} #{self.sessionno} on {self.server._realPortNumber}>"
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return the local address, IPv4 for an IPv4 peer of an IPv6 socket."""
@@ -300,13 +304,13 @@ class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
 
     def __init__(self, *args: Any, peer: ProxiedPeer | None = None) -> None:
         super().__init__(*args)
-        # The socket at the other end may have no name, or have chosen any.
-        hostname: Any = self.hostname
-        name = escape(os.fsencode(hostname or b"unix"))
         if peer is not None:
             self.proxied = peer
-            name = peer.name
-        self.logstr = self.logstr.removesuffix(str(hostname)) + name
+
+    def _neighbourName(self) -> str:
+        # The socket at the other end may have no name, or have chosen any.
+        hostname: Any = self.hostname
+        return escape(os.fsencode(hostname or b"unix"))
 
     def _peerHasEnded(self) -> bool:
         try:

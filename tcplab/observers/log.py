@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import errorcode
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -81,12 +82,16 @@ class LogObserver(Observer):
             self._scheduleSummary()
             return
         why = " why={why}" if ending.why is not None else ""
-        number = " errno={errno}" if ending.errno is not None else ""
+        fields = ending._asdict()
+        number = ""
+        if ending.errno is not None:
+            number = " errno={errno}"
+            fields["errno"] = errorcode.get(ending.errno, str(ending.errno))
         self._line(
             connection,
             "closed by={by} how={how}" + why + number + " received={received} sent={sent}"
             " seconds={seconds:.3f}",
-            **ending._asdict(),
+            **fields,
         )
 
     def _line(self, connection: Connection, text: str, /, **fields: Any) -> None:

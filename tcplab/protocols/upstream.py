@@ -166,6 +166,10 @@ class Upstream(PairedConversation):
         if self._downstream is not None:
             self._downstream._handshakeDone(self)
 
+    def logPrefix(self) -> str:
+        """Log under the tag of the client's connection; Twisted appends ``,client``."""
+        return "" if self._downstream is None else self._downstream._logPrefix()
+
     def messageReceived(self, message: bytes) -> None:
         """Pass the message on."""
         if self._other is not None:

@@ -54,8 +54,8 @@ USED: dict[str, dict[str, str]] = {
     "tcplab.listener": {
         "twisted.internet.tcp.Port": "_buildAddr",
         "twisted.internet.tcp.Server": (
-            "_addressType _closeSocket _closeWriteConnection _getLogPrefix _realPortNumber"
-            " _shouldShutdown _tempDataBuffer _tempDataLen"
+            "_addressType _closeSocket _closeWriteConnection _realPortNumber _shouldShutdown"
+            " _tempDataBuffer _tempDataLen"
         ),
     },
     "tcplab.faults": {

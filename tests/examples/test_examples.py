@@ -40,9 +40,9 @@ SESSIONS = {
         (b"hi",),
         ("You are connected!",),
         (
-            connected("Ack"),
-            r"\[Ack,1,127\.0\.0\.1\] Got the message:hi\n",
-            r"\[Ack,1,127\.0\.0\.1\] closed by=\w+ how=fin received=2 sent=18 ",
+            connected("ack"),
+            r"\[ack,1,127\.0\.0\.1\] Got the message:hi\n",
+            r"\[ack,1,127\.0\.0\.1\] closed by=\w+ how=fin received=2 sent=18 ",
         ),
     ),
     "ask": Session((b"",), ("What is your name\\?\nHello, Ada!\n",), ("Got the message:Ada",)),
@@ -52,7 +52,7 @@ SESSIONS = {
             "What is your name\\?\nAnn is here\nAnn: hello\n",
             "What is your name\\?\nBob is here\n",
         ),
-        (r"\[Member,2,127\.0\.0\.1\] server: got connection",),
+        (r"\[chatroom\.ChatRoom,2,127\.0\.0\.1\] server: got connection",),
     ),
     "echo": Session((b"one\ntwo",), ("one\ntwo",)),
     "hello": Session((b"Hello from client!",), ("Hello from server!",)),
@@ -60,22 +60,24 @@ SESSIONS = {
     "mail": Session(
         (b"", b"DATA\none\ntwo\n.\nQUIT\n"),
         (".*", ".*354 end with a dot alone\r\n250 2 lines\r\n221 goodbye\r\n"),
-        (connected("Mail"),),
+        (connected(r"mail\.Mail"),),
     ),
     "plain": Session(
         (b"",),
         ("5 bytes so far\n",),
         (
-            connected("Plain"),
-            r"\[Plain,1,127\.0\.0\.1\] closed by=\w+ how=\w+ .*received=5 sent=15 ",
+            connected(r"plain\.Plain"),
+            r"\[plain\.Plain,1,127\.0\.0\.1\] closed by=\w+ how=\w+ .*received=5 sent=15 ",
         ),
     ),
     "recipe": Session(
         (b"Ada\n",),
         ("What is your name\\?\nHello, Ada!\n",),
-        (r"\[Recipe,1,127\.0\.0\.1\] Got the message:Ada\n",),
+        (r"\[recipe\.Recipe,1,127\.0\.0\.1\] Got the message:Ada\n",),
     ),
-    "shout": Session((b"hi\nthere\n",), ("say something\nHI\nTHERE\n",), (connected("Shout"),)),
+    "shout": Session(
+        (b"hi\nthere\n",), ("say something\nHI\nTHERE\n",), (connected(r"shout\.Shout"),)
+    ),
     "slide": Session((b"",), ("b'Hello, world!'\n",)),
 }
 

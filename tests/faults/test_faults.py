@@ -244,7 +244,9 @@ class ToldTests(SynchronousTestCase):
         peer.write(b"hello")
         peer.clock.advance(0.05)
         said = self.lines()
-        self.assertIn("[Echo,1,127.0.0.1] fault reset_peer at=5 direction=upstream", said)
+        self.assertIn(
+            f"[{peer.listener.name},1,127.0.0.1] fault reset_peer at=5 direction=upstream", said
+        )
         self.assertTrue(any("how=reset why=fault" in line for line in said), said)
 
     def test_seed(self) -> None:

@@ -26,7 +26,9 @@ class Serving(Workers):
         self.assertLess(max(counts.values()), 1.5 * 50)
         self.assertNotIn(command.transport.pid, counts)
         for number in self.serving(command):
-            await command.line(rf"\[worker {number},Who,1,127\.0\.0\.1\] server: got connection")
+            await command.line(
+                rf"\[worker {number},who\.Who,1,127\.0\.0\.1\] server: got connection"
+            )
 
     async def test_every_kind_of_endpoint(self) -> None:
         pem = localhostFile(self.folder)

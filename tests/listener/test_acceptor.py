@@ -344,12 +344,12 @@ class AddressTests(Serving):
                 there = kind("TCP", *sock.getpeername()[:2])
                 self.assertEqual((transport.getPeer(), transport.getHost()), (here, there))
                 [opened] = told.opened
-                self.assertEqual(opened[:3], ("test", 1, f"Met,1,{host}"))
+                self.assertEqual(opened[:3], ("test", 1, f"test,1,{host}"))
                 self.assertEqual((opened.peer, opened.host), (here, there))
 
     async def test_unix(self) -> None:
         """A Unix client has no name, or has chosen any; none breaks out of its log line."""
-        for name in (b"", os.fsencode(self.folder()) + b"/\n[Met,2,unix] closed\x1b[2J\xff"):
+        for name in (b"", os.fsencode(self.folder()) + b"/\n[test,2,unix] closed\x1b[2J\xff"):
             told = await self.serve(factory := Meeting(), f"unix:{self.unixPath()}")
             with socket.socket(socket.AF_UNIX) as sock:
                 if name:
@@ -358,4 +358,4 @@ class AddressTests(Serving):
                 await factory.queue.get()
                 [opened] = told.opened
                 self.assertLessEqual(set(opened.prefix), set(map(chr, range(0x20, 0x7F))))
-                self.assertEqual(opened.prefix == "Met,1,unix", not name)
+                self.assertEqual(opened.prefix == "test,1,unix", not name)

@@ -11,8 +11,8 @@ from tcplab.listener.events import Connection, Ending
 
 PEER = IPv4Address("TCP", "127.0.0.1", 36702)
 HOST = IPv4Address("TCP", "127.0.0.1", 50544)
-CONNECTION = ("ack", 1, "Ack,1,127.0.0.1", PEER, HOST)
-OTHER_CONNECTION = ("lab", 2, "Lab,1,127.0.0.1", HOST, PEER)
+CONNECTION = ("ack", 1, "ack,1,127.0.0.1", PEER, HOST)
+OTHER_CONNECTION = ("lab", 2, "lab,1,127.0.0.1", HOST, PEER)
 ENDING = ("peer", "reset", "unread", 104, 2, 18, 0.012)
 OTHER_ENDING = ("server", "fin", None, None, 3, 19, 0.013)
 

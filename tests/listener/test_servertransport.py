@@ -60,7 +60,7 @@ class ProxiedPeerTests(SynchronousTestCase):
                 for peer in (proxied, None)
             )
             self.assertEqual((there.getPeer(), there.announced), (ADA, proxied.header))
-            self.assertEqual((there.proxy, there.logstr), (proxy, "Ack,7,203.0.113.9"))
+            self.assertEqual((there.proxy, there.peerName), (proxy, "203.0.113.9"))
             self.assertEqual((alone.getPeer(), alone.proxy, alone.announced), (proxy, None, None))
 
 

@@ -29,8 +29,8 @@ from tcplab.wire.reasons import Reason
 from tests.support.observed_events import CONNECTION, ENDING, EVENTS
 
 TCP = CONNECTION
-TCP6 = TCP._replace(prefix="Ack,1,2001:db8::7", peer=IPv6Address("TCP", "2001:db8::7", 36702))
-UNIX = TCP._replace(prefix="Ack,1,unix", peer=UNIXAddress(None))
+TCP6 = TCP._replace(prefix="ack,1,2001:db8::7", peer=IPv6Address("TCP", "2001:db8::7", 36702))
+UNIX = TCP._replace(prefix="ack,1,unix", peer=UNIXAddress(None))
 
 #: Each event by the name that a summary gives their number; the first word of its lines.
 CALLS = dict(zip(("opened", "reported", "hits", "closed"), EVENTS.items(), strict=True))
@@ -83,7 +83,7 @@ class LineTests(LogCase):
         opened, hit, closed = "connectionOpened", "faultHit", "connectionClosed"
         linger = Ending("server", "reset", Reason.LINGER_TIMEOUT, None, 0, 0, 2.0)
         reset = Ending("peer", "reset", None, 104, 1, 1, 0.5)
-        silent = Ending("peer", "timeout", Reason.ERROR, 110, 1, 1, 900.0)
+        silent = Ending("peer", "timeout", Reason.ERROR, 9999, 1, 1, 900.0)
         for hook, values, line in (
             (opened, (TCP,), "server: got connection from = 127.0.0.1 and port = 36702"),
             (opened, (TCP6,), "server: got connection from = 2001:db8::7 and port = 36702"),
@@ -93,7 +93,7 @@ class LineTests(LogCase):
             (closed, (TCP, ENDING), "closed by=peer how=fin received=2 sent=18 seconds=0.012"),
             (
                 *(closed, (TCP, reset)),
-                "closed by=peer how=reset errno=104 received=1 sent=1 seconds=0.500",
+                "closed by=peer how=reset errno=ECONNRESET received=1 sent=1 seconds=0.500",
             ),
             (
                 *(closed, (TCP, linger)),
@@ -101,7 +101,7 @@ class LineTests(LogCase):
             ),
             (
                 *(closed, (TCP, silent)),
-                "closed by=peer how=timeout why=error errno=110 received=1 sent=1 seconds=900.000",
+                "closed by=peer how=timeout why=error errno=9999 received=1 sent=1 seconds=900.000",
             ),
         ):
             getattr(self.observer, hook)(*values)
@@ -126,12 +126,12 @@ class LineTests(LogCase):
             (b"x" * 200 + b"\r\n", "x" * 200),
             (b"x" * 201, "x" * 200 + "..."),
             (
-                b"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\",
-                r"hi\n[Ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
+                b"hi\n[ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\",
+                r"hi\n[ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
             ),
         ):
             self.observer.messageReported(TCP, message)
-            self.assertEqual(self.lines[-1], f"[Ack,1,127.0.0.1] Got the message:{text}")
+            self.assertEqual(self.lines[-1], f"[ack,1,127.0.0.1] Got the message:{text}")
 
     @settings(deadline=None, derandomize=True)
     @given(st.binary(max_size=300))
@@ -146,7 +146,7 @@ class LineTests(LogCase):
         line = out.getvalue()
         self.assertEqual(line[-1], "\n")
         self.assertLessEqual(set(line[:-1]), set(map(chr, range(0x20, 0x7F))))
-        self.assertLessEqual(len(line), len("- [Ack,1,127.0.0.1] Got the message:...\n") + 4 * 200)
+        self.assertLessEqual(len(line), len("- [ack,1,127.0.0.1] Got the message:...\n") + 4 * 200)
 
 
 class EventTests(LogCase):
@@ -160,7 +160,7 @@ class EventTests(LogCase):
             ("connectionOpened", (UNIX,), {"host": None, "port": None}),
             ("messageReported", (TCP, b"h\xe9\n"), {"text": r"h\xe9"}),
             ("faultHit", (TCP, "stall at=2"), {"fault": "stall at=2"}),
-            ("connectionClosed", (TCP, reset), reset._asdict()),
+            ("connectionClosed", (TCP, reset), {**reset._asdict(), "errno": "EPIPE"}),
             ("connectionClosed", (TCP, ENDING), ENDING._asdict()),
         ):
             getattr(self.observer, hook)(*values)

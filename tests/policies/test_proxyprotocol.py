@@ -54,7 +54,7 @@ class TrustedTests(Announcing):
             self.assertEqual((transport.getPeer(), transport.getHost()), (expected, self.host))
             told = self.told.opened[0]
             self.assertEqual((told.peer, told.number, told.host), (expected, 1, self.host))
-            self.assertEqual(told.prefix, "Met,1,203.0.113.9")
+            self.assertEqual(told.prefix, f"{told.listener},1,203.0.113.9")
             self.assertEqual(transport.logPrefix(), told.prefix)
             announced: Any = bottomTransport(transport).announced
             self.assertEqual((announced.uniqueID, announced.authority), known)

@@ -146,6 +146,7 @@ class ConnectTests(Joining):
         upstream = joint.server.protocol
         self.assertIsInstance(upstream.framing, Lines)
         self.assertEqual((upstream.lingerTimeout, upstream.maxUnsent), (7.0, 9))
+        self.assertEqual(upstream.logPrefix(), joint.client.transport.logPrefix())
 
     def test_secondAddress(self) -> None:
         """The second of two addresses that answer is reset."""

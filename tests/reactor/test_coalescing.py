@@ -298,7 +298,7 @@ class LogContextTests(SynchronousTestCase):
             log.msg("within")
 
         mine: dict[Any, Any] = {"system": "mine"}
-        name, value = "Protocol,1,127.0.0.1", {"key": "value"}
+        name, value = "memory,1,127.0.0.1", {"key": "value"}
         for call, system, isError in (
             ((self.transport, log.msg, "heard"), name, 0),
             ((self.transport, log.err, ZeroDivisionError(), "failed"), name, 1),

@@ -225,7 +225,7 @@ class HandshakeTests(TLSServing):
 
         self.assertEqual(await self.talk(client), b"You are connected!")
         await told.ending()
-        self.assertEqual([each.prefix for each in told.opened], ["Lab,1,127.0.0.1"])
+        self.assertEqual([each.prefix for each in told.opened], ["test,1,127.0.0.1"])
 
     async def test_none(self) -> None:
         """A peer without TLS, or one that closes at once, gets no byte of the application."""

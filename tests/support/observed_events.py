@@ -11,7 +11,7 @@ from tcplab.listener.events import Connection, Ending
 CONNECTION = Connection(
     listener="ack",
     number=1,
-    prefix="Ack,1,127.0.0.1",
+    prefix="ack,1,127.0.0.1",
     peer=IPv4Address("TCP", "127.0.0.1", 36702),
     host=IPv4Address("TCP", "127.0.0.1", 50544),
 )

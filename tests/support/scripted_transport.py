@@ -156,6 +156,7 @@ class StockTransport(tcp.Server):
 
     listener: Any
     connection: Any
+    peerName = ""
 
     def connectionOpened(self) -> None: ...
 

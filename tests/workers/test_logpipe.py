@@ -44,8 +44,8 @@ class Reports(Logged):
 class SenderTests(Reports):
     def test_event(self) -> None:
         """Text, fields and level, with the number of the worker."""
-        self.log.warn("took {seconds:.3f} s", seconds=1.23456, log_system="Ack,1,::1")
-        self.assertEqual(self.text(), "[worker 2,Ack,1,::1] took 1.235 s")
+        self.log.warn("took {seconds:.3f} s", seconds=1.23456, log_system="ack,1,::1")
+        self.assertEqual(self.text(), "[worker 2,ack,1,::1] took 1.235 s")
         event = self.received[-1]
         self.assertEqual((event["seconds"], event["worker"]), (1.23456, "2"))
         self.assertEqual(event["log_format"], "took {seconds:.3f} s")

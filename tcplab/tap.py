@@ -18,7 +18,7 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from tcplab import __version__
-from tcplab.config.errors import SettingsError, suggest
+from tcplab.config.errors import SettingsError
 from tcplab.config.optionparsers import Option
 from tcplab.config.options import OPTIONS, Settings, Words, fromWords
 from tcplab.listener.events import Observer
@@ -31,6 +31,7 @@ from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restri
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
 from tcplab.wire.names import BEHAVIOURS
+from tcplab.wire.suggestion import suggest
 
 
 def makeLab(

@@ -14,14 +14,15 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.protocol import Factory
 
 from tcplab.config.behaviourspec import BehaviourSpec
-from tcplab.config.errors import SettingsError, suggest
-from tcplab.config.importing import describeImportError, importName
+from tcplab.config.errors import SettingsError
+from tcplab.importing import ImportFailed, describeImportError, importName
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.factory import ConversationFactory, settingsOf
 from tcplab.wire.escaping import unescape
 from tcplab.wire.framing import FramingError
 from tcplab.wire.names import BEHAVIOURS, FRAMINGS
+from tcplab.wire.suggestion import suggest
 
 _YES = frozenset({"yes", "true", "on", "1"})
 _NO = frozenset({"no", "false", "off", "0"})
@@ -240,7 +241,10 @@ def _resolve(name: str) -> object:
         found: object = getattr(import_module(module), className)
         return found
     if "." in name:
-        return importName(name)
+        try:
+            return importName(name)
+        except ImportFailed as e:
+            raise SettingsError(str(e)) from None
     raise SettingsError(
         f"there is no behaviour {name}{suggest(name, BEHAVIOURS)}: use one of"
         f" {', '.join(BEHAVIOURS)}, or package.module.Name for a class of yours"

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, Literal, NoReturn, TypeVar, overload
 
-from tcplab.config.errors import SettingsError, suggest
+from tcplab.config.errors import SettingsError
 from tcplab.wire.escaping import unescape
+from tcplab.wire.suggestion import suggest
 
 #: What is typed to have no limit. 0 is no such word: for some programs it means "off", for others
 #: "at once", and here it is refused where it could be mistaken.

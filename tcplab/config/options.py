@@ -11,7 +11,7 @@ from typing import Any
 
 from tcplab.config.behaviourspec import BehaviourSpec, parseServe, parseSpec
 from tcplab.config.checks import Named, checkFaults, checkNames, checkPeers, checkProxies
-from tcplab.config.errors import SettingsError, suggest
+from tcplab.config.errors import SettingsError
 from tcplab.config.optionparsers import (
     Parser,
     count,
@@ -27,6 +27,7 @@ from tcplab.config.optionparsers import (
 )
 from tcplab.faults.spec import FaultSpec, parseFault
 from tcplab.wire.names import PROXY_VERSIONS, UNIX
+from tcplab.wire.suggestion import suggest
 
 #: The recipe's own port. It lies in the range that the kernel hands out to clients.
 DEFAULT_PORT = "50544"

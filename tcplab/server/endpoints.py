@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.protocols._sni import TLSServerEndpoint
 
-from tcplab.config.errors import SettingsError, suggest
+from tcplab.config.errors import SettingsError
 from tcplab.config.options import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.reactor.interfaces import IReactor
@@ -35,6 +35,7 @@ from tcplab.server.certificates import (
 )
 from tcplab.server.inheritedsockets import AdoptingReactor
 from tcplab.wire.endpointstring import argument, explained, split, unescaped
+from tcplab.wire.suggestion import suggest
 
 
 def portFileFields(host: IAddress) -> tuple[str, str]:

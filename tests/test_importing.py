@@ -9,8 +9,7 @@ from types import ModuleType
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.errors import SettingsError
-from tcplab.config.importing import describeImportError, importName
+from tcplab.importing import ImportFailed, describeImportError, importName
 from tests.support.user_modules import standIn
 
 
@@ -62,7 +61,7 @@ class ImportTests(SynchronousTestCase):
             ("dotted_story.X", "ValueError: one: mend it"),
             ("dotted_hook.Wrong", "dotted_hook.py, line 3: TypeError: "),
         ):
-            refused = str(self.assertRaises(SettingsError, importName, name))
+            refused = str(self.assertRaises(ImportFailed, importName, name))
             self.assertIn(problem, refused)
             self.assertNotIn("\n", refused)
 

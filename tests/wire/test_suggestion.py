@@ -1,10 +1,10 @@
-"""What people nearly typed."""
+"""Tests for `tcplab.wire.suggestion`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.errors import suggest
+from tcplab.wire.suggestion import suggest
 
 
 class SuggestTests(SynchronousTestCase):

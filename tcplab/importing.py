@@ -8,17 +8,21 @@ import traceback
 from importlib import import_module
 from importlib.util import find_spec
 
-from tcplab.config.errors import SettingsError, suggest
+from tcplab.wire.suggestion import suggest
 
 # Frames in this folder only report the mistake of a user's module.
-_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+
+
+class ImportFailed(ValueError):
+    """A dotted name cannot be imported; the text is one line that says what to do."""
 
 
 def importName(name: str) -> object:
     """
     Import ``package.module.Name``, from the current directory too.
 
-    :raises SettingsError: there is no such module or no such name in it, or its import fails. Then
+    :raises ImportFailed: there is no such module or no such name in it, or its import fails. Then
         the text has the file and the line of the innermost frame.
     """
     here = os.getcwd()
@@ -26,7 +30,7 @@ def importName(name: str) -> object:
         sys.path.insert(0, here)
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise SettingsError(f"{name} is no name: write package.module.Name")
+        raise ImportFailed(f"{name} is no name: write package.module.Name")
     module, rest = _module(name, parts)
     found: object = module
     for number, part in enumerate(rest):
@@ -35,7 +39,7 @@ def importName(name: str) -> object:
         except AttributeError:
             known = [each for each in dir(found) if not each.startswith("_")]
             where = ".".join(parts[: len(parts) - len(rest) + number])
-            raise SettingsError(
+            raise ImportFailed(
                 f"{where} has no {part}{suggest(part, known)}: check the name's spelling"
             ) from None
     return found
@@ -48,7 +52,7 @@ def _module(name: str, parts: list[str]) -> tuple[object, list[str]]:
         path = ".".join(parts[:length])
         if not _exists(path, module):
             if module is None:
-                raise SettingsError(
+                raise ImportFailed(
                     f"there is no module {path} for {name}: start twistd in the folder that"
                     f" {path}.py is in (here it is {os.getcwd()}), or install it"
                 )
@@ -70,7 +74,7 @@ def _imported(path: str) -> object:
     try:
         return import_module(path)
     except (Exception, SystemExit) as e:
-        raise SettingsError(
+        raise ImportFailed(
             f"{path} cannot be imported: {describeImportError(e)}: mend it"
         ) from None
 

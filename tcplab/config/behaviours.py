@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.protocol import Factory
 
+from tcplab import entrypoints
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
 from tcplab.importing import ImportFailed, describeImportError, importName
@@ -240,14 +241,18 @@ def _resolve(name: str) -> object:
         module, _, className = BEHAVIOURS[name].rpartition(".")
         found: object = getattr(import_module(module), className)
         return found
-    if "." in name:
-        try:
+    registered = entrypoints.registered(entrypoints.BEHAVIOURS)
+    try:
+        if name in registered:
+            return registered[name].load()
+        if "." in name:
             return importName(name)
-        except ImportFailed as e:
-            raise SettingsError(str(e)) from None
+    except ImportFailed as e:
+        raise SettingsError(str(e)) from None
+    known = {**BEHAVIOURS, **registered}
     raise SettingsError(
-        f"there is no behaviour {name}{suggest(name, BEHAVIOURS)}: use one of"
-        f" {', '.join(BEHAVIOURS)}, or package.module.Name for a class of yours"
+        f"there is no behaviour {name}{suggest(name, known)}: use one of {', '.join(known)}, or"
+        " package.module.Name for a class of yours"
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         timeField,
     )
     from tcplab.faults.faults import Faults, NamedFault
+    from tcplab.faults.kindlookup import KINDS
     from tcplab.faults.kinds.bandwidth import Bandwidth
     from tcplab.faults.kinds.corrupt import Corrupt
     from tcplab.faults.kinds.half_close import HalfClose
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tcplab.faults.kinds.slow_close import SlowClose
     from tcplab.faults.kinds.stall import Stall
     from tcplab.faults.kinds.timeout import Timeout
-    from tcplab.faults.spec import KINDS, FaultError, FaultSpec, Selection, Trigger, parseFault
+    from tcplab.faults.spec import FaultError, FaultSpec, Selection, Trigger, parseFault
     from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
 _MODULES = {
     "fault": "Fault ListenerFault endField faultField integerField sizeField timeField",
     "faults": "Faults NamedFault",
+    "kindlookup": "KINDS",
     "kinds.bandwidth": "Bandwidth",
     "kinds.corrupt": "Corrupt",
     "kinds.half_close": "HalfClose",
@@ -84,7 +86,7 @@ _MODULES = {
     "kinds.slow_close": "SlowClose",
     "kinds.stall": "Stall",
     "kinds.timeout": "Timeout",
-    "spec": "FaultError FaultSpec KINDS Selection Trigger parseFault",
+    "spec": "FaultError FaultSpec Selection Trigger parseFault",
     "stage": "BufferingStage End Stage StageContext",
 }
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, replace
 from functools import partial
-from importlib import import_module
 from typing import TypeVar
 
 from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
+from tcplab.faults.kindlookup import KINDS
+from tcplab.importing import ImportFailed, describeImportError
 from tcplab.wire.escaping import unescape
 from tcplab.wire.keyvalue import GivenTwice, NotKeyValue, readArguments, split, unescapeSeparators
-from tcplab.wire.names import FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +107,6 @@ class FaultSpec:
 _Value = TypeVar("_Value")
 
 
-class _Kinds(Mapping[str, type[Fault]]):
-    def __getitem__(self, name: str) -> type[Fault]:
-        package, _, className = FAULTS[name].rpartition(".")
-        kind: type[Fault] = getattr(import_module(package), className)
-        return kind
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(FAULTS)
-
-    def __len__(self) -> int:
-        return len(FAULTS)
-
-
-#: The class of each kind of fault, by the name that is typed; loaded when it is looked up.
-KINDS: Mapping[str, type[Fault]] = _Kinds()
-
 _CONN = re.compile("([1-9][0-9]{0,8})(-)?([1-9][0-9]{0,8})?|%([1-9][0-9]{0,8})")
 
 
@@ -168,7 +152,10 @@ def parseFault(text: str) -> FaultSpec:
     if at and not listener:
         raise FaultError(f"fault {text!r}: there is no listener after the @: name one, as in @echo")
     name, comma, rest = split(words, ",")
-    kind = KINDS.get(name)
+    try:
+        kind = KINDS.get(name)
+    except ImportFailed as e:
+        raise FaultError(f"fault {text!r}: {e}") from None
     if kind is None:
         raise FaultError(
             f"fault {text!r}: there is no fault {name!r}; there are {', '.join(KINDS)}"
@@ -281,6 +268,9 @@ def _fault(text: str, kind: type[Fault], values: dict[str, object]) -> Fault:
         return make(**values)
     except ValueError as e:
         raise FaultError(f"fault {text!r}: {e}") from None
+    except Exception as e:  # a user's class
+        problem = describeImportError(e)
+        raise FaultError(f"fault {text!r} cannot be made: {problem}: mend it") from None
 
 
 def _check(text: str, spec: FaultSpec) -> None:

@@ -32,3 +32,24 @@ def standIn(test: SynchronousTestCase, **modules: str) -> str:
 
     test.addCleanup(leave)
     return folder
+
+
+def install(test: SynchronousTestCase, entries: dict[str, str], **modules: str) -> str:
+    """
+    Make modules as `standIn` does, and the metadata of a package that has them.
+
+    :param entries: the lines of its entry points, by group.
+    :return: the folder.
+    """
+    folder = standIn(test, **modules)
+    metadata = os.path.join(folder, "my_package-1.0.dist-info")
+    os.makedirs(metadata)
+    groups = "".join(f"[{group}]\n{lines}\n" for group, lines in entries.items())
+    for name, text in (
+        ("METADATA", "Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n"),
+        ("entry_points.txt", groups),
+    ):
+        with open(os.path.join(metadata, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    sys.path.insert(0, folder)
+    return folder

@@ -1,0 +1,65 @@
+"""The class of a kind of fault, by the name that is typed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from tcplab import entrypoints
+from tcplab.faults.fault import Fault, ListenerFault
+from tcplab.importing import ImportFailed, importName
+from tcplab.wire.names import FAULTS
+
+
+class _Kinds(Mapping[str, type[Fault]]):
+    # Built-in names first, then those that packages register, then package.module.Name.
+    def __getitem__(self, name: str) -> type[Fault]:
+        if name in FAULTS:
+            package, _, className = FAULTS[name].rpartition(".")
+            kind: type[Fault] = getattr(import_module(package), className)
+            return kind
+        if found := entrypoints.registered(entrypoints.FAULTS).get(name):
+            return _checked(name, found.load(), name)
+        if "." in name:
+            return _checked(name, importName(name))
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from FAULTS
+        yield from (
+            each for each in entrypoints.registered(entrypoints.FAULTS) if each not in FAULTS
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+#: The class of each kind of fault, by the name that is typed; loaded when it is looked up. A class
+#: of a user's has the name that a package registers, or its dotted name.
+KINDS: Mapping[str, type[Fault]] = _Kinds()
+
+
+def _checked(name: str, found: object, kind: str = "") -> type[Fault]:
+    if not (isinstance(found, type) and issubclass(found, Fault)):
+        raise ImportFailed(f"{name} is no fault: derive the class from tcplab.faults.Fault")
+    if problem := _problem(found, kind):
+        raise ImportFailed(f"{name} cannot be used: {problem}")
+    return found
+
+
+def _problem(found: type[Fault], kind: str) -> str:
+    own = vars(found)
+    if "stage" not in own and found.stage is Fault.stage and not issubclass(found, ListenerFault):
+        return "it has no stage(): define one"
+    if any(isinstance(each, dataclasses.Field) for each in own.values()):
+        return "its fields need @dataclass(frozen=True) above the class"
+    for each in found.named().values():
+        if "read" not in each.metadata:
+            return f"{each.name} cannot be typed: declare it with timeField() or its like"
+    named = getattr(found, "kind", "")
+    if not (isinstance(named, str) and named.isidentifier()):
+        return 'it has no name for the log: give it one word, as in kind = "drip"'
+    if kind not in ("", named):
+        return f"it is registered as {kind}, and has kind = {named!r}: make them the same"
+    return ""

@@ -2,21 +2,22 @@
 # A message through ten nodes, all in one process.
 #
 #     $ sh one.sh
-#     $ tcplab connect localhost:50551
+#     $ tcplab connect localhost:20551
 #
-# The nodes listen on ten ports in a row, the first of which may be given. The framing may be too,
-# and a program of yours as the last link: sh one.sh 50551 stream tcp:localhost:8888
+# The nodes listen on ten ports in a row, the first of which may be given. So may the
+# framing, and a program of yours behind the last node: sh one.sh 20551 stream tcp:localhost:8888
 #
-# What else is said goes to twistd: sh one.sh 50551 lines '' --fault refuse@relay-5 takes eve away.
+# Further options go to twistd: sh one.sh 20551 lines '' --fault refuse@relay-5 takes eve away.
 set -eu
-first=${1:-50551} framing=${2:-lines} last=${3:-}
+first=${1:-20551} framing=${2:-lines} last=${3:-}
 if [ $# -gt 3 ]; then shift 3; else set --; fi
 
-port=$first
+port=$first tenths=9 # each node waits a tenth of a second longer than the next
 for name in ada bob cleo dan eve fay gil hana ivo jo; do
     next=tcp:127.0.0.1:$((port + 1))
     [ $name = jo ] && next=$last
-    set -- "$@" --serve "relay,name=$name,next=$next,framing=$framing@tcp:$port:interface=127.0.0.1"
-    port=$((port + 1))
+    relay="relay,name=$name,next=$next,framing=$framing,timeout=5.$tenths"
+    set -- "$@" --serve "$relay@tcp:$port:interface=127.0.0.1"
+    port=$((port + 1)) tenths=$((tenths - 1))
 done
 exec twistd -n tcplab "$@"

@@ -19,30 +19,38 @@ _MAX_UNANSWERED = 100
 _MAX_UNSENT = 65536
 
 # Bytes at the beginning and at the end of a message that an error quotes.
-_QUOTED = 200
-
-# The part of the previous node's timeout after which a node gives up.
-_SHARE = 0.9
+_QUOTED = 500
 
 
 class Relay(Downstream):
     """
     Pass each message to the next node with this node's name added, and return the answer.
 
-    The last node, which has no ``next``, answers ``ack MESSAGE``. Each message is answered once, in
-    order, over one connection to the next node. If the chain is broken, the answer is an error that
-    names the link::
+    The last node has no ``next``. It adds its name too, and answers ``ack MESSAGE``. Each message
+    is answered once, in order, over one connection to the next node::
+
+        hi                     from the client to ann
+        hi | ann               from ann to bob
+        ack hi | ann | bob     bob's answer, which ann returns to the client
+
+    If the chain is broken, the answer is an error that names the link::
 
         error hi | ann | bob: tcp:10.0.0.7:50544 refused
 
-    The next message tries again. Messages and answers are reported. With `Stream` a message is the
-    bytes of one read. Then the bytes of one read of the next node answer all messages so far, and
-    its end closes the client's connection too.
+    The next message tries again. Messages and answers are reported. The text of a message is not
+    interpreted: a vertical bar in it changes nothing.
+
+    A client that reads before it writes needs a ``greeting`` of the first node. All nodes may have
+    the same one: the greeting of the next node is not passed on, unless the framing is `Stream`.
+
+    With `Stream` a message is the bytes of one read. Then the bytes of one read of the next node
+    answer all messages so far, and its end closes the client's connection too.
 
     :cvar name: this node's; it is added to each message.
     :cvar next: the next node, as the string of a client endpoint; empty for the last.
-    :cvar timeout: seconds for an answer. Each node waits a tenth less than the one before it, by
-        the number of names in the message. So the node beside the broken link answers first.
+    :cvar timeout: seconds for the connection to the next node, and for each of its answers.
+        **Limit:** all nodes of a chain wait for a silent node. The one with the shortest timeout
+        answers first, so it names the right link only if each node waits longer than the next.
     """
 
     framing = Lines
@@ -52,7 +60,7 @@ class Relay(Downstream):
 
     _target = "next"
     _draining = False
-    _answerTimeout = 0.0
+    _mayGreet = False  # the next node, with the same greeting as this one
 
     @classmethod
     def checkSettings(cls, settings: SettingValues) -> None:
@@ -84,10 +92,10 @@ class Relay(Downstream):
     # A message
 
     def messageReceived(self, message: bytes) -> None:
-        """Pass the message on; the last node answers."""
+        """Pass the message on with the name; the last node answers."""
         self.report(message)
         named = b"%s | %s" % (message, self.name.encode())
-        answer = named if self.next else b"ack " + message
+        answer = named if self.next else b"ack " + named
         try:
             self.framing.frame(answer)
         except FramingError as problem:  # too long, with the name
@@ -95,15 +103,14 @@ class Relay(Downstream):
             self._answerWithErrors()
             return
         if self.next:
-            self._passOn(named, message.count(b" | "))
+            self._passOn(named)
         else:
             self.send(answer)
 
-    def _passOn(self, message: bytes, place: int) -> None:
+    def _passOn(self, message: bytes) -> None:
         self._unanswered.append((_quoted(message), ""))
         if len(self._unanswered) >= _MAX_UNANSWERED:
             self.flow.pause("answers")
-        self._answerTimeout = self.timeout * _SHARE**place
         if "answer" not in self._timers:
             self._awaitAnswer()
         if self._other is not None:
@@ -116,6 +123,7 @@ class Relay(Downstream):
             self._start()
 
     def _upstreamConnected(self, upstream: Upstream) -> None:
+        self._mayGreet = bool(self.greeting) and not self._streams
         unsent, self._unsent = self._unsent, []
         for message in unsent:
             upstream.send(message)
@@ -124,11 +132,14 @@ class Relay(Downstream):
             self._other._forwardFin()
 
     def _awaitAnswer(self) -> None:
-        self._schedule("answer", self._answerTimeout, self._failPending, "timed out")
+        self._schedule("answer", self.timeout, self._failPending, "timed out")
 
     # An answer
 
     def _upstreamReceived(self, message: bytes) -> None:
+        mayGreet, self._mayGreet = self._mayGreet, False
+        if mayGreet and message == self.greeting and not (self._other and self._other.peerFinished):
+            return  # no answer: any node of the chain may be its head
         self.report(message)
         if self._streams:
             self._unanswered.clear()
@@ -210,7 +221,6 @@ class Relay(Downstream):
         if self._other is not None:
             self._other._forwardFin()
             if self._streams and "answer" not in self._timers:
-                self._answerTimeout = self.timeout
                 self._awaitAnswer()
         self._continue()
 

@@ -63,7 +63,7 @@ class ChainTests(SynchronousTestCase):
         for script in SCRIPTS:
             chain = self.chain(script)
             done = run(f"tcplab connect localhost:{chain.port}", b"hi\nho\n")
-            names = self.said(NAMES[:-1])
+            names = self.said(NAMES)
             self.assertEqual(done.stdout.decode(), f"ack hi{names}\nack ho{names}\n", script)
             chain.stop()
             log = chain.output

@@ -14,7 +14,7 @@ from tcplab.protocols.upstream import LOOPS
 from tests.support.certificates import localhostFile
 from tests.support.ports import free, refusing
 from tests.support.socket_server import Serving, Told, readAll
-from tests.support.thread_servers import RESET, Handler, ThreadServer
+from tests.support.thread_servers import RESET, Handler, ThreadServer, echo
 
 SIZES = (1, 7, 1000, 60_000)
 LOOPBACK = ":interface=127.0.0.1"
@@ -273,6 +273,42 @@ class CircleTests(Forwarding):
         for _ in range(10):
             await self.forward()
         self.assertEqual(await self.talk(exchange, self.connect(), b"hi"), b"hi")
+
+
+class ClassTests(Forwarding):
+    """Thirty relays, as many as a class has students."""
+
+    names = [f"s{number}" for number in range(1, 31)]
+
+    async def chain(self, names: list[str], to: str) -> Told:
+        """Serve a relay for each name, that leads to the next; return what the last is told."""
+        last = None
+        for name in reversed(names):
+            greeting = b"You are connected!" if name == names[0] else b""
+            factory = ConversationFactory(Relay, name=name, next=to, greeting=greeting)
+            told = await self.serve(factory)
+            last = last or told
+            to = f"tcp:127.0.0.1:{self.host.port}"
+        return last or told
+
+    async def test_allAddTheirNames(self) -> None:
+        """So too with a client that reads first, and a program behind the last node."""
+        slides = ThreadServer(self, echo)
+        for to, answer in (("", "ack {}"), (f"tcp:127.0.0.1:{slides.port}", "{}")):
+            last = await self.chain(self.names, to)
+            for said, read in ((b"a | b\n", "a | b"), (b"hi there", "hi there")):
+                row = " | ".join([read, *self.names])
+                heard = await self.talk(exchange, self.connect(), said)
+                self.assertEqual(heard.decode(), f"You are connected!\n{answer.format(row)}\n")
+            self.assertIn(" | ".join(["hi there", *self.names[:-1]]).encode(), last.messages)
+
+    async def test_aMissingOneIsNamed(self) -> None:
+        with refusing() as port:
+            missing = f"tcp:127.0.0.1:{port}"
+            await self.chain(self.names[:19], missing)
+            said = await self.talk(exchange, self.connect(), b"hi\n")
+        row = " | ".join(["hi", *self.names[:19]])
+        self.assertEqual(said.decode(), f"You are connected!\nerror {row}: {missing} refused\n")
 
 
 class ManyTests(Forwarding):

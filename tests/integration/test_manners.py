@@ -27,7 +27,7 @@ EXPECTED: dict[str, bytes | Callable[[bytes], bool]] = {
     "daytime": lambda value: value.endswith(b"\r\n"),
     "time": lambda value: len(value) == 4,
     "whoami": lambda value: value.startswith(b"name=") and value.endswith(b"\n"),
-    "relay": b"ack one\nack two\nack three \x00\xff\n",
+    "relay": b"ack one | bob\nack two | bob\nack three \x00\xff | bob\n",
     "forward": ANYTHING,
 }
 

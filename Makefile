@@ -55,12 +55,14 @@ lint: $(VENV)/installed-check
 types: $(VENV)/installed-check
 	$(BIN)/mypy
 
+# The site, in build/docs, and the pages of the API, in build/api.
 docs: $(VENV)/installed-check
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	$(BIN)/pydoctor --quiet
 
 # Over the eager reactor this time: the tests pass over it and over Twisted's. Without those that only
 # run other programs, of which coverage sees nothing, or programs of other users, where it cannot write.
-WITHOUT = tests.integration tests.soak tests.examples tests.test_benchmarks tests.test_readme% \
+WITHOUT = tests.integration tests.soak tests.examples tests.test_benchmarks tests.pages \
 	tests.test_twistd_user
 COVERED = $(filter-out $(WITHOUT),$(patsubst tests/%/__init__.py,tests.%,$(wildcard tests/*/__init__.py)) \
 	$(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py)))

@@ -1,1 +1,1 @@
-"""What the README's figures come from: ``make bench``, or ``python -m benchmarks``."""
+"""What docs/explanation/performance.rst comes from: ``make bench``, or ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""The tables: as text, and as reStructuredText for the README."""
+"""The tables: as text, and as reStructuredText for the page of performance."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def rst(figures: Figures) -> str:
-    """Return the tables for the README: ratios and what they are to, and latencies."""
+    """Return the tables for the page: ratios and what they are to, and latencies."""
     base = figures.baseline
     others = [each for each in figures.contenders if each != base]
     rows = [["load", figures.contenders[base], *(figures.contenders[each] for each in others)]]

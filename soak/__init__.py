@@ -1,1 +1,1 @@
-"""What docs/reliability.rst comes from: ``make soak``, or ``python -m soak``."""
+"""What docs/explanation/reliability.rst comes from: ``make soak``, or ``python -m soak``."""

@@ -34,7 +34,9 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="the matrix's own amounts, three times")
     parser.add_argument("--rounds", type=int, help="how often; the worst is told [1; long: 3]")
     parser.add_argument("--cases", help=f"some of {numbers}")
-    parser.add_argument("--output", type=Path, help="a file [docs/reliability.rst if all is run]")
+    parser.add_argument(
+        "--output", type=Path, help="a file [the page of reliability if all is run]"
+    )
     options = parser.parse_args(words)
     if options.quick and options.long:
         parser.error("--quick and --long contradict each other")
@@ -42,7 +44,9 @@ def parsed(words: list[str]) -> argparse.Namespace:
     options.rounds = options.rounds or ROUNDS[options.scale]
     # What was not tried in earnest must not replace what was.
     whole = not options.cases and not options.quick
-    usual = ROOT / "docs" / "reliability.rst" if whole else ROOT / "build" / "soak.rst"
+    usual = (
+        ROOT / "docs" / "explanation" / "reliability.rst" if whole else ROOT / "build" / "soak.rst"
+    )
     options.output = options.output or usual
     return options
 

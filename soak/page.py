@@ -1,4 +1,4 @@
-"""docs/reliability.rst: what is tried, how, and what came of it."""
+"""docs/explanation/reliability.rst: what is tried, how, and what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests for ``docs/cookbook.rst``: its commands are typed, its programs run, its pictures true."""
+"""Tests for the cookbook: its commands are typed, its programs run, its pictures true."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.subprocess_server import Server, lab, printed, run, scratch
 from tests.support.terminal_input import EXAMPLES
 from tests.support.tiers import slow
 
-PAGE = page("docs/cookbook.rst")
+PAGE = page("docs/howto/cookbook.rst")
 FOLDER = EXAMPLES / "cookbook"
 
 

@@ -12,7 +12,7 @@ from tests.support.rst_pages import page, programs, terminals
 from tests.support.subprocess_server import LIMIT, Server, run, scratch
 from tests.support.tiers import processes
 
-PAGE = page("docs/forward.rst")
+PAGE = page("docs/howto/real-server.rst")
 PLACES = ("50544", "50545", "50546")
 ECHO = "twistd -n tcplab --port 50545 --behaviour echo"
 

@@ -11,7 +11,7 @@ from tests.support.subprocess_server import ROOT
 
 class OptionsTests(SynchronousTestCase):
     def test_onlyAFullRunWritesTheDocumentation(self) -> None:
-        page = ROOT / "docs" / "reliability.rst"
+        page = ROOT / "docs" / "explanation" / "reliability.rst"
         for words, whole in (
             ([], True),
             (["--long"], True),

@@ -1,4 +1,4 @@
-"""What the pictures of ``docs/cookbook.rst`` show, seen by a plain socket."""
+"""What the pictures of ``docs/howto/cookbook.rst`` show, seen by a plain socket."""
 
 from __future__ import annotations
 

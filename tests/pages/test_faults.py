@@ -1,4 +1,4 @@
-"""What the README says of faults is what there is."""
+"""What the page of faults says is what there is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.faults import KINDS
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS
 from tcplab.faults.spec import COMMON
-from tests.support.rst_pages import literals, page, section, table
+from tests.support.rst_pages import literals, page, table
 from tests.support.subprocess_server import LIMIT, Server, scratch
 from tests.support.tiers import processes
 
-FAULTS = section(page("README.rst"), "Faults")
+FAULTS = page("docs/reference/faults.rst")
 
 
 @processes

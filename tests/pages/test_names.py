@@ -1,0 +1,107 @@
+"""The pages name what there is: options, settings, reasons, figures."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.client.commandline import HELP
+from tcplab.client.result import Outcome
+from tcplab.config.options import OPTIONS
+from tcplab.protocols import Conversation
+from tcplab.protocols.factory import settingsOf
+from tcplab.tap import Options
+from tcplab.wire.names import BEHAVIOURS, FRAMINGS
+from tcplab.wire.reasons import Reason
+from tests.support.rst_pages import PAGES, literals, page, table
+from tests.support.subprocess_server import ROOT
+
+OPTIONS_PAGE = page("docs/reference/options.rst")
+
+_EVERYWHERE = {"--help", "--version", "-h"}
+
+
+class NamesTests(SynchronousTestCase):
+    """What can be typed is what the tables say."""
+
+    def first(self, name: str, heading: str = "") -> list[str]:
+        return [literals(row[0])[0] for row in table(page(name), heading)]
+
+    def test_behaviours(self) -> None:
+        self.assertEqual(self.first("docs/reference/behaviours.rst"), list(BEHAVIOURS))
+
+    def test_framings(self) -> None:
+        sentence = page("docs/reference/behaviours.rst").partition("``framing`` is one of")[2]
+        self.assertEqual(literals(sentence)[: len(FRAMINGS)], list(FRAMINGS))
+
+    def test_optionsOfTheServer(self) -> None:
+        options = Options()
+        known = {f"--{name.removesuffix('=')}" for name in options.longOpt if len(name) > 2}
+        known |= {f"-{name}" for name in options.shortOpt.replace(":", "")}
+        told = {each for row in table(OPTIONS_PAGE) for each in literals(row[0])}
+        self.assertEqual(told, {each for each in known if each not in _EVERYWHERE})
+
+    def test_defaultsOfTheServer(self) -> None:
+        told = {
+            flag: re.findall(r"\[(.+?)\]", row[1])
+            for row in table(OPTIONS_PAGE)
+            for flag in literals(row[0])
+        }
+        for option in OPTIONS.values():
+            if not option.repeatable:
+                self.assertEqual(told[option.flag], re.findall(r"\[(.+?)\]", option.text))
+
+    def test_optionsOfTheClient(self) -> None:
+        rows = table(page("docs/reference/connect.rst"), "The options:")
+        told = {each for row in rows for each in literals(row[0])}
+        self.assertEqual(told, set(re.findall(r"(?<!\S)--?[a-z][\w-]*", HELP)))
+
+    def test_exitCodes(self) -> None:
+        rows = table(page("docs/reference/connect.rst"), "The first word")
+        told = {literals(row[0])[0]: int(row[1]) for row in rows}
+        self.assertEqual(told, {each.name: each.value for each in Outcome})
+
+    def test_everyOptionInTheTextIsOne(self) -> None:
+        known = {f"--{name.removesuffix('=')}" for name in Options().longOpt}
+        known |= {"--behavior", "--log-format", "--reactor", "--listen"}
+        known |= {"--uid", "--gid", "--euid", "--umask"}  # twistd's own
+        known |= {"--logfile", "--logger", "--syslog"}
+        known |= {"--rounds", "--cases", "--bind"}  # of the soak, and of http.server
+        known |= set(re.findall(r"--[a-z][\w-]*", HELP))
+        for name in ("README.rst", *(each for each in PAGES if each.startswith("docs/"))):
+            told = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page(name)))
+            self.assertEqual(told - known, set(), name)
+
+    def test_reasons(self) -> None:
+        self.assertEqual(self.first("docs/reference/log.rst"), [str(each) for each in Reason])
+
+    def test_hooksAndSettings(self) -> None:
+        own = page("docs/tutorial/protocol.rst")
+        for hook in self.first("docs/tutorial/protocol.rst"):
+            self.assertTrue(callable(getattr(Conversation, hook)), hook)
+        settings = literals(own.partition("Its settings are class attributes:")[2])
+        self.assertEqual(sorted(settings[:5]), sorted(settingsOf(Conversation)))
+
+    def test_speed(self) -> None:
+        """The figures are those of the last ``make bench``, and the machine is named."""
+        results = page("benchmarks/results/table.rst")
+        ratios, _ = results.split("\n.. list-table::")
+        told = page("docs/explanation/performance.rst")
+        self.assertIn(ratios.strip(), told)
+        self.assertIn(results.splitlines()[-1], " ".join(told.split()))
+
+    def test_dependencies(self) -> None:
+        config = ConfigParser()
+        config.read(ROOT / "setup.cfg")
+        wanted = config["options"]["install_requires"]
+        wanted += "".join(config["options.extras_require"].values())
+        text = page("docs/install.rst")
+        told = [
+            name
+            for each in text.split("\n\n")
+            if each.startswith("=")
+            for name in (literals(row[0])[0] for row in table(each + "\n\n"))
+        ]
+        self.assertEqual(sorted(told), sorted(re.findall(r"^[\w\[\]-]+", wanted, re.MULTILINE)))

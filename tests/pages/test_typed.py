@@ -1,0 +1,202 @@
+"""The commands that start a lab and talk to it, typed as they stand but for the port."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+import unittest
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.pages.test_commands import OF_YOUR_OWN
+from tests.support.pseudo_terminal import Terminal
+from tests.support.rst_pages import (
+    PAGES,
+    literals,
+    page,
+    programs,
+    screens,
+    simple,
+    terminals,
+)
+from tests.support.subprocess_server import ROOT, Server, lab, run, scratch
+from tests.support.tiers import processes
+
+TLS = page("docs/howto/tls.rst")
+OWN = page("docs/howto/twisted-tests.rst")
+
+
+@processes
+class Typing(SynchronousTestCase):
+    """Type commands in a copy of the examples; the only change is the port."""
+
+    def setUp(self) -> None:
+        self.folder = scratch(self) / "examples"
+        shutil.copytree(ROOT / "examples", self.folder)
+        self.server: Server | None = None
+        self.addCleanup(self.stop)
+
+    def typed(self, *commands: str) -> list[str]:
+        """Type a server's command and its clients', and return what these have printed."""
+        return [self._typed(simple(each)[-1], each) for each in commands]
+
+    def _typed(self, last: str, command: str) -> str:
+        if re.match("twistd? ", last):
+            self.start(last)
+            return ""
+        assert self.server is not None, f"{command!r} has no server"
+        command = re.sub(r"localhost(:\d+)?", f"localhost:{self.server.port}", command)
+        done = run(command, b"hi\n", self.folder)
+        self.assertEqual(done.returncode, 0, f"{command}: {done!r}")
+        return done.stdout.decode()
+
+    def start(self, command: str) -> Server:
+        self.stop()
+        self.server = lab(command.replace("tcp:8888", "tcp:0"), self.folder)
+        return self.server
+
+    def stop(self) -> None:
+        server, self.server = self.server, None
+        if server is not None:
+            self.assertEqual(server.stop(), 0, server.output)
+            self.assertNotIn("Traceback", server.output)
+
+
+def tlsLab(command: str, folder: Path) -> Server:
+    """Start a command that serves on one port, a free one."""
+    file = folder / f"ports-{len(list(folder.glob('ports-*')))}"
+
+    def port(server: Server) -> str:
+        return file.read_text().split()[2] if file.exists() else ""
+
+    return Server(f"{command} --port-file {file}", folder, port)
+
+
+def _serves(command: str) -> bool:
+    return re.match("twistd? ", simple(command)[0]) is not None
+
+
+#: For each block of a page that begins with a server: what its clients print on stdout.
+PRINTED = {
+    "README.rst": [
+        [],  # the transcript below
+        ["say something\nHI\n"],
+    ],
+    "docs/reference/specs.rst": [["You are connected!hi\n", "You are connected!"]],
+    "docs/reference/faults.rst": [["he"]],
+    "docs/reference/connect.rst": [
+        ["You are connected!one\ntwo\n", "You are connected!ping\n", ""],
+    ],
+    "docs/reference/log.rst": [["You are connected!hi"]],
+    "docs/tutorial/protocol.rst": [["What is your name?\nHello, Ada!\n"]],
+}
+
+#: Typed by a module of their own.
+ELSEWHERE = {
+    "CONTRIBUTING.rst": "tests.test_contributing",
+    "docs/howto/cookbook.rst": "tests.examples.test_cookbook",
+    "docs/howto/real-server.rst": "tests.integration.test_forward_page",
+    "docs/howto/tls.rst": "TypedTests.test_theCertificate",
+    "docs/howto/twisted-tests.rst": "TypedTests.test_testsOfYourOwnAreRunFromTheirFolder",
+}
+
+#: What begins a block that sets something up.
+INSTALLS = ("make", "python3", "pip", "pydoctor")
+
+
+class TypedTests(Typing):
+    def test_everyTerminal(self) -> None:
+        printed = {}
+        for name in {*PAGES} - {*ELSEWHERE}:
+            blocks = [each for each in terminals(page(name)) if _serves(each[0])]
+            if blocks:
+                printed[name] = [self.typed(*each)[1:] for each in blocks]
+        self.assertEqual(printed, PRINTED)
+
+    def test_onlyWhatInstallsIsNotTyped(self) -> None:
+        for name in {*PAGES} - {*ELSEWHERE}:
+            others = [each for each in terminals(page(name)) if not _serves(each[0])]
+            first = {simple(command)[0].split()[0] for each in others for command in each}
+            self.assertEqual(first - {*INSTALLS}, {"tcplab"} if name == "README.rst" else set())
+
+    def test_theCertificate(self) -> None:
+        if shutil.which("openssl") is None:
+            raise unittest.SkipTest("the openssl program is not installed")
+        (make, serve, *clients), *_ = (
+            each for each in terminals(TLS) if each[0].startswith("openssl")
+        )
+        self.assertEqual(run(make, folder=self.folder).returncode, 0)
+        text = TLS.partition("--insecure")[2]
+        folder = next(each for each in literals(text) if "@tls:" in each)
+        for command in serve, f"twistd -n tcplab --serve {folder}":
+            server = self.startTLS(command)
+            for client in clients:
+                done = run(client.replace("4433", str(server.port)), b"hi\n", self.folder)
+                self.assertEqual((done.returncode, done.stdout), (0, b"hi\n"), done)
+            stranger = clients[1].replace("4433", str(server.port)).replace(" --insecure", "")
+            self.assertEqual(run(stranger, b"", self.folder).returncode, 9)
+
+    def startTLS(self, command: str) -> Server:
+        self.stop()
+        self.server = tlsLab(command.replace(":4433", ":0"), self.folder)
+        return self.server
+
+    def test_testsOfYourOwnAreRunFromTheirFolder(self) -> None:
+        program = next(each for each in programs(OWN) if "class ShoutTests" in each)
+        (self.folder / "test_shout.py").write_text(program)
+        for words in OF_YOUR_OWN:
+            done = run(shlex.join(["python", *words]), folder=self.folder)
+            self.assertEqual(done.returncode, 0, done)
+
+    def test_theTextbooksPrograms(self) -> None:
+        text = page("docs/tutorial/textbook.rst").partition("list-table")[2]
+        commands = [each for each in literals(text) if " " in each]
+        pairs = zip(commands[::2], commands[1::2], strict=True)
+        printed = [self.typed(*pair)[1] for pair in pairs]
+        self.assertEqual(
+            printed, ["Hello from server!", "You are connected!", "hi\n", "Hello, world!"]
+        )
+
+
+class TranscriptTests(Typing):
+    """Ten seconds of a real terminal."""
+
+    def test_itIsReal(self) -> None:
+        shownByServer, shownByClient = screens(page("README.rst"))
+        server = self.start(shownByServer[0].removeprefix("$ .venv/bin/"))
+        word, *words = shownByClient[0].removeprefix("$ .venv/bin/").split()
+        self.assertEqual(word, "tcplab")
+        words[-1] = f"localhost:{server.port}"
+        terminal = Terminal([sys.executable, "-m", "tcplab", *words])
+        self.addCleanup(terminal.close)
+        terminal.wait(b"connected!\r\nWhat message for the server? : ")
+        terminal.type(b"hi\n")
+        terminal.wait(b"\x1b[Khi\r\nWhat message for the server? : ")
+        terminal.type(b"\x04")  # ^D
+        self.assertEqual(terminal.status(), 0, terminal.printed)
+        seen = _screen(terminal.printed.decode())
+        self.stop()
+        log = [line[25:] for line in server.output.splitlines()]
+        self.assertEqual(
+            [_plain(each) for each in log if each.startswith(("[lab,", "[tcplab] serving"))],
+            [_plain(each) for each in shownByServer[1:]],
+        )
+        self.assertEqual(
+            [_plain(each) for each in seen],
+            [_plain(each) for each in shownByClient[1:]],
+        )
+
+
+def _screen(printed: str) -> list[str]:
+    """Return the lines that are seen; the program erases some."""
+    lines = printed.rstrip().split("\r\n")
+    return [line.rpartition("\r\x1b[K")[2] for line in lines]
+
+
+def _plain(line: str) -> str:
+    """Take out what differs from one time to the next."""
+    line = re.sub(r"(:|port = )\d{4,5}\b", r"\1PORT", line.replace("^D", "").rstrip())
+    return re.sub(r"seconds=\d+\.\d{3}", "seconds=N", line)

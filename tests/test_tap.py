@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import twisted.internet
@@ -219,6 +220,12 @@ class RecordingReactor(MemoryReactorClock):
         super().__init__()
         self.iterated = self.stopped = 0
         self.sigTerm = self.sigInt = object()
+
+    def callWhenRunning(self, function: Callable[..., Any], *args: object) -> None:
+        if self.running:  # Twisted 25.5 keeps it for the next start
+            function(*args)
+        else:
+            super().callWhenRunning(function, *args)
 
     def iterate(self, delay: float = 0) -> None:
         self.iterated += 1

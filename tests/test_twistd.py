@@ -8,7 +8,7 @@ import ssl
 
 from twisted.internet.threads import deferToThread
 
-from tests.support.certificates import localhostFile
+from tests.support.certificates import localhostFile, servesTLS
 from tests.support.twistd_process import MODULE, PATIENCE, TWIST, TWISTD, Commands
 
 
@@ -71,6 +71,7 @@ class Running(Commands):
         await self.stop(command)
         self.assertEqual(os.listdir(self.folder), ["ports"])
 
+    @servesTLS
     async def test_tls(self) -> None:
         pem = localhostFile(self.folder)
         context = ssl.create_default_context(cafile=pem)

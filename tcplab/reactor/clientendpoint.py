@@ -9,23 +9,27 @@ from functools import lru_cache
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     _parseTrustRootPath,
     _privateCertFromPaths,
     _WrappingProtocol,
     clientFromString,
-    wrapClientTLS,
 )
 from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
     IHostnameResolver,
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IProtocolFactory,
     IReactorPluggableNameResolver,
+    IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.ssl import optionsForClientTLS
-from twisted.protocols.tls import BufferingTLSTransport
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import alsoProvides, implementer
 
 from tcplab.reactor.stack import removeEndpointWrapper
@@ -108,10 +112,34 @@ def _tls(
     )
     number, seconds = int(port), int(timeout)
     if endpoint is not None:
-        return wrapClientTLS(creator, clientFromText(reactor, endpoint), reactor)
+        return _TLSEndpoint(creator, clientFromText(reactor, endpoint), reactor)
     address = None if bindAddress is None else (bindAddress, 0)
     plain = HostnameEndpoint(reactor, host, number, seconds, address)
-    return wrapClientTLS(creator, plain, reactor)
+    return _TLSEndpoint(creator, plain, reactor)
+
+
+@implementer(IStreamClientEndpoint)
+class _TLSEndpoint:
+    # As that of Twisted's wrapClientTLS, which takes a clock only since 26.4.
+
+    def __init__(
+        self,
+        creator: IOpenSSLClientConnectionCreator,
+        endpoint: IStreamClientEndpoint,
+        clock: IReactorTime,
+    ) -> None:
+        self._creator = creator
+        self._endpoint = endpoint
+        self._clock = clock
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        secured = TLSMemoryBIOFactory(self._creator, True, factory, self._clock)
+        return self._endpoint.connect(secured).addCallback(_aboveTLS)
+
+
+def _aboveTLS(tls: Any) -> IProtocol:
+    above: IProtocol = tls.wrappedProtocol
+    return above
 
 
 def _checkValues(where: str) -> None:

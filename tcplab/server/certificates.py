@@ -15,7 +15,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.logger import Logger
-from twisted.protocols._sni import PEMObjects
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
@@ -183,6 +182,8 @@ class CertificateDirectory:
             log.info("certificates read again: {path}", log_system="tcplab", path=self._path)
 
     def _loadContexts(self) -> dict[bytes, Context]:
+        from twisted.protocols._sni import PEMObjects  # older ones have no tls:, and not this
+
         try:
             found = PEMObjects.fromDirectory(FilePath(self._path)).inferDomainMapping()
             contexts = {

@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamServerEndpoint,
 )
-from twisted.protocols._sni import TLSServerEndpoint
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import ListenerSettings
@@ -36,6 +35,7 @@ from tcplab.server.certificates import (
 from tcplab.server.inheritedsockets import AdoptingReactor
 from tcplab.wire.endpointstring import argument, explained, split, unescaped
 from tcplab.wire.suggestion import suggest
+from twisted import __version__ as version
 
 
 def portFileFields(host: IAddress) -> tuple[str, str]:
@@ -119,13 +119,18 @@ def _configureTLS(
 ) -> None:
     while isinstance(endpoint, WrappingEndpoint):  # limit:, fault:
         endpoint = endpoint.endpoint
-    if isinstance(endpoint, TLSServerEndpoint):
+    if _isTLSEndpoint(endpoint):
         if folder is None:  # an unknown wrapper: Twisted's own TLS would serve
             raise CertificatesError("it cannot be told where the certificates of this tls: are")
         endpoint.clock = clock
         endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
     elif isinstance(endpoint, SSL4ServerEndpoint):
         hardenTLS(endpoint._sslContextFactory, clients)
+
+
+def _isTLSEndpoint(endpoint: object) -> bool:
+    # Twisted before 26.4 has no tls: for servers, and no such module.
+    return type(endpoint).__module__ == "twisted.protocols._sni"
 
 
 def _absolute(endpoint: str) -> str:
@@ -163,6 +168,8 @@ def _explained(endpoint: str, error: Exception) -> str:
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
     if type(error).__module__.startswith("tcplab."):
         return text  # one line already
+    if "Unknown endpoint type: 'tls'" in text:
+        return f"{endpoint!r}: 'tls:' needs Twisted 26.4 or newer and this is {version}: use ssl:"
     if "Unknown endpoint type" in text or not kind:
         near = suggest(kind, _KINDS)
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"

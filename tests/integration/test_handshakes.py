@@ -19,7 +19,7 @@ from OpenSSL import SSL
 from twisted.internet.threads import deferToThread
 
 from benchmarks.machine import allowFiles
-from tests.support.certificates import Authority, localhostFile, pem
+from tests.support.certificates import Authority, localhostFile, pem, servesTLS
 from tests.support.subprocess_server import run
 from tests.support.twistd_process import PATIENCE, TWISTD, Command, Commands
 
@@ -207,6 +207,7 @@ class Handshakes(Secured):
         await deferToThread(client)
         await self.isQuiet(command)
 
+    @servesTLS
     async def test_certificatesAreRenewed(self) -> None:
         """`tests.server.test_certificates` has how one is chosen by its name."""
         self.write("served/readme", "")
@@ -258,6 +259,7 @@ class ClientCertificates(Secured):
         self.assertEqual(len(re.findall("why=handshake ", command.out)), 4)
         self.assertEqual(command.out.count("server: got connection"), 1)
 
+    @servesTLS
     async def test_required(self) -> None:
         await self.asked("ssl:0:privateKey=localhost.pem:ca=ca.pem")
         self.write("served/readme", "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from unittest import TestCase
 
+from tests.support.certificates import servesTLS
 from tests.support.subprocess_server import run
 from tests.support.tiers import processes
 
 
+@servesTLS
 @processes
 class OwnReactorTests(TestCase):
     """Every behaviour and every fault, over TCP and TLS, and every way to call a server."""

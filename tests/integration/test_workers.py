@@ -13,7 +13,7 @@ from collections import Counter
 
 from twisted.internet.threads import deferToThread
 
-from tests.support.certificates import localhostFile, overTLS
+from tests.support.certificates import localhostFile, overTLS, servesTLS
 from tests.support.tiers import slow
 from tests.support.twistd_process import PATIENCE, TWISTD, WHO, Workers
 
@@ -30,6 +30,7 @@ class Serving(Workers):
                 rf"\[worker {number},who\.Who,1,127\.0\.0\.1\] server: got connection"
             )
 
+    @servesTLS
     async def test_every_kind_of_endpoint(self) -> None:
         pem = localhostFile(self.folder)
         words = ("-s", "ack@unix:s", "-s", f"ack@ssl:0:privateKey={pem}:interface=127.0.0.1")

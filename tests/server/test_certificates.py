@@ -23,7 +23,14 @@ from tcplab.server.certificates import (
     loadClientCAs,
     worldReadableKeys,
 )
-from tests.support.certificates import Authority, localhostFile, localhostPEM, namelessPEM, pem
+from tests.support.certificates import (
+    Authority,
+    localhostFile,
+    localhostPEM,
+    namelessPEM,
+    pem,
+    servesTLS,
+)
 from tests.support.log_capture import Logged
 
 
@@ -100,6 +107,7 @@ class WorldReadableTests(Folders):
         self.assertEqual(worldReadableKeys(f"ssl:0:privateKey={public}"), [])
 
 
+@servesTLS
 class NameTests(Folders):
     def test_names(self) -> None:
         """The name that is asked for chooses; others are shown the first by alphabet."""
@@ -136,6 +144,7 @@ class NameTests(Folders):
             self.assertRegex(str(raised), problem)
 
 
+@servesTLS
 class RenewalTests(Folders):
     def setUp(self) -> None:
         super().setUp()
@@ -191,6 +200,7 @@ class ClientTests(Folders):
             raised = self.assertRaises(CertificatesError, loadClientCAs, self.authority(text))
             self.assertIn("there is no certificate in ", str(raised))
 
+    @servesTLS
     def test_required(self) -> None:
         """Of clients, if there is an authority, whatever name they ask for."""
         hardenTLS(options := CertificateOptions())

@@ -26,7 +26,7 @@ from tcplab.server.endpoints import (
     portFileFields,
     reachability,
 )
-from tests.support.certificates import localhostFile
+from tests.support.certificates import localhostFile, servesTLS
 
 LOCAL = "reachable from this machine only"
 ALL = "reachable from every network this machine is on"
@@ -106,18 +106,33 @@ class EndpointOfTests(SynchronousTestCase):
             ("tcp:http", "'http' is no number"),
             ("tcp:80\\", "ends in a backslash"),
             ("limit:max=x:tcp:80", "max(?!.*Error)"),
-            ("limit:max=5:tls:/no/such:443", "no .pem file in /no/such"),
             ("ssl:443:privateKey=/no/such.pem", "cannot read /no/such.pem: No such file"),
             (f"ssl:443:privateKey={bad}", "key or certificate"),
-            (f"tls:{self.empty}:0", f"no .pem file in {self.empty}"),
-            ("tls:path=/no/such:port=7", "no .pem file in /no/such"),
             ("systemd:domain=INET:name=none", "systemd has handed over no such socket"),
             ("systemd:domain=INET:index=0", "systemd has handed over no such socket"),
             (f"ssl:7:privateKey={self.pem}:ca=/no/such", "cannot read /no/such"),
-            (f"tls:{self.folder}:7:ca=/dev/null", "no certificate in /dev/null"),
             (f"tcp:7:ca={self.pem}", "'ca'"),
         ):
             self.assertRegex(self.refused(text), problem)
+
+    @servesTLS
+    def test_refusedTLS(self) -> None:
+        for text, problem in (
+            ("limit:max=5:tls:/no/such:443", "no .pem file in /no/such"),
+            (f"tls:{self.empty}:0", f"no .pem file in {self.empty}"),
+            ("tls:path=/no/such:port=7", "no .pem file in /no/such"),
+            (f"tls:{self.folder}:7:ca=/dev/null", "no certificate in /dev/null"),
+        ):
+            self.assertRegex(self.refused(text), problem)
+
+    def test_olderTwisted(self) -> None:
+        """It has no ``tls:`` for servers, and the line names the version that has it."""
+
+        def older(reactor: object, text: str) -> None:
+            raise ValueError("Unknown endpoint type: 'tls'")
+
+        self.patch(endpoints, "serverFromString", older)
+        self.assertRegex(self.refused("limit:tls:.:7"), "'tls:' needs Twisted 26.4 .* use ssl:$")
 
     def made(self, text: str) -> Any:
         """Return the endpoint, without any limits around it."""
@@ -126,6 +141,7 @@ class EndpointOfTests(SynchronousTestCase):
             endpoint = endpoint.endpoint
         return endpoint
 
+    @servesTLS
     def test_tls(self) -> None:
         """Every one is ours, however it is written: Twisted's own starts without any file."""
         for before in (
@@ -144,6 +160,7 @@ class EndpointOfTests(SynchronousTestCase):
         self.patch(endpoints, "_WRAPPERS", re.compile(""))
         self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{self.folder}:7"))
 
+    @servesTLS
     def test_clientAuthority(self) -> None:
         """``ca=`` names the authority of the clients that may connect."""
         for before in ("", "limit:max=5:"):

@@ -9,11 +9,17 @@ import os
 import socket
 import ssl
 import tempfile
+from unittest import skipIf
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tcplab.reactor.twistedinternals import missing
+
+#: For the tests of endpoints ``tls:``, which Twisted before 26.4 has not for servers.
+servesTLS = skipIf(missing("tcplab.server"), "this Twisted has no tls: for servers")
 
 
 @functools.cache

@@ -74,7 +74,7 @@ class ConnectedTests(SynchronousTestCase):
     def test_whatCannot(self) -> None:
         """A factory that refuses, and a class that needs arguments."""
 
-        class Refusing(Factory[Plain]):
+        class Refusing(Factory):  # type: ignore[type-arg]
             def buildProtocol(self, addr: object) -> None: ...
 
         self.assertRaises(TypeError, connected, Refusing())

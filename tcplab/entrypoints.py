@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tcplab.importing import ImportFailed, describeImportError
+from tcplab.wire import names
 
 #: The groups of entry points.
 BEHAVIOURS = "tcplab.behaviours"
@@ -67,15 +67,11 @@ def registered(group: str) -> dict[str, Registered]:
     return dict(sorted(found.items()))
 
 
-def clashes(own: Mapping[str, Iterable[str]]) -> list[str]:
-    """
-    Describe the registered names that are hidden by others, one line each.
-
-    :param own: the names that tcplab itself has, by group.
-    """
+def clashes() -> list[str]:
+    """Describe the registered names that are hidden by others, one line each."""
     lines = []
-    for group, names in own.items():
-        taken = dict.fromkeys(names, "tcplab")
+    for group, own in ((BEHAVIOURS, names.BEHAVIOURS), (FAULTS, names.FAULTS), (OBSERVERS, {})):
+        taken = dict.fromkeys(own, "tcplab")
         for each in _all(group):
             owner = taken.setdefault(each.name, each.package)
             if owner != each.package:
@@ -106,10 +102,10 @@ def _anyRegistered() -> bool:
         if os.path.isfile(folder):  # a zip archive
             return True
         try:
-            names = os.listdir(folder or ".")
+            inside = os.listdir(folder or ".")
         except OSError:
             continue
-        for name in names:
+        for name in inside:
             if name.endswith((".dist-info", ".egg-info")) and _registers(folder, name):
                 return True
     return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -77,6 +79,15 @@ def _imported(path: str) -> object:
         raise ImportFailed(
             f"{path} cannot be imported: {describeImportError(e)}: mend it"
         ) from None
+
+
+def requiredArguments(function: Callable[..., object]) -> list[str]:
+    """Return the arguments without a default of a function or a class."""
+    return [
+        each.name
+        for each in inspect.signature(function).parameters.values()
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
 
 
 def describeImportError(error: BaseException) -> str:

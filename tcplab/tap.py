@@ -21,6 +21,7 @@ from tcplab import __version__
 from tcplab.config.errors import SettingsError
 from tcplab.config.optionparsers import Option
 from tcplab.config.options import OPTIONS, Settings, Words, fromWords
+from tcplab.entrypoints import clashes
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
 from tcplab.observers.nonblocking import NonBlockingLog
@@ -189,6 +190,8 @@ def makeService(options: Options) -> IService:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
         exitWithError(e)
+    for line in clashes():
+        log.warn("{line}", line=line, log_system="tcplab")
     signals = StopSignals(reactor, service.abort, service.restart)
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)

@@ -57,7 +57,7 @@ class RegisteredTests(SynchronousTestCase):
         """A name that is taken is named once."""
         install(self, {BEHAVIOURS: "echo = ep_x:Echo\nshout = ep_x:Shout"})
         self.assertEqual(
-            clashes({BEHAVIOURS: ["echo", "lab"], FAULTS: []}),
+            clashes(),
             [
                 "my-package registers echo in tcplab.behaviours: tcplab has that name already,"
                 " and its echo is used"

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 from tcplab import entrypoints
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
-from tcplab.importing import ImportFailed, describeImportError, importName
+from tcplab.importing import ImportFailed, describeImportError, importName, requiredArguments
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.factory import ConversationFactory, settingsOf
@@ -275,17 +275,11 @@ def _checkServable(name: str, found: object) -> None:
             f"{name} is a class, but neither a Protocol nor a Factory: derive it from"
             " tcplab.protocols.Conversation or from twisted.internet.protocol.Protocol"
         )
-    needed = [p.name for p in inspect.signature(found).parameters.values() if _isRequired(p)]
-    if needed:
+    if needed := requiredArguments(found):
         raise SettingsError(
             f"{name} cannot be made without {', '.join(needed)}: give it defaults, or name a"
             " Factory that builds it"
         )
-
-
-def _isRequired(parameter: inspect.Parameter) -> bool:
-    empty = parameter.default is parameter.empty
-    return empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
 def _described(found: object) -> str:

@@ -115,6 +115,12 @@ def _fault(word: str) -> FaultSpec:
         raise ValueError(str(e).removeprefix("fault ")) from None
 
 
+def _observer(word: str) -> str:
+    if not word:
+        raise ValueError("is empty: give the name of an observer")
+    return word
+
+
 def _served(words: str) -> ListenerSettings:
     spec, endpoint = parseServe(words)
     return ListenerSettings(spec.name, spec, endpoint, words)
@@ -210,6 +216,7 @@ class Settings:
 
     :ivar listeners: at least one.
     :ivar proxyFrom: the proxies that are believed: addresses, networks, ``unix``.
+    :ivar observerNames: of classes that are called for an observer each.
     :ivar workers: processes that share the ports, besides the first; ``None``: that one serves.
 
     :raises SettingsError: the values make no sense.
@@ -286,6 +293,11 @@ class Settings:
         "For faults that roll dice: repeats every roll [chosen, and logged].",
         integer(10**18 - 1, "give a whole number from 0 up, of 18 digits at most"),
         None,
+    )
+    observerNames: tuple[str, ...] = repeatable(
+        "Report connections to this too: package.module.Name, a class of yours; repeatable.",
+        plainText(_observer),
+        flag="observer",
     )
     named: InitVar[Named | None] = None
 

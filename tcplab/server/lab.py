@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
+from tcplab.config.observernames import observerClass
 from tcplab.config.options import ListenerSettings, Settings
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultSpec
@@ -45,7 +46,7 @@ class Lab(Service):
     :param faults: faults from the beginning on, as texts or as values.
     :param seed: repeats what faults roll dice for; ``None``: one is chosen.
     :param observers: each receives the events of connections; `tcplab.observers.LogObserver`
-        writes the log.
+        writes the log. A text is a name, as for ``--observer``.
     :param reactor: runs the lab; ``None``: the process's, looked up when the lab starts.
     :param settings: the other options of ``twistd tcplab --help`` by their names in camelCase, as
         values: ``interface="::1"``, ``idleTimeout=60.0``, ``greeting=b"hi"``.
@@ -61,19 +62,28 @@ class Lab(Service):
         listeners: Sequence[str | ListenerSettings] = (),
         faults: Sequence[str | FaultSpec] = (),
         seed: int | None = None,
-        observers: Iterable[Observer] = (),
+        observers: Iterable[Observer | str] = (),
         reactor: Any = None,
         **settings: Any,
     ) -> None:
         for name in ("workers", "portFile"):
             if settings.get(name) is not None:
                 raise SettingsError(f"{name}: a Lab is one process: use twistd tcplab for that")
+        own, named = _observersOf(observers)
         self.settings = Settings.of(
-            what, port=port, listeners=listeners, faults=faults, seed=seed, **settings
+            what,
+            port=port,
+            listeners=listeners,
+            faults=faults,
+            seed=seed,
+            observerNames=named,
+            **settings,
         )
         for each in self.settings.listeners:
             Behaviour(each.spec)
-        self._observers = _grouped(observers)
+        for name in named:
+            observerClass(name)
+        self._observers = Observers(*own)
         self._reactor = reactor
         self._service: LabService | None = None
 
@@ -212,13 +222,14 @@ class Lab(Service):
         return self._service
 
 
-def _grouped(observers: Iterable[Observer]) -> Observers:
-    if isinstance(observers, Observer) or not isinstance(observers, Iterable):
+def _observersOf(observers: Iterable[Observer | str]) -> tuple[list[Observer], list[str]]:
+    if isinstance(observers, Observer | str) or not isinstance(observers, Iterable):
         raise SettingsError(
             f"observers {observers!r}: give a list, as in observers=[LogObserver()]"
         )
-    found = tuple(observers)
+    found = list(observers)
     for each in found:
         if isinstance(each, type):
             raise SettingsError(f"observers {each.__name__}: give an object, {each.__name__}()")
-    return Observers(*found)
+    named = [each for each in found if isinstance(each, str)]
+    return [each for each in found if not isinstance(each, str)], named

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
+from tcplab.config.observernames import makeObserver
 from tcplab.config.options import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
@@ -75,6 +76,8 @@ class LabService(Service):
             self.faults.add(fault)
         # A listener calls every hook; any object may be an observer, and its hooks are optional.
         group = observers if isinstance(observers, Observer) else Observers(observers)
+        if settings.observerNames:
+            group = Observers(group, *map(makeObserver, settings.observerNames))
         self.listeners = _endpointListeners(settings, listening or reactor, group)
         for each in self.listeners:
             each.quiet = quiet

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
+from tcplab.config.observernames import observerClass
 from tcplab.config.options import Settings, Words
 from tcplab.listener.events import Observer
 from tcplab.reactor.interfaces import IReactor
@@ -43,7 +45,10 @@ class Supervisor(LabService):
         words: Mapping[str, Words],
         listening: IReactor | AdoptingReactor | None = None,
     ) -> None:
-        super().__init__(settings, reactor, observers, listening=listening)
+        for each in settings.observerNames:
+            observerClass(each)  # each worker makes its own
+        here = replace(settings, observerNames=())
+        super().__init__(here, reactor, observers, listening=listening)
         assert settings.workers is not None
         self.suspend()
         if self.faults.seed is not None:  # chosen once, for all workers

@@ -26,6 +26,17 @@ async def recipe(peer: Dialogue) -> None:
     peer.send(b"Hello, " + await peer.receive(timeout=10))
 
 
+MADE: list[Told] = []
+
+
+class Named(Told):
+    """An observer that a lab makes by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        MADE.append(self)
+
+
 class Plain(Protocol):
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
@@ -79,11 +90,12 @@ class LabTests(ServingLab):
 
     async def test_observersAndSettings(self) -> None:
         observer = Told()
-        lab = Lab("lab", port=0, observers=[observer], greeting=b"hi ", idleTimeout=60.0)
+        named = f"{__name__}.Named"
+        lab = Lab("lab", port=0, observers=[observer, named], greeting=b"hi ", idleTimeout=60.0)
         await lab.start()
         self.assertEqual(await self.answer(lab), b"hi hi\n")
         await lab.stop()
-        self.assertEqual(len(observer.opened), 1)
+        self.assertEqual([len(each.opened) for each in (observer, *MADE)], [1, 1])
         self.assertEqual(lab.settings.idleTimeout, 60.0)
 
     async def test_startsAgain(self) -> None:
@@ -150,6 +162,7 @@ class RefusalTests(SynchronousTestCase):
             ({"what": 5}, "5: give a SPEC as text, a Protocol class"),
             ({"workers": 2}, "workers: a Lab is one process"),
             ({"observers": Observer()}, "give a list, as in observers=[LogObserver()]"),
+            ({"observers": ["cuont"]}, "there is no observer cuont"),
             ({"observers": [Observer]}, "observers Observer: give an object, Observer()"),
             ({"portFile": "x"}, "portFile: a Lab is one process"),
         ):

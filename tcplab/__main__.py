@@ -14,6 +14,8 @@ HELP = """usage: tcplab connect HOST[:PORT] [options]
 
   tcplab connect    hold one conversation with a TCP server, for people and for scripts
                     (tcplab connect --help says more)
+  tcplab chain      print the commands of a chain of relays, from a list of names
+                    (tcplab chain --help says more)
   tcplab --version  print the version
 
 The server is: twistd -n tcplab [options]    (twistd tcplab --help says more)
@@ -72,7 +74,17 @@ def _connect(arguments: list[str]) -> None:
     react(_converse, [options])
 
 
-_COMMANDS: dict[str, Callable[[list[str]], None]] = {"connect": _connect}
+def _chain(arguments: list[str]) -> None:
+    """Print the commands of a chain of relays."""
+    from tcplab.config.chain import runChain
+
+    try:
+        _print(runChain(arguments))
+    except ValueError as problem:
+        _usageError(str(problem), "tcplab chain")
+
+
+_COMMANDS: dict[str, Callable[[list[str]], None]] = {"connect": _connect, "chain": _chain}
 
 
 def _converse(reactor: Any, options: Any) -> Any:

@@ -34,6 +34,7 @@ class CommandTests(Running):
             ("--help", usage),
             ("-h", usage),
             ("connect --help", usage),
+            ("chain --help", "usage: tcplab chain --csv FILE"),
         ):
             done = tcplabs(*words.split())
             self.assertTrue(done.stdout.decode().startswith(begins), done.stdout)
@@ -45,6 +46,7 @@ class CommandTests(Running):
             ("conect", "unknown command 'conect'"),
             ("connect", "HOST"),
             ("connect h --sent", "--sent"),
+            ("chain", "give the list of names: --csv FILE"),
             ("connect nothing:here:x", "'nothing:here:x' is no address"),
         ):
             done = tcplabs(*words.split())

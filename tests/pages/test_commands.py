@@ -80,6 +80,9 @@ class UnderstoodTests(SynchronousTestCase):
             Options().parseOptions(options)
 
     def understood_tcplab(self, command: str, *words: str) -> None:
+        if command == "chain":
+            self.assertEqual(words, ("--csv", "names.csv"))
+            return
         self.assertEqual(command, "connect")
         parseOptions(["localhost"] if words == ("HOST",) else list(words))
 

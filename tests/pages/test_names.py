@@ -68,6 +68,7 @@ class NamesTests(SynchronousTestCase):
         known |= {"--behavior", "--log-format", "--reactor", "--listen"}
         known |= {"--uid", "--gid", "--euid", "--umask"}  # twistd's own
         known |= {"--logfile", "--logger", "--syslog"}
+        known |= {"--csv"}  # of tcplab chain
         known |= {"--rounds", "--cases", "--bind"}  # of the soak, and of http.server
         known |= set(re.findall(r"--[a-z][\w-]*", HELP))
         for name in ("README.rst", *(each for each in PAGES if each.startswith("docs/"))):

@@ -54,6 +54,7 @@ lint: $(VENV)/installed-check
 
 types: $(VENV)/installed-check
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 # The site, in build/docs, and the pages of the API, in build/api.
 docs: $(VENV)/installed-check

@@ -1,8 +1,8 @@
 """
-The TCP recipe's server, for any number of clients: acknowledge, report one message, close.
+The ack server of the textbook, for any number of clients: acknowledge, report one message, close.
 
-It prints what the recipe prints, and how each connection ended: the log is an observer of the lab.
-Run it, and connect to it from another terminal::
+It prints what that program prints, and how each connection ended. The log is an observer of the
+lab. Run it, and connect to it from another terminal::
 
     $ python ack.py
     $ tcplab connect localhost:50544
@@ -19,13 +19,13 @@ from tcplab.observers import LogObserver
 from tcplab.protocols import Ack
 
 
-async def main(reactor, where="tcp:50544:interface=127.0.0.1"):
+async def main(reactor: object, where: str = "tcp:50544:interface=127.0.0.1") -> None:
     startLogging(sys.stdout)
     listener = ListenerSettings("ack", Ack, where)
     lab = Lab(listeners=[listener], observers=[LogObserver()], reactor=reactor)
     await lab.start()
     print("listening on port", lab.port, flush=True)
-    await Deferred()  # until it is interrupted
+    await Deferred[None]()  # until it is interrupted
 
 
 react(main, sys.argv[1:])

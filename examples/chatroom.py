@@ -1,7 +1,7 @@
 """
-Connections that know of each other: a chat room, which is a factory with a set of members.
+Connections with shared state: a chat room is a factory with a set of members.
 
-A member that does not read is disconnected when more than ``maxUnsent`` bytes wait for it; the
+A member that does not read is disconnected when more than ``maxUnsent`` bytes wait for it. The
 others never wait for it. Serve it from this folder, and enter it from two other terminals::
 
     $ twistd -n tcplab --behaviour chatroom.ChatRoom
@@ -9,15 +9,21 @@ others never wait for it. Serve it from this folder, and enter it from two other
     $ tcplab connect localhost
 """
 
+from __future__ import annotations
+
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
 from tcplab.protocols import Conversation, ConversationFactory, Lines
 
 
 class Member(Conversation):
     greeting = b"What is your name?"
     framing = Lines
+    factory: ChatRoom
     name = b""
 
-    def messageReceived(self, message):
+    def messageReceived(self, message: bytes) -> None:
         if self.name:
             self.factory.tell(self.name + b": " + message[:1000])
         elif message:
@@ -25,17 +31,17 @@ class Member(Conversation):
             self.factory.members.add(self)
             self.factory.tell(self.name + b" is here")
 
-    def connectionLost(self, reason):
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self in self.factory.members:
             self.factory.members.remove(self)
             self.factory.tell(self.name + b" has gone")
 
 
 class ChatRoom(ConversationFactory):
-    def __init__(self, **settings):
+    def __init__(self, **settings: object) -> None:
         super().__init__(Member, **settings)
-        self.members = set()
+        self.members: set[Member] = set()
 
-    def tell(self, message):
+    def tell(self, message: bytes) -> None:
         for member in list(self.members):
             member.send(message)

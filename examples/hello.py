@@ -1,5 +1,5 @@
 """
-The threaded hello server without threads: greet, hear one message, hang up.
+The threaded hello server without threads: greet, receive one message, close.
 
 Run it, and talk to it from another terminal::
 
@@ -16,10 +16,10 @@ from twisted.internet.task import react
 from tcplab.protocols import ConversationFactory, Greeting
 
 
-async def main(reactor, where="tcp:8080:interface=127.0.0.1"):
+async def main(reactor: object, where: str = "tcp:8080:interface=127.0.0.1") -> None:
     port = await serverFromString(reactor, where).listen(ConversationFactory(Greeting))
     print("listening on port", port.getHost().port, flush=True)
-    await Deferred()  # until it is interrupted
+    await Deferred[None]()  # until it is interrupted
 
 
 react(main, sys.argv[1:])

@@ -23,7 +23,7 @@ class Mail(Dialogue):
     framing = CRLF
     certificate = "mail.pem"  # the key too; mail.Mail,certificate=FILE names another
 
-    async def converse(self):
+    async def converse(self) -> None:
         async for line in self.messages(timeout=300):
             match line.upper().split():
                 case [b"EHLO", *_]:
@@ -41,7 +41,7 @@ class Mail(Dialogue):
                 case _:
                     self.send(b"500 I do not know that")
 
-    async def encrypt(self):
+    async def encrypt(self) -> None:
         try:
             pem = Path(self.certificate).read_bytes()
         except OSError:
@@ -50,7 +50,7 @@ class Mail(Dialogue):
             self.send(b"220 go ahead")
             await self.startTLS(PrivateCertificate.loadPEM(pem).options())
 
-    async def count(self):
+    async def count(self) -> None:
         self.send(b"354 end with a dot alone")
         lines = 0
         while await self.receive(timeout=300) != b".":

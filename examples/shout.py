@@ -1,5 +1,5 @@
 """
-A conversation of your own: whole lines come in, and go back in capitals.
+A conversation of your own: each line is returned in capitals.
 
 Serve it from this folder, and talk to it from another terminal::
 
@@ -14,5 +14,5 @@ class Shout(Conversation):
     greeting = b"say something"
     framing = Lines
 
-    def messageReceived(self, message):
+    def messageReceived(self, message: bytes) -> None:
         self.send(message.upper())

@@ -3,7 +3,7 @@
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.trial.unittest import TestCase
 
 from tcplab import Lab
@@ -19,7 +19,7 @@ class Client(Protocol):  # yours
     def dataReceived(self, data):
         self.heard += data
 
-    def connectionLost(self, reason):
+    def connectionLost(self, reason=connectionDone):
         self.ended.callback(reason.type.__name__)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Generic, NoReturn, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+from typing_extensions import TypeVar  # of Python 3.13: a type variable with a default
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.interfaces import ContextFactory
+from tcplab.reactor.interfaces import ContextFactory, ContextSource
 from tcplab.reactor.tls import startTLS
 from tcplab.wire.framing import (
     DEFAULT_MAX_LENGTH,
@@ -25,6 +27,7 @@ from tcplab.wire.framing import (
 from tcplab.wire.reasons import Reason
 
 _T = TypeVar("_T")
+_Result = TypeVar("_Result", default=object)
 
 
 class DialogueOver(Exception):
@@ -43,20 +46,39 @@ class Draining(DialogueOver):
     """The server drains, and no whole message was received."""
 
 
-class Dialogue(Conversation):
+class Dialogue(Conversation, Generic[_Result]):
     """
     A conversation written as a coroutine: override ``converse`` to receive, send and return.
+
+    ::
+
+        class Recipe(Dialogue):
+            framing = Lines
+
+            async def converse(self) -> None:
+                self.send(b"What is your name?")
+                name = await self.receive(timeout=60)
+                self.send(b"Hello, " + name + b"!")
 
     Returning closes gracefully, and so does leaving by a `DialogueOver`. Any other exception is
     logged once and aborts. If the connection is lost meanwhile, the coroutine is cancelled
     (``twisted.internet.defer.CancelledError``), so that its ``finally`` blocks run.
 
     While nothing is awaited nothing is read: memory does not grow, and the peer has to wait.
+
+    A client takes what ``converse`` returns from `result`. The class in brackets is its type::
+
+        class Ask(Dialogue[bytes]):
+            async def converse(self) -> bytes:
+                return await self.receive(timeout=5)
+
+        ask = await connectProtocol(endpoint, Ask())
+        answer = await ask.result()
     """
 
     @abstractmethod
-    async def converse(self) -> object:
-        """Hold the dialogue; what it returns is the result of `whenFinished`."""
+    async def converse(self) -> _Result:
+        """Hold the dialogue; what it returns is given by `result` and `whenFinished`."""
         raise NotImplementedError(f"{type(self).__name__} has no converse()")
 
     # Input
@@ -103,14 +125,14 @@ class Dialogue(Conversation):
 
         :param timeout: seconds for each message, as of `receive`.
         """
-        return _Messages(self, timeout)
+        return _Messages(partial(self.receive, timeout=timeout))
 
     def sleep(self, seconds: float) -> Deferred[None]:
         """Await a time, in seconds."""
         return deferLater(self._clock, seconds)
 
     async def startTLS(
-        self, contextFactory: ContextFactory, *, timeout: float | None = 5.0
+        self, contextFactory: ContextFactory | ContextSource, *, timeout: float | None = 5.0
     ) -> None:
         """
         Start TLS; await the handshake.
@@ -127,7 +149,7 @@ class Dialogue(Conversation):
         self.framing.unread()
         plain, self._handshake = self.raw, Deferred()
         self.flow.stop()
-        tls = startTLS(plain, self, contextFactory)
+        tls = startTLS(plain, self, cast("ContextFactory", contextFactory))
         self._attach(tls)
         tls.makeConnection(plain)
         plain.resumeProducing()
@@ -139,31 +161,37 @@ class Dialogue(Conversation):
 
     # The end
 
-    def whenFinished(self) -> Deferred[Any]:
+    def result(self) -> Deferred[_Result]:
         """
-        Fire with what ``converse`` returned, once the connection is closed and nothing can be lost.
+        Fire with what ``converse`` returns, as soon as it returns.
 
         It fails with what ``converse`` raised, also a `DialogueOver`, or with the reason for which
-        the connection was lost before its end.
+        the connection was lost before its end. **Limit:** what was sent last may still be unsent,
+        and a program that ends now would lose it; see `whenFinished`.
         """
-        deferred: Deferred[object] = Deferred(self._removeWaiter)
-        self._waiters = [*self._waiters, deferred]
-        if self._isLost:
-            self._fireWaiters()
-        return deferred
+        return self._wait("result", self._hasOutcome)
+
+    def whenFinished(self) -> Deferred[_Result]:
+        """
+        Fire as `result`, once the connection is closed and nothing can be lost any more.
+
+        A peer that does not close delays it by up to ``lingerTimeout`` seconds.
+        """
+        return self._wait("end", self._isLost)
 
     # How it works
 
     _pendingReceive: Deferred[bytes] | None = None
     _receiveFraming: Framing | None = None  # reads in the place of ``framing``, if set
     _handshake: Deferred[None] | None = None
-    _conversing: Deferred[object] | None = None
-    _outcome: object = None
+    _conversing: Deferred[_Result] | None = None
+    _outcome: _Result | Failure
+    _hasOutcome = False
     _draining = False
     _bypassFraming = False  # input waits until it is awaited
     _isLost = False
     _inputInvalid = False  # a FramingError came from the input, not from what was to be sent
-    _waiters: Sequence[Deferred[object]] = ()
+    _waiters: Mapping[str, Sequence[Deferred[_Result]]] = {}  # for the result, and for the end
 
     def readConnectionLost(self) -> None:
         """Do nothing: the next `receive` raises `PeerFinished`."""
@@ -266,34 +294,53 @@ class Dialogue(Conversation):
             self._receiveFraming = None
             self.framing.feed(framing.unread())
 
-    def _returned(self, result: object) -> None:
-        self._outcome, self._conversing = result, None
+    def _returned(self, result: _Result) -> None:
+        self._conversing = None
+        self._keepOutcome(result)
         self.hangUp()
+        self._fireWaiters("result")
 
     def _raised(self, failure: Failure) -> None:
-        self._outcome, self._conversing = failure, None
+        self._conversing = None
+        self._keepOutcome(failure)
         if failure.check(DialogueOver):
             self.hangUp()
         elif self._inputInvalid and isinstance(failure.value, FramingError):
             self._framingFailed(failure.value)
         elif not (self._isLost and failure.check(CancelledError)):
             self._failed(failure)
+        self._fireWaiters("result")
 
     def _connectionLost(self, reason: Failure = connectionDone) -> None:
         self._isLost = True
         super()._connectionLost(reason)
+        self._keepOutcome(reason)
         if self._conversing is not None:
             self._conversing.cancel()
-            self._outcome = reason
-        elif not self.started:
-            self._outcome = reason
-        self._fireWaiters()
+        self._fireWaiters("result")
+        self._fireWaiters("end")
 
-    def _removeWaiter(self, cancelled: Deferred[object]) -> None:
-        self._waiters = [each for each in self._waiters if each is not cancelled]
+    def _keepOutcome(self, outcome: _Result | Failure) -> None:
+        """Keep what `result` gives; the first counts."""
+        if not self._hasOutcome:
+            self._outcome, self._hasOutcome = outcome, True
 
-    def _fireWaiters(self) -> None:
-        waiters, self._waiters = self._waiters, ()
+    def _wait(self, event: str, happened: bool) -> Deferred[_Result]:
+        deferred: Deferred[_Result] = Deferred(self._removeWaiter)
+        self._waiters = {**self._waiters, event: [*self._waiters.get(event, ()), deferred]}
+        if happened:
+            self._fireWaiters(event)
+        return deferred
+
+    def _removeWaiter(self, cancelled: Deferred[_Result]) -> None:
+        self._waiters = {
+            event: [each for each in waiters if each is not cancelled]
+            for event, waiters in self._waiters.items()
+        }
+
+    def _fireWaiters(self, event: str) -> None:
+        waiters = self._waiters.get(event, ())
+        self._waiters = {**self._waiters, event: ()}
         for deferred in waiters:
             deferred.callback(self._outcome)
 
@@ -301,15 +348,15 @@ class Dialogue(Conversation):
 class _Messages:
     """The messages of a dialogue, until the peer finishes."""
 
-    def __init__(self, dialogue: Dialogue, timeout: float | None) -> None:
-        self._dialogue, self._timeout = dialogue, timeout
+    def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
+        self._receive = receive
 
     def __aiter__(self) -> _Messages:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            return await self._dialogue.receive(timeout=self._timeout)
+            return await self._receive()
         except PeerFinished:
             raise StopAsyncIteration from None
 

@@ -27,6 +27,13 @@ ContextFactory = (
 )
 
 
+class ContextSource(Protocol):
+    """What ``CertificateOptions`` is for a type checker that cannot read Twisted's interfaces."""
+
+    def getContext(self) -> object:
+        """Return an ``OpenSSL.SSL.Context``."""
+
+
 class StreamTransport(Protocol):
     """
     What protocols here use of a transport: Twisted's TCP, Unix and TLS transports all have it.

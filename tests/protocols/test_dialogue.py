@@ -300,26 +300,47 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(len(peer.value()), 20_000 * 10_000)
 
 
-class WhenFinishedTests(SynchronousTestCase):
-    """whenFinished() gives the result of converse() when nothing can be lost any more."""
+class ResultTests(SynchronousTestCase):
+    """result() fires when converse() is over, whenFinished() when nothing can be lost any more."""
 
-    def test_result(self) -> None:
-        """It fires when the connection is closed, and at once after that."""
+    def test_returned(self) -> None:
+        """Each fires at its time, and at once after that."""
         dialogue, peer = connect()
-        finished, cancelled = dialogue.whenFinished(), dialogue.whenFinished()
-        cancelled.cancel()
-        self.failureResultOf(cancelled, CancelledError)
+        result, finished = dialogue.result(), dialogue.whenFinished()
+        for cancelled in (dialogue.result(), dialogue.whenFinished()):
+            cancelled.cancel()
+            self.failureResultOf(cancelled, CancelledError)
+        self.assertNoResult(result)
         peer.write(b"result\n")
+        self.assertEqual(self.successResultOf(result), b"result")
+        self.assertEqual(self.successResultOf(dialogue.result()), b"result")
         self.assertNoResult(finished)
         peer.finish()
         self.assertEqual(self.successResultOf(finished), b"result")
         self.assertEqual(self.successResultOf(dialogue.whenFinished()), b"result")
 
     def test_failure(self) -> None:
-        """It fails with a DialogueOver or the reason of the loss; unused, nothing is logged."""
+        """Both fail with a DialogueOver or the reason of the loss; unused, nothing is logged."""
         for end, error in ((Peer.finish, PeerFinished), (Peer.reset, ConnectionLost)):
             dialogue, peer = connect()
-            finished = dialogue.whenFinished()
+            waiting = dialogue.result(), dialogue.whenFinished()
             end(peer)
-            self.failureResultOf(finished, error)
+            for each in (*waiting, dialogue.result()):
+                self.failureResultOf(each, error)
             end(connect()[1])
+
+    def test_lost(self) -> None:
+        """What converse() returns or raises once the connection is lost does not count."""
+
+        async def stubborn(dialogue: Any) -> Any:
+            try:
+                return await dialogue.receive()
+            except CancelledError:
+                return "too late"
+
+        dialogue, peer = connect(stubborn)
+        result = dialogue.result()
+        peer.reset()
+        self.failureResultOf(result, ConnectionLost)
+        self.assertEqual(dialogue.outcome, "too late")
+        self.failureResultOf(dialogue.whenFinished(), ConnectionLost)

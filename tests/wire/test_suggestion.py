@@ -19,3 +19,13 @@ class SuggestTests(SynchronousTestCase):
             ("lab", [], ""),
         ):
             self.assertEqual(suggest(typed, names), suggestion)
+
+    def test_synonyms(self) -> None:
+        """Another word for a known one counts before the spelling."""
+        for typed, suggestion in (
+            ("Lag", " (did you mean latency?)"),
+            ("stal", " (did you mean stall?)"),
+        ):
+            self.assertEqual(
+                suggest(typed, ["flag", "latency", "stall"], {"lag": "latency"}), suggestion
+            )

@@ -139,6 +139,23 @@ class Behaviour:
         greets = _isConversation(self._found) and bool(self._found.greeting)
         return greets and "greeting" not in dict(self.spec.arguments)
 
+    @property
+    def served(self) -> Any:
+        """What the SPEC names: a Protocol class, a factory, or a class of factories."""
+        return self._found
+
+    def settings(self) -> dict[str, object]:
+        """Return the settings that a SPEC may have, and their defaults; ``None`` for none."""
+        if _isConversation(self._found):
+            known = settingsOf(self._found)
+            known.pop("clock", None)  # no clock can be typed
+            return known
+        if isinstance(self._found, type) and IProtocolFactory.implementedBy(self._found):
+            return {
+                p.name: None if p.default is p.empty else p.default for p in _named(self._found)
+            }
+        return {}
+
     def factory(self, **defaults: object) -> IProtocolFactory:
         """
         Make the factory.
@@ -147,9 +164,7 @@ class Behaviour:
         :raises SettingsError: a key or a value of the SPEC is wrong, or the factory cannot be made.
         """
         if _isConversation(self._found):
-            known = settingsOf(self._found)
-            known.pop("clock", None)  # no clock can be typed
-            own = self._values(known, hintsOf(self._found))
+            own = self._values(self.settings(), hintsOf(self._found))
             return self._ofConversation({**defaults, **own})
         if IProtocolFactory.providedBy(self._found):
             self._refuseArguments("is a factory that is made already: name its class instead")
@@ -176,12 +191,9 @@ class Behaviour:
             raise SettingsError(f"{self.spec.name} cannot be given {key}: it {reason}")
 
     def _ofFactoryClass(self) -> IProtocolFactory:
-        parameters = inspect.signature(self._found).parameters
-        named = [
-            p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        ]
-        known = {p.name: None if p.default is p.empty else p.default for p in named}
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        named, known = _named(self._found), self.settings()
+        parameters = inspect.signature(self._found).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
             known = {key: None for key, _ in self.spec.arguments} | known
             if issubclass(self._found, ConversationFactory):
                 known |= settingsOf(Conversation)  # the factory passes them on
@@ -230,6 +242,12 @@ class Behaviour:
         if key in _POSITIVE and isinstance(value, int | float) and not value > 0:
             raise ValueError("give a number above 0")
         return value
+
+
+def _named(factory: type) -> list[inspect.Parameter]:
+    # The parameters of a factory's constructor that can be given by name.
+    parameters = inspect.signature(factory).parameters.values()
+    return [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 def _isConversation(found: object) -> bool:

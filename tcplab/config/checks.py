@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tcplab.config.errors import SettingsError
 from tcplab.faults.spec import FaultSpec
+from tcplab.wire.suggestion import suggest
 
 #: What messages call the options: ``--idle-timeout`` where it is typed, ``idleTimeout`` in Python.
 Named = Mapping[str, str]
@@ -83,8 +84,8 @@ def checkFaults(
         rolls = rolls or fault.rolls
         if fault.listener is not None and fault.listener not in listeners:
             raise SettingsError(
-                f"{typed}: there is no listener {fault.listener!r};"
-                f" there are {', '.join(listeners)}"
+                f"{typed}: there is no listener {fault.listener!r}"
+                f"{suggest(fault.listener, listeners)}; the listeners are {', '.join(listeners)}"
             )
         if fault.selection.counts and workers is not None:
             raise SettingsError(

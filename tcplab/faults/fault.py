@@ -82,35 +82,48 @@ def _advice(what: str, such: str, units: str, bare: str | None) -> str:
     return f"give {what} as in {such} (units: {units}{without})"
 
 
-def faultField(read: Callable[[str], object], default: object = MISSING) -> Any:
-    """Declare a field of a fault, with its reader of text and perhaps a default."""
-    return field(default=default, metadata={"read": read})
+def faultField(read: Callable[[str], object], default: object = MISSING, *, unit: str = "") -> Any:
+    """
+    Declare a field of a fault.
+
+    :param read: makes its value of what is typed; a ``ValueError`` refuses that.
+    :param default: its value when it is left out; without one it has to be typed.
+    :param unit: the unit of a bare number, or what may be typed, for the list of faults.
+    """
+    return field(default=default, metadata={"read": read, "unit": unit})
+
+
+#: The unit of a field whose number has none unless it is typed.
+WRITTEN_UNIT = "with unit"
 
 
 def timeField(bare: str | None = None, default: object = MISSING) -> Any:
     """Declare a field of seconds; ``bare`` is the unit of a typed number that has none."""
-    return faultField(partial(seconds, bare=bare), default)
+    return faultField(partial(seconds, bare=bare), default, unit=bare or WRITTEN_UNIT)
 
 
 def sizeField(bare: str | None = None, default: object = MISSING) -> Any:
-    """Declare a field of bytes."""
-    return faultField(partial(size, bare=bare), default)
+    """Declare a field of bytes; ``bare`` is the unit of a typed number that has none."""
+    return faultField(partial(size, bare=bare), default, unit=bare or WRITTEN_UNIT)
 
 
 def integerField(least: int, most: int, default: object = MISSING) -> Any:
     """Declare a field of whole numbers from ``least`` to ``most``, without a unit."""
-    return faultField(count(least, most), default)
+    return faultField(count(least, most), default, unit=f"{least}-{most}")
+
+
+_ENDS = ("fin", "reset")
 
 
 def _ending(text: str) -> str:
-    if text not in ("fin", "reset"):
+    if text not in _ENDS:
         raise ValueError("give fin or reset")
     return text
 
 
 def endField() -> Any:
     """Declare the field that says how a connection ends: ``fin`` or ``reset``."""
-    return faultField(_ending, "fin")
+    return faultField(_ending, "fin", unit="|".join(_ENDS))
 
 
 @dataclass(frozen=True)

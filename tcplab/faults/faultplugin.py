@@ -97,14 +97,14 @@ def _taken(
     words: tuple[str, ...], options: dict[str, str]
 ) -> tuple[str, tuple[str, ...], dict[str, str]]:
     """Take the fault out of what Twisted has split: a word, or a keyword that has a comma."""
-    from tcplab.faults import FaultError
-    from tcplab.wire.names import FAULTS
+    from tcplab.faults import KINDS, FaultError
+    from tcplab.faults.kindlookup import unknownKind
 
-    if words and words[0] in FAULTS:
+    if words and _kindOf(words[0]) in KINDS:
         return words[0], words[1:], options
     faults = [key for key in options if "," in key]
     wanted = 1 + sum(
-        word == "fault" and words[at + 1 : at + 2] != () and words[at + 1] not in FAULTS
+        word == "fault" and words[at + 1 : at + 2] != () and _kindOf(words[at + 1]) not in KINDS
         for at, word in enumerate(words)
     )
     if len(faults) < wanted and faults:
@@ -113,8 +113,10 @@ def _taken(
             " keys in another order"
         )
     if not faults:
-        raise FaultError(
-            f"fault: {words[0] if words else ''!r} is no fault; there are {', '.join(FAULTS)}"
-        )
+        raise FaultError(f"fault: {unknownKind(_kindOf(words[0]) if words else '')}")
     rest = {key: value for key, value in options.items() if key != faults[0]}
     return f"{faults[0]}={options[faults[0]]}", words, rest
+
+
+def _kindOf(word: str) -> str:
+    return word.partition(",")[0]

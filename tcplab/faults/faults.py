@@ -21,6 +21,7 @@ from tcplab.listener.policy import Policy, PolicyListener
 from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.stack import reactorOf, socketTransport
+from tcplab.wire.suggestion import suggest
 
 log = Logger("tcplab.policies.faults.standing")
 
@@ -76,8 +77,10 @@ class FaultRegistry:
         :raises FaultError: no fault has this name.
         """
         if name not in self._specs:
-            there = ", ".join(self._specs) or "none at all"
-            raise FaultError(f"there is no fault named {name!r}; there are: {there}")
+            there = f"the names are {', '.join(self._specs)}" if self._specs else "none is set"
+            raise FaultError(
+                f"there is no fault named {name!r}{suggest(name, self._specs)}; {there}"
+            )
         del self._specs[name], self._counts[name]
 
     def dice(self, *whose: object) -> Dice:
@@ -198,8 +201,8 @@ class Faults(Policy):
         names = [listener.name for listener in self.listeners]
         if spec.listener is not None and names and spec.listener not in names:
             raise FaultError(
-                f"fault {spec.text!r}: there is no listener {spec.listener!r};"
-                f" there are {', '.join(names)}"
+                f"fault {spec.text!r}: there is no listener {spec.listener!r}"
+                f"{suggest(spec.listener, names)}; the listeners are {', '.join(names)}"
             )
 
     # Their listeners

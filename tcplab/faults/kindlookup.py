@@ -9,7 +9,9 @@ from importlib import import_module
 from tcplab import entrypoints
 from tcplab.faults.fault import Fault, ListenerFault
 from tcplab.importing import ImportFailed, importName
+from tcplab.wire.keyvalue import split
 from tcplab.wire.names import FAULTS
+from tcplab.wire.suggestion import suggest
 
 
 class _Kinds(Mapping[str, type[Fault]]):
@@ -38,6 +40,32 @@ class _Kinds(Mapping[str, type[Fault]]):
 #: The class of each kind of fault, by the name that is typed; loaded when it is looked up. A class
 #: of a user's has the name that a package registers, or its dotted name.
 KINDS: Mapping[str, type[Fault]] = _Kinds()
+
+
+#: Other words for the kinds of fault: the hint names the kind.
+SYNONYMS = {
+    **dict.fromkeys(("delay", "slow", "lag", "late", "wait", "sleep"), "latency"),
+    **dict.fromkeys(("throttle", "rate", "ratelimit", "limit"), "bandwidth"),
+    **dict.fromkeys(("slice", "split", "fragment", "chunk", "segment"), "slicer"),
+    **dict.fromkeys(("cut", "truncate", "partial", "short"), "limit_data"),
+    **dict.fromkeys(("drop", "loss", "blackhole", "silence", "silent", "mute"), "timeout"),
+    **dict.fromkeys(("reset", "rst", "abort", "kill"), "reset_peer"),
+    **dict.fromkeys(("fin", "shutdown"), "half_close"),
+    **dict.fromkeys(("pause", "freeze", "block", "zerowindow", "window"), "stall"),
+    **dict.fromkeys(("flip", "bitflip", "garble", "mangle", "noise"), "corrupt"),
+    **dict.fromkeys(("reject", "deny", "closed", "down"), "refuse"),
+    **dict.fromkeys(("syn", "connecttimeout", "unreachable"), "hang"),
+}
+
+
+def unknownKind(name: str) -> str:
+    """Describe in one line that there is no such kind of fault, and what was probably meant."""
+    key, equals, value = split(name, "=")
+    if equals and key in KINDS and KINDS[key].named():
+        first = next(iter(KINDS[key].named()))
+        return f"{name!r} names no field: write {key},{first}={value} or {key},{value}"
+    hint = suggest(key, KINDS, SYNONYMS)
+    return f"there is no fault {name!r}{hint}; the faults are {', '.join(KINDS)}"
 
 
 def _checked(name: str, found: object, kind: str = "") -> type[Fault]:

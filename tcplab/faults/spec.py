@@ -8,11 +8,12 @@ from dataclasses import MISSING, dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
-from tcplab.faults.kindlookup import KINDS
+from tcplab.faults.fault import WRITTEN_UNIT, Fault, ListenerFault, isTime, seconds, size
+from tcplab.faults.kindlookup import KINDS, unknownKind
 from tcplab.importing import ImportFailed, describeImportError
 from tcplab.wire.escaping import unescape
 from tcplab.wire.keyvalue import GivenTwice, NotKeyValue, readArguments, split, unescapeSeparators
+from tcplab.wire.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,9 @@ def parseFault(text: str) -> FaultSpec:
     """
     Read ``KIND[,key=value…][@LISTENER]``; a value may have ``\\,`` ``\\@`` and ``\\=`` in it.
 
+    The key of the kind's first field may be left out, if that field is given first:
+    ``latency,100ms``.
+
     :raises FaultError: the text is no fault.
     """
     words, at, listener = split(text, "@")
@@ -157,16 +161,18 @@ def parseFault(text: str) -> FaultSpec:
     except ImportFailed as e:
         raise FaultError(f"fault {text!r}: {e}") from None
     if kind is None:
-        raise FaultError(
-            f"fault {text!r}: there is no fault {name!r}; there are {', '.join(KINDS)}"
-        )
-    typed = _typed(text, rest) if comma else {}
+        raise FaultError(f"fault {text!r}: {unknownKind(name)}")
+    typed = _typed(text, kind, rest) if comma else {}
     return _made(text, kind, typed, listener or None)
 
 
-def _typed(text: str, rest: str) -> dict[str, str]:
+def _typed(text: str, kind: type[Fault], rest: str) -> dict[str, str]:
+    own = kind.named()
+    first = split(rest, ",")[0]
+    if own and first and not split(first, "=")[1] and first not in (*own, *COMMON_FIELDS):
+        rest = f"{next(iter(own))}={rest}"
     try:
-        return readArguments(rest, lambda key: key if re.fullmatch(r"\w+", key) else "")
+        return readArguments(rest, lambda key: key if re.fullmatch(r"[^\W\d]\w*", key) else "")
     except (NotKeyValue, GivenTwice) as e:
         raise FaultError(f"fault {text!r}: {e}") from None
 
@@ -210,14 +216,24 @@ def _probability(selection: Selection, value: str) -> Selection:
     return replace(selection, probability=readProbability(value))
 
 
+#: The fields that any fault may have, and what they mean.
+COMMON_FIELDS = {
+    "after": "begin after so many bytes, as in 10B, or after a time, as in 250ms",
+    "match": "begin behind this text, however it is cut into segments",
+    "for": "last so long, as in 2s, then end",
+    "conn": "only these connections, counted from 1: 3, 1-2, 4- or %3",
+    "probability": "only so many of the connections, at random: 0 to 1",
+    "direction": "downstream (to the client), upstream or both",
+}
+
 _TRIGGERS = {"after": _after, "match": _match, "for": _for}
 _SELECTIONS = {"conn": _conn, "probability": _probability}
-COMMON = (*_TRIGGERS, *_SELECTIONS, "direction")
-_OF_LISTENERS = ("after", "for")
+#: Those of a `ListenerFault`, which acts before there is a connection.
+LISTENER_FIELDS = ("after", "for")
 
 
 def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
-    common = _OF_LISTENERS if issubclass(kind, ListenerFault) else COMMON
+    common = LISTENER_FIELDS if issubclass(kind, ListenerFault) else tuple(COMMON_FIELDS)
     own = kind.named()
     for key in typed:
         if key not in own and key not in common:
@@ -240,15 +256,20 @@ def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | N
     return spec
 
 
+# Words for the first field of any kind, which is a time or an amount.
+_AMOUNTS = ("delay", "duration", "time", "timeout", "ms", "seconds", "size", "bytes", "rate")
+
+
 def _unknown(kind: type[Fault], key: str, common: tuple[str, ...]) -> str:
-    own = ", ".join(kind.named())
-    if issubclass(kind, ListenerFault) and key in COMMON:
+    own = tuple(kind.named())
+    if issubclass(kind, ListenerFault) and key in COMMON_FIELDS:
         return (
             f"{key} makes no sense for {kind.kind}, which comes before any connection;"
             f" it has {', '.join(common)}"
         )
-    has = f"it has {own}, and " if own else "it has "
-    return f"{kind.kind} has no {key!r}; {has}{', '.join(common)}"
+    hint = suggest(key, own + common, dict.fromkeys(_AMOUNTS, own[0]) if own else {})
+    has = f"it has {', '.join(own)}, and " if own else "it has "
+    return f"{kind.kind} has no {key!r}{hint}; {has}{', '.join(common)}"
 
 
 def _read(text: str, key: str, word: str, read: Callable[[str], _Value], value: str) -> _Value:
@@ -262,7 +283,9 @@ def _read(text: str, key: str, word: str, read: Callable[[str], _Value], value: 
 def _fault(text: str, kind: type[Fault], values: dict[str, object]) -> Fault:
     for name, field in kind.named().items():
         if name not in values and field.default is MISSING:
-            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}=")
+            unit = field.metadata.get("unit", "")
+            number = {"": "", WRITTEN_UNIT: ", a number with its unit"}.get(unit, f", in {unit}")
+            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}={number}")
     try:
         make: Callable[..., Fault] = kind
         return make(**values)

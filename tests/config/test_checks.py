@@ -37,7 +37,7 @@ class ContradictionTests(SynchronousTestCase):
         self.refused(problem, proxyProtocol="v1")
 
     def test_faults(self) -> None:
-        problem = "--fault stall@x: there is no listener 'x'; there are lab, echo"
+        problem = "--fault stall@x: there is no listener 'x'; the listeners are lab, echo"
         self.refused(problem, faults=["stall@x"], port=0, serve=["echo@tcp:0"])
         problem = "--fault stall,conn=1: conn counts the connections of each process alone: "
         self.refused(f"{problem}leave out conn, or --workers 2", faults=["stall,conn=1"], workers=2)

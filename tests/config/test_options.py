@@ -115,7 +115,11 @@ class FromWordsTests(SynchronousTestCase):
             ("proxyProtocol", "v3", "--proxy-protocol v3: give v1, v2, any"),
             ("proxyFrom", ["10.0.0.1/8"], "--proxy-from 10.0.0.1/8 has host bits set"),
             ("proxyFrom", ["lab"], "--proxy-from 'lab' does not appear to be"),
-            ("faults", ["latncy"], "--fault 'latncy': there is no fault 'latncy'; there are lat"),
+            (
+                "faults",
+                ["latncy"],
+                "--fault 'latncy': there is no fault 'latncy' (did you mean lat",
+            ),
         ):
             self.refused(problem, **{name: word})
 

@@ -63,6 +63,7 @@ class ParserTests(SynchronousTestCase):
         for text, fault, seed in (
             ("half_close", "half_close", None),
             ("latency,latency=100,jitter=20", "latency,latency=100,jitter=20", None),
+            ("latency,100ms", "latency,100ms", None),
             ("corrupt,every=1KiB,seed=7,bits=2", "corrupt,every=1KiB,bits=2", 7),
         ):
             made = self.read(f"fault:{text}:tcp:8080:interface=127.0.0.1")
@@ -93,9 +94,9 @@ class ParserTests(SynchronousTestCase):
     def test_mistakes(self) -> None:
         """One line each."""
         for text, problem in {
-            "fault:tcp:8080": "fault: 'tcp' is no fault; there are latency, bandwidth",
-            "fault:halfclose:tcp:8080": "fault: 'halfclose' is no fault; there are latency",
-            "fault:": "fault: '' is no fault; there are",
+            "fault:tcp:8080": "fault: there is no fault 'tcp'; the faults are latency, bandwidth",
+            "fault:halfclose:tcp:8080": "fault: there is no fault 'halfclose' (did you mean half_",
+            "fault:": "fault: there is no fault ''; the faults are",
             "fault:latncy,latency=1:tcp:0": "fault 'latncy,latency=1': there is no fault 'latncy'",
             "fault:latency,latency=x:tcp:0": "fault 'latency,latency=x': latency=x: give a time",
             "fault:half_close": "fault: there is no endpoint: write one, as in fault:half_close:",

@@ -65,7 +65,7 @@ class RegisterTests(SynchronousTestCase):
         for name in ("stall", "hang"):
             made.remove(name)
         error = self.assertRaises(FaultError, made.remove, "hang")
-        self.assertEqual(str(error), "there is no fault named 'hang'; there are: none at all")
+        self.assertEqual(str(error), "there is no fault named 'hang'; none is set")
 
     def test_seed(self) -> None:
         """One is chosen as soon as dice are rolled, not before."""
@@ -100,9 +100,9 @@ class ListTests(SynchronousTestCase):
         self.faults.add("stall")
         for call, argument, text in (
             (self.faults.add, 5, "fault 5: give a text, or a FaultSpec"),
-            (self.faults.add, "nonsense", "fault 'nonsense': there is no fault 'nonsense'; there"),
-            (self.faults.add, "stall@x", "fault 'stall@x': there is no listener 'x'; there are t"),
-            (self.faults.remove, "x", "there is no fault named 'x'; there are: stall"),
+            (self.faults.add, "nonsense", "fault 'nonsense': there is no fault 'nonsense'; the f"),
+            (self.faults.add, "stall@x", "fault 'stall@x': there is no listener 'x'; the listen"),
+            (self.faults.remove, "x", "there is no fault named 'x'; the names are stall"),
         ):
             error = str(self.assertRaises(FaultError, call, argument))
             self.assertTrue(error.startswith(text), error)

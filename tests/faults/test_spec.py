@@ -25,7 +25,15 @@ from tcplab.faults import (
     Stall,
     Timeout,
 )
-from tcplab.faults.spec import FaultError, Selection, Trigger, parseFault, readConn, readProbability
+from tcplab.faults.kindlookup import SYNONYMS
+from tcplab.faults.spec import (
+    FaultError,
+    Selection,
+    Trigger,
+    parseFault,
+    readConn,
+    readProbability,
+)
 
 
 def chosen(text: str) -> list[int]:
@@ -65,11 +73,13 @@ class SelectionTests(SynchronousTestCase):
 READ: dict[str, Fault] = {
     "latency,latency=100,jitter=20": Latency(0.1, 0.02),
     "latency,latency=2s": Latency(2.0),
+    "latency,2s,jitter=1": Latency(2.0, 0.001),
     "bandwidth,rate=64": Bandwidth(64_000),
     "bandwidth,rate=0": Bandwidth(0),
     "bandwidth,rate=1MiB": Bandwidth(2**20),
     "slicer,average_size=10,size_variation=5,delay=1000": Slicer(10, 5, 0.001),
     "limit_data,bytes=100": LimitData(100),
+    "limit_data,2B": LimitData(2),
     "limit_data,bytes=1KiB,how=reset": LimitData(1024, "reset"),
     "limit_time,time=2s,how=fin": LimitTime(2.0),
     "timeout": Timeout(),
@@ -123,13 +133,23 @@ class ReadTests(SynchronousTestCase):
 
 
 MISTAKES = {
-    "": "there is no fault ''; there are latency, bandwidth",
-    "latncy": "there is no fault 'latncy'; there are latency, bandwidth",
-    "latency": "latency needs latency=",
+    "": "there is no fault ''; the faults are latency, bandwidth",
+    "latncy": "there is no fault 'latncy' (did you mean latency?); the faults are latency, band",
+    "reset": "there is no fault 'reset' (did you mean reset_peer?); the",
+    "RST,conn=1": "there is no fault 'RST' (did you mean reset_peer?); the",
+    "drop=1s": "there is no fault 'drop=1s' (did you mean timeout?); the",
+    "latency=100": "'latency=100' names no field: write latency,latency=100 or latency,100",
+    "stall=5": "there is no fault 'stall=5' (did you mean stall?); the",
+    "stall,5": "'5' should read key=value",
+    "latency,1,2": "'2' should read key=value",
+    "latency,1,latency=2": "latency stands there twice: give it once",
+    "latency,delay=5": "latency has no 'delay' (did you mean latency?); it has",
+    "latency": "latency needs latency=, in ms",
+    "corrupt": "corrupt needs every=, a number with its unit",
     "latency,latency": "'latency' should read latency=value",
     "latency,=5": "'=5' should read key=value",
     "latency,latency=1,latency=2": "latency stands there twice: give it once",
-    "latency,latency=1,latncy=2": "latency has no 'latncy'; it has latency, jitter, and after,",
+    "latency,latency=1,latncy=2": "latency has no 'latncy' (did you mean latency?); it has lat",
     "half_close,how=fin": "half_close has no 'how'; it has after, match, for, conn, probab",
     "latency,latency=x": "latency=x: give a time as in 250ms or 2s (units: us, ms, s, min; a bare",
     "limit_time,time=100": "time=100: give a time as in 250ms or 2s (units: us, ms, s, min)",
@@ -159,6 +179,11 @@ MISTAKES = {
 
 class MistakesTests(SynchronousTestCase):
     """Each gets one line that names what is allowed."""
+
+    def test_synonyms(self) -> None:
+        """Each leads to a kind, and none is the name of one."""
+        self.assertLessEqual(set(SYNONYMS.values()), set(KINDS))
+        self.assertEqual(set(SYNONYMS) & set(KINDS), set())
 
     def test_lines(self) -> None:
         for text, problem in MISTAKES.items():

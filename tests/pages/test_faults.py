@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults import KINDS
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS
-from tcplab.faults.spec import COMMON
+from tcplab.faults.spec import COMMON_FIELDS
 from tests.support.rst_pages import literals, page, table
 from tests.support.subprocess_server import LIMIT, Server, scratch
 from tests.support.tiers import processes
@@ -31,7 +31,7 @@ class FaultsTests(SynchronousTestCase):
 
     def test_whatAnyFaultMayHave(self) -> None:
         rows = table(FAULTS, "When a fault acts")
-        self.assertEqual([literals(row[0])[0] for row in rows], list(COMMON))
+        self.assertEqual([literals(row[0])[0] for row in rows], list(COMMON_FIELDS))
 
     def test_units(self) -> None:
         sentence = FAULTS.partition("In brackets")[2].partition("When a fault acts")[0]

@@ -15,9 +15,11 @@ BURST = 0.01
 @dataclass(frozen=True)
 class Bandwidth(Fault):
     """
-    A token bucket in bytes: in any time at most ``rate`` times that, and one `BURST`, pass.
+    Limit the bytes per second.
 
-    :ivar rate: bytes a second (typed: KB/s, of 1000 bytes); 0 stops the flow.
+    It is a token bucket: in any time at most ``rate`` times that, and one `BURST`, pass.
+
+    :ivar rate: how much may pass in a second (bytes); 0 stops the flow.
     """
 
     kind: ClassVar[str] = "bandwidth"

@@ -13,10 +13,12 @@ from tcplab.faults.stage import Stage, StageContext
 @dataclass(frozen=True)
 class Corrupt(Fault):
     """
+    Replace some bytes by others.
+
     In each block of the stream one byte is replaced. The dice choose which byte, and by what.
 
-    :ivar every: bytes of a block (typed: with a unit).
-    :ivar bits: how many bits of the byte are inverted.
+    :ivar every: the length of a block, of which one byte is replaced (bytes).
+    :ivar bits: the number of bits of that byte that are inverted.
     """
 
     kind: ClassVar[str] = "corrupt"

@@ -11,7 +11,11 @@ from tcplab.faults.stage import End, Stage, StageContext
 
 @dataclass(frozen=True)
 class HalfClose(Fault):
-    """FIN in one direction: later bytes of it are dropped. The other direction goes on."""
+    """
+    Send FIN in one direction.
+
+    Later bytes of that direction are dropped. The other direction goes on.
+    """
 
     kind: ClassVar[str] = "half_close"
 

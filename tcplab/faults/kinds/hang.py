@@ -21,7 +21,11 @@ _MAX_FILLERS = 8
 
 @dataclass(frozen=True)
 class Hang(ListenerFault):
-    """The connect itself times out: the SYN is not answered."""
+    """
+    Leave every SYN unanswered.
+
+    The connect itself times out.
+    """
 
     kind: ClassVar[str] = "hang"
 

@@ -16,10 +16,12 @@ _MIN_WEIGHT = 256
 @dataclass(frozen=True)
 class Latency(Fault):
     """
-    Each byte leaves that much later, in the same order; so does the end.
+    Delay every byte, and keep their order.
 
-    :ivar latency: seconds (typed: ms).
-    :ivar jitter: seconds more or less, rolled for each chunk; none leaves before the one before it.
+    The end of the stream is delayed as much.
+
+    :ivar latency: the delay (seconds).
+    :ivar jitter: the most that is added to the delay of a chunk, or taken off, at random (seconds).
     """
 
     kind: ClassVar[str] = "latency"

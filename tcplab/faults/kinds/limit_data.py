@@ -12,10 +12,12 @@ from tcplab.faults.stage import LimitingStage, Stage, StageContext
 @dataclass(frozen=True)
 class LimitData(Fault):
     """
-    Exactly that many bytes pass, then the end.
+    End the connection after some bytes.
 
-    :ivar bytes: how many.
-    :ivar how: ``fin`` or ``reset``.
+    Exactly ``bytes`` bytes pass.
+
+    :ivar bytes: the bytes that pass.
+    :ivar how: the end: FIN or RST.
     """
 
     kind: ClassVar[str] = "limit_data"

@@ -12,10 +12,10 @@ from tcplab.faults.stage import LimitingStage, Stage, StageContext
 @dataclass(frozen=True)
 class LimitTime(Fault):
     """
-    Bytes pass for that long, then the connection ends.
+    End connections after a time.
 
-    :ivar time: seconds (typed: with a unit).
-    :ivar how: ``fin`` or ``reset``.
+    :ivar time: the time until the end (seconds).
+    :ivar how: the end: FIN or RST.
     """
 
     kind: ClassVar[str] = "limit_time"

@@ -13,7 +13,11 @@ from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 
 @dataclass(frozen=True)
 class Refuse(ListenerFault):
-    """Connections are refused (RST for the SYN), while the address stays ours."""
+    """
+    Refuse every connection.
+
+    The kernel answers each SYN with RST. The address stays bound to this process.
+    """
 
     kind: ClassVar[str] = "refuse"
     precedence: ClassVar[int] = 1  # of several faults the one that a client notices at once

@@ -12,9 +12,11 @@ from tcplab.faults.stage import LimitingStage, Stage, StageContext
 @dataclass(frozen=True)
 class ResetPeer(Fault):
     """
-    A real RST after that long, behind the bytes that have passed.
+    Reset the connection.
 
-    :ivar timeout: seconds (typed: ms); 0: at once, that is at accept unless it has a trigger.
+    A real RST follows the bytes that have passed.
+
+    :ivar timeout: the time until the reset (seconds); 0: at accept, or at once after its trigger.
     """
 
     kind: ClassVar[str] = "reset_peer"

@@ -12,11 +12,13 @@ from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 @dataclass(frozen=True)
 class Slicer(Fault):
     """
-    Bytes leave in slices, each of which is passed to the kernel alone.
+    Send in slices.
 
-    :ivar average_size: bytes of a slice.
-    :ivar size_variation: bytes more or less, rolled for each slice.
-    :ivar delay: seconds between two slices (typed: us).
+    Each slice is passed to the kernel alone, and becomes a segment of its own.
+
+    :ivar average_size: the mean length of a slice (bytes).
+    :ivar size_variation: the most that a slice is longer or shorter, at random (bytes).
+    :ivar delay: the time between two slices (seconds).
     """
 
     kind: ClassVar[str] = "slicer"

@@ -12,9 +12,11 @@ from tcplab.faults.stage import End, Stage, StageContext
 @dataclass(frozen=True)
 class SlowClose(Fault):
     """
-    The end of a direction is late; a reset is not delayed.
+    Delay the end of the connection.
 
-    :ivar delay: seconds (typed: ms).
+    The end of one direction is delayed, or of both; a reset is not.
+
+    :ivar delay: the delay of the end (seconds).
     """
 
     kind: ClassVar[str] = "slow_close"

@@ -12,7 +12,7 @@ from tcplab.faults.stage import BufferingStage, Stage, StageContext
 @dataclass(frozen=True)
 class Stall(Fault):
     """
-    Stop reading: the kernel's buffers fill, and its window closes.
+    Stop reading, until the window closes.
 
     By default it acts on the direction that we read: upstream, or downstream for a client's
     endpoint. The other direction has no window of ours: what is written waits, and its producer is

@@ -12,12 +12,12 @@ from tcplab.faults.stage import End, Stage, StageContext
 @dataclass(frozen=True)
 class Timeout(Fault):
     """
-    Nothing passes; the connection is closed after that long.
+    Drop every byte, and close after a time.
 
     If the fault ends before, and bytes were dropped, the connection is closed then: a TCP stream
     has no holes.
 
-    :ivar timeout: seconds (typed: ms); 0: never.
+    :ivar timeout: the time until the connection is closed (seconds); 0: never.
     """
 
     kind: ClassVar[str] = "timeout"

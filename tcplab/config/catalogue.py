@@ -1,0 +1,219 @@
+"""The catalogue: the behaviours and faults that can be typed, with their fields."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING
+from textwrap import wrap
+from typing import NamedTuple
+
+from tcplab.config.behaviours import Behaviour
+from tcplab.config.behaviourspec import BehaviourSpec
+from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, Fault, ListenerFault
+from tcplab.faults.spec import COMMON_FIELDS, KINDS, LISTENER_FIELDS
+from tcplab.wire.escaping import escape
+from tcplab.wire.names import BEHAVIOURS, FRAMINGS
+
+#: Columns of a terminal.
+_WIDTH = 80
+#: Columns in which most fields of one entry find room.
+_FIELDS_WIDTH = 28
+
+
+class Field(NamedTuple):
+    """
+    A setting of a behaviour, or a field of a fault.
+
+    :ivar name: what is typed before the ``=``.
+    :ivar unit: the unit of a bare number, or the words to choose from; empty for any other value.
+    :ivar default: its value when it is left out; empty if it is required, or empty by default.
+    :ivar summary: its meaning in a few words.
+    """
+
+    name: str
+    unit: str
+    default: str
+    summary: str
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.name}{unit}" + (f" [{self.default}]" if self.default else "")
+
+
+class Entry(NamedTuple):
+    """
+    A behaviour, or a kind of fault.
+
+    :ivar name: what is typed.
+    :ivar summary: what it does: a sentence without its full stop.
+    :ivar fields: its settings or fields.
+    """
+
+    name: str
+    summary: str
+    fields: tuple[Field, ...]
+
+
+def behaviours() -> list[Entry]:
+    """Return the behaviours that have a name."""
+    return [_behaviour(name) for name in BEHAVIOURS]
+
+
+def faults() -> list[Entry]:
+    """Return the kinds of fault."""
+    return [_fault(name, kind) for name, kind in KINDS.items()]
+
+
+def selectors() -> list[Field]:
+    """Return the fields that every fault has: when it begins, and which connections it hits."""
+    return [Field(name, "", "", summary) for name, summary in COMMON_FIELDS.items()]
+
+
+def _behaviour(name: str) -> Entry:
+    behaviour = Behaviour(BehaviourSpec(name))
+    summary, texts = _documented(behaviour.served)
+    settings = behaviour.settings()
+    return Entry(
+        name,
+        summary,
+        tuple(
+            Field(key, _unit(key, texts.get(key, "")), _shown(default), texts.get(key, ""))
+            for key, default in settings.items()
+        ),
+    )
+
+
+def _unit(key: str, text: str) -> str:
+    if key == "framing":
+        return "|".join(FRAMINGS)
+    return (
+        {"seconds": "s", "bytes": "B"}.get(text.partition(" ")[0], "") if key != "greeting" else ""
+    )
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bytes):
+        return escape(default)
+    if isinstance(default, float):
+        return f"{default:g}"
+    for name, framing in FRAMINGS.items():
+        if default is framing:
+            return name
+    return "" if default is None else str(default)
+
+
+def _fault(name: str, kind: type[Fault]) -> Entry:
+    summary, texts = _documented(kind)
+    fields = []
+    for key, field in kind.named().items():
+        default = field.default
+        shown = "" if default is MISSING else _shown(default)
+        fields.append(Field(key, field.metadata.get("unit", ""), shown, texts.get(key, "")))
+    return Entry(name, summary, tuple(fields))
+
+
+# Docstrings
+
+
+def _documented(found: object) -> tuple[str, dict[str, str]]:
+    """Return the first sentence of a docstring, and the texts of its fields, inherited ones too."""
+    texts: dict[str, str] = {}
+    for each in inspect.getmro(found) if isinstance(found, type) else (type(found),):
+        for name, text in re.findall(
+            r"^:[ci]var (\w+): (.*(?:\n[ ]+.*)*)", inspect.cleandoc(each.__doc__ or ""), re.M
+        ):
+            texts.setdefault(name, _plain(re.sub(r" \((seconds|bytes)\)", "", text)))
+    text = inspect.cleandoc(getattr(found, "__doc__", None) or "")
+    return _plain(_sentence(text)), texts
+
+
+def _sentence(text: str) -> str:
+    """Return the first sentence of a text, without its full stop."""
+    return re.split(r"\.(?:\s|$)", text, maxsplit=1)[0]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"``?", "", text).split())
+
+
+# The tables that are printed
+
+
+def behaviourTable() -> str:
+    """Return the text of ``tcplab behaviours``."""
+    entries = behaviours()
+    shared = set.intersection(*({field.name for field in entry.fields} for entry in entries))
+    own = [
+        entry._replace(fields=tuple(f for f in entry.fields if f.name not in shared))
+        for entry in entries
+    ]
+    # Those of echo, which sends no greeting: the others name theirs in their summaries.
+    echo = next(entry for entry in entries if entry.name == "echo")
+    common = [field for field in echo.fields if field.name in shared]
+    return _text(
+        *_table(own),
+        "",
+        "Every behaviour also has:",
+        *_list(common),
+        "",
+        "A behaviour is written NAME[,key=value...], as in --behaviour echo,framing=lines."
+        " A default stands in brackets. A Protocol or a Factory of yours is a behaviour too:"
+        " package.module.Name.",
+    )
+
+
+def faultTable() -> str:
+    """Return the text of ``tcplab faults``."""
+    kinds = [name for name, kind in KINDS.items() if issubclass(kind, ListenerFault)]
+    return _text(
+        *_table(faults()),
+        "",
+        f"Every fault also has these ({' and '.join(kinds)} only {' and '.join(LISTENER_FIELDS)}):",
+        *_list(selectors()),
+        "",
+        "A fault is written KIND[,field=value...][@LISTENER], as in"
+        " --fault latency,latency=100,conn=1-2. The first field may go without its name:"
+        " latency,100. A default stands in brackets. A bare number has the unit that is shown;"
+        f" others are written with it, as in 2s: {TIME_UNITS}; {SIZE_UNITS}.",
+    )
+
+
+def _table(entries: list[Entry]) -> Iterator[str]:
+    name = max(len(entry.name) for entry in entries)
+    fields = [", ".join(map(str, entry.fields)) for entry in entries]
+    # A longer list of fields leaves less room for the summary.
+    width = max((len(each) for each in fields if len(each) <= _FIELDS_WIDTH), default=0)
+    if fields.count("") > len(fields) / 2:
+        width = 0
+    for entry, each in zip(entries, fields, strict=True):
+        begin = f"{entry.name:{name}}  " + (f"{each:{width}}  " if each or width else "")
+        yield (begin + _cut(entry.summary, _WIDTH - len(begin))).rstrip()
+
+
+def _list(fields: Iterable[Field]) -> Iterator[str]:
+    for field in fields:
+        yield _cut(f"  {field.name:14}{_meaning(field)}", _WIDTH)
+
+
+def _meaning(field: Field) -> str:
+    words = field.unit.replace("|", ", ") if "|" in field.unit else _sentence(field.summary)
+    return words + (f" [{field.default}]" if field.default else "")
+
+
+def _cut(text: str, width: int) -> str:
+    """Return a sentence, or the part of it that fits."""
+    if len(text) <= width:
+        return text
+    parts = [found.start() for found in re.finditer(r"[,:;.] | \(", text) if found.start() <= width]
+    return text[: parts[-1]] if parts else text[: width - 3].rstrip() + "..."
+
+
+def _text(*paragraphs: str) -> str:
+    lines = (
+        line
+        for each in paragraphs
+        for line in ([each] if len(each) <= _WIDTH else wrap(each, _WIDTH, break_on_hyphens=False))
+    )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,68 @@
+"""Tests for `tcplab.config.catalogue`."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tcplab.config import catalogue
+from tcplab.config.catalogue import Entry, Field
+from tcplab.faults import KINDS
+from tcplab.faults.spec import COMMON_FIELDS
+from tcplab.wire.names import BEHAVIOURS
+
+ENTRIES = {entry.name: entry for entry in catalogue.behaviours() + catalogue.faults()}
+
+
+class EntriesTests(SynchronousTestCase):
+    def test_complete(self) -> None:
+        self.assertEqual([each.name for each in catalogue.behaviours()], list(BEHAVIOURS))
+        self.assertEqual([each.name for each in catalogue.faults()], list(KINDS))
+        self.assertEqual([each.name for each in catalogue.selectors()], list(COMMON_FIELDS))
+        for entry in ENTRIES.values():
+            self.assertRegex(entry.summary, "^[A-Z].*[^.]$")
+            for field in entry.fields:
+                self.assertTrue(field.summary, (entry.name, field.name))
+
+    def test_fields(self) -> None:
+        for kind, fields in (
+            ("latency", "latency ms, jitter ms [0]"),
+            ("limit_time", "time with unit, how fin|reset [fin]"),
+            ("corrupt", "every with unit, bits 1-8 [1]"),
+            ("stall", ""),
+        ):
+            self.assertEqual(", ".join(map(str, ENTRIES[kind].fields)), fields)
+        settings = {field.name: str(field) for field in ENTRIES["relay"].fields}
+        self.assertEqual(settings["timeout"], "timeout s [5]")
+        self.assertIn("lines]", settings["framing"])
+        quote = next(field for field in ENTRIES["qotd"].fields if field.name == "greeting")
+        self.assertIn(r"RFC 793\r\n", quote.default)
+
+    def test_texts(self) -> None:
+        """A field's text is that of the docstring, without the unit that Python has."""
+        [delay] = ENTRIES["slow_close"].fields
+        self.assertEqual(delay, Field("delay", "ms", "", "the delay of the end."))
+
+
+class TableTests(SynchronousTestCase):
+    """They fit a terminal, and each name begins one line."""
+
+    def test_tables(self) -> None:
+        for text, entries in (
+            (catalogue.behaviourTable(), catalogue.behaviours()),
+            (catalogue.faultTable(), catalogue.faults()),
+        ):
+            lines = text.splitlines()
+            self.assertLessEqual(max(map(len, lines)), 80)
+            self.assertEqual(
+                [line.split()[0] for line in lines[: len(entries)]],
+                [entry.name for entry in entries],
+            )
+        self.assertIn("\nlimit_data  bytes B, how fin|reset [fin]  End the connection ", text)
+
+    def test_long(self) -> None:
+        """A summary that does not fit is cut behind a part of the sentence, or a word."""
+        for summary, shown in (
+            ("Speak, and close" + " at once" * 10, "mine  Speak"),
+            ("Speak" + " again" * 20, "mine  Speak" + " again" * 11 + "..."),
+        ):
+            self.assertEqual(list(catalogue._table([Entry("mine", summary, ())])), [shown])

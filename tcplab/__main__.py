@@ -10,15 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-HELP = """usage: tcplab connect HOST[:PORT] [options]
+HELP = """usage: tcplab COMMAND [options]
 
-  tcplab connect    hold one conversation with a TCP server, for people and for scripts
-                    (tcplab connect --help says more)
-  tcplab chain      print the commands of a chain of relays, from a list of names
-                    (tcplab chain --help says more)
-  tcplab --version  print the version
+  tcplab serve        start the server (as twistd -n tcplab does)
+  tcplab connect      talk to a TCP server, by hand or in a script
+  tcplab behaviours   list what the server can serve
+  tcplab faults       list the faults, with their fields and units
+  tcplab chain        print the commands of a chain of relays, from a list of names
+  tcplab --version    print the version
 
-The server is: twistd -n tcplab [options]    (twistd tcplab --help says more)
+tcplab serve --help, connect --help and chain --help list the options.
 """
 
 
@@ -42,19 +43,54 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _run(words: list[str]) -> NoReturn:
     first, *rest = words or [""]
-    if first in ("-h", "--help"):
+    if first in ("-h", "--help", "help"):
         _print(HELP)
-    elif first == "--version":
+    elif first in ("-V", "--version"):
         from tcplab import __version__
 
         _print(f"tcplab {__version__}\n")
     elif first in _COMMANDS:
         _COMMANDS[first](rest)
-    elif not first:
-        _usageError("which command? there is: tcplab connect HOST", "tcplab")
     else:
-        _usageError(f"unknown command {first!r}; there is: tcplab connect HOST", "tcplab")
+        _usageError(_unknownCommand(first), "tcplab")
     raise SystemExit(0)
+
+
+def _unknownCommand(word: str) -> str:
+    from tcplab.wire.suggestion import suggest
+
+    commands = f"the commands are {', '.join(_COMMANDS)}"
+    if not word:
+        return f"give a command; {commands}"
+    if word.startswith("-"):
+        return f"{word} stands before the command: write tcplab serve {word} or connect; {commands}"
+    return f"there is no command {word!r}{suggest(word, _COMMANDS, _SYNONYMS)}; {commands}"
+
+
+def _serve(arguments: list[str]) -> None:
+    """Run twistd on its plugin, in the foreground."""
+    sys.argv = ["tcplab serve", "-n", "tcplab", *arguments]
+    from twisted.scripts.twistd import run
+
+    run()
+
+
+def _behaviours(arguments: list[str]) -> None:
+    """List the behaviours."""
+    _list(arguments, "behaviours")
+
+
+def _faults(arguments: list[str]) -> None:
+    """List the kinds of fault."""
+    _list(arguments, "faults")
+
+
+def _list(arguments: list[str], command: str) -> None:
+    if arguments and arguments[0] not in ("-h", "--help"):
+        _usageError(f"tcplab {command} takes no {arguments[0]!r}: leave it out", "tcplab")
+    from tcplab.config import catalogue
+
+    _print(catalogue.behaviourTable() if command == "behaviours" else catalogue.faultTable())
 
 
 def _connect(arguments: list[str]) -> None:
@@ -84,7 +120,21 @@ def _chain(arguments: list[str]) -> None:
         _usageError(str(problem), "tcplab chain")
 
 
-_COMMANDS: dict[str, Callable[[list[str]], None]] = {"connect": _connect, "chain": _chain}
+_COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "serve": _serve,
+    "connect": _connect,
+    "behaviours": _behaviours,
+    "faults": _faults,
+    "chain": _chain,
+}
+
+#: Words for the commands in other programs.
+_SYNONYMS = {
+    **dict.fromkeys(("server", "start", "run", "listen", "twistd"), "serve"),
+    **dict.fromkeys(("client", "nc", "telnet", "open", "talk"), "connect"),
+    **dict.fromkeys(("behaviors", "behavior", "protocols", "list"), "behaviours"),
+    **dict.fromkeys(("kinds", "toxics"), "faults"),
+}
 
 
 def _converse(reactor: Any, options: Any) -> Any:

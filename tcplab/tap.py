@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import select
 import sys
@@ -68,13 +69,39 @@ def _adopting(settings: Settings, reactor: IReactor) -> AdoptingReactor | None:
 log = Logger("tcplab.tap")
 
 
+#: The exit status for what is refused at the start.
+REFUSED = 2
+
+
 def exitWithError(problem: object) -> NoReturn:
     """
-    Exit with one line on stderr and status 1, without usage and traceback.
+    Exit with one line on stderr and status `REFUSED`, without usage and traceback.
 
     It is called before anything is bound or forked: no pid file and no process is left behind.
     """
-    raise SystemExit("tcplab: " + " ".join(str(problem).split("\n")))
+    print("tcplab:", " ".join(str(problem).split("\n")), file=sys.stderr)
+    raise SystemExit(REFUSED)
+
+
+# What the process was started as; `tcplab.__main__` sets it.
+_SERVE = "tcplab serve"
+
+
+def _command() -> str:
+    """Return the command that was typed, without its options."""
+    if sys.argv[0] == _SERVE:
+        return _SERVE
+    return f"{'twist' if os.path.basename(sys.argv[0]) == 'twist' else 'twistd'} tcplab"
+
+
+#: What twistd takes before the word ``tcplab``.
+_TWISTD_OPTIONS = frozenset(
+    (
+        *("-n", "--nodaemon", "-l", "--logfile", "--logger", "--pidfile", "--prefix", "--umask"),
+        *("-u", "--uid", "--gid", "--euid", "--chroot", "-d", "--rundir", "--reactor", "-r"),
+        *("--syslog", "--profile", "--debug", "-y", "--python", "--originalname"),
+    )
+)
 
 
 class Options(UsageOptions):
@@ -104,6 +131,10 @@ class Options(UsageOptions):
             if each.repeatable:
                 self[each.flag[2:]] = []
 
+    def getSynopsis(self) -> str:
+        """Return the first line of ``--help``."""
+        return f"Usage: {_SERVE} [options]" if _command() == _SERVE else super().getSynopsis()
+
     def opt_version(self) -> NoReturn:
         """Show the version and exit."""
         print(f"tcplab {__version__}")
@@ -120,13 +151,18 @@ class Options(UsageOptions):
                 options and [re.sub("^--behavior(?==|$)", "--behaviour", each) for each in options]
             )
         except UsageError as e:
-            exitWithError(f"{e}{self._suggestion(str(e))} (see twistd tcplab --help)")
+            exitWithError(f"{e}{self._suggestion(str(e))} (see {_command()} --help)")
         except SettingsError as e:
             exitWithError(e)
 
     def _suggestion(self, problem: str) -> str:
-        unknown = re.match("option --(\\S+) not recognized", problem)
-        return suggest(f"--{unknown[1]}", [f"--{each}" for each in self._long()]) if unknown else ""
+        unknown = re.match("option (-{1,2}\\S+) not recognized", problem)
+        if not unknown:
+            return ""
+        own = [f"--{each.replace('-', '')}" for each in self._long()]
+        if unknown[1] in _TWISTD_OPTIONS and unknown[1] not in own:
+            return f": it belongs to twistd, as in twistd {unknown[1]} tcplab"
+        return suggest(unknown[1], [f"--{each}" for each in self._long()])
 
     def _long(self) -> list[str]:
         return [name.removesuffix("=") for name in self.longOpt]
@@ -134,9 +170,8 @@ class Options(UsageOptions):
     def parseArgs(self, *words: str) -> None:
         """Refuse words that belong to no option."""
         if words:
-            raise UsageError(
-                f"{words[0]!r} belongs to no option: use -b or -s to say what to serve"
-            )
+            option = "-p" if words[0].isdecimal() else "-s" if "@" in words[0] else "-b"
+            raise UsageError(f"{words[0]!r} belongs to no option: write {option} {words[0]}")
 
     def postOptions(self) -> None:
         """Install the reactor, make the settings, and disable an unneeded pid file."""
@@ -246,5 +281,5 @@ def _fail(failure: Failure, reactor: IReactorCore) -> None:
         log.critical("tcplab: {problem}", problem=str(failure.value), log_system="tcplab")
     else:
         log.failure("tcplab could not start", failure)
-    reactor.addSystemEventTrigger("after", "shutdown", exitWith, 1)
+    reactor.addSystemEventTrigger("after", "shutdown", exitWith, REFUSED)
     reactor.callWhenRunning(reactor.stop)

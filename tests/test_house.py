@@ -298,8 +298,8 @@ class TestsTests(SynchronousTestCase):
     #: Tested under another name.
     ELSEWHERE = {
         "tcplab/__main__.py": "tests/test_main.py",
-        "tcplab/config/errors.py": "tests/config/test_options.py",
         "tcplab/exports.py": "tests/test_public.py",
+        "tcplab/config/errors.py": "tests/config/test_options.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",
         **{
             f"tcplab/faults/kinds/{kind}.py": "tests/faults/kinds/test_kinds.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import sysconfig
 from contextlib import ExitStack
 from typing import Any
@@ -27,14 +28,18 @@ class CommandTests(Running):
         self.assertEqual(done.stdout.decode(), f"tcplab {tcplab.__version__}\n")
 
     def test_texts(self) -> None:
-        version, usage = f"tcplab {tcplab.__version__}\n", "usage: tcplab connect HOST"
+        version, usage = f"tcplab {tcplab.__version__}\n", "usage: tcplab COMMAND"
         for words, begins in (
             ("--version", version),
             ("connect --version", version),
             ("--help", usage),
             ("-h", usage),
-            ("connect --help", usage),
             ("chain --help", "usage: tcplab chain --csv FILE"),
+            ("connect --help", "usage: tcplab connect HOST"),
+            ("serve --version", version),
+            ("serve --help", "Usage: tcplab serve [options]"),
+            ("behaviours", "lab       Send "),
+            ("faults", "latency     latency ms, "),
         ):
             done = tcplabs(*words.split())
             self.assertTrue(done.stdout.decode().startswith(begins), done.stdout)
@@ -42,8 +47,11 @@ class CommandTests(Running):
 
     def test_mistakes(self) -> None:
         for words, says in (
-            ("", "which command?"),
-            ("conect", "unknown command 'conect'"),
+            ("", "give a command; the commands are serve, connect, behaviours, faults, chain"),
+            ("conect", "there is no command 'conect' (did you mean connect?)"),
+            ("start", "(did you mean serve?)"),
+            ("--port 1", "--port stands before the command: write tcplab serve --port"),
+            ("faults x", "tcplab faults takes no 'x'"),
             ("connect", "HOST"),
             ("connect h --sent", "--sent"),
             ("chain", "give the list of names: --csv FILE"),
@@ -52,6 +60,25 @@ class CommandTests(Running):
             done = tcplabs(*words.split())
             self.assertIn(says, self.assertEnded(done, 2, "usage:"))
             self.assertEqual(done.stdout, b"")
+
+    def test_imports(self) -> None:
+        """No command imports what it does not use."""
+        code = (
+            "import atexit, sys; from tcplab.__main__ import main; names = sys.argv[1].split();"
+            " atexit.register(lambda: print(*(each for each in names if each in sys.modules)));"
+            " main(sys.argv[2:])"
+        )
+        rooms = ("client", "faults", "protocols", "server", "tap", "testing", "workers")
+        names = " ".join(["twisted", "OpenSSL", *(f"tcplab.{each}" for each in rooms)])
+        for words, used in (
+            ("--help", ""),
+            ("faults", "tcplab.faults"),
+            ("behaviours", "twisted OpenSSL tcplab.faults tcplab.protocols"),
+            ("serve -x", "twisted OpenSSL tcplab.faults tcplab.protocols tcplab.server tcplab.tap"),
+        ):
+            command = [sys.executable, "-c", code, names, *words.split()]
+            done = subprocess.run(command, capture_output=True, check=False)
+            self.assertEqual(done.stdout.decode().splitlines()[-1:], [used], words)
 
     def test_helpWithoutAReader(self) -> None:
         read, write = os.pipe()

@@ -110,9 +110,11 @@ class ReactorChoice(SynchronousTestCase):
 
 
 class Refusing(SynchronousTestCase):
-    def refused(self, *words: str) -> str:
-        problem = self.assertRaises(SystemExit, parsed, *words).code
-        assert isinstance(problem, str)
+    def refused(self, *words: str, by: Any = parsed) -> str:
+        """Return the line on stderr; the status is 2."""
+        self.patch(sys, "stderr", io.StringIO())
+        self.assertEqual(self.assertRaises(SystemExit, by, *words).code, 2)
+        problem = sys.stderr.getvalue()
         self.assertTrue(problem.startswith("tcplab: "), problem)
         self.assertEqual(len(problem.splitlines()), 1, problem)
         return problem
@@ -149,9 +151,13 @@ class Words(Refusing):
 
     def test_mistakes(self) -> None:
         for words, *says in (
-            ("--prot 1", "did you mean --port?", "twistd tcplab --help"),
+            ("--prot 1", "did you mean --port?", "(see twistd tcplab --help)"),
+            ("-n", "-n not recognized: it belongs to twistd, as in twistd -n tcplab"),
+            ("-x", "option -x not recognized (see"),
             ("--port", "--port requires argument"),
-            ("echo", "'echo' belongs to no option"),
+            ("echo", "'echo' belongs to no option: write -b echo"),
+            ("8888", "write -p 8888"),
+            ("echo@tcp:1", "write -s echo@tcp:1"),
             ("--port http", "--port http"),
             ("--idle-timeout 0", "or none for no limit"),
         ):
@@ -170,6 +176,14 @@ class Texts(SynchronousTestCase):
 
     def test_version_is_ours(self) -> None:
         self.assertEqual(self.printed("--version"), f"tcplab {__version__}\n")
+
+    def test_serve(self) -> None:
+        """Started by tcplab serve, the texts name that."""
+        self.patch(sys, "argv", ["tcplab serve", "-n", "tcplab"])
+        self.assertTrue(self.printed("--help").startswith("Usage: tcplab serve [options]\n"))
+        self.patch(sys, "stderr", io.StringIO())
+        self.assertRaises(SystemExit, parsed, "-x")
+        self.assertIn("(see tcplab serve --help)", sys.stderr.getvalue())
 
     def test_help_names_every_option_and_every_behaviour(self) -> None:
         text = self.printed("--help")
@@ -283,13 +297,12 @@ class MakeService(Logged, Refusing):
         self.assertEqual((port, backlog, interface), (7, 8192, "127.0.0.1"))
 
     def test_what_cannot_be_made_is_refused(self) -> None:
-        self.assertRaises(SystemExit, self.make, "-b", "ecko")
-        self.assertRaises(SystemExit, self.make, "--port-file", "/no/such/ports")
+        self.refused("-b", "ecko", by=self.make)
+        self.refused("--port-file", "/no/such/ports", by=self.make)
 
     def test_port_that_cannot_be_bound_is_refused_and_the_others_closed(self) -> None:
         self.listenLater().errback(tap.SettingsError("port 7 is in use"))
-        problem = self.assertRaises(SystemExit, self.make).code
-        self.assertEqual(problem, "tcplab: port 7 is in use")
+        self.assertEqual(self.refused(by=self.make), "tcplab: port 7 is in use\n")
         self.assertEqual(self.reactor.iterated, 1)
 
     def test_fault_of_our_own_keeps_its_traceback(self) -> None:
@@ -322,15 +335,15 @@ class MakeService(Logged, Refusing):
         self.reactor.start()
         listening.errback(problem)
 
-    def test_endpoint_that_fails_later_ends_it_with_status_1(self) -> None:
+    def test_endpoint_that_fails_later_ends_it_with_status_2(self) -> None:
         self.late(tap.SettingsError("no way"))
         self.assertEqual(self.lines(LogLevel.critical), ["tcplab: no way"])
-        self.assertEqual((self.statuses, self.reactor.stopped), ([1], 1))
+        self.assertEqual((self.statuses, self.reactor.stopped), ([2], 1))
 
     def test_fault_of_our_own_later_keeps_its_traceback(self) -> None:
         self.late(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual((self.statuses, self.reactor.stopped), ([1], 1))
+        self.assertEqual((self.statuses, self.reactor.stopped), ([2], 1))
 
     def test_stopped_while_it_starts_is_no_failure(self) -> None:
         self.late(CancelledError())

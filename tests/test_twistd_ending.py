@@ -75,7 +75,7 @@ class Background(Commands):
         path = os.path.join(self.folder, "s")
         self.assertEqual(self.read("ports"), f"lab 127.0.0.1 {port}\nack unix {path}\n")
         another = self.start(*TWISTD, "tcplab", "--serve", "ack@unix:s")
-        self.assertEqual(await another.ended(), 1)
+        self.assertEqual(await another.ended(), 2)
         self.assertIn(f"another process serves on {path}", another.err)
         signal.pidfd_send_signal(ending, signal.SIGTERM)
         ended, _, _ = await deferToThread(select.select, [ending], [], [], PATIENCE)

@@ -34,13 +34,13 @@ LATE = """
 
 class Refusing(Commands):
     async def refused(self, *words: str, ways: tuple[tuple[str, ...], ...] = (TWISTD,)) -> str:
-        """Start it in each way, and return the line; the status is 1, and the folder as before."""
+        """Start it in each way, and return the line; the status is 2, and the folder as before."""
         before = sorted(os.listdir(self.folder))
         commands = [self.start(*how, "tcplab", *words) for how in ways]
         await gatherResults([command.ended() for command in commands])
         lines = set()
         for command in commands:
-            self.assertEnded(command, 1)
+            self.assertEnded(command, 2)
             self.assertEqual(command.out, "")
             self.assertEqual(command.err.count("\n"), 1, command.err)
             self.assertTrue(command.err.startswith("tcplab: "), command.err)
@@ -86,6 +86,6 @@ class Refusing(Commands):
         for how in (TWISTD, TWIST):
             command = self.start(*how, "tcplab", "-s", "lab@late", env={"PYTHONPATH": self.folder})
             await command.ended()
-            self.assertEnded(command, 1)
+            self.assertEnded(command, 2)
             self.assertIn("tcplab: --serve lab@late: cannot listen on late", command.out)
             self.assertIn("the other side said no", command.out)

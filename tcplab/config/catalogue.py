@@ -9,8 +9,6 @@ from dataclasses import MISSING
 from textwrap import wrap
 from typing import NamedTuple
 
-from tcplab.config.behaviours import Behaviour
-from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, Fault, ListenerFault
 from tcplab.faults.spec import COMMON_FIELDS, KINDS, LISTENER_FIELDS
 from tcplab.wire.escaping import escape
@@ -72,6 +70,10 @@ def selectors() -> list[Field]:
 
 
 def _behaviour(name: str) -> Entry:
+    # The list of faults does without the behaviours.
+    from tcplab.config.behaviours import Behaviour
+    from tcplab.config.behaviourspec import BehaviourSpec
+
     behaviour = Behaviour(BehaviourSpec(name))
     summary, texts = _documented(behaviour.served)
     settings = behaviour.settings()

@@ -95,7 +95,7 @@ class ParserTests(SynchronousTestCase):
         """One line each."""
         for text, problem in {
             "fault:tcp:8080": "fault: there is no fault 'tcp'; the faults are latency, bandwidth",
-            "fault:halfclose:tcp:8080": "fault: there is no fault 'halfclose' (did you mean half_",
+            "fault:halfclose:tcp:8080": "fault: there is no fault 'halfclose' (did you mean half",
             "fault:": "fault: there is no fault ''; the faults are",
             "fault:latncy,latency=1:tcp:0": "fault 'latncy,latency=1': there is no fault 'latncy'",
             "fault:latency,latency=x:tcp:0": "fault 'latency,latency=x': latency=x: give a time",

@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.options import BACKLOG
-from tcplab.tap import Options
+from tcplab.tap import REFUSED, Options
 from tests.support.certificates import localhostFile
 from tests.support.ports import free
 from tests.support.subprocess_server import ROOT, needed, run, scratch
@@ -64,8 +64,9 @@ class SaidTests(SynchronousTestCase):
         [patience] = said("tcplab.service", "TimeoutStopSec")
         assert settings.drainTimeout is not None
         self.assertEqual(float(patience), settings.drainDelay + settings.drainTimeout + 5)
-        # A connection that had to be aborted is no failure of the service.
+        # A connection that had to be aborted is no failure of the service; a wrong option is one.
         self.assertEqual(said("tcplab.service", "SuccessExitStatus"), ["1"])
+        self.assertEqual(said("tcplab.service", "RestartPreventExitStatus"), [str(REFUSED)])
         [address] = said("tcplab.socket", "ListenStream")
         self.assertEqual(address.rpartition(":")[0], "127.0.0.1")
         self.assertEqual(said("tcplab.socket", "Backlog"), [str(BACKLOG)])

@@ -1,3 +1,3 @@
 from twisted.application.service import ServiceMaker
 
-tcplab = ServiceMaker("tcplab", "tcplab.tap", "A TCP peer you control.", "tcplab")
+tcplab = ServiceMaker("tcplab", "tcplab.tap", "A TCP server for learning and testing.", "tcplab")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING
 from textwrap import wrap
 from typing import NamedTuple
 
-from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, Fault, ListenerFault
-from tcplab.faults.spec import COMMON_FIELDS, KINDS, LISTENER_FIELDS
+from tcplab import entrypoints
+from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, ListenerFault
+from tcplab.faults.kindlookup import KINDS
+from tcplab.faults.spec import COMMON_FIELDS, LISTENER_FIELDS
 from tcplab.wire.escaping import escape
-from tcplab.wire.names import BEHAVIOURS, FRAMINGS
+from tcplab.wire.names import BEHAVIOURS, FAULTS, FRAMINGS
 
 #: Columns of a terminal.
 _WIDTH = 80
@@ -55,13 +57,26 @@ class Entry(NamedTuple):
 
 
 def behaviours() -> list[Entry]:
-    """Return the behaviours that have a name."""
-    return [_behaviour(name) for name in BEHAVIOURS]
+    """Return the behaviours that have a name; those of installed packages come last."""
+    found = entrypoints.registered(entrypoints.BEHAVIOURS)
+    return _entries(_behaviour, BEHAVIOURS) + _entries(
+        _behaviour, sorted(found.keys() - BEHAVIOURS)
+    )
 
 
 def faults() -> list[Entry]:
-    """Return the kinds of fault."""
-    return [_fault(name, kind) for name, kind in KINDS.items()]
+    """Return the kinds of fault; those of installed packages come last."""
+    return _entries(_fault, KINDS)
+
+
+def _entries(entry: Callable[[str], Entry], names: Iterable[str]) -> list[Entry]:
+    found = []
+    for name in names:
+        try:
+            found.append(entry(name))
+        except ValueError as e:  # a package has registered it, and it cannot be loaded
+            found.append(Entry(name, f"Not usable: {e}", ()))
+    return found
 
 
 def selectors() -> list[Field]:
@@ -106,7 +121,8 @@ def _shown(default: object) -> str:
     return "" if default is None else str(default)
 
 
-def _fault(name: str, kind: type[Fault]) -> Entry:
+def _fault(name: str) -> Entry:
+    kind = KINDS[name]
     summary, texts = _documented(kind)
     fields = []
     for key, field in kind.named().items():
@@ -146,14 +162,13 @@ def _plain(text: str) -> str:
 def behaviourTable() -> str:
     """Return the text of ``tcplab behaviours``."""
     entries = behaviours()
-    shared = set.intersection(*({field.name for field in entry.fields} for entry in entries))
+    # What echo has, which sends no greeting, is what every conversation has.
+    common = next(entry.fields for entry in entries if entry.name == "echo")
+    shared = {field.name for field in common}
     own = [
         entry._replace(fields=tuple(f for f in entry.fields if f.name not in shared))
         for entry in entries
     ]
-    # Those of echo, which sends no greeting: the others name theirs in their summaries.
-    echo = next(entry for entry in entries if entry.name == "echo")
-    common = [field for field in echo.fields if field.name in shared]
     return _text(
         *_table(own),
         "",
@@ -168,7 +183,7 @@ def behaviourTable() -> str:
 
 def faultTable() -> str:
     """Return the text of ``tcplab faults``."""
-    kinds = [name for name, kind in KINDS.items() if issubclass(kind, ListenerFault)]
+    kinds = [name for name in FAULTS if issubclass(KINDS[name], ListenerFault)]
     return _text(
         *_table(faults()),
         "",

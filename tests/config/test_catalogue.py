@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config import catalogue
 from tcplab.config.catalogue import Entry, Field
+from tcplab.entrypoints import Registered
 from tcplab.faults import KINDS
 from tcplab.faults.spec import COMMON_FIELDS
 from tcplab.wire.names import BEHAVIOURS
@@ -41,6 +42,22 @@ class EntriesTests(SynchronousTestCase):
         """A field's text is that of the docstring, without the unit that Python has."""
         [delay] = ENTRIES["slow_close"].fields
         self.assertEqual(delay, Field("delay", "ms", "", "the delay of the end."))
+
+
+class RegisteredTests(SynchronousTestCase):
+    def test_ofPackages(self) -> None:
+        """They come last; one that cannot be loaded says so."""
+        target = "tcplab.faults.kinds.stall:Stall"
+        names = {
+            "shout": Registered("shout", "tcplab.protocols:Echo", "shouting"),
+            "stall": Registered("stall", target, "shouting"),
+            "stale": Registered("stale", target, "shouting"),
+        }
+        self.patch(catalogue.entrypoints, "registered", lambda group: names)
+        shout = next(each for each in catalogue.behaviours() if each.name == "shout")
+        self.assertEqual(shout, ENTRIES["echo"]._replace(name="shout"))
+        stale = catalogue.faults()[-1]
+        self.assertRegex(stale.summary, "^Not usable: stale cannot be used: it is registered as")
 
 
 class TableTests(SynchronousTestCase):

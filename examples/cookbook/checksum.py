@@ -1,4 +1,4 @@
-"""Find out whether what came is what was sent: TCP's own checksum is none of the last word."""
+"""Check that the bytes received are the bytes sent: TCP's own checksum does not suffice."""
 
 import socket
 import sys
@@ -15,4 +15,4 @@ if zlib.crc32(body) == checksum:
     print("whole and right")
 else:
     wrong = sum(ours != theirs for ours, theirs in zip(sent, body, strict=True))
-    print(f"{len(came)} bytes came, the checksum is wrong: {wrong} of the body's are others")
+    print(f"{len(came)} bytes, but the checksum is wrong: {wrong} bytes of the body differ")

@@ -1,4 +1,4 @@
-"""Wait for an answer, but not longer than one second altogether."""
+"""Wait at most one second for the whole answer."""
 
 import socket
 import sys
@@ -8,7 +8,7 @@ import time
 def readLine(sock, deadline):
     line = b""
     while not line.endswith(b"\n"):
-        sock.settimeout(max(0.001, deadline - time.monotonic()))  # what is left, not one more each
+        sock.settimeout(max(0.001, deadline - time.monotonic()))  # the rest of it, not a new second
         piece = sock.recv(4096)
         if not piece:
             raise ConnectionError("the answer ends before its newline")

@@ -1,4 +1,4 @@
-"""Fetch a file by HTTP, and do not take a part of it for the whole."""
+"""Fetch a file by HTTP, and notice when only a part of it arrives."""
 
 import http.client
 import sys
@@ -8,4 +8,4 @@ try:
     with urllib.request.urlopen(f"http://localhost:{sys.argv[1]}/retry.py", timeout=5) as answer:
         print(f"whole: {len(answer.read())} bytes, status {answer.status}")
 except http.client.IncompleteRead as e:
-    print(f"not used: {len(e.partial)} bytes came, {e.expected} are missing")
+    print(f"not used: {len(e.partial)} bytes arrived, {e.expected} are missing")

@@ -1,14 +1,14 @@
-"""Notice that the server has finished; that ends what we hear, not what we may say."""
+"""Notice that the server has half-closed: it sends no more, but it still reads."""
 
 import socket
 import sys
 
 with socket.create_connection(("localhost", int(sys.argv[1])), timeout=5) as sock:
     sock.sendall(b"abcdefghijklmnopqrstuvwxyz\n")
-    heard = b""
-    while piece := sock.recv(4096):  # b"" is the end, and comes for ever: leave the loop
-        heard += piece
-    print(f"the server has finished: {heard.decode()}")
-    sock.sendall(b"one thing more\n")  # no error: it still listens
+    answer = b""
+    while piece := sock.recv(4096):  # b"" is the end, at every call from now on: leave the loop
+        answer += piece
+    print(f"the server has half-closed after: {answer.decode()}")
+    sock.sendall(b"one thing more\n")  # no error: the server still reads
     sock.shutdown(socket.SHUT_WR)
-    print("and so have we")
+    print("everything is sent, and this side is closed too")

@@ -1,4 +1,4 @@
-"""Tell a port that refuses from one that does not answer, in a second at most."""
+"""Tell a port that refuses from one that does not answer, within a second."""
 
 import socket
 import sys
@@ -7,6 +7,6 @@ try:
     with socket.create_connection(("localhost", int(sys.argv[1])), timeout=1):
         print("connected")
 except ConnectionRefusedError:
-    print("refused at once: nobody listens, try again soon")
+    print("refused at once: no server listens, try again soon")
 except TimeoutError:
-    print("no answer to our SYN in 1 s: the host is away, or a firewall drops it")
+    print("no answer to the SYN in 1 s: the host is down, or a firewall drops it")

@@ -1,4 +1,4 @@
-"""A lab for as long as a test needs it, on a port that is free."""
+"""A lab for the time of one test, on a free port."""
 
 import contextlib
 import pathlib
@@ -18,4 +18,4 @@ def lab(*options):
                     time.sleep(0.01)
                 yield int(file.read_text().split()[2])  # a line is: NAME HOST PORT
             finally:
-                process.kill()  # a test need not wait until everybody has finished
+                process.kill()  # a test need not wait for the graceful end

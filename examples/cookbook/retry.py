@@ -1,4 +1,4 @@
-"""Ask again when a connection breaks, after a pause that grows; not for ever."""
+"""Try again when a connection breaks, after growing pauses, at most four times."""
 
 import socket
 import sys
@@ -18,7 +18,7 @@ for attempt in range(1, 5):
     try:
         print(ask(int(sys.argv[1]), b"hello"))
         break
-    except OSError:  # refused, reset, silent, cut short: all of them are one
+    except OSError:  # refused, reset, silent or cut short
         print(f"try {attempt} failed")
         time.sleep(0.1 * 2**attempt)
 else:

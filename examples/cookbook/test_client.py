@@ -1,4 +1,4 @@
-"""Tests of a client, with a peer that misbehaves; for pytest and for unittest."""
+"""Tests of a client against a server that misbehaves; for pytest and for unittest."""
 
 import subprocess
 import sys

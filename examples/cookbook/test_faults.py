@@ -1,4 +1,4 @@
-"""Tests of a Twisted client, in the lab's own process; for trial."""
+"""Tests of a Twisted client, with the lab in the same process; for trial."""
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -11,13 +11,13 @@ from tcplab import Lab
 
 class Client(Protocol):  # yours
     def __init__(self):
-        self.heard, self.ended = b"", Deferred()
+        self.received, self.ended = b"", Deferred()
 
     def connectionMade(self):
         self.transport.write(b"abcdefghijklmnopqrstuvwxyz")
 
     def dataReceived(self, data):
-        self.heard += data
+        self.received += data
 
     def connectionLost(self, reason=connectionDone):
         self.ended.callback(reason.type.__name__)
@@ -32,5 +32,5 @@ class ClientTests(TestCase):
         endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{lab.port}")
         client = await connectProtocol(endpoint, Client())
         self.assertEqual(await client.ended, "ConnectionLost")
-        self.assertEqual(client.heard, b"abcdefghij")
-        lab.faults.remove(name)  # from here on all is well
+        self.assertEqual(client.received, b"abcdefghij")
+        lab.faults.remove(name)  # from here on nothing is broken

@@ -1,4 +1,4 @@
-"""Take an answer for one only if it is whole; ask once more if it is not."""
+"""Use an answer only if it is whole; ask once more if it is not."""
 
 import socket
 import struct

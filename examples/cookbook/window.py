@@ -1,4 +1,4 @@
-"""Say a lot to somebody who does not read for a while, and lose nothing."""
+"""Send a lot to a server that stops reading for a while, and lose nothing."""
 
 import socket
 import sys
@@ -7,11 +7,11 @@ with socket.create_connection(("localhost", int(sys.argv[1])), timeout=0.5) as s
     left, closed = memoryview(bytes(32_000_000)), False
     while left:
         try:
-            left = left[sock.send(left[:65536]) :]  # sendall would not say how far it came
+            left = left[sock.send(left[:65536]) :]  # sendall would hide how much was sent
         except TimeoutError:
             if not closed:
-                print("nothing was taken for 0.5 s: the window is closed")
+                print("no byte was accepted for 0.5 s: the window is closed")
             closed = True
     sock.shutdown(socket.SHUT_WR)
     sock.settimeout(5)
-    print("all is said; the server's end:", sock.recv(1))
+    print("everything is sent; the server's end:", sock.recv(1))

@@ -57,6 +57,21 @@ def _resetTwice(test: TestCase, port: int) -> None:
     _echoed(test, port)
 
 
+def _canned(test: TestCase, port: int, body: bytes = b"hello") -> None:
+    with _connected(port) as sock:
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n" + body):  # at once: it is asked for below
+            piece = sock.recv(100)
+            test.assertNotEqual(piece, b"", answer)
+            answer += piece
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        test.assertEqual(sock.recv(1), b"")
+
+
+def _cannedInPart(test: TestCase, port: int) -> None:
+    _canned(test, port, b"he")
+
+
 def _swallowed(test: TestCase, port: int) -> None:
     with _connected(port) as sock:
         sock.sendall(_LETTERS)
@@ -155,13 +170,15 @@ def _bodyCut(test: TestCase, port: int) -> None:
     with _connected(port) as sock:
         sock.sendall(b"GET /retry.py HTTP/1.0\r\n\r\n")
         headers, _, body = sock.makefile("rb").read().partition(b"\r\n\r\n")
-    test.assertIn(b"Content-Length: 728", headers)
+    test.assertIn(b"Content-Length: 711", headers)
     test.assertEqual(len(body), 100)
 
 
 #: By the faults of the command, in the order of the page.
 PICTURES: dict[str, Callable[[TestCase, int], None]] = {
     "reset_peer,conn=1-2": _resetTwice,
+    "": _canned,
+    "limit_data,bytes=2B,match=\\r\\n\\r\\n": _cannedInPart,
     "timeout": _swallowed,
     "slicer,average_size=1B,delay=300ms": _drips,
     "reset_peer,after=10B,conn=1": _resetInTheMiddle,

@@ -83,6 +83,12 @@ class UnderstoodTests(SynchronousTestCase):
         if command == "chain":
             self.assertEqual(words, ("--csv", "names.csv"))
             return
+        if command == "serve":
+            self.understood_twistd("tcplab", *words)
+            return
+        if command in ("behaviours", "faults"):
+            self.assertEqual(words, ())
+            return
         self.assertEqual(command, "connect")
         parseOptions(["localhost"] if words == ("HOST",) else list(words))
 

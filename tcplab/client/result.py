@@ -12,6 +12,7 @@ from service_identity import CertificateError, VerificationError
 from twisted.python.failure import Failure
 
 from tcplab.reactor.connecterrors import connectFailure
+from tcplab.reactor.tlsreasons import tlsReason
 
 
 class Outcome(IntEnum):
@@ -90,7 +91,7 @@ def fromConnectionLost(problem: BaseException | None) -> Result:
     answer with an alert: it requires a certificate of the client, say (RFC 8446, 4.4.2.4).
     """
     if isinstance(problem, TLSError):
-        return Result(Outcome.TLS, f"the server broke off TLS ({_openSSLReasons(problem)})")
+        return Result(Outcome.TLS, f"the server broke off TLS ({_reasons(problem)})")
     return Result(Outcome.RESET, "the connection was reset")
 
 
@@ -110,16 +111,12 @@ def _handshakeError(problem: BaseException | None) -> str:
     if isinstance(problem, VerificationError | CertificateError):
         return "the certificate is not for this name; --insecure goes on all the same"
     if isinstance(problem, TLSError):
-        said = _openSSLReasons(problem)
+        said = _reasons(problem)
         if "certificate verify failed" in said:
             return f"the certificate is not trusted here ({said}); --insecure goes on all the same"
         return f"the handshake failed ({said}); does the server speak TLS?"
     return "the server ended the connection during the handshake; does it speak TLS?"
 
 
-def _openSSLReasons(problem: TLSError) -> str:
-    """Return the reasons in OpenSSL's error queue."""
-    queue = problem.args[0] if problem.args else ""
-    if not isinstance(queue, list | tuple):
-        return str(queue) or type(problem).__name__
-    return ", ".join(str(entry[-1]) for entry in queue) or type(problem).__name__
+def _reasons(problem: TLSError) -> str:
+    return tlsReason(problem) or type(problem).__name__

@@ -167,13 +167,18 @@ class ListenerAcceptor(BatchAcceptor):
             filter.accepted(client, address, self)
 
     def connectFiltered(
-        self, client: socket.socket, address: Any, proxied: ProxiedPeer | None = None
+        self,
+        client: socket.socket,
+        address: Any,
+        proxied: ProxiedPeer | None = None,
+        local: bool = False,
     ) -> None:
         """
         Make a connection of a socket, unless a policy refuses it.
 
         :param address: of the other end, as ``accept()`` gave it.
         :param proxied: the peer that a proxy at the other end speaks for.
+        :param local: a proxy at the other end speaks for itself (PROXY ``LOCAL``).
         """
         self._pause = _FIRST_PAUSE
         self._clientErrors = 0
@@ -198,6 +203,7 @@ class ListenerAcceptor(BatchAcceptor):
         except BaseException:
             client.close()  # it has no other owner
             raise
+        transport.local = local
         listener.connectionAccepted(transport, self._host, self._plain, peer)
         connectCorked(protocol, transport)
 

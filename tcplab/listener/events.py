@@ -18,6 +18,7 @@ class Connection(NamedTuple):
     :ivar prefix: the tag of its log lines: the listener's name, the number and the peer's host.
     :ivar peer: the address of the peer. An IPv4 peer of an IPv6 socket has an IPv4 address.
     :ivar host: the local address.
+    :ivar local: a proxy made it for itself, as for a health check (PROXY ``LOCAL``).
     """
 
     listener: str
@@ -25,6 +26,7 @@ class Connection(NamedTuple):
     prefix: str
     peer: IAddress
     host: IAddress
+    local: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Connection) and self[:2] == other[:2]
@@ -47,6 +49,7 @@ class Ending(NamedTuple):
     :ivar received: bytes taken from the kernel (with TLS: ciphertext).
     :ivar sent: bytes that the kernel took. **Limit:** the peer may not have read them.
     :ivar seconds: the duration, from accept.
+    :ivar detail: more about our own cause, printable: of a failure of TLS, OpenSSL's reason.
     """
 
     by: Literal["peer", "server"]
@@ -56,6 +59,7 @@ class Ending(NamedTuple):
     received: int
     sent: int
     seconds: float
+    detail: str = ""
 
 
 class Observer:

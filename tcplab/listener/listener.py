@@ -209,6 +209,7 @@ class Listener:
             transport.logstr,
             peer or transport.getPeer(),
             host or cast(StreamTransport, transport).getHost(),
+            transport.local,
         )
         self.connections.add(transport)
         call(self.hooks.accepted, transport)

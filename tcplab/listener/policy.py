@@ -30,9 +30,14 @@ class ConnectionMaker(Protocol):
     reactor: Any
 
     def connectFiltered(
-        self, client: socket.socket, address: object, proxied: ProxiedPeer | None = None, /
+        self,
+        client: socket.socket,
+        address: object,
+        proxied: ProxiedPeer | None = None,
+        local: bool = False,
+        /,
     ) -> None:
-        """Make a connection, on behalf of a peer that a proxy speaks for if one is given."""
+        """Make a connection: of a peer that a proxy speaks for, or of the proxy itself."""
 
 
 class ListenerFilter(Protocol):

@@ -88,7 +88,9 @@ class ObservedTransport(CoalescingTransport):
     :ivar accepted: the time of accept, in seconds of the reactor.
     :ivar established: the connection has been reported as open: at once, or after a TLS handshake.
     :ivar reason: our own cause for its end.
+    :ivar detail: more about that cause, printable.
     :ivar proxied: the peer that a proxy speaks for; ``None`` without one.
+    :ivar local: a proxy made the connection for itself, as the PROXY header says (``LOCAL``).
     :ivar logstr: the tag of its log lines: its listener sets it.
     """
 
@@ -97,7 +99,9 @@ class ObservedTransport(CoalescingTransport):
     accepted = 0.0
     established = False
     reason: Reason | None = None
+    detail = ""
     proxied: ProxiedPeer | None = None
+    local = False
     _endedBy: Literal["peer", "server"] | None = None
 
     # Of Twisted's own classes
@@ -132,9 +136,6 @@ class ObservedTransport(CoalescingTransport):
     @property
     def peerName(self) -> str:
         """The name of the peer in the tag of the connection's log lines."""
-        return self._neighbourName() if self.proxied is None else self.proxied.name
-
-    def _neighbourName(self) -> str:
         raise NotImplementedError
 
     # Reports
@@ -150,10 +151,12 @@ class ObservedTransport(CoalescingTransport):
         """Report a message that the behaviour received."""
         self.listener.observers.messageReported(self.connection, message)
 
-    def setReason(self, reason: Reason) -> None:
+    def setReason(self, reason: Reason, detail: str = "") -> None:
         """Record why this side is about to end the connection; the first reason stays."""
         if self.reason is None:
             self.reason = reason
+            if detail:
+                self.detail = detail
 
     def markEnded(self, side: Literal["peer", "server"]) -> None:
         """Record which side has finished; the first one stays."""
@@ -216,12 +219,14 @@ class ObservedTransport(CoalescingTransport):
         why = self.reason
         if why is None:
             if not self.established:
-                why = Reason.HANDSHAKE
+                probe = self._endedBy == "peer" and not self.received
+                why = Reason.PROBE if probe else Reason.HANDSHAKE
             elif not isinstance(reason.value, error.ConnectionClosed):
                 why = Reason.ERROR
         assert self._endedBy is not None
         seconds = max(0.0, self.reactor.seconds() - self.accepted)
-        return Ending(self._endedBy, how, why, self.errno, self.received, self.sent, seconds)
+        counts = self.received, self.sent
+        return Ending(self._endedBy, how, why, self.errno, *counts, seconds, self.detail)
 
 
 def _close(transport: Any, reason: Failure) -> None:
@@ -277,8 +282,10 @@ class Server(ObservedTransport, tcp.Server):
         reactor.addReader(self)
         self.connected = 1
 
-    def _neighbourName(self) -> str:
-        return str(self.client[0])
+    @property
+    def peerName(self) -> str:
+        """The peer's host."""
+        return str(self.client[0]) if self.proxied is None else self.proxied.name
 
     @property
     def hostname(self) -> object:  # type: ignore[override]
@@ -307,10 +314,13 @@ class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
         if peer is not None:
             self.proxied = peer
 
-    def _neighbourName(self) -> str:
-        # The socket at the other end may have no name, or have chosen any.
+    @property
+    def peerName(self) -> str:
+        """The peer's name; the socket at the other end may have none, or have chosen any."""
         hostname: Any = self.hostname
-        return escape(os.fsencode(hostname or b"unix"))
+        return (
+            escape(os.fsencode(hostname or b"unix")) if self.proxied is None else self.proxied.name
+        )
 
     def _peerHasEnded(self) -> bool:
         try:

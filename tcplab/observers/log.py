@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.events import Connection, Ending, Observer
+from tcplab.observers.healthchecks import HealthChecks
 from tcplab.observers.throttle import FULL_LINES, SummaryTimer
 from tcplab.wire.escaping import escape
 from tcplab.wire.texts import withoutLineEnd
@@ -18,6 +19,9 @@ from tcplab.wire.texts import withoutLineEnd
 class LogObserver(Observer):
     """
     Write events to Twisted's log, with named fields for JSON.
+
+    Of the health checks of an address the first three have lines, the others are counted: see
+    `tcplab.observers.healthchecks`.
 
     Above `FULL_LINES` of a kind in a second, the rest of that second is counted, and one line has
     the exact counts: no event is dropped silently, and the log is not flooded. **Limit:** without a
@@ -31,6 +35,7 @@ class LogObserver(Observer):
     def __init__(self, clock: IReactorTime | None = None) -> None:
         self._clock = clock
         self._timer = SummaryTimer(self._logSummary)
+        self._checks = HealthChecks(self._logOpened, self._logChecks)
         self._startSecond(-1)
 
     def useClock(self, clock: IReactorTime) -> None:
@@ -40,6 +45,10 @@ class LogObserver(Observer):
 
     def connectionOpened(self, connection: Connection) -> None:
         """Log the address of the peer."""
+        if self._clock is None or not self._checks.hold(connection, self._clock):
+            self._logOpened(connection)
+
+    def _logOpened(self, connection: Connection) -> None:
         self._nextSecond()
         self._opened += 1
         if self._opened > FULL_LINES:
@@ -54,6 +63,7 @@ class LogObserver(Observer):
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """Log a message, escaped, cut at 200 characters, without one line end at its end."""
+        self._checks.free(connection)
         self._nextSecond()
         self._reported += 1
         if self._reported > FULL_LINES:
@@ -63,6 +73,8 @@ class LogObserver(Observer):
 
     def faultHit(self, connection: Connection | None, text: str) -> None:
         """Log the name of a fault, and the place that it hit."""
+        if connection is not None:
+            self._checks.free(connection)
         self._nextSecond()
         self._hits += 1
         if self._hits > FULL_LINES:
@@ -74,6 +86,8 @@ class LogObserver(Observer):
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """Log which side ended a connection, how and why, and its bytes and seconds."""
+        if self._clock is not None and self._checks.count(connection, ending, self._clock):
+            return
         self._nextSecond()
         self._closed += 1
         self._received += ending.received
@@ -90,8 +104,16 @@ class LogObserver(Observer):
         self._line(
             connection,
             "closed by={by} how={how}" + why + number + " received={received} sent={sent}"
-            " seconds={seconds:.3f}",
+            " seconds={seconds:.3f}" + (": {detail}" if ending.detail else ""),
             **fields,
+        )
+
+    def _logChecks(self, checks: int, host: str) -> None:
+        self.log.info(
+            "checks={checks} from {host}: health checks without lines of their own",
+            log_system="tcplab",
+            checks=checks,
+            host=host,
         )
 
     def _line(self, connection: Connection, text: str, /, **fields: Any) -> None:

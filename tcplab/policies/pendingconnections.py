@@ -168,7 +168,7 @@ class ProxyHeaderFilter:
         self._trusts = trusts
         self._onRefused = onRefused
         self._pending: set[PendingConnection] = set()
-        self._ready: dict[PendingConnection, ProxiedPeer | None] = {}
+        self._ready: dict[PendingConnection, ProxyHeader] = {}
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._ready)
@@ -211,7 +211,7 @@ class ProxyHeaderFilter:
         if connection in self._pending:
             self._pending.remove(connection)
             del self._allPending[connection]
-        self._ready[connection] = proxiedPeer(header)
+        self._ready[connection] = header
         self.resume()
 
     # Called by the listener
@@ -221,9 +221,10 @@ class ProxyHeaderFilter:
         listener, ready = self._listener, self._ready
         while ready and (listener.draining or listener.mayAccept()):
             connection = next(iter(ready))
-            peer = ready.pop(connection)
+            header = ready.pop(connection)
+            peer, local = proxiedPeer(header), header.command == "LOCAL"
             try:
-                connection.maker.connectFiltered(connection.socket, connection.address, peer)
+                connection.maker.connectFiltered(connection.socket, connection.address, peer, local)
             except BaseException:
                 log.err()  # as the acceptor does
             if not listener.connections:

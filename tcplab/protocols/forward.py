@@ -12,6 +12,7 @@ from tcplab.protocols.conversation import SettingValues
 from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
 from tcplab.reactor.stack import setReason
+from tcplab.reactor.tlsreasons import tlsReason
 from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.reasons import Reason
 
@@ -130,7 +131,7 @@ class Forward(Downstream):
 
     def _otherSideLost(self, reason: Failure, why: Reason | None) -> None:
         if not reason.check(ConnectionDone):
-            setReason(self.raw, why or Reason.UPSTREAM)
+            setReason(self.raw, why or Reason.UPSTREAM, tlsReason(reason.value))
         super()._otherSideLost(reason, why)
 
     # The drain

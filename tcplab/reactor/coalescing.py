@@ -283,7 +283,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
     def messageReported(self, message: bytes) -> None:
         """Report a message that the protocol received."""
 
-    def setReason(self, reason: Reason) -> None:
+    def setReason(self, reason: Reason, detail: str = "") -> None:
         """Record why this side is about to end the connection."""
 
     def markEnded(self, side: Literal["peer", "server"]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from OpenSSL.SSL import Error as TLSError
 from twisted.internet import error
 
+from tcplab.reactor.tlsreasons import tlsReason
 from tcplab.wire.escaping import escape
 
 Word = Literal["REFUSED", "TIMEOUT", "DNS", "RESET", "OTHER"]
@@ -77,6 +78,9 @@ def connectFailure(problem: BaseException | None) -> ConnectFailure:
     if row is None:
         row = next((row for kind, row in _ERRORS.items() if isinstance(problem, kind)), None)
     said, word, phrase, line = _oneLine(problem), *(row or ("OTHER", None, None))
+    reason = tlsReason(problem)
+    if reason:
+        return ConnectFailure("OTHER", f"failed the TLS handshake: {reason}", reason)
     if number:
         reason = os.strerror(number)
         return ConnectFailure(word, phrase or f"cannot be reached: {reason}", line or reason)

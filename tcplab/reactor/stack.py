@@ -67,11 +67,11 @@ def reportingTransport(transport: object) -> CoalescingTransport | None:
     return bottom if isinstance(bottom, CoalescingTransport) else None
 
 
-def setReason(transport: object, reason: Reason) -> None:
+def setReason(transport: object, reason: Reason, detail: str = "") -> None:
     """Record why this side is about to end a connection, on a transport that reports it."""
     bottom = bottomTransport(transport)
     if isinstance(bottom, CoalescingTransport):
-        bottom.setReason(reason)
+        bottom.setReason(reason, detail)
 
 
 def bufferedBytes(transport: object) -> int | None:

@@ -31,6 +31,7 @@ from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.interfaces import ContextFactory
 from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
 from tcplab.reactor.tlsclock import ReactorTLS
+from tcplab.reactor.tlsreasons import explain, tlsReason
 from tcplab.wire.reasons import Reason
 
 
@@ -90,9 +91,21 @@ class HalfClosingTLS(ReactorTLS):
                 self._finishWriting()
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
-        if reason is not None and not self._handshakeDone:
-            setReason(self.transport, Reason.HANDSHAKE)
+        if reason is not None:
+            self._explain(reason)
         super()._tlsShutdownFinished(reason)
+
+    def failVerification(self, reason: Failure) -> None:
+        """Abort the handshake: the certificate is for another name."""
+        self._explain(reason)
+        super().failVerification(reason)
+
+    def _explain(self, reason: Failure) -> None:
+        explain(reason.value, self._tlsConnection)
+        detail = tlsReason(reason.value)
+        if detail:  # or the connection has ended, which its transport reports
+            why = Reason.ERROR if self._handshakeDone else Reason.HANDSHAKE
+            setReason(self.transport, why, detail)
 
     def _notify(self, ended: Literal["peer", "server"]) -> None:
         reporting = reportingTransport(self.transport)

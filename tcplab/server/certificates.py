@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
+from tcplab.reactor.tlsreasons import recordRefusals
 from tcplab.wire.endpointstring import argument, split
 
 _KEY = b"PRIVATE KEY-----"
@@ -205,4 +206,5 @@ class CertificateDirectory:
         hardenTLS(options, self._clients)
         options._contextForServerName = self._contextFor
         context: Context = options.getContext()
+        recordRefusals(context)
         return context

@@ -26,6 +26,7 @@ from tcplab.config.options import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock
+from tcplab.reactor.tlsreasons import recordRefusals
 from tcplab.server.certificates import (
     CertificateDirectory,
     CertificatesError,
@@ -126,6 +127,8 @@ def _configureTLS(
         endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
     elif isinstance(endpoint, SSL4ServerEndpoint):
         hardenTLS(endpoint._sslContextFactory, clients)
+        if clients is not None:
+            recordRefusals(endpoint._sslContextFactory.getContext())
 
 
 def _isTLSEndpoint(endpoint: object) -> bool:

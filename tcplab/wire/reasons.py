@@ -16,10 +16,12 @@ class Reason(StrEnum):
     LINGER_TIMEOUT = "linger-timeout"
     #: More than ``maxUnsent`` bytes waited for a peer that does not read.
     UNREAD = "unread"
-    #: A hook raised an exception, or the bytes are no message of the framing.
+    #: A hook raised an exception, or the bytes are no message of the framing, or of TLS.
     ERROR = "error"
     #: The TLS handshake failed.
     HANDSHAKE = "handshake"
+    #: The connection ended before the first byte of its TLS handshake, as that of a health check.
+    PROBE = "probe"
     #: The TLS handshake, or a PROXY header, took too long.
     HANDSHAKE_TIMEOUT = "handshake-timeout"
     #: Neither side sent anything for too long.

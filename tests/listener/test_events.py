@@ -11,10 +11,10 @@ from tcplab.listener.events import Connection, Ending
 
 PEER = IPv4Address("TCP", "127.0.0.1", 36702)
 HOST = IPv4Address("TCP", "127.0.0.1", 50544)
-CONNECTION = ("ack", 1, "ack,1,127.0.0.1", PEER, HOST)
-OTHER_CONNECTION = ("lab", 2, "lab,1,127.0.0.1", HOST, PEER)
-ENDING = ("peer", "reset", "unread", 104, 2, 18, 0.012)
-OTHER_ENDING = ("server", "fin", None, None, 3, 19, 0.013)
+CONNECTION = ("ack", 1, "ack,1,127.0.0.1", PEER, HOST, False)
+OTHER_CONNECTION = ("lab", 2, "lab,1,127.0.0.1", HOST, PEER, True)
+ENDING = ("peer", "reset", "unread", 104, 2, 18, 0.012, "")
+OTHER_ENDING = ("server", "fin", None, None, 3, 19, 0.013, "more")
 
 
 class ValueTests(SynchronousTestCase):
@@ -28,8 +28,8 @@ class ValueTests(SynchronousTestCase):
     def test_fields(self) -> None:
         """The fields are those that the log and JSON name."""
         for kind, names in (
-            (Connection, "listener number prefix peer host"),
-            (Ending, "by how why errno received sent seconds"),
+            (Connection, "listener number prefix peer host local"),
+            (Ending, "by how why errno received sent seconds detail"),
         ):
             self.assertEqual(list(kind._fields), names.split())
 

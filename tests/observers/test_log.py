@@ -100,6 +100,11 @@ class LineTests(LogCase):
                 "closed by=server how=reset why=linger-timeout received=0 sent=0 seconds=2.000",
             ),
             (
+                *(closed, (TCP, linger._replace(why=Reason.HANDSHAKE, detail="http {request}"))),
+                "closed by=server how=reset why=handshake received=0 sent=0 seconds=2.000:"
+                " http {request}",
+            ),
+            (
                 *(closed, (TCP, silent)),
                 "closed by=peer how=timeout why=error errno=9999 received=1 sent=1 seconds=900.000",
             ),

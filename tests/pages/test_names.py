@@ -76,7 +76,9 @@ class NamesTests(SynchronousTestCase):
             self.assertEqual(told - known, set(), name)
 
     def test_reasons(self) -> None:
-        self.assertEqual(self.first("docs/reference/log.rst"), [str(each) for each in Reason])
+        self.assertEqual(
+            self.first("docs/reference/log.rst", "Reasons\n"), [str(each) for each in Reason]
+        )
 
     def test_hooksAndSettings(self) -> None:
         own = page("docs/tutorial/protocol.rst")

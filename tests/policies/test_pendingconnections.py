@@ -51,7 +51,9 @@ class HeaderTests(SynchronousTestCase):
         filter.accepted(client, b"", self)
         return next(iter(self.pending), None)  # type: ignore[return-value]
 
-    def connectFiltered(self, client: socket.socket, address: object, peer: Any = None) -> None:
+    def connectFiltered(
+        self, client: socket.socket, address: object, peer: Any = None, local: bool = False, /
+    ) -> None:
         self.made.append(peer.header.family)
 
     def send(self, connection: PendingConnection, data: bytes) -> None:

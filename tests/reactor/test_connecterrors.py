@@ -39,6 +39,7 @@ class ConnectFailureTests(SynchronousTestCase):
             (error.ConnectionLost(), "OTHER", "reset", "Connection to the other side was lost"),
             (error.ConnectionAborted(), "OTHER", "aborted", "Connection was aborted"),
             (SSL.Error([]), "OTHER", "failed the TLS handshake", "[]"),
+            (SSL.Error("odd"), "OTHER", "failed the TLS handshake: odd", "odd"),
             (RuntimeError("too\nbad\x1b"), "OTHER", "failed: too bad\\x1b", "too bad\\x1b"),
             (RuntimeError(), "OTHER", "failed: RuntimeError", "RuntimeError"),
         ):

@@ -229,15 +229,19 @@ class HandshakeTests(TLSServing):
 
     async def test_none(self) -> None:
         """A peer without TLS, or one that closes at once, gets no byte of the application."""
-        for number, data in enumerate((b"GET / HTTP/1.0\r\n\r\n", b""), 1):
+        for data, why, detail in (
+            (b"GET / HTTP/1.0\r\n\r\n", "handshake", "http request"),
+            (b"", "probe", ""),
+        ):
             told = await self.serveTLS(ConversationFactory(LabConversation))
 
             sock = self.client()
             sock.sendall(data)
             if not data:
                 sock.close()
-            self.assertNotIn(b"connected", await self.ended(sock) if data else b"", number)
-            self.assertEqual(((await told.ending()).why, told.opened), ("handshake", []))
+            self.assertNotIn(b"connected", await self.ended(sock) if data else b"")
+            ending = await told.ending()
+            self.assertEqual((ending.why, ending.detail, told.opened), (why, detail, []))
 
 
 class FactoryTests(SynchronousTestCase):

@@ -156,7 +156,7 @@ class StockTransport(tcp.Server):
 
     listener: Any
     connection: Any
-    peerName = ""
+    peerName, local = "", False
 
     def connectionOpened(self) -> None: ...
 

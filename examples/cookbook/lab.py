@@ -12,9 +12,11 @@ def lab(*options):
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "ports")
         words = ["twistd", "-n", "tcplab", "--port", "0", "--port-file", file, *options]
-        with subprocess.Popen(words, cwd=folder) as process:
+        with subprocess.Popen(words) as process:
             try:
-                while not file.exists() and process.poll() is None:
+                while not file.exists():
+                    if process.poll() is not None:
+                        raise ValueError("the lab has ended: its last line says why")
                     time.sleep(0.01)
                 yield int(file.read_text().split()[2])  # a line is: NAME HOST PORT
             finally:

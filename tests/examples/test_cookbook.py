@@ -1,4 +1,4 @@
-"""Tests for the cookbook: its commands are typed, its programs run, its pictures true."""
+"""The cookbook, and the page on tests of a client: commands, programs and pictures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from tests.support.subprocess_server import Server, lab, printed, run, scratch
 from tests.support.terminal_input import EXAMPLES
 from tests.support.tiers import slow
 
-PAGE = page("docs/howto/cookbook.rst")
+PAGE = page("docs/howto/cookbook.rst") + page("docs/howto/test-your-client.rst")
 FOLDER = EXAMPLES / "cookbook"
 
 
 def recipes() -> dict[str, str]:
-    """Return the text beneath each title."""
+    """Return the text beneath each title that has commands."""
     parts = re.split(r"^([A-Z][^\n]+)\n-{4,}$", PAGE, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    both = zip(parts[1::2], parts[2::2], strict=True)
+    return {title: text for title, text in both if any(terminals(text))}
 
 
 def terminals(text: str) -> Iterator[tuple[str, str]]:

@@ -75,7 +75,7 @@ class UnderstoodTests(SynchronousTestCase):
         if "web" in words:
             serverFromString(MemoryReactor(), words[words.index("--listen") + 1])
             return
-        options = words[words.index("tcplab") + 1 :]
+        options = words[words.index("tcplab") + 1 :] if words != ("--help",) else words
         if "--help" not in options:
             Options().parseOptions(options)
 
@@ -108,7 +108,7 @@ class UnderstoodTests(SynchronousTestCase):
 
 
 #: Pages whose commands are typed, all of them, by tests of their own.
-_TYPED = ("docs/howto/own-plugin.rst",)
+_TYPED = ("docs/howto/own-plugin.rst", "docs/howto/own-service.rst")
 
 OF_YOUR_OWN = [("-m", "twisted.trial", "test_shout"), ("-m", "pytest", "test_shout.py")]
 
@@ -116,6 +116,7 @@ _OF_THE_COOKBOOK = [  # typed by tests.examples.test_cookbook
     ("-m", "http.server", "8000", "--bind", "127.0.0.1"),
     ("-m", "pytest", "test_client.py"),
     ("-m", "unittest", "test_client"),
+    ("-m", "unittest", "test_asyncio"),
     ("-m", "twisted.trial", "test_faults"),
 ]
 

@@ -70,6 +70,7 @@ class NamesTests(SynchronousTestCase):
         known |= {"--logfile", "--logger", "--syslog"}
         known |= {"--csv"}  # of tcplab chain
         known |= {"--rounds", "--cases", "--bind"}  # of the soak, and of http.server
+        known |= {"--test", "--now"}  # of node, and of systemctl
         known |= set(re.findall(r"--[a-z][\w-]*", HELP))
         for name in ("README.rst", *(each for each in PAGES if each.startswith("docs/"))):
             told = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page(name)))

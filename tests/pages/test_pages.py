@@ -31,8 +31,9 @@ class ValidTests(SynchronousTestCase):
 
 
 def madeUp() -> set[str]:
-    """Return the files that a reader of CONTRIBUTING makes."""
-    return {path for recipe in RECIPES.values() for path in recipe.files}
+    """Return the files that a reader makes."""
+    made = {path for recipe in RECIPES.values() for path in recipe.files}
+    return made | {"twisted/plugins/shout_plugin.py"}
 
 
 def _paths(name: str) -> list[str]:

@@ -85,6 +85,8 @@ PRINTED = {
         [],  # the transcript below
         ["say something\nHI\n"],
     ],
+    "docs/howto/limits.rst": [[]],
+    "docs/howto/workers.rst": [[]],
     "docs/reference/specs.rst": [["You are connected!hi\n", "You are connected!"]],
     "docs/reference/faults.rst": [["he"]],
     "docs/reference/connect.rst": [
@@ -98,6 +100,10 @@ PRINTED = {
 ELSEWHERE = {
     "CONTRIBUTING.rst": "tests.test_contributing",
     "docs/howto/cookbook.rst": "tests.examples.test_cookbook",
+    "docs/howto/test-your-client.rst": "tests.examples.test_cookbook",
+    "docs/howto/any-language.rst": "tests.pages.test_howto",
+    "docs/howto/own-plugin.rst": "tests.integration.test_plugin_page",
+    "docs/howto/own-service.rst": "tests.pages.test_howto",
     "docs/howto/real-server.rst": "tests.integration.test_forward_page",
     "docs/howto/tls.rst": "TypedTests.test_theCertificate",
     "docs/howto/twisted-tests.rst": "TypedTests.test_testsOfYourOwnAreRunFromTheirFolder",

@@ -58,10 +58,15 @@ def literals(text: str) -> list[str]:
     return [" ".join(found.split()) for found in _LITERAL.findall(text)]
 
 
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return the blocks of code, each behind the name of its language."""
+    found = re.findall(r"^( *)\.\. code-block:: (\w+)\n\n((?:\1 +.*\n|\n)+)", text, re.MULTILINE)
+    return [(language, textwrap.dedent(block)) for _, language, block in found]
+
+
 def programs(text: str) -> list[str]:
     """Return the blocks of Python."""
-    blocks = re.findall(r"^( *)\.\. code-block:: python\n\n((?:\1 +.*\n|\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block) for _, block in blocks]
+    return [block for language, block in blocks(text) if language == "python"]
 
 
 def terminals(text: str) -> list[list[str]]:

@@ -56,10 +56,9 @@ types: $(VENV)/installed-check
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-# The site, in build/docs, and the pages of the API, in build/api.
+# The site, in build/docs, and in it the pages of the API.
 docs: $(VENV)/installed-check
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
-	$(BIN)/pydoctor --quiet
 
 # Over the eager reactor this time: the tests pass over it and over Twisted's. Without those that only
 # run other programs, of which coverage sees nothing, or programs of other users, where it cannot write.

@@ -1,19 +1,19 @@
 """
 A TCP server and client for learning, testing and breaking things.
 
-Layout, from the ground up; a package imports only from those above it:
+Most programs need only what this package exports:
 
-- ``wire``: bytes to values and back, and the words for them
-- ``reactor``: how bytes move: the eager epoll reactor, its transports, TLS with half-close
-- ``listener``: accepted connections, how and why they ended; ``protocols``: the behaviours
-- ``observers``: what is reported about connections, and the log
-- ``policies`` and ``faults``: how connections are treated, and broken on purpose
-- ``config``: what was typed, as one frozen value
-- ``server``: the lab as a Twisted service; ``workers``: several processes on the same ports
-- ``client``: ``tcplab connect``; ``testing``: what users need to test their own protocols
+- `Lab`: a server, for a test, a script or a Twisted service; `ListenerSettings` is one listener of
+  it, and `SettingsError` is what a wrong setting raises.
+- `Conversation` and `Dialogue`: protocols to subclass; `ConversationFactory` makes them.
+- `Stream`, `Lines`, `CRLF`, `Netstrings` and `Int32`: framings; `Framing` is their base, and
+  `FramingError` what malformed bytes raise.
+- `DialogueOver`, `PeerFinished`, `PeerSilent` and `Draining`: how a dialogue ends early.
+- `Observer`: what is reported of a `Connection`, with its `Ending`.
+- `FaultError`: what a wrong fault raises.
 
-Public is what ``tcplab``, ``tcplab.protocols``, ``tcplab.testing``, ``tcplab.observers``,
-``tcplab.policies`` and ``tcplab.faults`` list in ``__all__``. Its names load when they are used.
+The packages `tcplab.protocols`, `tcplab.testing`, `tcplab.observers`, `tcplab.policies` and
+`tcplab.faults` export more. What these six list in ``__all__`` is public. All else may change.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.pages.test_commands import OF_YOUR_OWN
+from tests.pages.test_commands import ALONE, OF_YOUR_OWN
 from tests.support.pseudo_terminal import Terminal
 from tests.support.rst_pages import (
     PAGES,
@@ -44,7 +44,7 @@ class Typing(SynchronousTestCase):
         return [self._typed(simple(each)[-1], each) for each in commands]
 
     def _typed(self, last: str, command: str) -> str:
-        if re.match("twistd? ", last):
+        if _serves(last):
             self.start(last)
             return ""
         assert self.server is not None, f"{command!r} has no server"
@@ -76,7 +76,7 @@ def tlsLab(command: str, folder: Path) -> Server:
 
 
 def _serves(command: str) -> bool:
-    return re.match("twistd? ", simple(command)[0]) is not None
+    return re.match(r"twistd? |tcplab serve\b(?!.*--help)", simple(command)[0]) is not None
 
 
 #: For each block of a page that begins with a server: what its clients print on stdout.
@@ -87,6 +87,7 @@ PRINTED = {
     ],
     "docs/howto/limits.rst": [[]],
     "docs/howto/workers.rst": [[]],
+    "docs/index.rst": [["hello"]],
     "docs/reference/specs.rst": [["You are connected!hi\n", "You are connected!"]],
     "docs/reference/faults.rst": [["he"]],
     "docs/reference/connect.rst": [
@@ -113,6 +114,12 @@ ELSEWHERE = {
 INSTALLS = ("make", "python3", "pip", "pydoctor")
 
 
+#: What stands beside its server: see `TranscriptTests`.
+CLIENTS = {"tcplab connect localhost"}
+
+_ALONE = [f"tcplab {' '.join(each)}" for each in ALONE if each[0] != "chain"]
+
+
 class TypedTests(Typing):
     def test_everyTerminal(self) -> None:
         printed = {}
@@ -125,8 +132,14 @@ class TypedTests(Typing):
     def test_onlyWhatInstallsIsNotTyped(self) -> None:
         for name in {*PAGES} - {*ELSEWHERE}:
             others = [each for each in terminals(page(name)) if not _serves(each[0])]
-            first = {simple(command)[0].split()[0] for each in others for command in each}
-            self.assertEqual(first - {*INSTALLS}, {"tcplab"} if name == "README.rst" else set())
+            plain = [simple(command)[0] for each in others for command in each]
+            left = {each for each in plain if each.split()[0] not in INSTALLS} - {*_ALONE}
+            self.assertEqual(left, CLIENTS if name == "README.rst" else set(), name)
+
+    def test_whatNeedsNoServer(self) -> None:
+        for command in _ALONE:
+            done = run(command, folder=self.folder)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), command)
 
     def test_theCertificate(self) -> None:
         if shutil.which("openssl") is None:

@@ -24,7 +24,7 @@ from tcplab.exports import lazily
 
 if TYPE_CHECKING:
     from tcplab.config.errors import SettingsError
-    from tcplab.config.options import ListenerSettings
+    from tcplab.config.listenersettings import ListenerSettings
     from tcplab.faults.spec import FaultError
     from tcplab.listener.events import Connection, Ending, Observer
     from tcplab.protocols.conversation import Conversation
@@ -81,7 +81,7 @@ __getattr__ = lazily(
         "ConversationFactory": "tcplab.protocols.factory",
         "FaultError": "tcplab.faults.spec",
         "Lab": "tcplab.server.lab",
-        "ListenerSettings": "tcplab.config.options",
+        "ListenerSettings": "tcplab.config.listenersettings",
         "SettingsError": "tcplab.config.errors",
     },
 )

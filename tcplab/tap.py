@@ -7,7 +7,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
 
 from twisted.application.service import IService
@@ -19,9 +19,11 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from tcplab import __version__
+from tcplab.config.environment import unknownVariables
 from tcplab.config.errors import SettingsError
-from tcplab.config.optionparsers import Option
-from tcplab.config.options import OPTIONS, Settings, Words, fromWords
+from tcplab.config.optionparsers import Option, Words
+from tcplab.config.options import OPTIONS, SOURCES, Settings
+from tcplab.config.sources import Given, Sources
 from tcplab.entrypoints import clashes
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
@@ -37,20 +39,25 @@ from tcplab.wire.suggestion import suggest
 
 
 def makeLab(
-    settings: Settings, words: Mapping[str, Words], reactor: IReactor, observers: Observer
+    given: Given,
+    reactor: IReactor,
+    observers: Observer,
+    reread: Callable[[], Given] | None = None,
 ) -> LabService:
     """
     Make the service of a lab; nothing is bound yet.
 
-    :param words: the words that the settings were made of; workers are started with them.
+    :param given: the settings, and the words they were made of; workers are started with these.
+    :param reread: reads them again for a rolling restart.
     :raises SettingsError: it cannot be made.
     """
+    words, settings = given
     listening = _adopting(settings, reactor)
     if settings.workers is None:
         return LabService(settings, reactor, observers, listening=listening)
     from tcplab.workers.supervisor import Supervisor
 
-    return Supervisor(settings, reactor, observers, words=words, listening=listening)
+    return Supervisor(settings, reactor, observers, words=words, reread=reread, listening=listening)
 
 
 def _adopting(settings: Settings, reactor: IReactor) -> AdoptingReactor | None:
@@ -104,6 +111,9 @@ _TWISTD_OPTIONS = frozenset(
 )
 
 
+_OPTIONS = {**OPTIONS, **SOURCES}
+
+
 class Options(UsageOptions):
     """The options after ``twistd tcplab``, made of those of `tcplab.config.options`."""
 
@@ -118,12 +128,12 @@ class Options(UsageOptions):
     )
     optParameters = [
         [each.flag[2:], each.letter, None, each.text]
-        for each in OPTIONS.values()
+        for each in _OPTIONS.values()
         if not each.repeatable
     ]
 
-    settings: Settings
-    optionValues: dict[str, Words]
+    sources: Sources
+    given: Given
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,8 +186,9 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Install the reactor, make the settings, and disable an unneeded pid file."""
         _chooseReactor()
-        self.optionValues = {name: self[each.flag[2:]] for name, each in OPTIONS.items()}
-        self.settings = fromWords(**self.optionValues)
+        words: dict[str, Words] = {name: self[each.flag[2:]] for name, each in _OPTIONS.items()}
+        self.sources = Sources(words, os.environ)
+        self.given = self.sources.read()
         if self.parent is not None:
             disablePidFile(self.parent)
 
@@ -217,15 +228,17 @@ def makeService(options: Options) -> IService:
 
     reactor = cast("IReactor", installed)
 
-    settings = options.settings
+    settings = options.given.settings
     restrictLogMode(options.parent or {})
     try:
-        service = makeLab(settings, options.optionValues, reactor, Observers(LogObserver(reactor)))
+        service = makeLab(
+            options.given, reactor, Observers(LogObserver(reactor)), options.sources.read
+        )
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
     except SettingsError as e:
         exitWithError(e)
-    for line in clashes():
+    for line in [*clashes(), *unknownVariables(os.environ, _OPTIONS)]:
         log.warn("{line}", line=line, log_system="tcplab")
     signals = StopSignals(reactor, service.abort, service.restart)
     reactor.callWhenRunning(signals.install)

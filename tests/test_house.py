@@ -298,6 +298,9 @@ class TestsTests(SynchronousTestCase):
     #: Tested under another name.
     ELSEWHERE = {
         "tcplab/__main__.py": "tests/test_main.py",
+        "tcplab/config/listenersettings.py": "tests/config/test_options.py",
+        "tcplab/config/configfile.py": "tests/config/test_sources.py",
+        "tcplab/config/tomlfile.py": "tests/config/test_sources.py",
         "tcplab/exports.py": "tests/test_public.py",
         "tcplab/config/errors.py": "tests/config/test_options.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",

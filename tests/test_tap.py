@@ -25,6 +25,7 @@ from tcplab import __version__, tap
 from tcplab.config.errors import SettingsError
 from tcplab.config.optionparsers import NONE
 from tcplab.config.options import OPTIONS, SETTINGS, Settings, fromWords
+from tcplab.config.sources import Given
 from tcplab.observers import Observers
 from tcplab.protocols import Conversation
 from tcplab.reactor import eager
@@ -49,7 +50,7 @@ class Making(SynchronousTestCase):
     def make(self, *descriptors: int, **words: Any) -> LabService:
         self.patch(tap, "listenFDs", lambda: list(descriptors))
         self.reactor = MemoryReactorClock()
-        return tap.makeLab(fromWords(**words), words, self.reactor, Observers())
+        return tap.makeLab(Given(words, fromWords(**words)), self.reactor, Observers())
 
     def test_processes(self) -> None:
         self.assertIs(type(self.make()), LabService)
@@ -86,7 +87,7 @@ class Making(SynchronousTestCase):
 def parsed(*words: str) -> Settings:
     options = tap.Options()
     options.parseOptions(list(words))
-    return options.settings
+    return options.given.settings
 
 
 class ReactorChoice(SynchronousTestCase):

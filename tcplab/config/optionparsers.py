@@ -12,9 +12,10 @@ Python are all made from it.
 from __future__ import annotations
 
 import math
+import os.path
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from tcplab.config.errors import SettingsError
@@ -39,10 +40,16 @@ class Parser(Generic[T_co]):
 
     :ivar read: makes a value of the word that was typed.
     :ivar accept: returns the value for what was given in Python.
+    :ivar path: the word is a path, relative to where it was written.
     """
 
     read: Callable[[str], T_co]
     accept: Callable[[object], T_co]
+    path: bool = False
+
+
+#: What is typed for an option; ``None``: it is not given. A number may stand for its word.
+Words = str | float | Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,12 @@ class Option:
     repeatable: bool = False
     logged: bool = False
 
-    def read(self, words: str | float | Sequence[str]) -> object:
+    def read(self, words: str | float | Sequence[str], name: str = "") -> object:
         """
         Make its value of what was typed.
 
         :param words: a word, or a number; a list of words for a repeatable option.
+        :param name: what the text calls the option; its flag, if empty.
         :raises SettingsError: that makes no sense; the text names the flag.
         :raises TypeError: it is no list.
         """
@@ -86,7 +94,7 @@ class Option:
                 )
             return tuple(map(self.parser.read, words))
         except ValueError as e:
-            raise SettingsError(f"{self.flag} {e}") from None
+            raise SettingsError(f"{name or self.flag} {e}") from None
 
     def accept(self, value: object, name: str = "") -> object:
         """
@@ -270,6 +278,17 @@ def plainText(read: Callable[[str], str]) -> Parser[str]:
         return read(value)
 
     return Parser(read, accept)
+
+
+def filePath() -> Parser[str]:
+    """Make the parser of the path of a file that is written; the value is absolute."""
+
+    def read(word: str) -> str:
+        if not word:
+            raise ValueError("is empty: give the name of a file to write")
+        return os.path.abspath(word)
+
+    return replace(plainText(read), path=True)
 
 
 def parsed(read: Callable[[str], T], kind: type[T]) -> Parser[T]:

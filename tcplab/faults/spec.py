@@ -232,8 +232,13 @@ _SELECTIONS = {"conn": _conn, "probability": _probability}
 LISTENER_FIELDS = ("after", "for")
 
 
+def commonFields(kind: type[Fault]) -> tuple[str, ...]:
+    """Return the names of the fields that a kind has besides its own."""
+    return LISTENER_FIELDS if issubclass(kind, ListenerFault) else tuple(COMMON_FIELDS)
+
+
 def _made(text: str, kind: type[Fault], typed: dict[str, str], listener: str | None) -> FaultSpec:
-    common = LISTENER_FIELDS if issubclass(kind, ListenerFault) else tuple(COMMON_FIELDS)
+    common = commonFields(kind)
     own = kind.named()
     for key in typed:
         if key not in own and key not in common:

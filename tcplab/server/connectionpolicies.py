@@ -9,8 +9,9 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
+from tcplab.config.listenersettings import BACKLOG
 from tcplab.config.optionparsers import NONE
-from tcplab.config.options import BACKLOG, SETTINGS, Settings
+from tcplab.config.options import SETTINGS, Settings
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
 from tcplab.policies.admission import Admission

@@ -22,7 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import ListenerSettings
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.reactor.oneshot import OneShot

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 )
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import ListenerSettings
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock
@@ -34,7 +34,7 @@ from tcplab.server.certificates import (
     loadClientCAs,
 )
 from tcplab.server.inheritedsockets import AdoptingReactor
-from tcplab.wire.endpointstring import argument, explained, split, unescaped
+from tcplab.wire.endpointstring import argument, explained, split, splitWrappers, unescaped
 from tcplab.wire.suggestion import suggest
 from twisted import __version__ as version
 
@@ -80,9 +80,6 @@ _MAX_PATH = 107
 
 _KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "limit", "fault")
 
-# What may stand before the endpoint that listens: limit:max=100:fault:stall,for=2s:tcp:8080.
-_WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:|fault:(?:\\.|[^:\\])*:)*")
-
 
 def endpointOf(
     reactor: IReactor | AdoptingReactor, settings: ListenerSettings
@@ -107,7 +104,7 @@ def endpointOf(
 
 def _takeCA(endpoint: str) -> tuple[str, object | None]:
     # An option that Twisted's endpoints do not have: the CAs of clients' certificates.
-    inner = _splitWrappers(endpoint)[1]
+    inner = splitWrappers(endpoint)[1]
     found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
     if found is None or not inner.startswith(("ssl:", "tls:")):
         return endpoint, None
@@ -138,7 +135,7 @@ def _isTLSEndpoint(endpoint: object) -> bool:
 
 def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards; the path of a Unix socket is removed at the end.
-    wrappers, inner = _splitWrappers(endpoint)
+    wrappers, inner = splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
     if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
         return endpoint
@@ -148,14 +145,8 @@ def _absolute(endpoint: str) -> str:
     return f"{wrappers}unix:{quoteStringArgument(folder)}/{rest}"
 
 
-def _splitWrappers(endpoint: str) -> tuple[str, str]:
-    found = _WRAPPERS.match(endpoint)
-    wrappers = found[0] if found else ""
-    return wrappers, endpoint.removeprefix(wrappers)
-
-
 def _certificateFolder(settings: ListenerSettings) -> str | None:
-    kind, words, options = split(_splitWrappers(settings.endpoint)[1])
+    kind, words, options = split(splitWrappers(settings.endpoint)[1])
     return argument("path", words, options) if kind == "tls" else None
 
 

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred, succeed
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.config.observernames import observerClass
-from tcplab.config.options import ListenerSettings, Settings
+from tcplab.config.options import Settings
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultSpec
 from tcplab.listener.events import Observer

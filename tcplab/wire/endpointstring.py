@@ -59,3 +59,47 @@ def explained(error: Exception) -> str:
     for pattern, meaning in _EXPLANATIONS.items():
         said = re.sub(pattern, meaning, said)
     return said
+
+
+# What may stand before the endpoint that listens: limit:max=100:fault:stall,for=2s:tcp:8080.
+_WRAPPERS = re.compile(r"(?:limit(?::[\w-]+=(?:\\.|[^:\\])*)*:|fault:(?:\\.|[^:\\])*:)*")
+
+# The options of endpoints that are paths, of Twisted's and of ours.
+_PATHS = "|".join(
+    (
+        *("address", "path", "privateKey", "certKey", "extraCertChain", "dhParameters", "ca"),
+        *("certificate", "trustRoots", "caCertsDir"),
+    )
+)
+
+
+def splitWrappers(text: str) -> tuple[str, str]:
+    """Split an endpoint string before the endpoint that listens."""
+    found = _WRAPPERS.match(text)
+    wrappers = found[0] if found else ""
+    return wrappers, text.removeprefix(wrappers)
+
+
+def relativeTo(folder: str, text: str, client: bool = False) -> str:
+    """
+    Return an endpoint string whose relative paths begin in a folder.
+
+    :param client: it is the string of a client's endpoint.
+    """
+    wrappers, inner = splitWrappers(text)
+    kind = inner.partition(":")[0]
+    first = kind == "unix" or (kind == "tls" and not client)
+    parts = re.split(r"(?<!\\)((?:\\\\)*:)", inner)
+    for at in range(2, len(parts), 2):
+        option = re.match(rf"(?:{_PATHS})=", parts[at])
+        named = re.match(r"\w+=", parts[at])
+        if option or (first and at == 2 and not named):
+            name = option[0] if option else ""
+            parts[at] = name + _placed(folder, parts[at].removeprefix(name))
+    return wrappers + "".join(parts)
+
+
+def _placed(folder: str, path: str) -> str:
+    if not path or path.startswith(("/", "@", "\0")):  # abstract: it is no file
+        return path
+    return _quoted(folder.rstrip("/") + "/") + path

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
-from tcplab.config.options import Words
+from tcplab.config.optionparsers import Words
 from tcplab.server.inheritedsockets import FIRST
 
 #: The environment variable that holds the `WorkerConfig`.

@@ -11,7 +11,7 @@ from twisted.internet import tcp
 from twisted.logger import Logger, globalLogPublisher
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import Words
+from tcplab.config.optionparsers import Words
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.inheritedsockets import listenFDs
@@ -81,6 +81,10 @@ class WorkerSpawner:
             folder=self._folder,
             activated=len(listenFDs()) if systemd else 0,
         )
+
+    def useWords(self, words: Mapping[str, Words]) -> None:
+        """Start the next processes with these words."""
+        self._config = replace(self._config, words=words)
 
     def start(self, pool: WorkerPool, generation: int) -> WorkerProcess | None:
         """Start a process; log why, and return ``None``, if that is impossible now."""

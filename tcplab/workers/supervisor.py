@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -11,7 +11,9 @@ from twisted.logger import Logger
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.observernames import observerClass
-from tcplab.config.options import Settings, Words
+from tcplab.config.optionparsers import Words
+from tcplab.config.options import Settings
+from tcplab.config.sources import Given
 from tcplab.listener.events import Observer
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.drain import Drain, Drained
@@ -34,6 +36,7 @@ class Supervisor(LabService):
 
     :param words: what the settings were made of: arguments of `tcplab.config.options.fromWords`.
         Each worker makes its settings of them, with the modules as they are when it starts.
+    :param reread: reads the options again for new workers; ``None``: they stay as they are.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Supervisor(LabService):
         observers: Observer,
         *,
         words: Mapping[str, Words],
+        reread: Callable[[], Given] | None = None,
         listening: IReactor | AdoptingReactor | None = None,
     ) -> None:
         for each in settings.observerNames:
@@ -51,6 +55,7 @@ class Supervisor(LabService):
         super().__init__(here, reactor, observers, listening=listening)
         assert settings.workers is not None
         self.suspend()
+        self._reread = reread
         if self.faults.seed is not None:  # chosen once, for all workers
             words = {**words, "seed": str(self.faults.seed)}
         self._spawner = WorkerSpawner(words, reactor, self.listeners, settings.workers)
@@ -75,8 +80,33 @@ class Supervisor(LabService):
         return self._pool.allServing.wait()
 
     def restart(self) -> None:
-        """Replace the workers one after the other; new connections are accepted meanwhile."""
+        """
+        Replace the workers one after the other; new connections are accepted meanwhile.
+
+        The options are read again. If they are wrong now, or need a new start, the workers stay.
+        """
+        if self._reread is not None:
+            try:
+                self._use(*self._reread())
+            except SettingsError as e:
+                log.error("no restart: {problem}", problem=str(e), log_system="tcplab")
+                return
         self._pool.restart()
+
+    def _use(self, words: Mapping[str, Words], settings: Settings) -> None:
+        for what, old, new in zip(
+            ("the endpoints", "--workers", "--port-file"),
+            _fixed(self.settings),
+            _fixed(settings),
+            strict=True,
+        ):
+            if old != new:
+                raise SettingsError(f"{what} cannot change while the lab runs: start it again")
+        seed = settings.seed if settings.seed is not None else self.faults.seed
+        if any(fault.rolls for fault in settings.faults) and seed is not None:
+            words = {**words, "seed": str(seed)}
+        self.settings = replace(settings, observerNames=())
+        self._spawner.useWords(words)
 
     def abort(self) -> int:
         """Abort every connection, and end a drain with them; return how many those were."""
@@ -89,6 +119,11 @@ class Supervisor(LabService):
     def _newDrain(self) -> Drain:
         delay = self.settings.drainDelay
         return WorkersDrain(self._pool, self._spawner, self.listeners, self._reactor, delay)
+
+
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    endpoints = [each.endpoint for each in settings.listeners]
+    return endpoints, settings.workers, settings.portFile
 
 
 class WorkersDrain(Drain):

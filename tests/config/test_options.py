@@ -14,13 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import (
-    OPTIONS,
-    SETTINGS,
-    ListenerSettings,
-    Settings,
-    fromWords,
-)
+from tcplab.config.listenersettings import ListenerSettings
+from tcplab.config.options import OPTIONS, SETTINGS, Settings, fromWords
 from tcplab.faults import FaultSpec, parseFault
 from tcplab.protocols import Echo
 from tests.support.tiers import processes

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.config.options import BACKLOG
+from tcplab.config.listenersettings import BACKLOG
 from tcplab.tap import REFUSED, Options
 from tests.support.certificates import localhostFile
 from tests.support.ports import free

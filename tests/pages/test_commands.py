@@ -109,7 +109,7 @@ ALONE = {
 }
 
 #: Pages whose commands are typed, all of them, by tests of their own.
-_TYPED = ("docs/howto/own-plugin.rst", "docs/howto/own-service.rst")
+_TYPED = ("docs/howto/config.rst", "docs/howto/own-plugin.rst", "docs/howto/own-service.rst")
 
 OF_YOUR_OWN = [("-m", "twisted.trial", "test_shout"), ("-m", "pytest", "test_shout.py")]
 

@@ -100,6 +100,7 @@ PRINTED = {
 #: Typed by a module of their own.
 ELSEWHERE = {
     "CONTRIBUTING.rst": "tests.test_contributing",
+    "docs/howto/config.rst": "tests.integration.test_config_page",
     "docs/howto/cookbook.rst": "tests.examples.test_cookbook",
     "docs/howto/test-your-client.rst": "tests.examples.test_cookbook",
     "docs/howto/any-language.rst": "tests.pages.test_howto",

@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import BACKLOG, fromWords
+from tcplab.config.listenersettings import BACKLOG
+from tcplab.config.options import fromWords
 from tcplab.listener.listener import Listener
 from tcplab.listener.policy import Policy
 from tcplab.observers import Observers

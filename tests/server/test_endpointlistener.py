@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from tcplab.config.behaviourspec import parseSpec
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import ListenerSettings
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Echo
 from tcplab.server.endpointlistener import EndpointListener

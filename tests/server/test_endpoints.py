@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
-from tcplab.config.options import ListenerSettings
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.server import endpoints
 from tcplab.server.certificates import CertificateDirectory
@@ -26,6 +26,7 @@ from tcplab.server.endpoints import (
     portFileFields,
     reachability,
 )
+from tcplab.wire import endpointstring
 from tests.support.certificates import localhostFile, servesTLS
 
 LOCAL = "reachable from this machine only"
@@ -157,7 +158,7 @@ class EndpointOfTests(SynchronousTestCase):
                     made = self.made(before + text.format(path))
                     self.assertIsInstance(made.connectionCreator, CertificateDirectory)
                 self.assertIn("no .pem file", self.refused(before + text.format(self.empty)))
-        self.patch(endpoints, "_WRAPPERS", re.compile(""))
+        self.patch(endpointstring, "_WRAPPERS", re.compile(""))
         self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{self.folder}:7"))
 
     @servesTLS

@@ -8,8 +8,6 @@ Start an echo server, then this from another terminal::
     $ python interactive.py tcp:localhost:8888
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
@@ -19,19 +17,18 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import react
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.protocols import Conversation
 
 
 class Server(Conversation):
-    user: User
+    user: Any
 
     def messageReceived(self, message: bytes) -> None:
         self.user.transport.write(message)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: object = connectionDone) -> None:
         self.user.transport.loseConnection()  # when all has been shown
 
 
@@ -56,7 +53,7 @@ class User(Protocol):
     def writeConnectionLost(self) -> None:
         self.server.abort()  # the output is closed
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: object = connectionDone) -> None:
         self.gone.callback(None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -30,6 +29,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     :param arguments: what follows the command's name; the process's own if ``None``.
     :raises SystemExit: always; the status is 0 when all is well.
     """
+    if os.name != "posix":
+        from tcplab.windows import refuse
+
+        refuse()
     words = sys.argv[1:] if arguments is None else arguments
     _openStandardDescriptors()
     _rememberFlags()
@@ -213,12 +216,16 @@ def _openStandardDescriptors() -> None:
 
 
 def _rememberFlags() -> None:
+    import fcntl
+
     for descriptor in _STANDARD:
         _flags[descriptor] = fcntl.fcntl(descriptor, fcntl.F_GETFL)
 
 
 def _restoreFlags() -> None:
     """Make terminals and pipes block again: other processes share the flag."""
+    import fcntl
+
     for descriptor, flags in _flags.items():
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
 

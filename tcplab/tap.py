@@ -212,10 +212,16 @@ for _each in OPTIONS.values():
 
 def _chooseReactor() -> None:
     # twistd and twist have acted on --reactor by now. If no reactor is installed yet, ours is.
-    if "twisted.internet.reactor" not in sys.modules and hasattr(select, "epoll"):
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    if hasattr(select, "epoll"):
         from tcplab.reactor import eager
 
         eager.install()
+    else:  # on macOS Twisted's choice is select, which serves 1,024 descriptors
+        from twisted.internet import pollreactor
+
+        pollreactor.install()
 
 
 def makeService(options: Options) -> IService:

@@ -29,7 +29,7 @@ STRANGERS = [{"listener", "protocols"}, {"policies", "faults"}]
 #: and that the client knows no more than these.
 CLIENT = ("wire", "reactor")
 #: On top of the house: they may import from every room.
-ON_TOP = ("testing", "tap", "__main__", "__init__")
+ON_TOP = ("testing", "tap", "windows", "__main__", "__init__")
 #: Under the house: how names are imported; every room may do so.
 UNDER = ("exports", "importing", "entrypoints")
 #: What chooses a reactor; everything else is given one, or takes its connection's. A `Lab` looks

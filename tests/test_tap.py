@@ -15,6 +15,7 @@ from typing import Any
 import twisted.internet
 import twisted.internet.reactor
 from twisted.application.service import IServiceMaker
+from twisted.internet import pollreactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, textFileLogObserver
@@ -95,7 +96,8 @@ class ReactorChoice(SynchronousTestCase):
 
     def chosen(self) -> str:
         chosen = ["Twisted's"]
-        self.patch(eager, "install", lambda: chosen.append("eager"))
+        for each in (eager, pollreactor):
+            self.patch(each, "install", lambda each=each: chosen.append(each.__name__))
         parsed()
         return chosen[-1]
 
@@ -103,11 +105,11 @@ class ReactorChoice(SynchronousTestCase):
         self.assertEqual(self.chosen(), "Twisted's")  # it is installed already
         self.patch(sys, "modules", {**sys.modules})
         del sys.modules["twisted.internet.reactor"]
-        self.assertEqual(self.chosen(), "eager")
+        self.assertEqual(self.chosen(), "tcplab.reactor.eager")
         self.patch(select, "epoll", None)
         del select.epoll
         self.addCleanup(setattr, select, "epoll", None)
-        self.assertEqual(self.chosen(), "Twisted's")
+        self.assertEqual(self.chosen(), "twisted.internet.pollreactor")
 
 
 class Refusing(SynchronousTestCase):

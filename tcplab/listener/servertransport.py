@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 import termios
 import typing
 from collections.abc import Collection
@@ -165,8 +166,19 @@ class ObservedTransport(CoalescingTransport):
             self._endedBy = "peer" if side == "peer" or self._peerHasEnded() else "server"
 
     def _peerHasEnded(self) -> bool:
+        if sys.platform != "linux":
+            return self._readsEnd()
         info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
         return info[0] in _PEER_ENDED
+
+    def _readsEnd(self) -> bool:
+        # Whether the peer's FIN or RST has arrived and no byte is before it.
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _closeWriteConnection(self) -> None:
         self.markEnded("server")
@@ -323,9 +335,4 @@ class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
         )
 
     def _peerHasEnded(self) -> bool:
-        try:
-            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return self._readsEnd()

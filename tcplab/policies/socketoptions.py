@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+import sys
 import termios
 
 from twisted.internet import tcp, unix
@@ -37,6 +38,8 @@ def growReceiveBuffer(transport: object) -> bool:
     bottom = socketTransport(transport)
     sock = None if bottom is None else bottom.socket
     if not isinstance(sock, socket.socket) or sock.family == socket.AF_UNIX:
+        return False
+    if sys.platform != "linux":
         return False
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNANSWERED.stop)
     if not (any(info[_UNANSWERED]) and _unreadBytes(sock)):
@@ -129,6 +132,7 @@ def _deadPeerOptions(timeout: float, write: float | None) -> dict[str, int]:
     options = {
         "SO_KEEPALIVE": 1,
         "TCP_KEEPIDLE": idle,
+        "TCP_KEEPALIVE": idle,  # its name on macOS
         "TCP_KEEPINTVL": interval,
         "TCP_KEEPCNT": max(1, int(timeout - idle) // interval - 1),
     }

@@ -43,8 +43,9 @@ def main() -> int:
 def _dropPrivileges() -> None:
     # After twistd --euid the supervisor may become root again. A worker never needs that.
     if os.geteuid() != os.getuid():
-        os.setresgid(os.getegid(), os.getegid(), os.getegid())
-        os.setresuid(os.geteuid(), os.geteuid(), os.geteuid())
+        # Both set the saved ids too. macOS has no setresuid(2).
+        os.setregid(os.getegid(), os.getegid())
+        os.setreuid(os.geteuid(), os.geteuid())
 
 
 if __name__ == "__main__":

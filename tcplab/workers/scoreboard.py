@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -39,7 +41,11 @@ class Scoreboard:
     @staticmethod
     def create(rows: int) -> int:
         """Make the memory for so many rows, and return its descriptor."""
-        descriptor = os.memfd_create("tcplab-workers")
+        if sys.platform == "linux":
+            descriptor = os.memfd_create("tcplab-workers")
+        else:  # a file without a name
+            descriptor, path = tempfile.mkstemp(prefix="tcplab-workers")
+            os.unlink(path)
         os.ftruncate(descriptor, (rows + 1) * _CELLS * _BYTES)
         return descriptor
 

@@ -1,5 +1,8 @@
-from tcplab.faults.faultplugin import FaultParser
-from tcplab.policies.limitplugin import LimitParser
+import os
 
-fault = FaultParser()
-limit = LimitParser()
+if os.name == "posix":
+    from tcplab.faults.faultplugin import FaultParser
+    from tcplab.policies.limitplugin import LimitParser
+
+    fault = FaultParser()
+    limit = LimitParser()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +16,7 @@ from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 _IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
 _MAX_TTL = 255
 
-# A connect to a Unix socket waits while the listen queue is full; ``listen(0)`` holds one.
+# A connect waits while the listen queue is full; ``listen(0)`` holds one or two.
 _MAX_FILLERS = 8
 
 
@@ -31,10 +32,12 @@ class Hang(ListenerFault):
 
     def onPort(self, port: StreamPort) -> PortFault:
         """Make what acts on one port."""
-        return _HangingUnix(port) if port.addressFamily == socket.AF_UNIX else _HangingTCP(port)
+        if sys.platform != "linux" or port.addressFamily == socket.AF_UNIX:
+            return _FullQueue(port)
+        return _MinimumTTL(port)
 
 
-class _HangingTCP:
+class _MinimumTTL:
     def __init__(self, port: StreamPort) -> None:
         self._socket = port.socket
 
@@ -50,7 +53,7 @@ class _HangingTCP:
         self._socket.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, ttl)  # through :: too
 
 
-class _HangingUnix:
+class _FullQueue:
     def __init__(self, port: StreamPort) -> None:
         self._port = port
         self._socket = port.socket
@@ -59,19 +62,16 @@ class _HangingUnix:
     def begin(self) -> None:
         self._socket.listen(0)
         for _ in range(_MAX_FILLERS):
-            filler = socket.socket(socket.AF_UNIX)
-            filler.setblocking(False)
-            try:
-                filler.connect(self._socket.getsockname())
-            except BlockingIOError:
-                filler.close()
-                return
+            filler = socket.socket(self._socket.family)
             self._fillers.append(filler)
+            filler.setblocking(False)
+            # Above a full queue a Unix socket refuses; TCP drops the SYN, which is sent again.
+            filler.connect_ex(self._socket.getsockname())
 
     def end(self) -> None:
         fillers, self._fillers = self._fillers, []
         for filler in fillers:
-            filler.close()
-            with suppress(OSError):
+            with filler, suppress(OSError):
+                filler.getpeername()  # it is in the queue
                 self._socket.accept()[0].close()
         self._socket.listen(self._port.backlog or socket.SOMAXCONN)

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 
 from tcplab.listener.acceptor import ListenerAcceptor, acceptorOf
 from tcplab.listener.events import Connection, Ending, Observer
+from tcplab.listener.oneshot import OneShot
 from tcplab.listener.policy import (
     ListenerFilter,
     Policy,
@@ -34,7 +35,6 @@ from tcplab.listener.policy import (
 )
 from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.interfaces import StreamTransport
-from tcplab.reactor.oneshot import OneShot
 from tcplab.reactor.stack import topProtocol
 from tcplab.reactor.tls import enableHalfClose
 from tcplab.wire.reasons import Reason

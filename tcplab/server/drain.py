@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from tcplab.listener.listener import Listener
+from tcplab.listener.oneshot import OneShot
 from tcplab.listener.policy import Policy
 from tcplab.listener.servertransport import ObservedTransport
-from tcplab.reactor.oneshot import OneShot
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.wire.reasons import Reason
 

@@ -25,7 +25,7 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
-from tcplab.reactor.oneshot import OneShot
+from tcplab.listener.oneshot import OneShot
 from tcplab.server.certificates import worldReadableKeys
 from tcplab.server.endpoints import cannotListen, formatAddress, reachability
 from tcplab.server.unixlock import removeStaleLock

@@ -17,9 +17,9 @@ from tcplab.config.observernames import makeObserver
 from tcplab.config.options import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
+from tcplab.listener.oneshot import OneShot
 from tcplab.observers.observer import Observers
 from tcplab.reactor.interfaces import IReactor
-from tcplab.reactor.oneshot import OneShot
 from tcplab.server.connectionpolicies import ConnectionPolicies
 from tcplab.server.connections import Connections
 from tcplab.server.drain import Drain, Drained, ListenersDrain, whenEmpty

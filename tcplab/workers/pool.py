@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
-from tcplab.reactor.oneshot import OneShot
+from tcplab.listener.oneshot import OneShot
 from tcplab.server.drain import Drained
 from tcplab.workers.backoff import RestartBackoff
 from tcplab.workers.messages import EX_CONFIG

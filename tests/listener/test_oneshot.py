@@ -1,11 +1,11 @@
-"""Tests for `tcplab.reactor.oneshot`."""
+"""Tests for `tcplab.listener.oneshot`."""
 
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.reactor.oneshot import OneShot
+from tcplab.listener.oneshot import OneShot
 
 
 class OneShotTests(SynchronousTestCase):

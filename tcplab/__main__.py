@@ -110,6 +110,9 @@ def _connect(arguments: list[str]) -> None:
 
     from twisted.internet.task import react
 
+    from tcplab.reactor import monotonic
+
+    monotonic.install()
     react(_converse, [options])
 
 

@@ -219,9 +219,9 @@ def _chooseReactor() -> None:
 
         eager.install()
     else:  # on macOS Twisted's choice is select, which serves 1,024 descriptors
-        from twisted.internet import pollreactor
+        from tcplab.reactor import monotonic
 
-        pollreactor.install()
+        monotonic.install()
 
 
 def makeService(options: Options) -> IService:

@@ -15,7 +15,6 @@ from typing import Any
 import twisted.internet
 import twisted.internet.reactor
 from twisted.application.service import IServiceMaker
-from twisted.internet import pollreactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, textFileLogObserver
@@ -29,7 +28,7 @@ from tcplab.config.options import OPTIONS, SETTINGS, Settings, fromWords
 from tcplab.config.sources import Given
 from tcplab.observers import Observers
 from tcplab.protocols import Conversation
-from tcplab.reactor import eager
+from tcplab.reactor import eager, monotonic
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.wire.names import BEHAVIOURS
@@ -96,7 +95,7 @@ class ReactorChoice(SynchronousTestCase):
 
     def chosen(self) -> str:
         chosen = ["Twisted's"]
-        for each in (eager, pollreactor):
+        for each in (eager, monotonic):
             self.patch(each, "install", lambda each=each: chosen.append(each.__name__))
         parsed()
         return chosen[-1]
@@ -109,7 +108,7 @@ class ReactorChoice(SynchronousTestCase):
         self.patch(select, "epoll", None)
         del select.epoll
         self.addCleanup(setattr, select, "epoll", None)
-        self.assertEqual(self.chosen(), "twisted.internet.pollreactor")
+        self.assertEqual(self.chosen(), "tcplab.reactor.monotonic")
 
 
 class Refusing(SynchronousTestCase):

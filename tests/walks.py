@@ -2,8 +2,9 @@
 Walks: how many calls of code under ``tcplab/`` lead from one event to the next.
 
 A walk is what ``sys.setprofile`` sees of it: calls and resumed generators, in the thread of the
-reactor. Code outside of ``tcplab/`` is not counted. The lab is live, on a loopback port of its own,
-made by twistd's plugin with all defaults; it serves ``echo`` and runs in this process.
+reactor. Code outside of ``tcplab/`` is not counted, and no look at the reactor's clock. The lab is
+live, on a loopback port of its own, made by twistd's plugin with all defaults; it serves ``echo``
+and runs in this process.
 
 A walk begins with the poll that finds the event and ends with the next idle poll, which is counted
 too. Idle polls in a row count as one, since their number depends on the machine. Its connection is
@@ -43,6 +44,9 @@ CODE = str(Path(__file__).resolve().parent.parent / "tcplab") + os.sep
 #: What Twisted calls the method in which a reactor waits for its sockets.
 POLL = "doPoll"
 
+#: What it calls the method that returns the time.
+CLOCK = "seconds"
+
 #: Seconds after which a walk has failed.
 LIMIT = 20.0
 
@@ -66,8 +70,9 @@ class Trace:
         sys.setprofile(None)
 
     def _event(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(CODE):
-            self.names.append(frame.f_code.co_name)
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(CODE) and code.co_name != CLOCK:
+            self.names.append(code.co_name)
 
 
 def counted(names: Iterable[str]) -> int:

@@ -2,7 +2,8 @@
 The eager reactor: epoll with the shortest path from the kernel to a protocol and back.
 
 ``twistd --reactor eager``, ``trial --reactor eager``. It differs from Twisted's epoll reactor in
-three things that no program can see. Transports send what was written when the protocol returns
+four things that no program can see. Its time is monotonic: no step of the wall clock delays a
+timer. Transports send what was written when the protocol returns
 (`tcplab.reactor.coalescing`). A read is dispatched by one call. A turn of the loop looks at timers,
 threads and signals only if there are any.
 
@@ -31,6 +32,7 @@ from twisted.python import context, log
 
 from tcplab.reactor.batchaccept import BatchAcceptor
 from tcplab.reactor.coalescing import CoalescingTransport
+from tcplab.reactor.monotonic import MonotonicTime
 from tcplab.reactor.sendbuffer import DONE
 from tcplab.reactor.tlsclock import TLSMethods
 from tcplab.reactor.transports import (
@@ -50,7 +52,7 @@ _COALESCING = CoalescingTransport.subclasses
 _NO_CONTEXT: dict[object, object] = {}
 
 
-class EagerReactor(TLSMethods, EPollReactor):
+class EagerReactor(MonotonicTime, TLSMethods, EPollReactor):
     """
     An epoll reactor that writes at once.
 

@@ -27,8 +27,8 @@ def removeStaleLock(error: BaseException | None) -> bool:
         return False
     path, lock = error.port, error.port + b".lock"
     with suppress(OSError):
-        old = time.time() - os.lstat(lock).st_mtime > _START_TIME
-        if old and not _isListening(path):
+        age = time.time() - os.lstat(lock).st_mtime  # negative: the clock has gone back since
+        if not 0 <= age <= _START_TIME and not _isListening(path):
             os.remove(lock)
             with suppress(FileNotFoundError):
                 os.remove(path)

@@ -56,7 +56,7 @@ class SaidTests(SynchronousTestCase):
         return options
 
     def test_whatItSays(self) -> None:
-        settings = self.options().settings
+        settings = self.options().given.settings
         [listener] = settings.listeners
         self.assertEqual(
             (str(listener.spec), listener.endpoint), ("lab", "systemd:domain=INET:index=0")

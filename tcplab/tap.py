@@ -27,6 +27,8 @@ from tcplab.config.sources import Given, Sources
 from tcplab.entrypoints import clashes
 from tcplab.listener.events import Observer
 from tcplab.observers import LogObserver, Observers
+from tcplab.observers.lineformat import FORMATS
+from tcplab.observers.logfile import AppendedFile
 from tcplab.observers.nonblocking import NonBlockingLog
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server import portfile
@@ -242,11 +244,12 @@ def makeService(options: Options) -> IService:
         )
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
+        file = _logFile(settings, options.parent or {})
     except SettingsError as e:
         exitWithError(e)
     for line in [*clashes(), *unknownVariables(os.environ, _OPTIONS)]:
         log.warn("{line}", line=line, log_system="tcplab")
-    signals = StopSignals(reactor, service.abort, service.restart)
+    signals = StopSignals(reactor, service.abort, service.restart, lambda: lines.reopen())
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
@@ -260,15 +263,27 @@ def makeService(options: Options) -> IService:
             failures[0].raiseException()
         exitWithError(failures[0].value)
     starting.addCallback(_later, failures, reactor)
-    _makeLogNonBlocking(reactor)
+    # twistd and twist begin to log once the service is made.
+    lines = NonBlockingLog(globalLogBeginner, FORMATS[settings.logFormat], file)
+    atexit.register(lines.finish)
+    reactor.callWhenRunning(lines.begin)  # twistd has forked by then
     return service
 
 
-def _makeLogNonBlocking(reactor: IReactorCore) -> None:
-    # twistd and twist begin to log once the service is made.
-    lines = NonBlockingLog(globalLogBeginner)
-    atexit.register(lines.finish)
-    reactor.callWhenRunning(lines.begin)  # twistd has forked by then
+def _logFile(settings: Settings, twistd: Mapping[str, object]) -> AppendedFile | None:
+    path = settings.logFile
+    if settings.logFormat == "json" and twistd.get("syslog"):
+        raise SettingsError("--log-format json: twistd's --syslog has text only: use --log-file")
+    if path is None:
+        return None
+    if twistd.get("logfile"):
+        raise SettingsError("--log-file replaces twistd's --logfile: give one of them")
+    try:
+        return AppendedFile(path)
+    except OSError as e:
+        raise SettingsError(
+            f"--log-file {path} cannot be opened: {e.strerror}: name a file that may be written"
+        ) from None
 
 
 async def _start(service: LabService, settings: Settings, reactor: IReactorCore) -> None:

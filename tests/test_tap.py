@@ -133,7 +133,12 @@ class Words(Refusing):
             },
             **{"interface": "::1", "behaviour": "ack", "lingerTimeout": "4", "proxyProtocol": "v1"},
             **{"serve": ["lab@tcp:2", "lab@tcp:3"], "proxyFrom": ["unix", "10.0.0.1"]},
-            **{"faults": ["stall,probability=0.5"], "maxPerPeer": "2", "workers": "1"},
+            **{
+                "logFormat": "json",
+                "faults": ["stall,probability=0.5"],
+                "maxPerPeer": "2",
+                "workers": "1",
+            },
         }
         typed = [
             f"{OPTIONS[name].flag}={each}"
@@ -200,7 +205,7 @@ class Texts(SynchronousTestCase):
         for each in OPTIONS.values():
             found = re.search(r"\[(\w+)\]", each.text)
             if found and each.name in SETTINGS and each.name != "lingerTimeout":
-                usual = NONE if each.default is None else f"{each.default:g}"
+                usual = NONE if each.default is None else f"{each.default}".removesuffix(".0")
                 self.assertEqual(found[1], usual)
         linger = f"[{Conversation.lingerTimeout:g}]"
         self.assertIn(linger, OPTIONS["lingerTimeout"].text)
@@ -364,8 +369,8 @@ class MakeService(Logged, Refusing):
         with open(path, "w") as log, open(path) as file:
             observer = textFileLogObserver(log, timeFormat=None)
             tap.globalLogBeginner.beginLoggingTo([observer])
-            self.assertEqual(self.logged, [observer])
-            observer({"log_format": "one", "log_system": "-"})
+            [logged] = self.logged
+            logged({"log_format": "one", "log_system": "-"})
             self.assertEqual(file.read(), "")
             self.reactor.start()
             for each in self.atExit:

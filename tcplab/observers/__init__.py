@@ -1,6 +1,7 @@
 """What is reported of connections, and the log."""
 
 from tcplab.listener.events import Connection, Ending, Observer
+from tcplab.observers.lineformat import jsonLogObserver
 from tcplab.observers.log import FaultLog, LogObserver
 from tcplab.observers.observer import Observers
 from tcplab.wire.reasons import Reason
@@ -13,4 +14,5 @@ __all__ = [
     "Observer",
     "Observers",
     "Reason",
+    "jsonLogObserver",
 ]

@@ -6,13 +6,14 @@ from errno import errorcode
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.observers.healthchecks import HealthChecks
 from tcplab.observers.throttle import FULL_LINES, SummaryTimer
 from tcplab.wire.escaping import escape
+from tcplab.wire.names import UNIX
 from tcplab.wire.texts import withoutLineEnd
 
 
@@ -57,9 +58,9 @@ class LogObserver(Observer):
         peer, text = connection.peer, "server: got connection from = "
         if isinstance(peer, (IPv4Address, IPv6Address)):
             text += "{host} and port = {port}"
-            self._line(connection, text, host=peer.host, port=peer.port)
+            self._line("opened", connection, text, host=peer.host, port=peer.port)
         else:
-            self._line(connection, text + "unix", host=None, port=None)
+            self._line("opened", connection, text + "unix", host=None, port=None)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """Log a message, escaped, cut at 200 characters, without one line end at its end."""
@@ -69,7 +70,8 @@ class LogObserver(Observer):
         if self._reported > FULL_LINES:
             self._scheduleSummary()
             return
-        self._line(connection, "Got the message:{text}", text=escape(withoutLineEnd(message)))
+        text = escape(withoutLineEnd(message))
+        self._line("message", connection, "Got the message:{text}", text=text)
 
     def faultHit(self, connection: Connection | None, text: str) -> None:
         """Log the name of a fault, and the place that it hit."""
@@ -80,9 +82,10 @@ class LogObserver(Observer):
         if self._hits > FULL_LINES:
             self._scheduleSummary()
         elif connection is None:
-            self.log.info("fault {fault}", log_system="tcplab", fault=text)
+            fields = {"event": "fault", "text": text, "fault": text}
+            self.log.info("fault {fault}", log_system="tcplab", **fields)
         else:
-            self._line(connection, "fault {fault}", fault=text)
+            self._line("fault", connection, "fault {fault}", fault=text, text=text)
 
     def connectionClosed(self, connection: Connection, ending: Ending) -> None:
         """Log which side ended a connection, how and why, and its bytes and seconds."""
@@ -102,9 +105,11 @@ class LogObserver(Observer):
             number = " errno={errno}"
             fields["errno"] = errorcode.get(ending.errno, str(ending.errno))
         self._line(
+            "closed",
             connection,
             "closed by={by} how={how}" + why + number + " received={received} sent={sent}"
             " seconds={seconds:.3f}" + (": {detail}" if ending.detail else ""),
+            text=ending.detail,
             **fields,
         )
 
@@ -112,14 +117,18 @@ class LogObserver(Observer):
         self.log.info(
             "checks={checks} from {host}: health checks without lines of their own",
             log_system="tcplab",
+            event="checks",
             checks=checks,
             host=host,
+            peer=host,
         )
 
-    def _line(self, connection: Connection, text: str, /, **fields: Any) -> None:
+    def _line(self, event: str, connection: Connection, text: str, /, **fields: Any) -> None:
         self.log.info(
             text,
             log_system=connection.prefix,
+            event=event,
+            peer=_formatted(connection.peer),
             listener=connection.listener,
             number=connection.number,
             **fields,
@@ -184,3 +193,9 @@ class FaultLog(Observer):
     def faultHit(self, connection: Connection | None, text: str) -> None:
         """Log the name of a fault, and the place that it hit."""
         self._log.faultHit(connection, text)
+
+
+def _formatted(peer: IAddress) -> str:
+    if not isinstance(peer, (IPv4Address, IPv6Address)):
+        return UNIX
+    return f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"

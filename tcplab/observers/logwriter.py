@@ -36,6 +36,8 @@ class LogWriter:
     written at once.
 
     :param write: writes a line; may block, and may raise ``OSError``.
+    :ivar reopen: has the next line written to a new file of the same name; ``None``: there is no
+        file.
     :param onLost: called, in any thread, with the number of lost lines, and why; logs it by
         default.
     """
@@ -44,7 +46,9 @@ class LogWriter:
         self,
         write: Callable[[bytes], object],
         onLost: Callable[[int, str], object] | None = None,
+        reopen: Callable[[], object] | None = None,
     ) -> None:
+        self.reopen = reopen
         self._write = write
         self._onLost = onLost or _logLost
         self._lines: deque[bytes] = deque()

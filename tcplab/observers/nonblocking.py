@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import select
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import IO, Any, cast
 
-from twisted.logger import FileLogObserver, FilteringLogObserver, LegacyLogObserverWrapper
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    LegacyLogObserverWrapper,
+    LogEvent,
+    Logger,
+)
 from twisted.python.logfile import LogFile
 from twisted.python.syslog import SyslogObserver
 
+from tcplab.observers.lineformat import LineFormat, formatText, printableLines
+from tcplab.observers.logfile import AppendedFile, DescriptorWriter, RotatedFile
 from tcplab.observers.logwriter import LogWriter
+from tcplab.wire.escaping import printable
 
-
-class DescriptorWriter:
-    """
-    Write whole lines to a descriptor; a line that a full disk cut short is repeated on a new line.
-
-    :param number: of the descriptor.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._cut = False
-
-    def __call__(self, line: bytes) -> None:
-        """Write a line; block as long as that takes."""
-        left = memoryview(b"\n" + line if self._cut else line)
-        while left:
-            try:
-                count = os.write(self._number, left)
-            except BlockingIOError:  # a program that shares it has set it to
-                ready = select.poll()
-                ready.register(self._number, select.POLLOUT)
-                ready.poll()
-            else:
-                self._cut = count < len(left)
-                left = left[count:]
-
-
-class _RotatedFile:
-    """Write whole lines to twistd's log file, which is rotated; likewise."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._cut = False
-
-    def __call__(self, line: bytes) -> None:
-        file = self._file
-        file.write(b"\n" + line if self._cut else line)
-        # It counts what it was given; a full disk may have taken only a part of that.
-        size = file._file.tell()
-        self._cut = size < file.size
-        if self._cut:
-            file.size = size
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+log = Logger("tcplab.observers.nonblocking")
 
 
 class _Output:
@@ -77,16 +42,17 @@ class _Output:
         """Do nothing: no text waits here."""
 
 
-def makeNonBlocking(observer: object) -> LogWriter | None:
+def makeNonBlocking(observer: object, format: LineFormat = formatText) -> LogWriter | None:
     """
-    Have a thread do the writing of a log observer from now on.
+    Have a thread do the writing of a log observer from now on, and make its lines printable.
 
+    :param format: of the lines of a file; as text they stay as they are, but printable.
     :return: the writer; ``None`` for an observer of an unknown kind, which stays as it is.
     """
     while isinstance(observer, FilteringLogObserver):
         observer = observer._observer
     if isinstance(observer, FileLogObserver):
-        return _nonBlockingFile(observer)
+        return _nonBlockingFile(observer, format)
     if isinstance(observer, LegacyLogObserverWrapper):
         syslog = getattr(observer.legacyObserver, "__self__", None)
         if isinstance(syslog, SyslogObserver):
@@ -94,11 +60,13 @@ def makeNonBlocking(observer: object) -> LogWriter | None:
     return None
 
 
-def _nonBlockingFile(observer: Any) -> LogWriter | None:
+def _nonBlockingFile(observer: Any, format: LineFormat) -> LogWriter | None:
     file = observer._outFile
     if isinstance(file, LogFile):
         # A device, /dev/null say, has no size.
-        writer = LogWriter(_RotatedFile(file) if os.path.isfile(file.path) else file.write)
+        rotated = RotatedFile(file)
+        plain = os.path.isfile(file.path)
+        writer = LogWriter(rotated, reopen=rotated.reopen) if plain else LogWriter(file.write)
     else:
         try:
             number = file.fileno()
@@ -107,6 +75,9 @@ def _nonBlockingFile(observer: Any) -> LogWriter | None:
         file.flush()
         writer = LogWriter(DescriptorWriter(number))
     observer._outFile = _Output(writer, getattr(file, "encoding", None) or "utf-8")
+    own: LineFormat = observer.formatEvent
+    chosen = format if format is not formatText else lambda event: printableLines(own(event))
+    observer.formatEvent = chosen
     return writer
 
 
@@ -115,15 +86,30 @@ def _nonBlockingSyslog(observer: Any) -> LogWriter:
 
     def write(line: bytes) -> None:
         priority, _, text = line.partition(b" ")
-        say(int(priority), text.decode("utf-8", "backslashreplace"))
+        say(int(priority), text.decode("ascii"))
 
     writer = LogWriter(write)
 
     def take(priority: int, text: str) -> None:
-        writer.put(f"{priority} {text}".replace("\0", "\\0").encode("utf-8", "backslashreplace"))
+        writer.put(f"{priority} {printable(text)}".encode("ascii"))
 
     observer.syslog = take
     return writer
+
+
+def withoutCacheWarning(observer: Callable[[LogEvent], object]) -> Callable[[LogEvent], None]:
+    """
+    Keep Twisted's warning about its cache of plugins from an observer.
+
+    Without the right to write that cache each log would begin with it. All that it costs is some
+    milliseconds of the start.
+    """
+
+    def observe(event: LogEvent) -> None:
+        if not str(event.get("format", "")).startswith("Unable to write to plugin cache"):
+            observer(event)
+
+    return observe
 
 
 class NonBlockingLog:
@@ -131,24 +117,44 @@ class NonBlockingLog:
     Wait until twistd or twist begins to log, and take over the writing of its observers.
 
     :param beginner: where logging begins: Twisted's ``globalLogBeginner``.
+    :param format: of the lines.
+    :param file: where the lines go instead of twistd's own log.
     """
 
-    def __init__(self, beginner: Any) -> None:
+    def __init__(
+        self, beginner: Any, format: LineFormat = formatText, file: AppendedFile | None = None
+    ) -> None:
         self._beginner = beginner
         self._usual: Callable[..., object] = beginner.beginLoggingTo
+        self._format = format
+        self._file = file
         self.writers: list[LogWriter] = []
         beginner.beginLoggingTo = self._beginLoggingTo
 
     def _beginLoggingTo(self, observers: Iterable[Any], *args: Any, **settings: Any) -> None:
         self._beginner.beginLoggingTo = self._usual
-        observers = list(observers)
-        self.writers += [each for each in map(makeNonBlocking, observers) if each is not None]
-        self._usual(observers, *args, **settings)
+        if self._file is None:
+            observers = list(observers)
+            found = [makeNonBlocking(each, self._format) for each in observers]
+            self.writers += [each for each in found if each is not None]
+        else:
+            writer = LogWriter(self._file, reopen=self._file.reopen)
+            observers = [FileLogObserver(cast("IO[str]", _Output(writer, "ascii")), self._format)]
+            self.writers.append(writer)
+        self._usual(map(withoutCacheWarning, observers), *args, **settings)
 
     def begin(self) -> None:
         """Begin to write. Call it when the process does not fork any more."""
         for each in self.writers:
             each.begin()
+
+    def reopen(self) -> None:
+        """Open the log's files again: they were moved away."""
+        found = [each.reopen for each in self.writers if each.reopen is not None]
+        for reopen in found:
+            reopen()
+        text = "the log file is opened again" if found else "there is no log file to open again"
+        log.info("SIGUSR1: {text}", log_system="tcplab", text=text)
 
     def finish(self) -> None:
         """Write the rest. Call it at the end of the process."""

@@ -46,7 +46,7 @@ def tlsReason(problem: object) -> str:
             return ""
     else:
         return ""
-    return escape(", ".join([*found, *getattr(problem, "__notes__", ())]).encode())
+    return escape(", ".join([*found, *vars(problem).get("__notes__", ())]).encode())
 
 
 def explain(problem: BaseException | None, connection: Connection) -> None:

@@ -70,6 +70,11 @@ class Lab(Service):
         for name in ("workers", "portFile"):
             if settings.get(name) is not None:
                 raise SettingsError(f"{name}: a Lab is one process: use twistd tcplab for that")
+        for name in ("logFile", "logFormat"):
+            if settings.get(name) is not None:
+                raise SettingsError(
+                    f"{name}: the log of a Lab is an observer: give observers=[LogObserver()]"
+                )
         own, named = _observersOf(observers)
         self.settings = Settings.of(
             what,

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first drains the lab, the next aborts it. SIGHUP restarts workers."""
+"""SIGTERM, SIGINT: the first drains, the next aborts. SIGHUP and SIGUSR1: workers and log anew."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class StopSignals:
     :param reactor: is stopped, and waits for its services.
     :param abort: called for every further signal: aborts what is still open.
     :param restart: called for SIGHUP; without it that signal is left as it is.
+    :param reopen: called for SIGUSR1; without it that signal is left as it is.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class StopSignals:
         reactor: IReactor,
         abort: Callable[[], object],
         restart: Callable[[], object] | None = None,
+        reopen: Callable[[], object] | None = None,
     ) -> None:
         self._reactor = reactor
         self._abort = abort
         self._restart = restart
+        self._reopen = reopen
         self._onTerminal = False
         self._first = "", 0.0  # the signal that stopped it, and when
 
@@ -65,6 +68,8 @@ class StopSignals:
         if self._restart is not None and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
             self._onTerminal = _onTerminal()
             signal.signal(signal.SIGHUP, self._received)
+        if self._reopen is not None:
+            signal.signal(signal.SIGUSR1, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         # This runs between any two bytecodes of the main thread: only wake the reactor.
@@ -72,6 +77,9 @@ class StopSignals:
 
     def stop(self, name: str) -> None:
         """Act on the signal of this name."""
+        if name == "SIGUSR1" and self._reopen is not None:
+            self._reopen()
+            return
         if name == "SIGHUP" and self._restart is not None and not self._terminalClosed():
             self._restart()
             return

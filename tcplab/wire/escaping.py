@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape", "unescape"]
+__all__ = ["escape", "printable", "unescape"]
 
 _NAMED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = {
@@ -61,3 +61,19 @@ def _typed(found: re.Match[bytes]) -> bytes:
     raise ValueError(
         f"unknown escape \\{escape(code)}: use \\n, \\r, \\t, \\0, \\xNN, or \\\\ for a backslash"
     )
+
+
+_UNPRINTABLE = re.compile("[^ -~]")
+
+
+def printable(text: str) -> str:
+    r"""
+    Return a text in printable ASCII (0x20 to 0x7e): any other character is ``\n``, ``\xNN``, ….
+
+    Unlike `escape` it leaves a backslash as it is: parts of the text may be escaped already.
+    """
+    return _UNPRINTABLE.sub(_escapedCharacter, text)
+
+
+def _escapedCharacter(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

@@ -21,7 +21,7 @@ def main() -> int:
         return 2
     config = WorkerConfig.read(text)
     # A terminal's signals reach all its processes; the supervisor acts on them, for all.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     _dropPrivileges()
     with suppress(OSError):  # without the right to enter it, its modules are not found

@@ -14,10 +14,11 @@ from twisted.logger import (
     eventFromJSON,
     formatEvent,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcplab.observers.logfile import DescriptorWriter
 from tcplab.observers.logwriter import LogWriter
-from tcplab.observers.nonblocking import DescriptorWriter
 from tcplab.wire.escaping import escape
 
 log = Logger("tcplab.server.reports")
@@ -26,6 +27,8 @@ log = Logger("tcplab.server.reports")
 _REACTOR_STOPPED = "Main loop terminated."
 #: The key of the text of an event.
 _TEXT = "log_said"
+#: The key of the text of its exception.
+_PROBLEM = "log_problem"
 #: Bytes of one line; a traceback has some thousand.
 _MAX_LINE = 1 << 18
 
@@ -48,9 +51,12 @@ class LogSender:
         """Send a log event."""
         if event.get("log_format") == _REACTOR_STOPPED:
             return
+        failure = event.get("log_failure")
+        problem = {_PROBLEM: failure.getErrorMessage()} if isinstance(failure, Failure) else {}
         try:
-            # Flattening loses the format specifications of an event, so its text is sent too.
-            text = eventAsJSON({**event, _TEXT: formatEvent(event)})
+            # Flattening loses the format specifications of an event, so its text is sent too, and
+            # that of an exception.
+            text = eventAsJSON({**event, **problem, _TEXT: formatEvent(event)})
         except Exception as e:
             text = json.dumps({"log_format": f"an event that cannot be passed on: {e!r:.200}"})
         self._put(text)
@@ -115,6 +121,8 @@ class LogReceiver:
         if text is not None and formatEvent(event) != text:  # an object of it was not sent
             event["log_format"] = "{said}"
             event["said"] = text
+        if _PROBLEM in event:
+            event["log_failure"].value = Exception(event.pop(_PROBLEM))
         event["log_system"] = f"{self.name},{_system(event)}"
         event["worker"] = self.name.removeprefix("worker ")
         self._publish(event)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import io
+import json
 import os
-import threading
 from typing import Any
 
 from twisted.logger import (
@@ -21,31 +20,9 @@ from twisted.python import syslog
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.observers.nonblocking import DescriptorWriter, NonBlockingLog, makeNonBlocking
-
-
-class FullDisk:
-    """A file on a disk that has room for some bytes."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.data = b""
-
-    def tell(self) -> int:
-        return len(self.data)
-
-    def write(self, data: bytes | memoryview) -> int:
-        taken = bytes(data)[: self.room]
-        self.room -= len(taken)
-        self.data += taken
-        return len(taken)
-
-    def osWrite(self, number: int, data: memoryview) -> int:
-        """Write as ``os.write`` does, which fails where nothing is taken."""
-        count = self.write(data)
-        if not count:
-            raise OSError(errno.ENOSPC, "full")
-        return count
+from tcplab.observers.lineformat import formatJSON
+from tcplab.observers.logfile import AppendedFile
+from tcplab.observers.nonblocking import NonBlockingLog, makeNonBlocking
 
 
 def plain(file: Any) -> FileLogObserver:
@@ -77,57 +54,8 @@ class NonBlockingCase(SynchronousTestCase):
         return file
 
 
-class FullDiskTests(NonBlockingCase):
-    """A line that a full disk cut short is repeated on a new line."""
-
-    def test_descriptor(self) -> None:
-        """A line that failed as a whole is only repeated."""
-        for room, data in ((5, b"one\nt\ntwo\nthree\n"), (4, b"one\ntwo\nthree\n")):
-            disk = FullDisk(room)
-            self.patch(os, "write", disk.osWrite)
-            write = DescriptorWriter(99)
-            write(b"one\n")
-            for _ in range(2):
-                self.assertRaises(OSError, write, b"two\n")
-            disk.room = 99
-            write(b"two\n")
-            write(b"three\n")
-            self.assertEqual(disk.data, data)
-
-    def test_logFile(self) -> None:
-        """The size of the file, by which it is rotated, stays right."""
-        file = self.logFile()
-        writer = makeNonBlocking(plain(file))
-        assert writer is not None
-        disk = FullDisk(5)
-        self.patch(file, "_file", disk)
-        writer._write(b"one\n")
-        problem = self.assertRaises(OSError, writer._write, b"two\n")
-        disk.room = 99
-        writer._write(b"two\n")
-        self.assertEqual((problem.errno, disk.data), (errno.ENOSPC, b"one\nt\ntwo\n"))
-        self.assertEqual(file.size, len(disk.data))
-
-
 class WritingTests(NonBlockingCase):
     """Each kind of observer writes what it wrote before, by a thread."""
-
-    def test_longLine(self) -> None:
-        """A pipe that takes a part of a line takes the rest later, blocking or not."""
-        line = b"x" * 300_000 + b"\n"
-
-        def write(into: int) -> None:
-            DescriptorWriter(into)(line)
-            os.close(into)
-
-        for blocking in (True, False):
-            out, into = os.pipe()
-            os.set_blocking(into, blocking)
-            thread = threading.Thread(target=write, args=(into,))
-            thread.start()
-            with open(out, "rb") as reader:
-                self.assertEqual(reader.read(), line)
-            thread.join()
 
     def test_logFile(self) -> None:
         """It is rotated as before; a device, which has no size, is not."""
@@ -135,7 +63,7 @@ class WritingTests(NonBlockingCase):
         file.rotateLength = 10
         self.log(plain(file), "one", "\xfc")
         self.assertEqual(self.read(".1"), "- [here#info] one\n")
-        self.assertEqual(self.read(), "- [here#info] \xfc\n")
+        self.assertEqual(self.read(), "- [here#info] \\xfc\n")
         null = LogFile("null", "/dev")
         self.addCleanup(null.close)
         writer = makeNonBlocking(plain(null))
@@ -143,10 +71,10 @@ class WritingTests(NonBlockingCase):
         writer._write(b"x")
 
     def test_streams(self) -> None:
-        """Text in the stream's encoding, behind what the stream held back; bytes."""
+        """Printable text, behind what the stream held back; bytes."""
         for mode, encoding, text in (
             ("w", "ascii", "before\n- [here#info] one\n- [here#info] \\xfc\n"),
-            ("wb", None, "before\n- [here#info] one\n- [here#info] \xfc\n"),
+            ("wb", None, "before\n- [here#info] one\n- [here#info] \\xfc\n"),
         ):
             with open(self.path, mode, encoding=encoding) as file:
                 file.write(b"before\n" if "b" in mode else "before\n")
@@ -160,14 +88,14 @@ class WritingTests(NonBlockingCase):
         self.assertRegex(self.read(), "^\x1e{.*one.*}\n\x1e{.*two.*}\n$")
 
     def test_syslog(self) -> None:
-        """The priority and the text; a NUL would end the text."""
+        """The priority and the text, printable: a NUL would end the text."""
         calls: list[tuple[int, str]] = []
         self.patch(syslog.SyslogObserver, "openlog", lambda *words: None)
         self.patch(syslog.SyslogObserver, "syslog", lambda _, *words: calls.append(words))
         observer = LegacyLogObserverWrapper(syslog.SyslogObserver("x").emit)
-        self.log(observer, "one: two", "a\0b")
+        self.log(observer, "one: two", "a\0b\xfc")
         priority = syslog.syslog.LOG_INFO
-        self.assertEqual(calls, [(priority, "[-] one: two"), (priority, "[-] a\\0b")])
+        self.assertEqual(calls, [(priority, "[-] one: two"), (priority, "[-] a\\x00b\\xfc")])
 
     def test_others(self) -> None:
         """Observers of other kinds stay as they are."""
@@ -221,3 +149,29 @@ class NonBlockingLogTests(NonBlockingCase):
         Logger("here", observer=self.beginner.publisher).info("one")
         self.file.flush()
         self.assertEqual((self.read(), self.nonBlocking.writers), ("- [here#info] one\n", []))
+
+    def test_formatAndFile(self) -> None:
+        """In JSON; in a file of ours instead of twistd's log, which is opened again on demand."""
+        path = self.mktemp()
+        for file, where in ((None, self.path), (AppendedFile(path), path)):
+            beginner: Any = Beginner()
+            log = NonBlockingLog(beginner, formatJSON, file)
+            beginner.beginLoggingTo([plain(self.file)])
+            Logger("here", observer=beginner.publisher).info("one")
+            log.begin()
+            log.finish()
+            with open(where) as written:
+                self.assertEqual(json.loads(written.read())["text"], "one")
+        os.rename(path, path + ".1")
+        log.reopen()
+        Logger("here", observer=beginner.publisher).info("two")
+        log.finish()
+        self.assertTrue(os.path.exists(path))
+
+    def test_pluginCache(self) -> None:
+        """Twisted's warning about its cache of plugins is left out."""
+        seen: list[Any] = []
+        self.beginner.beginLoggingTo([seen.append])
+        for text in ("Unable to write to plugin cache {path}", "Unable to say"):
+            self.beginner.publisher({"format": text})
+        self.assertEqual([each["format"] for each in seen], ["Unable to say"])

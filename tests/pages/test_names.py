@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.client.commandline import HELP
 from tcplab.client.result import Outcome
 from tcplab.config.options import OPTIONS
+from tcplab.observers.lineformat import FIELDS
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
 from tcplab.tap import Options
@@ -66,7 +67,8 @@ class NamesTests(SynchronousTestCase):
     def test_everyOptionInTheTextIsOne(self) -> None:
         known = {f"--{name.removesuffix('=')}" for name in Options().longOpt}
         known |= {"--behavior", "--log-format", "--reactor", "--listen"}
-        known |= {"--uid", "--gid", "--euid", "--umask"}  # twistd's own
+        known |= {"--uid", "--gid", "--euid", "--umask", "--chroot"}  # twistd's own
+        known |= {"--kill-whom", "--signal"}  # of systemctl
         known |= {"--logfile", "--logger", "--syslog"}
         known |= {"--csv"}  # of tcplab chain
         known |= {"--rounds", "--cases", "--bind"}  # of the soak, and of http.server
@@ -80,6 +82,10 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(
             self.first("docs/reference/log.rst", "Reasons\n"), [str(each) for each in Reason]
         )
+
+    def test_logFields(self) -> None:
+        own = {"time", "event", "level", "system", "worker", "text"}
+        self.assertEqual(set(self.first("docs/reference/log.rst", "JSON\n")), {*FIELDS, *own})
 
     def test_hooksAndSettings(self) -> None:
         own = page("docs/tutorial/protocol.rst")

@@ -101,6 +101,15 @@ class RestartTests(Case):
             self.assertEqual(self.restarted.pop(), "restarted")
         self.assertTrue(self.reactor.running)
 
+    def test_SIGUSR1(self) -> None:
+        """It opens the log's files again, and never ends the process."""
+        self.handle(signal.SIGUSR1, signal.SIG_DFL)
+        reopened: list[int] = []
+        StopSignals(self.reactor, list, None, lambda: reopened.append(1)).install()
+        signal.raise_signal(signal.SIGUSR1)
+        self.reactor.calls.pop()()
+        self.assertEqual((reopened, self.reactor.running), ([1], True))
+
     def test_terminalGone(self) -> None:
         """SIGHUP means the end then."""
         signals = self.install(terminal=True)

@@ -208,6 +208,7 @@ class Behaviour:
             raise SettingsError(
                 f"{self.spec} cannot be made: {describeImportError(e)}: mend it"
             ) from None
+        _checkBuilds(self.spec.name, factory)
         return factory
 
     # The settings of the SPEC
@@ -278,15 +279,25 @@ def _resolve(name: str) -> object:
 def _given(served: object) -> object:
     if not inspect.iscoroutinefunction(served):
         return served
+    try:
+        inspect.signature(served).bind(None)
+    except TypeError:
+        raise SettingsError(
+            f"{served.__name__} takes one argument, its conversation:"
+            f" write async def {served.__name__}(conversation)"
+        ) from None
     return type(served.__name__, (Dialogue,), {"converse": served, "__doc__": served.__doc__})
 
 
 def _checkServable(name: str, found: object) -> None:
     if IProtocolFactory.providedBy(found):
+        _checkBuilds(name, found)
         return
     if not isinstance(found, type):
         raise SettingsError(f"{name} is {_described(found)}: name a Protocol class or a Factory")
     if IProtocolFactory.implementedBy(found):
+        if not any("__init__" in vars(each) for each in found.__mro__[:-1]):
+            _checkBuilds(name, found)
         return
     if not IProtocol.implementedBy(found):
         raise SettingsError(
@@ -297,6 +308,18 @@ def _checkServable(name: str, found: object) -> None:
         raise SettingsError(
             f"{name} cannot be made without {', '.join(needed)}: give it defaults, or name a"
             " Factory that builds it"
+        )
+
+
+def _checkBuilds(name: str, found: Any) -> None:
+    # Twisted's Factory builds what its attribute says; without one each connection would fail.
+    kind = found if isinstance(found, type) else type(found)
+    if not issubclass(kind, Factory) or kind.buildProtocol is not Factory.buildProtocol:
+        return
+    if found.protocol is None:
+        raise SettingsError(
+            f"{name} has no protocol to build: give the Protocol class itself,"
+            " or Factory.forProtocol(Shout)"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from tcplab.config.behaviourspec import BehaviourSpec, parseServe, parseSpec
@@ -34,6 +34,7 @@ class ListenerSettings:
         or a coroutine function.
     :ivar endpoint: where: a Twisted server endpoint string.
     :ivar option: what messages about it begin with: the words it came from; empty for ``--port``.
+    :ivar portOption: what messages call the option that chose the port; empty: none did.
     :raises SettingsError: a value makes no sense.
     """
 
@@ -41,18 +42,21 @@ class ListenerSettings:
     spec: BehaviourSpec
     endpoint: str
     option: str
+    portOption: str = field(compare=False, repr=False)
 
-    def __init__(self, name: str, spec: object, endpoint: str, option: str = "") -> None:
+    def __init__(
+        self, name: str, spec: object, endpoint: str, option: str = "", portOption: str = ""
+    ) -> None:
         if not (isinstance(name, str) and re.fullmatch(r"\S+", name)):
             raise SettingsError(f"name {name!r}: give a word, as in 'echo'")
         if not (isinstance(endpoint, str) and endpoint.strip()):
             raise SettingsError(f"endpoint {endpoint!r}: give a text, as in 'tcp:8888'")
         try:
-            values = name, BehaviourSpec.of(spec), endpoint, option
+            values = name, BehaviourSpec.of(spec), endpoint, option, portOption
         except ValueError as e:
             raise SettingsError(f"spec {e}") from None
-        for field, value in zip(("name", "spec", "endpoint", "option"), values, strict=True):
-            object.__setattr__(self, field, value)
+        for slot, value in zip(self.__slots__, values, strict=True):
+            object.__setattr__(self, slot, value)
 
 
 def _interface(word: str) -> str:
@@ -125,7 +129,7 @@ class ListenerOptions:
             self._refuse(named, "interface", f"{serve} names its own address after the @")
             found = []
         else:
-            found = [self._ofPort()]
+            found = [self._ofPort(named["port"])]
         for each in self.serve:
             found.append(replace(each, option=f"{serve} {each.option or each.name}"))
         count: dict[str, int] = {}
@@ -143,12 +147,15 @@ class ListenerOptions:
                 f" {reason}; give {port} {DEFAULT_PORT} too, or leave {own} out"
             )
 
-    def _ofPort(self) -> ListenerSettings:
+    def _ofPort(self, option: str) -> ListenerSettings:
         spec = _DEFAULT_SPEC if self.behaviour is None else self.behaviour
         address = _addressOf(self.interface or DEFAULT_INTERFACE)
         port = DEFAULT_PORT if self.port is None else self.port
         kind = "tcp6" if ":" in address else "tcp"
         quoted = address.replace(":", "\\:")
         return ListenerSettings(
-            spec.name, spec, f"{kind}:{port}:interface={quoted}:backlog={BACKLOG}"
+            spec.name,
+            spec,
+            f"{kind}:{port}:interface={quoted}:backlog={BACKLOG}",
+            portOption=option,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tcplab.config.checks import Named, checkFaults, checkNames, checkPeers, checkProxies
@@ -153,10 +153,10 @@ class Settings:
         plainText(_observer),
         flag="observer",
     )
-    named: InitVar[Named | None] = None
+    named: Named | None = field(default=None, repr=False, compare=False)
 
-    def __post_init__(self, named: Named | None) -> None:
-        named = named or _KEYWORDS
+    def __post_init__(self) -> None:
+        named = self.names
         for name, each in SETTINGS.items():
             value = getattr(self, name)
             if value is not each.default:
@@ -170,6 +170,11 @@ class Settings:
         checkFaults(self.faults, self.seed, names, self.workers, named)
         checkProxies(self.proxyProtocol, self.proxyFrom, named)
         checkPeers(self.maxPerPeer, self.maxConnections, self.workers or 1, named)
+
+    @property
+    def names(self) -> Named:
+        """What messages call the options."""
+        return self.named or _KEYWORDS
 
     @classmethod
     def of(

@@ -17,7 +17,7 @@ from tcplab.faults.listenerfaults import ListenerFaults
 from tcplab.faults.pipeline import ActiveFault
 from tcplab.faults.spec import FaultError, FaultSpec, parseFault
 from tcplab.listener.events import Connection, Observer
-from tcplab.listener.policy import Policy, PolicyListener
+from tcplab.listener.policy import Policy, PolicyListener, checkListener
 from tcplab.listener.servertransport import ObservedTransport
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.stack import reactorOf, socketTransport
@@ -208,7 +208,12 @@ class Faults(Policy):
     # Their listeners
 
     def watch(self, listener: PolicyListener) -> None:
-        """Break the connections of this listener too, and its ports."""
+        """
+        Break the connections of this listener too, and its ports.
+
+        :raises TypeError: it is no listener.
+        """
+        checkListener(listener)
         self.listeners = (*self.listeners, listener)
         if self._registry:
             self._addTo(listener)

@@ -156,7 +156,12 @@ class Policy:
     # Which listeners
 
     def watch(self, listener: PolicyListener) -> None:
-        """Treat the connections of a listener from now on; the hooks are called for those open."""
+        """
+        Treat the connections of a listener from now on; the hooks are called for those open.
+
+        :raises TypeError: it is no listener.
+        """
+        checkListener(listener)
         if listener in self.listeners:
             return
         self.listeners = (*self.listeners, listener)
@@ -177,6 +182,19 @@ class Policy:
         """Keep the time by this clock, unless another was given."""
         if not self._hasClock:
             self.clock = clock
+
+
+def checkListener(listener: object) -> None:
+    """
+    Refuse what is no listener, such as a lab.
+
+    :raises TypeError: it is none.
+    """
+    if "addPolicy" not in dir(listener):
+        raise TypeError(
+            f"{listener!r} is no listener: watch each of lab.listeners,"
+            " or give the policy to Lab(policies=[...])"
+        )
 
 
 def _acceptedAt(transport: ObservedTransport) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
@@ -39,11 +39,13 @@ class ConnectionPolicies:
 
     :param settings: what the lab is to do.
     :param clock: keeps the time.
+    :param own: further policies, which act after the others.
     """
 
-    def __init__(self, settings: Settings, clock: IReactorTime) -> None:
+    def __init__(self, settings: Settings, clock: IReactorTime, own: Sequence[Policy] = ()) -> None:
         self._settings = settings
         self._clock = clock
+        self._own = own
         self._cgroup = memoryCgroup()
         self._policies: tuple[Policy, ...] = ()
         self._maxConnections = 0
@@ -56,7 +58,7 @@ class ConnectionPolicies:
         """
         self._policies = self._policies or self._newPolicies()
         for listener in listeners:
-            for policy in self._policies:
+            for policy in (*self._policies, *self._own):
                 policy.watch(listener)
 
     def portsBound(self, ports: Iterable[IListeningPort | None]) -> None:
@@ -66,7 +68,7 @@ class ConnectionPolicies:
 
     def detach(self) -> None:
         """Leave the listeners, and cancel every timer."""
-        for policy in self._policies:
+        for policy in (*self._policies, *self._own):
             policy.stop()
 
     def _newPolicies(self) -> tuple[Policy, ...]:
@@ -92,7 +94,8 @@ class ConnectionPolicies:
             ensureDescriptorLimit(math.ceil(wanted / workers), reserve=reserve)
             return min(wanted, ensureDescriptorLimit(None, reserve=reserve))
         except DescriptorsError as e:
-            option = "" if wanted is None else f"{SETTINGS['maxConnections'].flag} {wanted}: "
+            name = self._settings.names["maxConnections"]
+            option = "" if wanted is None else f"{name} {wanted}: "
             raise SettingsError(f"{option}{e}") from None
 
     def _newProxyProtocol(self) -> ProxyProtocol:
@@ -131,7 +134,7 @@ class ConnectionPolicies:
         if self._settings.maxConnections is None:  # as many as each process can have
             values["maxConnections"] = self._maxConnections * (self._settings.workers or 1)
         words = [f"{SETTINGS[name].flag[2:]}={_formatted(value)}" for name, value in values.items()]
-        if not all(listener.option for listener in self._settings.listeners):  # there is --port
+        if any(listener.portOption for listener in self._settings.listeners):
             words.append(f"backlog={_backlog()}")
         if self._cgroup is not None:
             words.append(f"memory={inMiB(self._cgroup.limit)}")

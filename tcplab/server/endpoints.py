@@ -183,6 +183,10 @@ def _explained(endpoint: str, error: Exception) -> str:
     return f"{endpoint!r}: {type(error).__name__}: {text}"
 
 
+#: The ports that Linux gives to outgoing connections.
+_CLIENTS = "/proc/sys/net/ipv4/ip_local_port_range"
+
+
 def cannotListen(settings: ListenerSettings, error: BaseException | None) -> SettingsError:
     """Say in one line why an endpoint could not listen, and what to do about it."""
     prefix = _prefix(settings)
@@ -196,10 +200,10 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
         return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_errorText(cause)}")
     host = error.interface or "every address"
     if number == errno.EADDRINUSE:
-        other = "port 0" if settings.option else "--port 0"
+        other = {"--port": "--port 0", "port": "port=0"}.get(settings.portOption, "port 0")
         text = (
-            f"port {port} is in use on {host}: stop whatever has it,"
-            f" or let the system choose with {other}"
+            f"port {port} is in use on {host}: stop the program that has it,"
+            f" or let the system choose with {other}{_ephemeral(port)}"
         )
     elif number == errno.EACCES:
         text = f"port {port} needs more rights: use one from 1024 up, or start as root"
@@ -208,6 +212,21 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
     else:
         text = f"cannot listen on port {port} of {host}: {_errorText(cause)}"
     return SettingsError(prefix + text)
+
+
+def _ephemeral(port: int) -> str:
+    # A connect() takes a port of this range, and holds it for minutes after the connection.
+    try:
+        with open(_CLIENTS) as file:
+            first, last = map(int, file.read().split())
+    except (OSError, ValueError):  # another system
+        return ""
+    if not first <= port <= last:
+        return ""
+    return (
+        f"; an outgoing connection may hold it too, since the system takes ports {first} to {last}"
+        " for these"
+    )
 
 
 def _unixInUse(path: str, cause: object) -> str:

@@ -18,6 +18,7 @@ from tcplab.config.options import Settings
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultSpec
 from tcplab.listener.events import Observer
+from tcplab.listener.policy import Policy
 from tcplab.observers.observer import Observers
 from tcplab.server.connections import Connections
 from tcplab.server.drain import Drained
@@ -48,6 +49,7 @@ class Lab(Service):
     :param seed: repeats what faults roll dice for; ``None``: one is chosen.
     :param observers: each receives the events of connections; `tcplab.observers.LogObserver`
         writes the log. A text is a name, as for ``--observer``.
+    :param policies: treat the connections of all listeners, besides those of the settings.
     :param reactor: runs the lab; ``None``: the process's, looked up when the lab starts.
     :param settings: the other options of ``twistd tcplab --help`` by their names in camelCase, as
         values: ``interface="::1"``, ``idleTimeout=60.0``, ``greeting=b"hi"``.
@@ -64,6 +66,7 @@ class Lab(Service):
         faults: Sequence[str | FaultSpec] = (),
         seed: int | None = None,
         observers: Iterable[Observer | str] = (),
+        policies: Iterable[Policy] = (),
         reactor: Any = None,
         **settings: Any,
     ) -> None:
@@ -90,6 +93,7 @@ class Lab(Service):
         for name in named:
             observerClass(name)
         self._observers = Observers(*own)
+        self._policies = _checkedPolicies(policies)
         self._reactor = reactor
         self._service: LabService | None = None
 
@@ -224,7 +228,9 @@ class Lab(Service):
             reactor = self._reactor
             if reactor is None:
                 from twisted.internet import reactor
-            self._service = LabService(self.settings, reactor, self._observers)
+            self._service = LabService(
+                self.settings, reactor, self._observers, policies=self._policies
+            )
         return self._service
 
 
@@ -239,3 +245,13 @@ def _observersOf(observers: Iterable[Observer | str]) -> tuple[list[Observer], l
             raise SettingsError(f"observers {each.__name__}: give an object, {each.__name__}()")
     named = [each for each in found if isinstance(each, str)]
     return [each for each in found if not isinstance(each, str)], named
+
+
+def _checkedPolicies(policies: Iterable[Policy]) -> tuple[Policy, ...]:
+    if isinstance(policies, Policy) or not isinstance(policies, Iterable):
+        raise SettingsError(f"policies {policies!r}: give a list, as in policies=[Limits()]")
+    for each in (found := tuple(policies)):
+        if not isinstance(each, Policy):
+            shown = f"{each.__name__}()" if isinstance(each, type) else "an object of a Policy"
+            raise SettingsError(f"policies {each!r}: give {shown}")
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from tcplab.config.options import Settings
 from tcplab.faults import Faults
 from tcplab.listener.events import Observer
 from tcplab.listener.oneshot import OneShot
+from tcplab.listener.policy import Policy
 from tcplab.observers.observer import Observers
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.connectionpolicies import ConnectionPolicies
@@ -45,6 +46,7 @@ class LabService(Service):
     :param observers: receives the events of connections: any object with hooks of an `Observer`;
         see `tcplab.observers.Observers` for several.
     :param listening: what the endpoints listen with, if that is not the reactor.
+    :param policies: treat the connections of all listeners, besides those of the settings.
     :param quiet: do not log what is served, and where: another process does.
     :ivar listeners: the endpoints that are served.
     :ivar faults: what goes wrong on purpose; more may be added, and removed, at any time.
@@ -63,6 +65,7 @@ class LabService(Service):
         observers: object,
         *,
         listening: IReactor | AdoptingReactor | None = None,
+        policies: Sequence[Policy] = (),
         quiet: bool = False,
     ) -> None:
         self.settings = settings
@@ -70,7 +73,7 @@ class LabService(Service):
         self._reactor = reactor
         self._listening: OneShot[None] | None = None
         self._draining: Drain | None = None
-        self._policies = ConnectionPolicies(settings, reactor)
+        self._policies = ConnectionPolicies(settings, reactor, policies)
         self.faults = Faults(seed=settings.seed, clock=reactor)
         for fault in settings.faults:
             self.faults.add(fault)
@@ -254,8 +257,9 @@ def _endpointListeners(
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):
         names = " and ".join(str(each.spec) for each in behaviours)
         raise SettingsError(
-            f"--greeting changes nothing here: {names} does not speak first, or has a greeting of"
-            " its own; use lab, greeting or ack, or write greeting=TEXT into the SPEC"
+            f"{settings.names['greeting']} changes nothing here: {names} does not speak first,"
+            " or has a greeting of its own; use lab, greeting or ack, or write greeting=TEXT into"
+            " the SPEC"
         )
     return [
         EndpointListener(

@@ -118,7 +118,13 @@ class Chat(Factory):
         self.room, self.size, self.topic = room, size, topic
 
 
+class Silent(Factory):
+    protocol = Protocol
+
+
 class Anything(Factory):
+    protocol = Protocol
+
     def __init__(self, **words: str) -> None:
         self.words = words
 
@@ -220,7 +226,7 @@ class OtherTests(SynchronousTestCase):
         chat = factory(rf"{_HERE}.Chat,room=7,size=8,topic=\x00", lingerTimeout=3.0)
         self.assertEqual((chat.room, chat.size, chat.topic), ("7", 8, b"\0"))
         self.assertEqual(factory(f"{_HERE}.Anything,a=1,b=x").words, {"a": "1", "b": "x"})
-        self.assertIsInstance(factory("twisted.internet.protocol.Factory"), Factory)
+        self.assertIsInstance(factory(f"{_HERE}.Silent"), Silent)
         self.assertIs(factory(f"{_HERE}.made"), made)
 
 
@@ -242,7 +248,8 @@ class RefusalTests(Refusing):
             (f"{_HERE}.Talker,pairs=x", "a dict cannot be typed"),
             (f"{_HERE}.Plain,a=1", "plain Protocol, without settings"),
             (f"{_HERE}.Needy", "cannot be made without name"),
-            ("twisted.internet.protocol.Factory,a=1", "no settings"),
+            ("twisted.internet.protocol.Factory", "Factory has no protocol to build"),
+            (f"{_HERE}.Silent,a=1", "no settings"),
             (f"{_HERE}.Chat", f"write {_HERE}.Chat,room="),
             (f"{_HERE}.Chat,rom=1", "did you mean room?"),
             (f"{_HERE}.Chat,room=x,size=10", "test_behaviours.py, line "),

@@ -180,21 +180,43 @@ class EndpointOfTests(SynchronousTestCase):
 
 
 class CannotListenTests(SynchronousTestCase):
-    def said(self, error: BaseException, endpoint: str = "tcp:80", option: str = "") -> str:
-        return str(cannotListen(listener(endpoint, option), error))
+    def said(self, error: BaseException, endpoint: str = "tcp:80", **options: str) -> str:
+        return str(cannotListen(ListenerSettings("lab", "lab", endpoint, **options), error))
 
     def test_port(self) -> None:
-        in_use = "port 80 is in use on {}: stop whatever has it, or let the system choose with {}"
+        in_use = "port 80 is in use on every address: stop the program that has it, or let"
         serve = "--serve echo@tcp:80"
         for number, host, option, problem in (
-            (errno.EADDRINUSE, "127.0.0.1", "", in_use.format("127.0.0.1", "--port 0")),
-            (errno.EADDRINUSE, "", serve, f"{serve}: {in_use.format('every address', 'port 0')}"),
+            (
+                errno.EADDRINUSE,
+                "",
+                serve,
+                f"{serve}: {in_use} the system choose with port 0",
+            ),
             (errno.EACCES, "", "", "port 80 needs more rights: use one from 1024 up, or start as"),
             (errno.EMFILE, "::", "", "cannot listen on port 80 of ::: Too many open files"),
             (errno.EADDRNOTAVAIL, "192.0.2.1", "", "no address 192.0.2.1"),
         ):
             error = CannotListenError(host, 80, OSError(number, os.strerror(number)))
             self.assertIn(problem, self.said(error, option=option))
+
+    def test_portInUse(self) -> None:
+        """An outgoing connection may hold a port of the system's range for these."""
+        path = self.mktemp()
+        self.patch(endpoints, "_CLIENTS", path)
+        for text, option, end in (
+            (None, "--port", "with --port 0"),
+            ("81 90", "port", "with port=0"),
+            ("70 90", "TCPLAB_PORT", "with port 0; an outgoing connection may hold it too, since"),
+        ):
+            if text is not None:
+                with open(path, "w") as file:
+                    file.write(text)
+            error = CannotListenError("::1", 80, OSError(errno.EADDRINUSE, ""))
+            said = self.said(error, portOption=option)
+            self.assertTrue(said.startswith("port 80 is in use on ::1: stop the program"), said)
+            self.assertIn(f"or let the system choose {end}", said)
+            self.assertEqual("outgoing" in said, text == "70 90")
 
     def test_withoutPort(self) -> None:
         for error, problem in (

@@ -9,11 +9,13 @@ import weakref
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import Dialogue, Lab, ListenerSettings, Observer
 from tcplab import SettingsError as Refused
+from tcplab.faults import Faults
+from tcplab.policies import Policy
 from tcplab.protocols import ConversationFactory, Echo
 from tests.support.conversations import Shout
 from tests.support.lab_service import ServingLab
@@ -35,6 +37,11 @@ class Named(Told):
     def __init__(self) -> None:
         super().__init__()
         MADE.append(self)
+
+
+class Refusing(Policy):
+    def admit(self, address: object) -> bytes:
+        return b"go away"
 
 
 class Plain(Protocol):
@@ -98,6 +105,18 @@ class LabTests(ServingLab):
         self.assertEqual([len(each.opened) for each in (observer, *MADE)], [1, 1])
         self.assertEqual(lab.settings.idleTimeout, 60.0)
 
+    async def test_policies(self) -> None:
+        """They watch each listener, again after a new start; a lab itself is none."""
+        policy = Refusing()
+        lab = Lab("echo", port=0, policies=[policy])
+        for _ in range(2):
+            async with lab:
+                self.assertEqual(await self.answer(lab), b"go away")
+            self.assertEqual(policy.listeners, ())
+        for each in (policy, Faults()):
+            error = str(self.assertRaises(TypeError, each.watch, lab))
+            self.assertIn("is no listener: watch each of lab.listeners, or give", error)
+
     async def test_startsAgain(self) -> None:
         lab = Lab("echo", port=0)
         for _ in range(2):
@@ -119,7 +138,7 @@ class LabTests(ServingLab):
 
     async def test_portInUse(self) -> None:
         async with Lab("echo", port=0) as lab:
-            with self.assertRaisesRegex(Refused, "is in use"):
+            with self.assertRaisesRegex(Refused, "is in use on .* choose with port=0"):
                 await Lab("echo", port=lab.port).start()
 
     async def test_noCycle(self) -> None:
@@ -152,6 +171,9 @@ class LabTests(ServingLab):
             self.assertEqual(lab.abort(), 1)
 
 
+async def alone() -> None: ...
+
+
 class RefusalTests(SynchronousTestCase):
     def test_mistakes(self) -> None:
         """Each is one line that names what is wrong as it is named in Python."""
@@ -165,6 +187,12 @@ class RefusalTests(SynchronousTestCase):
             ({"observers": ["cuont"]}, "there is no observer cuont"),
             ({"observers": [Observer]}, "observers Observer: give an object, Observer()"),
             ({"portFile": "x"}, "portFile: a Lab is one process"),
+            ({"policies": Policy()}, "give a list, as in policies=[Limits()]"),
+            ({"policies": [Policy]}, "give Policy()"),
+            ({"what": alone}, "alone takes one argument, its conversation: write async def alone("),
+            ({"what": Factory}, "Factory has no protocol to build: give the Protocol class itself"),
+            ({"what": Factory()}, "Factory has no protocol to build: give the Protocol class itse"),
+            ({"what": ServerFactory}, "ServerFactory has no protocol to build"),
         ):
             given: dict[str, Any] = values
             problem = str(self.assertRaises(Refused, Lab, **given))

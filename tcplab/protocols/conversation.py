@@ -52,6 +52,7 @@ from tcplab.reactor.stack import (
 )
 from tcplab.wire.framing import Framing, FramingError, Stream
 from tcplab.wire.reasons import Reason
+from tcplab.wire.texts import notBytes
 
 log = Logger("tcplab.protocols.machinery")
 
@@ -65,6 +66,11 @@ _HOOKS = (
     "connectionDraining",
     "connectionLost",
 )
+
+
+def _checkBytes(what: str, value: object) -> None:
+    if not isinstance(value, bytes):
+        raise notBytes(what, value) from None
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -118,6 +124,10 @@ class Conversation(Protocol):
         for name in _HOOKS:
             if inspect.iscoroutinefunction(getattr(cls, name)):
                 raise TypeError(f"{cls.__name__}.{name} is a coroutine: use Dialogue for that")
+        if isinstance(cls.greeting, str):
+            raise notBytes(f"{cls.__name__}.greeting", cls.greeting)
+        if isinstance(cls.framing, Framing | str):
+            raise TypeError(f"{cls.__name__}.framing takes the class itself, as in framing = Lines")
 
     # The hooks
 
@@ -179,16 +189,29 @@ class Conversation(Protocol):
         Send one message in this conversation's framing.
 
         :raises FramingError: the framing has no form for it (a newline within a line, say).
+        :raises TypeError: the message is not bytes.
         """
-        if self._fastPath is self.framing:
-            self.raw.write(message)
-        elif not self._writeClosed:
-            self._write(self.framing.frame(message))
+        try:
+            if self._fastPath is self.framing:
+                self.raw.write(message)
+            elif not self._writeClosed:
+                self._write(self.framing.frame(message))
+        except TypeError:
+            _checkBytes("send()", message)
+            raise
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are. After ``hangUp`` they are dropped."""
-        if not self._writeClosed:
-            self._write(data)
+        """
+        Send bytes without framing. After ``hangUp`` they are dropped.
+
+        :raises TypeError: they are not bytes.
+        """
+        try:
+            if not self._writeClosed:
+                self._write(data)
+        except TypeError:
+            _checkBytes("write()", data)
+            raise
 
     def _write(self, data: bytes) -> None:
         if self.flow.counting and self.flow.exceeds(len(data), self.maxUnsent):
@@ -227,8 +250,7 @@ class Conversation(Protocol):
 
         :raises TypeError: the message is not bytes.
         """
-        if not isinstance(message, bytes):
-            raise TypeError(f"report() takes bytes, not {type(message).__name__}")
+        _checkBytes("report()", message)
         bottom = bottomTransport(self.raw)
         if isinstance(bottom, CoalescingTransport):
             bottom.messageReported(message)

@@ -9,6 +9,7 @@ from twisted.internet.protocol import Factory
 
 from tcplab.protocols.conversation import Conversation
 from tcplab.wire.framing import Framing
+from tcplab.wire.texts import notBytes
 
 
 def settingsOf(protocol: type[Conversation]) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def _check(
     if not (isinstance(framing, type) and issubclass(framing, Framing)):
         raise TypeError(f"{name}: framing is {framing!r}: give the class itself, as in Lines")
     if not isinstance(greeting, bytes):
-        raise TypeError(f"{name}: greeting is {greeting!r}: give bytes, as in b'hello'")
-    framing.frame(greeting)
+        raise notBytes(f"{name}.greeting", greeting)
+    framing().frame(greeting)
 
 
 _OURS = ("framing", "greeting", "lingerTimeout", "maxUnsent")
@@ -78,6 +79,8 @@ class ConversationFactory(Factory):
     noisy = False
 
     def __init__(self, protocol: type[Conversation], **settings: object) -> None:
+        if not (isinstance(protocol, type) and issubclass(protocol, Conversation)):
+            raise TypeError(f"ConversationFactory takes a Conversation's class, not {protocol!r}")
         allowed = settingsOf(protocol)
         for name in settings:
             if name not in allowed:

@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import unittest
+import warnings
 from collections.abc import Callable
+from typing import Any, overload
+
+from twisted.internet.interfaces import IProtocol
 
 from tcplab.testing.peer import Connectable, Peer, connected
+from tcplab.wire.texts import notBytes
 
 Expected = bytes | Callable[[bytes], bool]
 
 
+@overload
+def checkBehaviour(factory: Connectable, send: bytes, expect: Expected) -> None: ...
+@overload
 def checkBehaviour(
     testCase: unittest.TestCase, factory: Connectable, send: bytes, expect: Expected
-) -> None:
+) -> None: ...
+def checkBehaviour(*arguments: Any, **named: Any) -> None:
     """
     Check that a behaviour loses nothing, ends, and leaves nothing behind.
+
+    >>> checkBehaviour(Echo, b"hello", b"hello")
 
     Each check has a new connection: the bytes in one piece and one by one, a half-close behind the
     last byte, a slow reader, a silent peer, a reset, a drain, and ``transport.loseConnection()``.
 
     **Limit:** the answer, and the end, may take 60 seconds of the clock in memory each.
 
-    :param testCase: the test that fails.
-    :param factory: a factory or a protocol class; `connected` makes each connection from it.
+    :param factory: a protocol class or a factory; `connected` makes each connection from it.
     :param send: the bytes that the peer sends before it finishes.
     :param expect: the whole answer, or a function that tells whether an answer is right.
-    :raises AssertionError: a check has failed; the text begins with the name of the check. It is
-        the ``failureException`` of the test case.
+    :param testCase: deprecated; leave it out.
+    :raises AssertionError: a check has failed; the text begins with the name of the check.
     """
+    if arguments and isinstance(arguments[0], unittest.TestCase):
+        arguments = arguments[1:]
+        _warn()
+    elif named.pop("testCase", None) is not None:
+        _warn()
+    _checkAll(*arguments, **named)
+
+
+def _warn() -> None:
+    warnings.warn(
+        "checkBehaviour(self, ...) is deprecated: write checkBehaviour(factory, send, expect)",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
+def _checkAll(factory: Connectable, send: bytes, expect: Expected) -> None:
+    for name, value in (("send", send), ("expect", expect)):
+        if not isinstance(value, bytes) and not (name == "expect" and callable(value)):
+            raise notBytes(f"checkBehaviour(): {name}", value)
+    if not isinstance(factory, type) and IProtocol.providedBy(factory):
+        name = type(factory).__name__
+        raise TypeError(f"each check has a new connection: give the class {name}, not {name}()")
     for check in _CHECKS:
-        check(_Checker(testCase, check.__name__.strip("_"), expect), connected(factory), send)
+        check(_Checker(check.__name__.strip("_"), expect), connected(factory), send)
 
 
 class _Checker:
     """The assertions that the checks share."""
 
-    def __init__(self, testCase: unittest.TestCase, name: str, expect: Expected) -> None:
-        self.testCase, self.name, self.expect = testCase, name, expect
+    def __init__(self, name: str, expect: Expected) -> None:
+        self.name, self.expect = name, expect
 
     def checkAnswer(self, peer: Peer) -> None:
         self.waitForEnd(peer)
         value = peer.value()
         right = self.expect(value) if callable(self.expect) else value == self.expect
-        self.check(right, f"the peer was told {_shown(value)}, not {_shown(self.expect)}")
+        self.check(right, f"the peer received {_shown(value)}, not {_shown(self.expect)}")
 
     def waitForEnd(self, peer: Peer) -> None:
         """Let a minute pass, in steps: one deadline may set the next."""
@@ -52,15 +85,15 @@ class _Checker:
             peer.clock.advance(1.0)
 
     def checkGracefulEnd(self, peer: Peer) -> None:
-        self.check(peer.ended, "the peer was not told the end")
+        self.check(peer.ended, "the protocol did not finish")
         self.check(not peer.wasReset, f"the connection was reset ({peer.ending})")
         self.checkClosed(peer)
 
     def checkDrained(self, peer: Peer) -> None:
-        self.check(peer.ended, "it goes on, although it was told to drain")
+        self.check(peer.ended, "the protocol did not finish, although the server drains")
 
     def checkClosed(self, peer: Peer) -> None:
-        self.check(not peer.connected, "the connection is still there")
+        self.check(not peer.connected, "the connection is still open")
         left = peer.clock.getDelayedCalls()
         self.check(not left, f"timers stay behind: {left}")
 
@@ -70,7 +103,8 @@ class _Checker:
         self.checkClosed(peer)
 
     def check(self, right: bool, otherwise: str) -> None:
-        self.testCase.assertTrue(right, f"{self.name}: {otherwise}")
+        if not right:
+            raise AssertionError(f"{self.name}: {otherwise}")
 
 
 def _shown(answer: Expected) -> str:
@@ -155,7 +189,7 @@ def _lost(checker: _Checker, peer: Peer, data: bytes) -> None:
         peer.write(data)  # on its way before the FIN arrived
     peer.resume()
     checker.waitForEnd(peer)
-    checker.check(peer.ended, "loseConnection() did not end it")
+    checker.check(peer.ended, "loseConnection() did not close the connection")
     peer.finish()
     checker.checkGracefulEnd(peer)
 

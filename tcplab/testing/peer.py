@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
+import inspect
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
+from tcplab.wire.texts import notBytes
 
 #: What `connected` accepts.
-Connectable = IProtocol | IProtocolFactory | type[Protocol]
+Connectable = (
+    IProtocol | IProtocolFactory | Protocol | Factory[Any] | type[Protocol] | type[Factory[Any]]
+)
 
 
 class Peer:
@@ -65,11 +69,15 @@ class Peer:
 
     def write(self, data: bytes) -> None:
         """Send bytes to the protocol."""
+        if not isinstance(data, bytes):
+            raise notBytes("write()", data)
         self._socket.deliver(data)
         self._run()
 
     def finish(self, data: bytes = b"") -> None:
         """Send bytes with FIN right behind them; go on reading."""
+        if not isinstance(data, bytes):
+            raise notBytes("finish()", data)
         self._socket.deliver(data)
         self._socket.peerFinished = True
         self._run()
@@ -144,18 +152,47 @@ class Peer:
 
 
 def connected(protocol: Connectable) -> Peer:
-    """
+    r"""
     Connect a protocol to a `Peer` in memory.
+
+    >>> peer = connected(Echo)
+    >>> peer.write(b"hi")
+    >>> peer.value()
+    b'hi'
 
     A `Conversation` takes its deadlines from the peer's clock.
 
     :param protocol: a protocol, or a class or factory that makes one.
-    :raises TypeError: the class needs arguments, or the factory refuses the connection.
+    :raises TypeError: it is none of these, or cannot be made without arguments, or the factory
+        refuses the connection, or the protocol has had a connection before.
     """
-    if IProtocolFactory.providedBy(protocol):
-        address = IPv4Address("TCP", "127.0.0.1", 36702)
-        built = protocol.buildProtocol(address)
+    made: object = protocol
+    if isinstance(protocol, type) and any(
+        each.implementedBy(protocol) for each in (IProtocol, IProtocolFactory)
+    ):
+        made = _made(protocol)
+    if IProtocolFactory.providedBy(made):
+        built = made.buildProtocol(IPv4Address("TCP", "127.0.0.1", 36702))
         if built is None:
-            raise TypeError(f"{protocol} refuses the connection")
+            raise TypeError(f"{made} refuses the connection")
         return Peer(built)
-    return Peer(protocol() if isinstance(protocol, type) else protocol)
+    if not IProtocol.providedBy(made):
+        raise TypeError(f"connected() takes a Protocol, its class or a factory, not {protocol!r}")
+    if isinstance(made, Protocol) and made.connected:
+        name = type(made).__name__
+        raise TypeError(f"this {name} has had a connection: make another one, {name}()")
+    return Peer(made)
+
+
+def _made(found: type) -> object:
+    needed = [
+        each.name
+        for each in inspect.signature(found).parameters.values()
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    if needed:
+        raise TypeError(
+            f"{found.__name__} cannot be made without {', '.join(needed)}:"
+            f" give it made, {found.__name__}({', '.join(f'{name}=...' for name in needed)})"
+        )
+    return found()

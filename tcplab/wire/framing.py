@@ -17,6 +17,8 @@ import re
 import struct
 from typing import ClassVar, NoReturn
 
+from tcplab.wire.texts import notBytes
+
 DEFAULT_MAX_LENGTH = 65536
 """Bytes in a message by default: ample for text that people and programs exchange."""
 
@@ -149,6 +151,8 @@ class FixedLength(Framing):
     """
 
     def __init__(self, size: int) -> None:
+        if not isinstance(size, int):
+            raise TypeError(f"a size is a number of bytes, not {size!r}")
         if size < 0:
             raise ValueError(f"a message of {size} bytes")
         super().__init__()
@@ -175,6 +179,8 @@ class Delimited(Framing):
     _TooLong: ClassVar[type[MessageTooLong]] = MessageTooLong
 
     def __init__(self, delimiter: bytes, limit: int = DEFAULT_MAX_LENGTH) -> None:
+        if not isinstance(delimiter, bytes):
+            raise notBytes("a delimiter", delimiter)
         if not delimiter:
             raise ValueError("an empty delimiter")
         super().__init__()

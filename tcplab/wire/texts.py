@@ -17,6 +17,7 @@ __all__ = [
     "QUOTE",
     "chargen",
     "daytime",
+    "notBytes",
     "time",
     "withoutLineEnd",
 ]
@@ -62,6 +63,14 @@ _MONTHS = (
     "November",
     "December",
 )
+
+
+def notBytes(what: str, value: object) -> TypeError:
+    """Return the error for a value that should be bytes; the text says what to write."""
+    hint = {str: "write .encode()", int: "write b'%d' % number"}.get(type(value), "write b'...'")
+    if isinstance(value, bytearray | memoryview):
+        hint = "write bytes(...)"
+    return TypeError(f"{what} takes bytes, not {type(value).__name__}: {hint}")
 
 
 def withoutLineEnd(message: bytes) -> bytes:

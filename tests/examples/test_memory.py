@@ -27,7 +27,7 @@ class ConformanceTests(SynchronousTestCase):
             (recipes, b"Ada", QUESTION + b"Hello, Ada!\n"),
             (shouts, b"hi\nthere", b"say something\nHI\nTHERE\n"),
         ):
-            checkBehaviour(self, factory, said, answer)
+            checkBehaviour(factory, said, answer)
 
 
 class AskTests(SynchronousTestCase):

@@ -44,4 +44,4 @@ class MannersTests(SynchronousTestCase):
         self.patch(Forward, "endpoint", lambda forward: Echoing(forward.transport.reactor))
         for name, expect in EXPECTED.items():
             spec = parseSpec(SPECS.get(name, name))
-            checkBehaviour(self, Behaviour(spec).factory(), ANYTHING, expect)
+            checkBehaviour(Behaviour(spec).factory(), ANYTHING, expect)

@@ -14,7 +14,7 @@ from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.testing import Peer, connected
-from tcplab.wire.framing import CRLF, FramingError, Lines, Netstrings
+from tcplab.wire.framing import CRLF, FramingError, Int32, Lines, Netstrings, Stream
 from tests.support.conversations import LineRecorder, Recorder, Shout, ending
 
 
@@ -249,13 +249,28 @@ class VerbTests(SynchronousTestCase):
         self.assertEqual(peer.value(), b"hello\r\nframed\r\nraw")
         self.assertRaises(FramingError, peer.protocol.send, b"two\r\nlines")
 
+    def test_text(self) -> None:
+        """Text is refused with a hint, in every framing, over TCP and with unsent bytes counted."""
+        for framing in (Stream, Lines, CRLF, Netstrings, Int32):
+            for reading in (True, False):
+                peer = connected(ConversationFactory(Recorder, framing=framing))
+                peer.reading = reading
+                peer.protocol.write(b"x" * 200_000)
+                for method, value, says in (
+                    ("send", "text", "takes bytes, not str: write .encode()"),
+                    ("write", "text", "takes bytes, not str: write .encode()"),
+                    ("report", "text", "takes bytes, not str: write .encode()"),
+                    ("send", 5, "takes bytes, not int: write b'%d' % number"),
+                    ("write", None, "takes bytes, not NoneType"),
+                ):
+                    error = self.assertRaises(TypeError, getattr(peer.protocol, method), value)
+                    self.assertIn(f"{method}() {says}", str(error), framing)
+
     def test_report(self) -> None:
-        """A reported message reaches the server's observers; text is refused."""
+        """A reported message reaches the server's observers."""
         peer = connected(Recorder())
         peer.protocol.report(b"hear")
         self.assertEqual(peer.messages, [b"hear"])
-        with self.assertRaisesRegex(TypeError, r"report\(\) takes bytes, not str"):
-            peer.protocol.report("hear")
 
     def test_abort(self) -> None:
         """The connection of this peer is reset, for a reason."""

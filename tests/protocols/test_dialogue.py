@@ -61,7 +61,7 @@ class InputTests(SynchronousTestCase):
 
     def test_recipe(self) -> None:
         """Send, receive, send; returning closes gracefully."""
-        checkBehaviour(self, Recipe, b"Ann\n", b"What is your name?\nHello, Ann!\n")
+        checkBehaviour(Recipe, b"Ann\n", b"What is your name?\nHello, Ann!\n")
         peer = connected(Recipe())
         self.assertEqual(peer.value(), b"What is your name?\n")
 

@@ -25,7 +25,7 @@ class EchoTests(SynchronousTestCase):
             (Netstrings, b"3:one,0:,", b"3:one,0:,"),
             (Int32, b"\0\0\0\x03one\0\0\0\0", b"\0\0\0\x03one\0\0\0\0"),
         ):
-            checkBehaviour(self, ConversationFactory(Echo, framing=framing), said, answered)
+            checkBehaviour(ConversationFactory(Echo, framing=framing), said, answered)
 
     def test_everyByte(self) -> None:
         """Nothing is sent first; bytes of all values are returned at once, and not reported."""
@@ -57,7 +57,7 @@ class LabTests(SynchronousTestCase):
     def test_framed(self) -> None:
         """In lines the first line is the message, and the greeting is one."""
         lined = ConversationFactory(LabConversation, framing=Lines)
-        checkBehaviour(self, lined, b"one\ntwo", ACK + b"\none\ntwo\n")
+        checkBehaviour(lined, b"one\ntwo", ACK + b"\none\ntwo\n")
         peer = connected(lined)
         peer.write(b"one\ntwo\n")
         self.assertEqual(peer.messages, [b"one"])

@@ -181,7 +181,6 @@ class MistakeTests(SynchronousTestCase):
         wrong: Any
         for name, values, advice in (
             ("framing", ("lines", Lines()), "give the class itself"),
-            ("greeting", ("hello", None), "give bytes"),
             ("lingerTimeout", (-1, "2", None), "give seconds"),
             ("maxUnsent", (-1, "2", None), "give bytes"),
         ):
@@ -191,6 +190,30 @@ class MistakeTests(SynchronousTestCase):
         error = self.assertRaises(TypeError, ConversationFactory, Hasty)
         self.assertIn("Hasty: lingerTimeout is '2'", str(error))
         self.assertRaises(FramingError, ConversationFactory, Louder, greeting=b"two\nlines")
+
+    def test_firstMistakes(self) -> None:
+        """Text for bytes, an instance for a class: one line each, as soon as it can be known."""
+        for mistake, says in (
+            (lambda: type("Shy", (Echo,), {"greeting": "hi"}), "Shy.greeting takes bytes, not str"),
+            (lambda: type("Shy", (Echo,), {"framing": Lines()}), "Shy.framing takes the class"),
+            (lambda: type("Shy", (Echo,), {"framing": "lines"}), "Shy.framing takes the class"),
+            (
+                lambda: ConversationFactory(Echo, greeting="hi"),
+                "Echo.greeting takes bytes, not str",
+            ),
+            (lambda: ConversationFactory(Echo, greeting=None), "takes bytes, not NoneType"),
+            (lambda: ConversationFactory(Echo()), "takes a Conversation's class, not <"),  # type: ignore[arg-type]
+            (lambda: ConversationFactory("echo"), "takes a Conversation's class, not 'echo'"),  # type: ignore[arg-type]
+            (lambda: ConversationFactory(type(None)), "takes a Conversation's class, not <class"),  # type: ignore[arg-type]
+            (
+                lambda: ConversationFactory(
+                    Echo, framing=type("Semi", (Lines,), {"delimiter": ";"})
+                ),
+                "a delimiter takes bytes, not str",
+            ),
+        ):
+            error = self.assertRaises(TypeError, mistake)
+            self.assertIn(says, str(error))
 
     def test_noConverse(self) -> None:
         """A dialogue needs a converse()."""

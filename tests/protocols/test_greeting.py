@@ -18,7 +18,7 @@ class GreetingTests(SynchronousTestCase):
     def test_firstMessage(self) -> None:
         """It is reported as it was received; nothing after it is reported or answered."""
         for kind, text in KINDS:
-            checkBehaviour(self, ConversationFactory(kind), b"a long message " * 1_000, text)
+            checkBehaviour(ConversationFactory(kind), b"a long message " * 1_000, text)
             peer = connected(kind())
             peer.write(b"hi\n")
             self.assertEqual((peer.ended, peer.connected), (True, True))

@@ -29,7 +29,7 @@ class LastTests(Joining):
 
     def test_acknowledges(self) -> None:
         """Every message is reported and answered, in any framing."""
-        checkBehaviour(self, self.factory, b"hi\nho", b"ack hi | bob\nack ho | bob\n")
+        checkBehaviour(self.factory, b"hi\nho", b"ack hi | bob\nack ho | bob\n")
         peer = connected(self.factory)
         peer.write(b"hi\nho\n")
         self.assertEqual(peer.messages, [b"hi", b"ho"])

@@ -40,10 +40,10 @@ class ConformanceTests(SynchronousTestCase):
 
     def test_exact(self) -> None:
         """What is received is thrown away."""
-        checkBehaviour(self, ConversationFactory(Chargen), b"whatever", isChargen)
+        checkBehaviour(ConversationFactory(Chargen), b"whatever", isChargen)
         daytime = b"Tuesday, February 16, 1982 17:37:43-UTC\r\n"
-        checkBehaviour(self, ConversationFactory(Then), b"whatever", daytime)
-        checkBehaviour(self, ConversationFactory(ThenAsANumber), b"whatever", b"\x83\xaa\x7e\x81")
+        checkBehaviour(ConversationFactory(Then), b"whatever", daytime)
+        checkBehaviour(ConversationFactory(ThenAsANumber), b"whatever", b"\x83\xaa\x7e\x81")
 
 
 class DiscardTests(SynchronousTestCase):

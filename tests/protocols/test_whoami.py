@@ -30,7 +30,7 @@ class WhoAmITests(SynchronousTestCase):
         """One line, with the name that was given."""
         factory = ConversationFactory(WhoAmI, name="blue")
         line = f"name=blue host=127.0.0.1:50544 peer=127.0.0.1:36702 via= pid={PID}\n"
-        checkBehaviour(self, factory, b"whatever", line.encode())
+        checkBehaviour(factory, b"whatever", line.encode())
 
     def test_behindAProxy(self) -> None:
         """The peer is the real one, and via the proxy; without a name the machine's is sent."""

@@ -186,13 +186,13 @@ class KitTests(SynchronousTestCase):
             (polite, LINE * 2_000, LINE * 2_000),
             (Factory.forProtocol(StockDiscard), LINE, b""),
         ):
-            checkBehaviour(self, factory, send, expect)  # type: ignore[arg-type]
+            checkBehaviour(factory, send, expect)  # type: ignore[arg-type]
 
     def test_bad(self) -> None:
         """The check that fails is named, with its reason."""
         much = b"x" * 100_000
         stock, closes = Factory.forProtocol(StockEcho), Factory.forProtocol(ClosesUnread)
-        told, end = "the peer was told ", "the peer was not told the end"
+        told, end = "the peer received ", "the protocol did not finish"
         there, reset = "the connection is", "the connection was reset"
         behaviour: Any
         for check, reason, behaviour, send, expect in (
@@ -215,22 +215,34 @@ class KitTests(SynchronousTestCase):
             ("slowReader", told, OnlyWhileWritable, much, much),
             ("silentPeer", there, LingersForEver, LINE, b"You are connected!"),
             ("reset", "timers stay behind", LeavesTimerAtReset, LINE, LINE),
-            ("drained", "it goes on", IgnoresDrain, LINE, LINE),
+            ("drained", "the protocol did not finish, although", IgnoresDrain, LINE, LINE),
             ("drained", reset, AbortsOnDrain, LINE, LINE),
             ("drainedAndSilent", there, LingersForEverOnDrain, LINE, LINE),
-            ("lost", "loseConnection() did not end it", KeepsProducer, LINE, LINE),
+            ("lost", "loseConnection() did not close", KeepsProducer, LINE, LINE),
         ):
-            error = self.assertRaises(
-                self.failureException, checkBehaviour, self, behaviour, send, expect
-            )
+            error = self.assertRaises(AssertionError, checkBehaviour, behaviour, send, expect)
             self.assertIn(f"{check}: {reason}", str(error))
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
+
+    def test_mistakes(self) -> None:
+        """The test case is deprecated; text and an instance are refused."""
+        checkBehaviour(self, Echo, LINE, LINE)
+        checkBehaviour(testCase=self, factory=Echo, send=LINE, expect=LINE)
+        warnings = self.flushWarnings()
+        self.assertEqual([each["category"] for each in warnings], [DeprecationWarning] * 2)
+        self.assertIn("write checkBehaviour(factory, send, expect)", warnings[0]["message"])
+        wrong: Any
+        for wrong, says in (
+            ((Echo, "hi", LINE), "checkBehaviour(): send takes bytes, not str: write .encode()"),
+            ((Echo, LINE, "hi"), "checkBehaviour(): expect takes bytes, not str"),
+            ((Echo(), LINE, LINE), "give the class Echo, not Echo()"),
+        ):
+            error = self.assertRaises(TypeError, checkBehaviour, *wrong)
+            self.assertIn(says, str(error))
 
     def test_longAnswersAreCut(self) -> None:
         """The text of a failure shows the first bytes, and how many there are."""
         much = b"x" * 100_000
-        error = self.assertRaises(
-            self.failureException, checkBehaviour, self, LosesLastByte, much, much
-        )
+        error = self.assertRaises(AssertionError, checkBehaviour, LosesLastByte, much, much)
         self.assertLess(len(str(error)), 1_000)
         self.assertIn("... (100000 bytes)", str(error))

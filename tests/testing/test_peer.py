@@ -72,13 +72,26 @@ class ConnectedTests(SynchronousTestCase):
         self.assertEqual((one.value(), two.value(), two.connected), (b"", b"two", True))
 
     def test_whatCannot(self) -> None:
-        """A factory that refuses, and a class that needs arguments."""
+        """One line says why, and what to write."""
 
         class Refusing(Factory):  # type: ignore[type-arg]
             def buildProtocol(self, addr: object) -> None: ...
 
-        self.assertRaises(TypeError, connected, Refusing())
-        self.assertRaises(TypeError, connected, Peer)
+        used = Plain()
+        connected(used)
+        for what, says in (
+            (Refusing(), "refuses the connection"),
+            (Peer, "takes a Protocol, its class or a factory, not <class"),
+            (ConversationFactory, "give it made, ConversationFactory(protocol=...)"),
+            (used, "this Plain has had a connection: make another one, Plain()"),
+            ("echo", "takes a Protocol, its class or a factory, not 'echo'"),
+            (None, "takes a Protocol, its class or a factory, not None"),
+            (int, "takes a Protocol, its class or a factory, not <class 'int'>"),
+        ):
+            self.assertIn(says, str(self.assertRaises(TypeError, connected, what)))
+        peer: Any = connected(Plain)
+        for send in (peer.write, peer.finish):
+            self.assertIn("bytes, not str", str(self.assertRaises(TypeError, send, "hi")))
 
     def test_addresses(self) -> None:
         peer = connected(Echo)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import parseOptions
 from tcplab.tap import Options
+from tests.support.page_session import FOLLOWED
 from tests.support.recipes import RECIPES
 from tests.support.rst_pages import PAGES, literals, page, simple, terminals
 from tests.support.subprocess_server import ROOT, run, scratch
@@ -31,7 +32,8 @@ class UnderstoodTests(SynchronousTestCase):
                 if command in typed or name in _TYPED:
                     continue  # by tests.test_contributing, or those of the page
                 for each in simple(command):
-                    self.understood(each)
+                    if each != ". .venv/bin/activate":
+                        self.understood(each)
 
     def understood(self, command: str) -> None:
         word, *words = shlex.split(re.sub(r"^[A-Z_]+=\S+ ", "", command), comments=True)
@@ -47,8 +49,8 @@ class UnderstoodTests(SynchronousTestCase):
         self.assertEqual(words, ("-m", "venv", ".venv"))
 
     def understood_pip(self, *words: str) -> None:
-        *install, what = words
-        self.assertEqual(install, ["install", "-e"])
+        install, *editable, what = words
+        self.assertEqual((install, *editable), ("install", "-e")[: len(words) - 1])
         extras = re.fullmatch(r"\.(?:\[(\w+)\])?", what)
         assert extras is not None
         if extras[1]:
@@ -95,6 +97,7 @@ class UnderstoodTests(SynchronousTestCase):
     def understood_tool(self, *words: str) -> None: ...
 
     understood_twist = understood_twistd
+    understood_pipx = understood_pip
     understood_ruff = understood_pydoctor = understood_mypy = understood_tool
 
     def test_toolsAreInstalledForChecks(self) -> None:
@@ -109,7 +112,10 @@ ALONE = {
 }
 
 #: Pages whose commands are typed, all of them, by tests of their own.
-_TYPED = ("docs/howto/config.rst", "docs/howto/own-plugin.rst", "docs/howto/own-service.rst")
+_TYPED = (
+    *("docs/howto/config.rst", "docs/howto/own-plugin.rst", "docs/howto/own-service.rst"),
+    *FOLLOWED,
+)
 
 OF_YOUR_OWN = [("-m", "twisted.trial", "test_shout"), ("-m", "pytest", "test_shout.py")]
 
@@ -134,7 +140,7 @@ def _commands(text: str) -> list[str]:
     first = r"(make|trial|twistd|twist|tcplab|python|pip|ruff|pydoctor)"
     inline = [re.sub(r"^\.venv/bin/", "", each) for each in literals(text)]
     inline = [each for each in inline if re.match(rf"{first} ", each)]
-    return typed + [each for each in inline if each != "tcplab connect"]
+    return typed + [each for each in inline if each not in ("tcplab serve", "tcplab connect")]
 
 
 @processes

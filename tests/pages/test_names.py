@@ -88,8 +88,8 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(set(self.first("docs/reference/log.rst", "JSON\n")), {*FIELDS, *own})
 
     def test_hooksAndSettings(self) -> None:
-        own = page("docs/tutorial/protocol.rst")
-        for hook in self.first("docs/tutorial/protocol.rst"):
+        own = page("docs/reference/python.rst")
+        for hook in self.first("docs/reference/python.rst"):
             self.assertTrue(callable(getattr(Conversation, hook)), hook)
         settings = literals(own.partition("Its settings are class attributes:")[2])
         self.assertEqual(sorted(settings[:5]), sorted(settingsOf(Conversation)))

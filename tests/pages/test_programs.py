@@ -1,4 +1,4 @@
-"""Every program in the pages works."""
+"""The programs of some pages, run without their commands."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from tests.support.rst_pages import page, programs
 from tests.support.subprocess_server import ROOT
 
 #: Pages whose programs are run here.
-PROGRAMS = [
-    page(name)
-    for name in ("README.rst", "docs/tutorial/protocol.rst", "docs/howto/twisted-tests.rst")
-]
+PROGRAMS = [page(f"docs/{name}.rst") for name in ("reference/python", "howto/twisted-tests")]
 
 
 class ProgramsTests(SynchronousTestCase):
@@ -35,36 +32,10 @@ class ProgramsTests(SynchronousTestCase):
         exec(compile(program, "a page", "exec"), names)
         return names[name]
 
-    def test_sixLines(self) -> None:
-        peer = connected(self.made("Shout"))
-        peer.write(b"hi\nthe")
-        self.assertEqual(peer.value(), b"say something\nHI\n")
-
-    def test_sixLinesAreTheExample(self) -> None:
-        example = (ROOT / "examples" / "shout.py").read_text()
-        example = example.replace("message: bytes) -> None", "message)")
-        for line in programs(page("README.rst"))[0].splitlines():
-            self.assertIn(line, example)
-
     def test_settingsOfAFactory(self) -> None:
         peer = connected(self.made("factory"))
         peer.write(b"hi\r\n")
         self.assertEqual(peer.value(), b"louder\r\nHI\r\n")
-
-    def test_dialogueOfAServer(self) -> None:
-        peer = connected(self.made("Recipe"))
-        peer.write(b"Ada\n")
-        self.assertEqual(peer.value(), b"What is your name?\nHello, Ada!\n")
-        self.assertTrue(peer.ended)
-
-    def test_dialogueOfAClient(self) -> None:
-        ask = self.made("Ask")()
-        peer = connected(ask)
-        finished = ask.whenFinished()
-        peer.write(b"What is your name?\n")
-        self.assertEqual(peer.value(), b"Ada\n")
-        peer.finish(b"Hello, Ada!\n")
-        self.assertEqual(self.successResultOf(finished), b"Hello, Ada!")
 
     def test_sharedState(self) -> None:
         room = self.made("ChatRoom")()

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import sys
 import unittest
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pages.test_commands import ALONE, OF_YOUR_OWN
-from tests.support.pseudo_terminal import Terminal
+from tests.support.page_session import FOLLOWED
 from tests.support.rst_pages import (
     PAGES,
     literals,
     page,
     programs,
-    screens,
     simple,
     terminals,
 )
@@ -81,24 +79,19 @@ def _serves(command: str) -> bool:
 
 #: For each block of a page that begins with a server: what its clients print on stdout.
 PRINTED = {
-    "README.rst": [
-        [],  # the transcript below
-        ["say something\nHI\n"],
-    ],
     "docs/howto/limits.rst": [[]],
     "docs/howto/workers.rst": [[]],
-    "docs/index.rst": [["hello"]],
     "docs/reference/specs.rst": [["You are connected!hi\n", "You are connected!"]],
     "docs/reference/faults.rst": [["he"]],
     "docs/reference/connect.rst": [
         ["You are connected!one\ntwo\n", "You are connected!ping\n", ""],
     ],
     "docs/reference/log.rst": [["You are connected!hi"]],
-    "docs/tutorial/protocol.rst": [["What is your name?\nHello, Ada!\n"]],
 }
 
 #: Typed by a module of their own.
 ELSEWHERE = {
+    **dict.fromkeys(FOLLOWED, "tests.pages.test_sessions"),
     "CONTRIBUTING.rst": "tests.test_contributing",
     "docs/howto/config.rst": "tests.integration.test_config_page",
     "docs/howto/cookbook.rst": "tests.examples.test_cookbook",
@@ -112,11 +105,8 @@ ELSEWHERE = {
 }
 
 #: What begins a block that sets something up.
-INSTALLS = ("make", "python3", "pip", "pydoctor")
+INSTALLS = (".", "make", "python3", "pip", "pipx", "pydoctor")
 
-
-#: What stands beside its server: see `TranscriptTests`.
-CLIENTS = {"tcplab connect localhost"}
 
 _ALONE = [f"tcplab {' '.join(each)}" for each in ALONE if each[0] != "chain"]
 
@@ -135,7 +125,7 @@ class TypedTests(Typing):
             others = [each for each in terminals(page(name)) if not _serves(each[0])]
             plain = [simple(command)[0] for each in others for command in each]
             left = {each for each in plain if each.split()[0] not in INSTALLS} - {*_ALONE}
-            self.assertEqual(left, CLIENTS if name == "README.rst" else set(), name)
+            self.assertEqual(left, set(), name)
 
     def test_whatNeedsNoServer(self) -> None:
         for command in _ALONE:
@@ -172,51 +162,10 @@ class TypedTests(Typing):
             self.assertEqual(done.returncode, 0, done)
 
     def test_theTextbooksPrograms(self) -> None:
-        text = page("docs/tutorial/textbook.rst").partition("list-table")[2]
+        text = page("docs/tutorial/textbook.rst").partition("list-table")[2].partition("\n\n\n")[0]
         commands = [each for each in literals(text) if " " in each]
         pairs = zip(commands[::2], commands[1::2], strict=True)
         printed = [self.typed(*pair)[1] for pair in pairs]
         self.assertEqual(
             printed, ["Hello from server!", "You are connected!", "hi\n", "Hello, world!"]
         )
-
-
-class TranscriptTests(Typing):
-    """Ten seconds of a real terminal."""
-
-    def test_itIsReal(self) -> None:
-        shownByServer, shownByClient = screens(page("README.rst"))
-        server = self.start(shownByServer[0].removeprefix("$ .venv/bin/"))
-        word, *words = shownByClient[0].removeprefix("$ .venv/bin/").split()
-        self.assertEqual(word, "tcplab")
-        words[-1] = f"localhost:{server.port}"
-        terminal = Terminal([sys.executable, "-m", "tcplab", *words])
-        self.addCleanup(terminal.close)
-        terminal.wait(b"connected!\r\nWhat message for the server? : ")
-        terminal.type(b"hi\n")
-        terminal.wait(b"\x1b[Khi\r\nWhat message for the server? : ")
-        terminal.type(b"\x04")  # ^D
-        self.assertEqual(terminal.status(), 0, terminal.printed)
-        seen = _screen(terminal.printed.decode())
-        self.stop()
-        log = [line[25:] for line in server.output.splitlines()]
-        self.assertEqual(
-            [_plain(each) for each in log if each.startswith(("[lab,", "[tcplab] serving"))],
-            [_plain(each) for each in shownByServer[1:]],
-        )
-        self.assertEqual(
-            [_plain(each) for each in seen],
-            [_plain(each) for each in shownByClient[1:]],
-        )
-
-
-def _screen(printed: str) -> list[str]:
-    """Return the lines that are seen; the program erases some."""
-    lines = printed.rstrip().split("\r\n")
-    return [line.rpartition("\r\x1b[K")[2] for line in lines]
-
-
-def _plain(line: str) -> str:
-    """Take out what differs from one time to the next."""
-    line = re.sub(r"(:|port = )\d{4,5}\b", r"\1PORT", line.replace("^D", "").rstrip())
-    return re.sub(r"seconds=\d+\.\d{3}", "seconds=N", line)

@@ -8,6 +8,7 @@ import pty
 import select
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.support.thread_servers import PATIENCE
@@ -39,11 +40,15 @@ class Terminal:
 
     def wait(self, text: bytes) -> None:
         """Wait until something is shown."""
+        self.waitUntil(lambda: text in self.printed, text)
+
+    def waitUntil(self, seen: Callable[[], bool], what: object) -> None:
+        """Wait until what is shown is as it should be."""
         until = time.monotonic() + PATIENCE
-        while text not in self.printed:
+        while not seen():
             left = until - time.monotonic()
             if left <= 0 or not self._more(left):
-                raise AssertionError(f"{text!r} is not in {self.printed!r}")
+                raise AssertionError(f"{what!r} is not in {self.printed!r}")
 
     def status(self) -> int:
         """Wait for the end, and return the exit status."""

@@ -75,12 +75,6 @@ def terminals(text: str) -> list[list[str]]:
     return [re.findall(r"^ +\$ (.*)$", block, re.MULTILINE) for block in blocks]
 
 
-def screens(text: str) -> list[list[str]]:
-    """Return the lines of the blocks in a table: what is seen on a terminal."""
-    blocks = re.findall(r"^ {3}[* ] - ::\n\n((?: {9}.*\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block).splitlines() for block in blocks]
-
-
 def simple(command: str) -> list[str]:
     """Divide a line into simple commands, each without the folder of the virtual environment."""
     return [re.sub(r"^\.venv/bin/", "", each) for each in re.split(r" && | \| ", command)]

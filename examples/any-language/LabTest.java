@@ -25,7 +25,7 @@ public class LabTest {
     }
 
     static Process start(Path file, String... options) throws Exception {
-        var words = new ArrayList<>(List.of("twistd", "-n", "tcplab", "--port", "0", "--port-file", file.toString()));
+        var words = new ArrayList<>(List.of("tcplab", "serve", "--port", "0", "--port-file", file.toString()));
         words.addAll(List.of(options));
         var builder = new ProcessBuilder(words);
         Process lab = builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)

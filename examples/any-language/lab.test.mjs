@@ -10,8 +10,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 async function startLab(...options) {
   const file = `${mkdtempSync(`${tmpdir()}/lab-`)}/ports`;
-  const words = ["-n", "tcplab", "--port", "0", "--port-file", file, ...options];
-  const lab = spawn("twistd", words, { stdio: ["ignore", "pipe", "inherit"] });
+  const words = ["serve", "--port", "0", "--port-file", file, ...options];
+  const lab = spawn("tcplab", words, { stdio: ["ignore", "pipe", "inherit"] });
   lab.stdout.resume();
   while (!existsSync(file)) {
     assert.equal(lab.exitCode, null, "the lab has ended");

@@ -11,7 +11,7 @@ import time
 def lab(*options):
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "ports")
-        words = ["twistd", "-n", "tcplab", "--port", "0", "--port-file", file, *options]
+        words = ["tcplab", "serve", "--port", "0", "--port-file", file, *options]
         with subprocess.Popen(words) as process:
             try:
                 while not file.exists():

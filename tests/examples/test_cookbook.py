@@ -58,7 +58,7 @@ class Cook:
         """Type a command, and return what it has printed; of a server nothing."""
         if "http.server" in command:
             self._behind = Server(command.replace("8000", "0"), self.folder, printed)
-        elif command.startswith("twistd "):
+        elif command.startswith("tcplab serve"):
             self._serve(command)
         else:
             assert self.lab is not None or "50544" not in command, command
@@ -108,7 +108,7 @@ class CookbookTests(SynchronousTestCase):
         self.assertEqual(set(shown), there)
 
     def test_eachPictureIsLookedAt(self) -> None:
-        served = [faults(each) for each, _ in terminals(PAGE) if each.startswith("twistd ")]
+        served = [faults(each) for each, _ in terminals(PAGE) if each.startswith("tcplab serve")]
         self.assertEqual(served, list(PICTURES))
 
     def test_eachProgramIsRun(self) -> None:
@@ -127,7 +127,7 @@ class RecipeTests(SynchronousTestCase):
         cook = Cook(self)
         for command, shown in terminals(recipes()[title]):
             printed = cook.type(command)
-            typed += not command.startswith("twistd ")
+            typed += not command.startswith("tcplab serve")
             if shown:
                 self.assertEqual(_plain(printed), _plain(shown), command)
                 self.notFaster(printed, shown)
@@ -155,7 +155,7 @@ class RecipeTests(SynchronousTestCase):
         for command, _ in terminals(recipes()[title]):
             if "http.server" in command:
                 cook.type(command)
-            elif command.startswith("twistd "):
+            elif command.startswith("tcplab serve"):
                 cook.type(command)
                 PICTURES[faults(command)](self, cook.port)
 
@@ -163,7 +163,7 @@ class RecipeTests(SynchronousTestCase):
 def _add(number: int, title: str) -> None:
     name = "".join(re.findall(r"\w+", title.title()))
     setattr(RecipeTests, f"test_{number:02}_{name}", lambda self: self.cooked(title))
-    if "twistd " in recipes()[title]:
+    if "tcplab serve" in recipes()[title]:
         setattr(RecipeTests, f"test_{number:02}_{name}_picture", lambda self: self.drawn(title))
 
 

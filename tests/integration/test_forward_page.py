@@ -14,7 +14,7 @@ from tests.support.tiers import processes
 
 PAGE = page("docs/howto/real-server.rst")
 PLACES = ("50544", "50545", "50546")
-ECHO = "twistd -n tcplab --port 50545 --behaviour echo"
+ECHO = "tcplab serve --port 50545 --behaviour echo"
 
 
 def freePorts() -> dict[str, str]:
@@ -51,12 +51,12 @@ class PageTests(SynchronousTestCase):
     def typed(self, words: str, *before: str) -> list[str]:
         """Type the commands of the block that has these words, the servers first."""
         [block] = [each for each in terminals(PAGE) if words in each[0] + each[-1]]
-        for command in (*before, *(each for each in block if each.startswith("twistd"))):
+        for command in (*before, *(each for each in block if each.startswith("tcplab serve"))):
             self.start(command)
         return [
             run(self.placed(command)).stdout.decode()
             for command in block
-            if not command.startswith("twistd")
+            if not command.startswith("tcplab serve")
         ]
 
     def exchange(self, said: bytes, place: str = "50544") -> bytes:
@@ -91,7 +91,7 @@ class PageTests(SynchronousTestCase):
         self.assertRegex(said, r"peer=127\.0\.0\.1:\d+ via=127\.0\.0\.1:\d+ ")
 
     def test_aServerThatCannotBeReached(self) -> None:
-        self.start("twistd -n tcplab --port 50544 --behaviour forward,to=tcp:localhost:50545")
+        self.start("tcplab serve --port 50544 --behaviour forward,to=tcp:localhost:50545")
         address = ("127.0.0.1", int(self.ports["50544"]))
         # The reset may be here before connect() has returned.
         with (
@@ -103,5 +103,5 @@ class PageTests(SynchronousTestCase):
     def test_theProgram(self) -> None:
         (self.folder / "censor.py").write_text(programs(PAGE)[0])
         self.start(ECHO)
-        self.start("twistd -n tcplab --port 50544 --behaviour censor.Censor,to=tcp:localhost:50545")
+        self.start("tcplab serve --port 50544 --behaviour censor.Censor,to=tcp:localhost:50545")
         self.assertEqual(self.exchange(b"a secret\nquit\nbye"), b"a ******\nbye\n")

@@ -99,6 +99,7 @@ ELSEWHERE = {
     "docs/howto/any-language.rst": "tests.pages.test_howto",
     "docs/howto/own-plugin.rst": "tests.integration.test_plugin_page",
     "docs/howto/own-service.rst": "tests.pages.test_howto",
+    "docs/howto/haproxy.rst": "tests.integration.test_haproxy",
     "docs/howto/real-server.rst": "tests.integration.test_forward_page",
     "docs/howto/tls.rst": "TypedTests.test_theCertificate",
     "docs/howto/twisted-tests.rst": "TypedTests.test_testsOfYourOwnAreRunFromTheirFolder",
@@ -141,7 +142,7 @@ class TypedTests(Typing):
         self.assertEqual(run(make, folder=self.folder).returncode, 0)
         text = TLS.partition("--insecure")[2]
         folder = next(each for each in literals(text) if "@tls:" in each)
-        for command in serve, f"twistd -n tcplab --serve {folder}":
+        for command in serve, f"tcplab serve --serve {folder}":
             server = self.startTLS(command)
             for client in clients:
                 done = run(client.replace("4433", str(server.port)), b"hi\n", self.folder)

@@ -89,7 +89,7 @@ class Settings:
     )
     logFormat: str = option("Lines of the log: text or json [{}].", oneOf(("text", "json")), "text")
     logFile: str | None = option(
-        "Append the log to this file; SIGUSR1 opens it again.", plainText(_path), None
+        "Append the log to this file; SIGUSR1 opens it again.", filePath(), None
     )
     maxConnections: int | None = option(
         "Above this many, who connects waits in the backlog [what the file descriptors allow].",

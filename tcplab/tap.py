@@ -253,16 +253,7 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
-    failures: list[Failure] = []
-    starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
-        failures.append
-    )
-    if failures:
-        reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
-        if not failures[0].check(SettingsError):
-            failures[0].raiseException()
-        exitWithError(failures[0].value)
-    starting.addCallback(_later, failures, reactor)
+    _begin(service, settings, reactor)
     # twistd and twist begin to log once the service is made.
     lines = NonBlockingLog(globalLogBeginner, FORMATS[settings.logFormat], file)
     atexit.register(lines.finish)
@@ -284,6 +275,20 @@ def _logFile(settings: Settings, twistd: Mapping[str, object]) -> AppendedFile |
         raise SettingsError(
             f"--log-file {path} cannot be opened: {e.strerror}: name a file that may be written"
         ) from None
+
+
+def _begin(service: LabService, settings: Settings, reactor: IReactor) -> None:
+    # Bind now, so that a port in use ends the start with one line; some endpoints bind later.
+    failures: list[Failure] = []
+    starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
+        failures.append
+    )
+    if failures:
+        reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
+        if not failures[0].check(SettingsError):
+            failures[0].raiseException()
+        exitWithError(failures[0].value)
+    starting.addCallback(_later, failures, reactor)
 
 
 async def _start(service: LabService, settings: Settings, reactor: IReactorCore) -> None:

@@ -24,7 +24,7 @@ help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
 serve: $(VENV)/installed
-	@exec $(BIN)/twistd -n tcplab --port $(PORT) $(ARGS)
+	@exec $(BIN)/tcplab serve --port $(PORT) $(ARGS)
 
 # A plain "trial tests" runs every test there is. pytest shows that the tests, and tcplab.testing,
 # run under it too, beside pytest-twisted. (Plain test functions, which trial would not see, are not
@@ -91,24 +91,29 @@ $(VENV)/made:
 		"install it, or name it as in make PYTHON=/usr/local/bin/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tcplab needs Python" \
 		"3.11 or newer, and $(PYTHON) is none: name another, as in make PYTHON=python3.12" >&2; exit 1; }
+	@echo "making a virtual environment in $(VENV)"
 	@rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml
-	$(PIP) --editable .
+	@echo "installing tcplab into $(VENV): half a minute or more the first time"
+	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(PIP) --editable '.[test]'
+	@echo "installing what the tests need into $(VENV): half a minute or more the first time"
+	@$(PIP) --editable '.[test]'
 	@touch $@
 
 $(VENV)/installed-check: $(VENV)/installed-test
-	$(PIP) --editable '.[check]'
+	@echo "installing what the checks need into $(VENV): half a minute or more the first time"
+	@$(PIP) --editable '.[check]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(PIP) --editable '.[bench]'
+	@echo "installing what the benchmarks need into $(VENV): half a minute or more the first time"
+	@$(PIP) --editable '.[bench]'
 	@touch $@
 
 .PHONY: help serve quick test test-slow test-all check lint types docs coverage bench soak clean

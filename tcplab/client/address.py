@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from tcplab.reactor.clientendpoint import checkedEndpoint
 from tcplab.reactor.interfaces import IReactor
-from tcplab.wire.endpointstring import argument, explained, split
+from tcplab.wire.endpointstring import SERVICES, argument, explained, meant, split
 from tcplab.wire.escaping import escape
 
 PORT = 50544
@@ -71,9 +71,9 @@ class Address:
         try:
             return checkedEndpoint(reactor, self.description)
         except Exception as problem:  # TypeError, ValueError, KeyError, OSError … of any parser
-            raise AddressError(
-                f"{self.label!r} is no address: {_FORMS} ({explained(problem)})"
-            ) from problem
+            better = meant(self.description)
+            advice = f"write {better}" if better else f"{_FORMS} ({explained(problem)})"
+            raise AddressError(f"{self.label!r} is no address: {advice}") from problem
 
 
 def parse(text: str) -> Address:
@@ -85,17 +85,42 @@ def parse(text: str) -> Address:
     if text.startswith("["):
         return _parseIPv6(text)
     if isIPv6Address(text):
+        _checkAmbiguous(text)
         return Address(f"[{text}]:{PORT}", text, PORT)
+    if "://" in text:
+        return _parseURL(text)
     if text.startswith(_STRINGS):
         return _parseEndpointString(text)
     host, colon, port = text.partition(":")
     if colon and not port.isdecimal():
+        if port in SERVICES:
+            raise AddressError(f"{text!r} is no address: write {host}:{SERVICES[port]}")
         return _parseEndpointString(text)
     if not host or re.search(r"[\s/]", host):
         unix = f"; for a Unix socket: unix:{_label(text)}" if "/" in host else ""
         raise AddressError(f"{text!r} is no address: {_FORMS}{unix}")
     number = _port(text, port)
     return Address(_label(f"{host}:{number}"), host, number)
+
+
+def _checkAmbiguous(text: str) -> None:
+    """Refuse an IPv6 address that ends in what looks like a port: ``::1:80``."""
+    host, _, port = text.rpartition(":")
+    if re.fullmatch("[0-9]{2,4}", port) and isIPv6Address(host):
+        raise AddressError(f"{text!r} has two meanings: write [{host}]:{port}, or [{text}]")
+
+
+def _parseURL(text: str) -> Address:
+    """Parse ``tcp://HOST:PORT``; refuse other schemes, with the form that works."""
+    scheme, _, rest = text.partition("://")
+    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    if scheme in ("tcp", "telnet") and rest.rstrip("/") == place:
+        return parse(place)
+    if scheme == "unix":
+        raise AddressError(f"{text!r} is no address: write unix:{rest}")
+    port = "" if re.search(":[0-9]+$", place) else f":{SERVICES.get(scheme, 'PORT')}"
+    tls = " --tls" if scheme in ("tls", "ssl", "https", "wss") else ""
+    raise AddressError(f"{text!r} is no address: write {_label(place) or 'HOST'}{port}{tls}")
 
 
 def _parseIPv6(text: str) -> Address:

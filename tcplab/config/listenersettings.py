@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
@@ -61,17 +62,22 @@ class ListenerSettings:
 
 def _interface(word: str) -> str:
     try:
-        _addressOf(word)
-        return word
+        return _addressOf(word)
     except ValueError:
-        raise ValueError(
-            f"{word}: give an address of this machine: 127.0.0.1 or ::1 (only this machine can"
-            " connect), 0.0.0.0 or :: (everyone can)"
-        ) from None
+        advice = (
+            "give an address of this machine: 127.0.0.1 or ::1 (only this machine can connect),"
+            " 0.0.0.0 or :: (other machines can too)"
+        )
+    host, _, port = word.rpartition(":")
+    with suppress(ValueError):
+        if port.isdecimal():
+            advice = f"write --interface {_addressOf(host)} --port {port}"
+    raise ValueError(f"{word}: {advice}")
 
 
 def _addressOf(interface: str) -> str:
-    return str(ip_address(DEFAULT_INTERFACE if interface == "localhost" else interface))
+    bare = re.sub(r"^\[(.*:.*)\]$", r"\1", interface)
+    return str(ip_address(DEFAULT_INTERFACE if bare == "localhost" else bare))
 
 
 def _served(words: str) -> ListenerSettings:

@@ -138,7 +138,7 @@ def networkOf(word: str) -> IPv4Network | IPv6Network:
     :raises ValueError: the word is neither; the text is one line.
     """
     try:
-        network = ip_network(word)
+        network = ip_network(word.replace("[", "").replace("]", ""))
     except ValueError as e:
         raise ValueError(f"{e}: write an address or a network, as in 10.0.0.0/8") from None
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):

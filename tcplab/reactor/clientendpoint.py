@@ -35,7 +35,7 @@ from zope.interface import alsoProvides, implementer
 from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
 from tcplab.reactor.tlsclock import withTLSClock
-from tcplab.wire.endpointstring import argument, explained, split
+from tcplab.wire.endpointstring import argument, explained, meant, split
 
 #: Seconds. To connect takes one round trip, or a few with TLS; a lost SYN is sent again after 1 and
 #: 3 seconds.
@@ -58,15 +58,18 @@ def clientEndpoint(where: str, reactor: object = None) -> IStreamClientEndpoint:
     :raises ValueError: the string is no client endpoint; the text is one line.
     """
     kind, _, rest = where.partition(":")
+    better = meant(where)
     if not rest or not re.fullmatch(r"\w+", kind):
-        raise ValueError(f"{where!r} is no endpoint: write one, as in tcp:localhost:50544")
+        advice = better or "one, as in tcp:localhost:50544"
+        raise ValueError(f"{where!r} is no endpoint: write {advice}")
     try:
         return checkedEndpoint(_NullReactor() if reactor is None else reactor, where)
     except Exception as problem:  # of any parser
         if "Unknown endpoint type" in str(problem):
-            advice = f"did you mean tcp:{where}?" if rest.isdecimal() else "use tcp, tls or unix"
+            advice = f"did you mean {better}?" if better else "use tcp, tls or unix"
             raise ValueError(f"there is no kind of endpoint {kind!r}: {advice}") from None
-        raise ValueError(f"{where!r} is no endpoint: {explained(problem)}") from None
+        advice = f"write {better}" if better else explained(problem)
+        raise ValueError(f"{where!r} is no endpoint: {advice}") from None
 
 
 def checkedEndpoint(reactor: object, where: str) -> IStreamClientEndpoint:
@@ -75,6 +78,8 @@ def checkedEndpoint(reactor: object, where: str) -> IStreamClientEndpoint:
 
     :raises Exception: of any parser; `tcplab.wire.endpointstring.explained` has words for it.
     """
+    if "://" in where and (better := meant(where)):  # valid for Twisted: a host with slashes
+        raise ValueError(f"write {better}")
     _checkValues(where)
     return clientFromText(reactor, where)
 

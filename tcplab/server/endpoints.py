@@ -34,7 +34,7 @@ from tcplab.server.certificates import (
     loadClientCAs,
 )
 from tcplab.server.inheritedsockets import AdoptingReactor
-from tcplab.wire.endpointstring import argument, explained, split, splitWrappers, unescaped
+from tcplab.wire.endpointstring import argument, explained, meant, split, splitWrappers, unescaped
 from tcplab.wire.suggestion import suggest
 from twisted import __version__ as version
 
@@ -160,12 +160,16 @@ def _explained(endpoint: str, error: Exception) -> str:
     if isinstance(error, OSError):
         file = os.fsdecode(error.filename) if error.filename else endpoint
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
+    unknown = "Unknown endpoint type" in text or not kind
+    near = suggest(kind, _KINDS)
+    wrappers, inner = splitWrappers(endpoint)
+    if (kind in _KINDS or (unknown and not near)) and (better := meant(inner, server=True)):
+        return f"{endpoint!r}: write {wrappers}{better}"
     if type(error).__module__.startswith("tcplab."):
         return text  # one line already
     if "Unknown endpoint type: 'tls'" in text:
         return f"{endpoint!r}: 'tls:' needs Twisted 26.4 or newer and this is {version}: use ssl:"
-    if "Unknown endpoint type" in text or not kind:
-        near = suggest(kind, _KINDS)
+    if unknown:
         return f"there is no kind of endpoint {kind!r}{near}: use {', '.join(_KINDS)}"
     if isinstance(error, TypeError):
         return (

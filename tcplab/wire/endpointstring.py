@@ -103,3 +103,57 @@ def _placed(folder: str, path: str) -> str:
     if not path or path.startswith(("/", "@", "\0")):  # abstract: it is no file
         return path
     return _quoted(folder.rstrip("/") + "/") + path
+
+
+#: Ports by the names that are typed for them; containers have no /etc/services.
+SERVICES = {
+    **{"echo": 7, "discard": 9, "daytime": 13, "qotd": 17, "chargen": 19, "time": 37},
+    **{"ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "pop3": 110, "imap": 143},
+    **{"http": 80, "https": 443, "imaps": 993, "mysql": 3306, "postgresql": 5432, "redis": 6379},
+}
+
+_IPV6 = r"(?:[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*|(?:[0-9A-Fa-f]+:){7}[0-9A-Fa-f]+)(?:%\w+)?"
+
+# An address as people write it, and options behind it.
+_PLACE = re.compile(
+    rf"(?:\[({_IPV6})\]|({_IPV6})|([\w.*-]*))[ :]([0-9]{{1,5}}|[a-z][\w-]*)((?::\w+=.*)?)",
+    re.DOTALL,
+)
+
+# An IPv6 address in brackets, or as the value of an option.
+_UNQUOTED = re.compile(rf"\[({_IPV6})\]|(?<==)({_IPV6})(?=:\w+=|$)")
+
+
+def meant(text: str, *, server: bool = False) -> str:
+    r"""
+    Return the endpoint string that a text was probably meant to be; empty if there is none.
+
+    ``tcp://host:80``, ``host:ssh``, ``tcp:[::1]:80`` and ``tcp6:0:interface=::1`` are no endpoint
+    strings, or others than they seem to be.
+
+    :param server: the string describes where to listen, and not where to connect.
+    """
+    kind, place = "tcp", text
+    if found := re.fullmatch(r"(tcp6?|ssl|tls|unix)(?:://|:)(.*?)/?", text, re.DOTALL):
+        kind, place = found.groups()
+    if kind == "unix":
+        better = f"unix:{place}" if "://" in text else ""
+    elif not (server and kind == "tls") and (parts := _PLACE.fullmatch(place)):
+        host, port = parts[1] or parts[2] or parts[3], SERVICES.get(parts[4], parts[4])
+        if not str(port).isdecimal():
+            return ""
+        better = _listening(kind, host, port) if server else f"{kind}:{_quoted(host)}:{port}"
+        better += _quotedAddresses(parts[5])
+    else:
+        better = _quotedAddresses(text)
+    return "" if better == text else better
+
+
+def _listening(kind: str, host: str, port: object) -> str:
+    host = "127.0.0.1" if host == "localhost" else host
+    kind = "tcp6" if kind == "tcp" and ":" in host else kind
+    return f"{kind}:{port}" + (f":interface={_quoted(host)}" if host.strip("*") else "")
+
+
+def _quotedAddresses(text: str) -> str:
+    return _UNQUOTED.sub(lambda address: _quoted(address[1] or address[2]), text)

@@ -28,6 +28,8 @@ class ParsingTests(SynchronousTestCase):
             ("[::1]:80", "[::1]:80", "::1", 80),
             ("[::1]", "[::1]:50544", "::1", 50544),
             ("2001:db8::7", "[2001:db8::7]:50544", "2001:db8::7", 50544),
+            ("tcp://localhost:80/", "localhost:80", "localhost", 80),
+            ("tcp://[::1]", "[::1]:50544", "::1", 50544),
         ):
             self.assertEqual(parse(text), Address(label, host, port))
             self.assertIsInstance(endpoint(text), HostnameEndpoint)
@@ -59,14 +61,21 @@ class ParsingTests(SynchronousTestCase):
             *((text, "no ") for text in ("", ":80", "a b", "[]", "[::1", "[::1]80", "[h]:80")),
             *((text, "1 to 65535") for text in ("h:0", "h:65536", "[::1]:0")),
             ("/tmp/lab", "unix:/tmp/lab"),
+            ("::1:80", "write [::1]:80, or [::1:80]"),
+            ("localhost:ssh", "write localhost:22"),
+            ("https://example.org/x", "write example.org:443 --tls"),
+            ("tls://h:1", "write h:1 --tls"),
+            ("redis://h:1/0", "write h:1"),
+            ("foo://h", "write h:PORT"),
+            ("unix:///tmp/lab", "write unix:/tmp/lab"),
             ("unix:", "1 to 107 bytes"),
             ("unix:/" + "x" * 107, "107 bytes"),
             ("unix:path=/" + "é" * 54, "107 bytes"),
         ):
             self.assertIn(why, str(self.assertRaises(AddressError, parse, text)))
         for text in (
-            *("tcp:h:x", "tcp:a..b:1", "tcp:h:1:timeout=-1", "nothing:here", "localhost:http"),
-            *("tcp:", "tls:h"),
+            *("tcp:h:x", "tcp:a..b:1", "tcp:h:1:timeout=-1", "nothing:here", "localhost:no"),
+            *("tcp:", "tls:h", "tcp:[::1]:80"),
         ):
             problem = self.assertRaises(AddressError, endpoint, text)
             self.assertIn(f"{text!r} is no address", str(problem))

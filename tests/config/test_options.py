@@ -63,12 +63,15 @@ class FromWordsTests(SynchronousTestCase):
         for word, endpoint in (
             ("0.0.0.0", "tcp:7:interface=0.0.0.0"),
             ("::1", "tcp6:7:interface=\\:\\:1"),
+            ("[::1]", "tcp6:7:interface=\\:\\:1"),
             ("localhost", "tcp:7:interface=127.0.0.1"),
         ):
             found = self.endpoints(port="7", interface=word)
             self.assertEqual(found, [f"{endpoint}:backlog=8192"])
-        for word in ("eth0", "", "256.1.1.1", "[::1]", "*"):
+        for word in ("eth0", "", "256.1.1.1", "[::1", "*"):
             self.refused(f"--interface {word}: give an address of this machine", interface=word)
+        advice = "write --interface 10.0.0.1 --port 80"
+        self.refused(f"--interface 10.0.0.1:80: {advice}", interface="10.0.0.1:80")
 
     def test_serve(self) -> None:
         """It replaces the default port, and stands behind one that is given."""

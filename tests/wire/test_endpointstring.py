@@ -10,7 +10,7 @@ from twisted.internet.endpoints import _parse, clientFromString, serverFromStrin
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.endpointstring import explained, joined, split, unescaped
+from tcplab.wire.endpointstring import explained, joined, meant, split, unescaped
 
 WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
 
@@ -64,3 +64,29 @@ class MisreadTests(SynchronousTestCase):
             self.assertEqual(self.complaint(read, text), words)
         self.assertEqual(explained(ValueError("two\n  lines")), "two lines")
         self.assertEqual(explained(KeyError()), "it cannot be used (KeyError)")
+
+
+class MeantTests(SynchronousTestCase):
+    """Addresses as people write them."""
+
+    def test_both(self) -> None:
+        """Where to connect, and where to listen."""
+        for text, client, server in (
+            ("tcp://localhost:80/", "tcp:localhost:80", "tcp:80:interface=127.0.0.1"),
+            ("h:ssh", "tcp:h:22", "tcp:22:interface=h"),
+            ("h 80", "tcp:h:80", "tcp:80:interface=h"),
+            ("*:80", "tcp:*:80", "tcp:80"),
+            ("tcp:[::1]:80", r"tcp:\:\:1:80", r"tcp6:80:interface=\:\:1"),
+            ("::1:80", r"tcp:\:\:1:80", r"tcp6:80:interface=\:\:1"),
+            ("tls:::1:80:a=b", r"tls:\:\:1:80:a=b", ""),
+            ("unix:///tmp/x", "unix:/tmp/x", "unix:/tmp/x"),
+            ("tcp:h:80", "", "tcp:80:interface=h"),
+        ):
+            self.assertEqual((meant(text), meant(text, server=True)), (client, server))
+        self.assertEqual(
+            meant("tcp:h:1:bindAddress=::1:timeout=3"), r"tcp:h:1:bindAddress=\:\:1:timeout=3"
+        )
+
+    def test_unknown(self) -> None:
+        for text in ("", "tcp:8080", "tcp:h:x", "nothing:here", r"tcp:\:\:1:80", "unix:/x"):
+            self.assertEqual(meant(text), "")

@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         _run(words)
     except KeyboardInterrupt:  # while modules are imported: the reactor does not run yet
+        _endLine()
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         _restoreFlags()
@@ -150,6 +151,8 @@ def _converse(reactor: Any, options: Any) -> Any:
     from tcplab.client.connect import connect
 
     def signalled(number: int, _frame: object) -> None:
+        if number == signal.SIGINT:
+            _endLine()
         # No thread is waited for, such as a resolver that still looks up a name.
         _leaveAtOnce(128 + number)
 
@@ -196,6 +199,13 @@ def _printError(line: str) -> None:
     if line:
         with suppress(OSError):  # the exit status tells as much
             os.write(2, line.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def _endLine() -> None:
+    """Move on from the ``^C`` that a terminal has shown."""
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\n")
 
 
 def _print(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.support.client_process import TCPLAB, Running
 from tests.support.pseudo_terminal import Terminal
 from tests.support.thread_servers import echo, hangingUp, saying, serve, silent
 
-PROMPT = b"What message for the server? : "
+GREETED = b"What message for the server? : "
 
 
 class TerminalTests(Running):
@@ -33,21 +34,21 @@ class TerminalTests(Running):
         terminal = self.connect(serve(self, echo))
         self.assertDialogue(
             terminal,
-            (PROMPT, b"hello\n"),
-            (PROMPT + b"\r\x1b[Khello\r\n" + PROMPT, b"again\n"),
-            (b"\x1b[Kagain\r\n" + PROMPT, b""),
+            (b"> ", b"hello\n"),
+            (b"\r\x1b[Jhello\r\n> ", b"again\n"),
+            (b"\x1b[Jagain\r\n> ", b""),
         )
         self.assertRegex(
-            terminal.printed, rb"\? : \r\nOK 127\.0\.0\.1:\d+: sent 12 bytes, received 12\r\n\Z"
+            terminal.printed, rb"> \r\nOK 127\.0\.0\.1:\d+: sent 12 bytes, received 12\r\n\Z"
         )
 
     def test_greetingStandsAboveThePrompt(self) -> None:
         terminal = self.connect(serve(self, saying(b"You are connected!")))
-        self.assertDialogue(terminal, (b"You are connected!\r\n" + PROMPT, b""))
+        self.assertDialogue(terminal, (b"You are connected!\r\n" + GREETED, b""))
 
     def test_dumpIsShownAsItComes(self) -> None:
         terminal = self.connect(serve(self, echo), "--hex")
-        self.assertDialogue(terminal, (PROMPT, b"hi\n"), (b"|hi.|", b""))
+        self.assertDialogue(terminal, (b"> ", b"hi\n"), (b"|hi.|", b""))
         self.assertIn(b"\r\n00000003\r\n", terminal.printed)
 
     def test_quiet(self) -> None:
@@ -58,7 +59,7 @@ class TerminalTests(Running):
     def test_onlyStdinIsATerminal(self) -> None:
         with tempfile.TemporaryFile() as file:
             terminal = self.connect(serve(self, echo), stdout=file)  # the prompt is on stderr
-            self.assertDialogue(terminal, (PROMPT, b"hello\n"), (b"hello\r\n" + PROMPT, b""))
+            self.assertDialogue(terminal, (b"> ", b"hello\n"), (b"hello\r\n> ", b""))
             file.seek(0)
             self.assertEqual(file.read(), b"hello\n")
 
@@ -75,7 +76,24 @@ class TerminalTests(Running):
 
     def test_controlC(self) -> None:
         terminal = self.connect(serve(self, silent))
-        terminal.wait(PROMPT)
+        terminal.wait(b"> ")
         terminal.type(b"\x03")
         self.assertEqual(terminal.status(), 130)
-        self.assertNotIn(b"Traceback", terminal.printed)
+        self.assertTrue(terminal.printed.endswith(b"^C\r\n"), terminal.printed)
+
+    def test_halfALine(self) -> None:
+        """What is typed before output arrives stands below it, and is sent with the rest."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            terminal = self.connect(f"127.0.0.1:{server.getsockname()[1]}")
+            peer = server.accept()[0]
+            terminal.wait(b"> ")
+            terminal.type(b"half")
+            terminal.wait(b"> half")
+            peer.sendall(b"new")
+            terminal.wait(b"\r\x1b[Jnew\r\n" + GREETED + b"half")
+            peer.sendall(b"s\n")
+            terminal.wait(b"\x1b[J\x1b[1A\x1b[3Cs\r\n" + GREETED + b"half")
+            terminal.type(b" a line\n")
+            self.assertEqual(peer.makefile("rb").readline(), b"half a line\n")
+            peer.close()
+            self.assertEqual(terminal.status(), 0)

@@ -50,6 +50,8 @@ async def connect(
     """
     endpoint = options.address.endpoint(reactor, options.timeout)
     client, console = _makeClient(reactor, options, stdin, stdout, encoding)
+    client.silenceTimeout, client.shutdown = options.silence, options.shutdown
+    client.crlf = options.crlf
     try:
         await _connect(reactor, endpoint, client, options)
     except CancelledError:
@@ -107,9 +109,10 @@ def _makeClient(
 
         console = Console(reactor, shown, stdin, stdout)
         return PipeClient(reactor, console, options.timeout), console
-    from tcplab.client.terminal import TerminalClient
+    from tcplab.client.terminal import TerminalClient, TerminalLine
 
-    prompt = Prompt(erases=os.environ.get("TERM", "dumb") != "dumb")
+    erases = os.environ.get("TERM", "dumb") != "dumb"
+    prompt = Prompt(TerminalLine(stdin), erases, lambda: os.get_terminal_size(stdout).columns or 80)
     console = Console(reactor, PromptedDisplay(shown, prompt) if terminal else shown, stdin, stdout)
     write = console.print if terminal else partial(os.write, 2)
     return TerminalClient(reactor, console, options.timeout, prompt, write), console

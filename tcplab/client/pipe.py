@@ -23,11 +23,10 @@ class PipeClient(ClientProtocol):
 
     def __init__(self, clock: IReactorTime, console: UserInterface, timeout: float) -> None:
         super().__init__(clock)
-        self.console = console
+        self.console: UserInterface = console
         self._timeout = timeout
         self._inputEnded = False
         self._inputTimer: IDelayedCall | None = None
-        self._unsent: int | None = None
 
     def sessionStarted(self) -> None:
         """Start to read the input."""
@@ -50,7 +49,7 @@ class PipeClient(ClientProtocol):
         if self._inputTimer is not None:
             self.close()
         else:
-            self.halfClose()
+            self.finishSending()
 
     def serverClosed(self) -> None:
         """Close, unless the input goes on."""
@@ -61,11 +60,10 @@ class PipeClient(ClientProtocol):
 
     def _inputTimedOut(self) -> None:
         # The server has finished. It may still be reading, if slowly.
-        unsent = bufferedBytes(self.transport)
-        if unsent and unsent != self._unsent:
-            self._unsent = unsent
+        unsent, self._unsent = self._unsent, bufferedBytes(self.transport)
+        if self._unsent not in (0, None, unsent):
             self._inputTimer = self.clock.callLater(self._timeout, self._inputTimedOut)
-        elif unsent:
+        elif self._unsent:
             self.abort(Result(Outcome.OTHER, "the server finished, and takes no more of the input"))
         else:
             self.close()

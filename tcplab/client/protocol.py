@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from typing import Any
 
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectionLost
-from tcplab.reactor.stack import canHalfClose, removeEndpointWrapper
+from tcplab.reactor.stack import bufferedBytes, canHalfClose, removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
 
 
@@ -36,6 +37,10 @@ class UserInterface(typing.Protocol):
 
     def show(self, data: bytes) -> None:
         """Print received bytes."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the output takes no more at the moment, so that nothing is received."""
 
     def close(self) -> Deferred[Result | None]:
         """Print the rest; fires with a `Result` if the output was lost, else ``None``."""
@@ -55,11 +60,20 @@ class ClientProtocol(Protocol):
     :ivar bytesSent: how many bytes were given to the transport.
     :ivar bytesReceived: how many bytes were received.
     :ivar lingerTimeout: seconds that a lingering close waits for the server to finish.
+    :ivar silenceTimeout: seconds of silence that end the session once all is sent; ``None``: no
+        limit.
+    :ivar shutdown: send FIN once all is sent.
+    :ivar crlf: send each newline as CR LF.
+    :ivar console: where the input is read, and where the client prints; ``None``: nowhere.
     """
 
     # A server answers a FIN within one round trip, and none in use takes more than a second. A
     # server that ignores it must not delay a health check any longer.
     lingerTimeout = 1.0
+    silenceTimeout: float | None = None
+    shutdown = True
+    crlf = False
+    console: UserInterface | None = None
 
     transport: Any
 
@@ -71,6 +85,9 @@ class ClientProtocol(Protocol):
         self.bytesReceived = 0
         self._closing = False
         self._lingerTimer: IDelayedCall | None = None
+        self._silenceTimer: IDelayedCall | None = None
+        self._unsent: int | None = 0
+        self._lastSent = b""
 
     # Hooks
 
@@ -98,8 +115,37 @@ class ClientProtocol(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
+        if self.crlf:
+            followsReturn = data.startswith(b"\n") and self._lastSent == b"\r"
+            self._lastSent = data[-1:]
+            data = data[:followsReturn] + re.sub(rb"(?<!\r)\n", b"\r\n", data[followsReturn:])
         self.bytesSent += len(data)
         self.transport.write(data)
+
+    def finishSending(self) -> None:
+        """All is sent: half-close, and await the end of the server or its silence."""
+        if self.shutdown:
+            self.halfClose()
+        if self.silenceTimeout is not None:
+            self._silenceTimer = self.clock.callLater(self.silenceTimeout, self._silent)
+
+    def _silent(self) -> None:
+        assert self.silenceTimeout is not None
+        unsent, self._unsent = self._unsent, bufferedBytes(self.transport)
+        taken = self._unsent not in (0, None, unsent)  # the server receives what is sent
+        if taken or (self.console is not None and self.console.blocked):
+            self._silenceTimer = self.clock.callLater(self.silenceTimeout, self._silent)
+            return
+        result = self.ok()
+        if self.bytesSent and not self.bytesReceived:
+            why = f"sent {self.bytesSent} bytes, and nothing arrived in {self.silenceTimeout:g} s"
+            result = Result(Outcome.SILENT, why)
+        if not self.shutdown:
+            self.lingeringClose(result)
+            return
+        self._closing, self._result = True, result
+        self.setResult(result)
+        self.close()
 
     def halfClose(self) -> None:
         """Finish sending once all has been sent; go on receiving."""
@@ -144,7 +190,10 @@ class ClientProtocol(Protocol):
             self.ended.callback(result)
 
     def ok(self) -> Result:
-        """Return the result of a session in which all went well."""
+        """Return the result of a session that ended cleanly; an answer may be missing."""
+        if self.bytesSent and not self.bytesReceived:
+            why = f"sent {self.bytesSent} bytes, and the server closed without an answer"
+            return Result(Outcome.EOF, why)
         return Result(Outcome.OK, f"sent {self.bytesSent} bytes, received {self.bytesReceived}")
 
     def resultOf(self, reason: Failure) -> Result:
@@ -186,6 +235,8 @@ class ClientProtocol(Protocol):
         """Count the bytes and deliver them; during a lingering close they are discarded."""
         if not self._closing:
             self.bytesReceived += len(data)
+            if self.silenceTimeout and self._silenceTimer and self._silenceTimer.active():
+                self._silenceTimer.reset(self.silenceTimeout)
             self.received(data)
 
     def readConnectionLost(self) -> None:
@@ -200,8 +251,9 @@ class ClientProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session, or fail ``established``."""
-        if self._lingerTimer is not None and self._lingerTimer.active():
-            self._lingerTimer.cancel()
+        for timer in (self._lingerTimer, self._silenceTimer):
+            if timer is not None and timer.active():
+                timer.cancel()
         if not self.established.called:
             self.established.errback(HandshakeFailed(reason))
         elif self._closing:

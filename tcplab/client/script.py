@@ -202,20 +202,20 @@ class ScriptClient(ClientProtocol):
         super().__init__(clock)
         self._script = script
         self._timeout = timeout
-        self._console = console
+        self.console = console
         self._expectTimer: IDelayedCall | None = None
         self._timedPosition = -1
 
     def sessionStarted(self) -> None:
         """Send what comes before the first expectation."""
-        if self._console is not None:
-            self._console.open(self, reading=False)
+        if self.console is not None:
+            self.console.open(self, reading=False)
         self._perform(self._script.start())
 
     def received(self, data: bytes) -> None:
         """Print received bytes, and perform what follows them."""
-        if self._console is not None:
-            self._console.show(data)
+        if self.console is not None:
+            self.console.show(data)
         if self._script.expecting is not None:
             self._perform(self._script.feed(data))
 
@@ -229,7 +229,7 @@ class ScriptClient(ClientProtocol):
             self.lingeringClose(self.ok())
         else:
             self._cancelTimer()
-            self.halfClose()
+            self.finishSending()
 
     def _startTimer(self) -> None:
         # Each expectation has the whole timeout.

@@ -50,14 +50,32 @@ class ConnectionProducer:
     The connection as what stdout pauses and resumes; the loss of stdout does not close it.
 
     :param transport: the connection.
+    :ivar paused: stdout takes no more at the moment.
     """
 
     def __init__(self, transport: StreamTransport) -> None:
-        self.pauseProducing = transport.pauseProducing
-        self.resumeProducing = transport.resumeProducing
+        self._transport = transport
+        self.paused = False
+
+    def pauseProducing(self) -> None:
+        """Stop receiving."""
+        self.paused = True
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Receive again."""
+        self.paused = False
+        self._transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """Do nothing: ``outputLost`` of the client is called next, with the reason."""
+
+
+def _isStderr(descriptor: int) -> bool:
+    try:
+        return os.path.sameopenfile(descriptor, 2)
+    except OSError:  # stderr is closed
+        return False
 
 
 @implementer(IPushProducer)
@@ -75,6 +93,7 @@ class Console:
 
     _client: ClientProtocol
     _output: Output
+    _receiving: ConnectionProducer
 
     def __init__(
         self, reactor: IReactorFDSet, display: Display, stdin: int = 0, stdout: int = 1
@@ -100,10 +119,16 @@ class Console:
         self._client = client
         self._opened = True
         self._output = Output(self._reactor, self, "stdout", self._stdout)
-        self._output.registerProducer(ConnectionProducer(client.transport), True)
+        self._receiving = ConnectionProducer(client.transport)
+        self._output.registerProducer(self._receiving, True)
         if reading:
             self._input = ProcessReader(self._reactor, self, "stdin", self._stdin)
             client.transport.registerProducer(self, True)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether stdout takes no more at the moment, so that nothing is received."""
+        return self._opened and self._receiving.paused
 
     def show(self, data: bytes) -> None:
         """Print received bytes as the display shows them."""
@@ -119,7 +144,7 @@ class Console:
         """
         Print what the display has held back, and wait until stdout has taken everything.
 
-        On a terminal the cursor is left in the first column.
+        On a terminal, and in a file that stderr is too, the next line begins in the first column.
 
         :return: fires with a `Result` if stdout was lost before that, else with ``None``.
         """
@@ -130,7 +155,7 @@ class Console:
             return succeed(self._outputResult)
         self._closing = Deferred()
         self.print(self._display.finish())
-        if self._midLine and os.isatty(self._stdout):
+        if self._midLine and (os.isatty(self._stdout) or _isStderr(self._stdout)):
             self.print(b"\n")
         self._output.unregisterProducer()
         self._output.loseConnection()

@@ -31,6 +31,55 @@ class PipeClientTests(SynchronousTestCase):
         self.assertEqual(self.console.printed, b"hello")
         self.assertEqual(ended(self.client), Result(Outcome.OK, "sent 6 bytes, received 5"))
 
+    def test_noAnswer(self) -> None:
+        """That a server closes without an answer is no success, unless nothing was sent."""
+        self.client.inputReceived(b"one")
+        self.client.inputEnded()
+        self.peer.finish()
+        why = "sent 3 bytes, and the server closed without an answer"
+        self.assertEqual(ended(self.client), Result(Outcome.EOF, why))
+
+    def test_silence(self) -> None:
+        """After the end of the input, silence ends the session; bytes begin it anew."""
+        for answer, shutdown, result in (
+            (b"", True, Result(Outcome.SILENT, "sent 2 bytes, and nothing arrived in 3 s")),
+            (b"pong", True, Result(Outcome.OK, "sent 2 bytes, received 4")),
+            (b"pong", False, Result(Outcome.OK, "sent 2 bytes, received 4")),
+        ):
+            client = PipeClient(self.clock, self.console, 5.0)
+            client.silenceTimeout, client.shutdown = 3.0, shutdown
+            peer = connected(client)
+            client.inputReceived(b"hi")
+            self.clock.advance(9)
+            client.inputEnded()
+            self.assertIs(peer.ended, shutdown)
+            self.clock.advance(2)
+            peer.write(answer)
+            self.clock.advance(2)
+            self.clock.advance(1)
+            peer.finish()
+            self.assertEqual(ended(client), result)
+
+    def test_silenceOfOurOwn(self) -> None:
+        """While stdout takes nothing, or the server receives, there is no silence."""
+        self.client.silenceTimeout = 3.0
+        self.client.inputReceived(b"hi")
+        self.client.inputEnded()
+        self.console.blocked = True
+        self.clock.advance(3)
+        self.console.blocked = False
+        self.clock.advance(2)
+        self.assertIsNone(ended(self.client))
+        self.clock.advance(1)
+        self.assertIs(outcome(self.client), Outcome.SILENT)
+
+    def test_crlf(self) -> None:
+        """Each newline is sent as CR LF, once, however the input is cut."""
+        self.client.crlf = True
+        for data in (b"one\ntwo\r", b"\n", b"\n\r\n", b"three"):
+            self.client.inputReceived(data)
+        self.assertEqual(self.peer.value(), b"one\r\ntwo\r\n\r\n\r\nthree")
+
     def test_backPressure(self) -> None:
         """Input pauses while the server does not read; all is sent before the half-close."""
         self.peer.reading = False

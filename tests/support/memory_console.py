@@ -11,6 +11,8 @@ from tcplab.client.result import Outcome, Result
 class MemoryConsole:
     """Keep what is printed; a test plays the user by calling the client's hooks."""
 
+    blocked = False
+
     def __init__(self) -> None:
         self.printed = b""
         self.reading: bool | None = None

@@ -30,12 +30,12 @@ def checkBehaviour(*arguments: Any, **named: Any) -> None:
     Each check has a new connection: the bytes in one piece and one by one, a half-close behind the
     last byte, a slow reader, a silent peer, a reset, a drain, and ``transport.loseConnection()``.
 
+    ``factory`` is a protocol class or a factory; `connected` makes each connection from it.
+    ``send`` is what the peer sends before it finishes. ``expect`` is the whole answer, or a
+    function that tells whether an answer is right. A ``testCase`` before them is deprecated.
+
     **Limit:** the answer, and the end, may take 60 seconds of the clock in memory each.
 
-    :param factory: a protocol class or a factory; `connected` makes each connection from it.
-    :param send: the bytes that the peer sends before it finishes.
-    :param expect: the whole answer, or a function that tells whether an answer is right.
-    :param testCase: deprecated; leave it out.
     :raises AssertionError: a check has failed; the text begins with the name of the check.
     """
     if arguments and isinstance(arguments[0], unittest.TestCase):

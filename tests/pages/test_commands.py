@@ -154,7 +154,7 @@ class MakeTests(SynchronousTestCase):
 
     def test_serveIsThePlainLines(self) -> None:
         does = self.does("serve")
-        for part in ("-m venv ", "--editable .\n", "twistd -n tcplab --port 50544"):
+        for part in ("-m venv ", "--editable .\n", "tcplab serve --port 50544"):
             self.assertIn(part, does)
 
     def test_testIsThePlainLines(self) -> None:

@@ -19,6 +19,7 @@ copyright = "the tcplab contributors"
 
 extensions = [
     "links",
+    "reference",
     "pydoctor.sphinx_ext.build_apidocs",
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
@@ -37,6 +38,8 @@ intersphinx_mapping = {name: (url, f"inventories/{name}.inv") for name, url in I
 html_theme = "furo"
 html_title = "tcplab"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 # A copy of a session has its commands, without prompts and without what they print.
 copybutton_prompt_text = "$ "

@@ -19,7 +19,7 @@ _COPIED = ("tcplab", "tests", "twisted", "docs", "examples", "benchmarks", "depl
 _EVERYWHERE = (
     *("tests.test_house.RoomTests", "tests.test_house.ModuleTests", "tests.test_house.TestsTests"),
     *("tests.test_public.PublicTests", "tests.test_tap.Words", "tests.config.test_optionparsers"),
-    *("tests.pages.test_names", "tests.pages.test_faults.FaultsTests.test_kinds"),
+    *("tests.pages.test_names", "tests.pages.test_reference.ReferenceTests"),
     *("tests.faults.kinds.test_kinds", "tests.wire.test_names"),
 )
 

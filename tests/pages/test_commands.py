@@ -139,7 +139,7 @@ def _commands(text: str) -> list[str]:
     typed = [command for terminal in terminals(text) for command in terminal]
     first = r"(make|trial|twistd|twist|tcplab|python|pip|ruff|pydoctor)"
     inline = [re.sub(r"^\.venv/bin/", "", each) for each in literals(text)]
-    inline = [each for each in inline if re.match(rf"{first} ", each)]
+    inline = [each for each in inline if re.match(rf"{first} (?!.*\[options\])", each)]
     return typed + [each for each in inline if each not in ("tcplab serve", "tcplab connect")]
 
 

@@ -1,4 +1,4 @@
-"""The pages name what there is: options, settings, reasons, figures."""
+"""The pages name what there is: options, hooks, reasons, figures."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from configparser import ConfigParser
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.client.commandline import HELP
-from tcplab.client.result import Outcome
-from tcplab.config.options import OPTIONS
 from tcplab.observers.lineformat import FIELDS
 from tcplab.protocols import Conversation
 from tcplab.protocols.factory import settingsOf
 from tcplab.tap import Options
-from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tcplab.wire.reasons import Reason
 from tests.support.rst_pages import PAGES, literals, page, table
 from tests.support.subprocess_server import ROOT
-
-OPTIONS_PAGE = page("docs/reference/options.rst")
-
-_EVERYWHERE = {"--help", "--version", "-h"}
 
 
 class NamesTests(SynchronousTestCase):
@@ -29,40 +22,6 @@ class NamesTests(SynchronousTestCase):
 
     def first(self, name: str, heading: str = "") -> list[str]:
         return [literals(row[0])[0] for row in table(page(name), heading)]
-
-    def test_behaviours(self) -> None:
-        self.assertEqual(self.first("docs/reference/behaviours.rst"), list(BEHAVIOURS))
-
-    def test_framings(self) -> None:
-        sentence = page("docs/reference/behaviours.rst").partition("``framing`` is one of")[2]
-        self.assertEqual(literals(sentence)[: len(FRAMINGS)], list(FRAMINGS))
-
-    def test_optionsOfTheServer(self) -> None:
-        options = Options()
-        known = {f"--{name.removesuffix('=')}" for name in options.longOpt if len(name) > 2}
-        known |= {f"-{name}" for name in options.shortOpt.replace(":", "")}
-        told = {each for row in table(OPTIONS_PAGE) for each in literals(row[0])}
-        self.assertEqual(told, {each for each in known if each not in _EVERYWHERE})
-
-    def test_defaultsOfTheServer(self) -> None:
-        told = {
-            flag: re.findall(r"\[(.+?)\]", row[1])
-            for row in table(OPTIONS_PAGE)
-            for flag in literals(row[0])
-        }
-        for option in OPTIONS.values():
-            if not option.repeatable:
-                self.assertEqual(told[option.flag], re.findall(r"\[(.+?)\]", option.text))
-
-    def test_optionsOfTheClient(self) -> None:
-        rows = table(page("docs/reference/connect.rst"), "The options:")
-        told = {each for row in rows for each in literals(row[0])}
-        self.assertEqual(told, set(re.findall(r"(?<!\S)--?[a-zC][\w-]*", HELP)))
-
-    def test_exitCodes(self) -> None:
-        rows = table(page("docs/reference/connect.rst"), "The last line")
-        told = {literals(row[0])[0]: int(row[1]) for row in rows}
-        self.assertEqual(told, {each.name: each.value for each in Outcome})
 
     def test_everyOptionInTheTextIsOne(self) -> None:
         known = {f"--{name.removesuffix('=')}" for name in Options().longOpt}

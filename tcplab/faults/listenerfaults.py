@@ -57,7 +57,8 @@ class FaultyPort:
             self._port.doRead()
 
 
-_REASON = "fault"
+#: The reason of a listener for not accepting.
+FAULT = "fault"
 
 
 class ListenerFaults:
@@ -93,7 +94,7 @@ class ListenerFaults:
         """End all faults on a listener, and act on it no more."""
         for port in self._ports.pop(listener, {}).values():
             port.set(None)
-        listener.resume(_REASON)
+        listener.resume(FAULT)
         if not self._ports:
             for name in self._specs:
                 self._end(name)
@@ -155,9 +156,9 @@ class ListenerFaults:
         for port in ports.values():
             port.set(fault)
         if fault is None:
-            listener.resume(_REASON)
+            listener.resume(FAULT)
         else:
-            listener.suspend(_REASON)  # to poll a port that does not listen would be a busy loop
+            listener.suspend(FAULT)  # to poll a port that does not listen would be a busy loop
 
     def _current(self, listener: PolicyListener) -> ListenerFault | None:
         faults = [

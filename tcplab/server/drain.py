@@ -33,8 +33,8 @@ class Drained(NamedTuple):
 
     :ivar drained: connections that were open when accepting ended, and ended in time. If the lab
         ended them, their peers had taken everything.
-    :ivar aborted: connections that were reset at the deadline, or before it because the peer read
-        nothing.
+    :ivar aborted: connections that were reset: at the deadline, before it because the peer read
+        nothing, or in the listen queue when the ports closed.
     """
 
     drained: int
@@ -136,12 +136,13 @@ class ListenersDrain(Drain):
             await self._wait(Deferred(), self._delay)
         began = self._clock.seconds()
         closed = self._closed()
-        found = self._count()
-        if found:
-            self._logStart(found)
+        unserved = sum(listener.unserved for listener in self._listeners)
+        found = self._count() + unserved
+        if found > unserved:
+            self._logStart(found - unserved)
         if not all(listener.empty for listener in self._listeners):
             await self._drainConnections(closed, began)
-        aborted = self._losses.count + self._abort()
+        aborted = unserved + self._losses.count + self._abort()
         await self._waitAtMost(_all([self._empty(), self._closed()]), _CLOSE_TIMEOUT)
         return self._logged(Drained(max(0, found - aborted), aborted), began)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from contextlib import suppress
 from typing import NoReturn
 
@@ -23,9 +24,11 @@ from twisted.python.failure import Failure
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
+from tcplab.faults.listenerfaults import FAULT
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
+from tcplab.reactor.batchaccept import BATCH
 from tcplab.server.certificates import worldReadableKeys
 from tcplab.server.endpoints import cannotListen, formatAddress, reachability
 from tcplab.server.unixlock import removeStaleLock
@@ -35,6 +38,9 @@ log = Logger("tcplab.server.serving")
 #: How often a port that closes accepts once more, up to 64 connections each time. That suffices for
 #: a full listen queue, and a flood of new connections cannot delay the end.
 _BATCHES = 128
+
+#: SO_LINGER: on, for no time.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class EndpointListener(Listener):
@@ -46,9 +52,11 @@ class EndpointListener(Listener):
     :ivar endpoint: where to listen.
     :ivar port: the port, while it listens.
     :ivar quiet: do not log that it listens.
+    :ivar unserved: clients in the listen queue that were reset when the port closed.
     """
 
     quiet = False
+    unserved = 0
 
     def __init__(
         self,
@@ -156,7 +164,8 @@ class EndpointListener(Listener):
         """
         Accept the clients in the listen queue, then close the port; connections stay open.
 
-        New connections are refused at once. Further calls change nothing.
+        New connections are refused at once. Clients that may not be accepted, since a limit is
+        reached, are reset and counted. Further calls change nothing.
 
         :return: fires when the port is closed. It may be cancelled: the port closes all the same.
         """
@@ -164,13 +173,30 @@ class EndpointListener(Listener):
         if port is not None:
             if isinstance(port, tcp.Port) and port.connected:
                 _acceptBacklog(port, self)
-                _shutDown(port)
+                self._closeQueue(port)
             self._closed = closed = OneShot[None]()
             closing: Deferred[object] = maybeDeferred(port.stopListening)
             closing.addErrback(_closeFailed).addCallback(lambda _: closed.fire(None))
         elif self._starting is not None:
             self._starting.cancel()
         return succeed(None) if self._closed is None else self._closed.wait()
+
+    def _closeQueue(self, port: tcp.Port) -> None:
+        # Twisted closes it in the reactor's next turn, which is long with a thousand clients. A
+        # socket that another process owns, systemd say, goes on accepting for it.
+        if not port._shouldShutdown:
+            return
+        if FAULT not in self._reasons:  # then none of them is a client's
+            self.unserved = _resetBacklog(port)
+        if self.unserved:
+            log.warn(
+                "{name}: {unserved} clients in the listen queue were reset",
+                log_system="tcplab",
+                name=self.name,
+                unserved=self.unserved,
+            )
+        with suppress(OSError):
+            port.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _closeFailed(failure: Failure) -> None:
@@ -193,9 +219,14 @@ def _acceptBacklog(port: tcp.Port, listener: Listener) -> None:
         port.doRead()
 
 
-def _shutDown(port: tcp.Port) -> None:
-    # Twisted closes it in the reactor's next turn, which is long with a thousand clients. A socket
-    # that another process owns, systemd say, goes on accepting for it.
-    if port._shouldShutdown:
-        with suppress(OSError):
-            port.socket.shutdown(socket.SHUT_RDWR)
+def _resetBacklog(port: tcp.Port) -> int:
+    # As the kernel does with those that wait when the port closes, but counted.
+    for count in range(_BATCHES * BATCH):
+        try:
+            client, _ = port.socket.accept()
+        except OSError:
+            return count
+        with client:
+            if client.family != socket.AF_UNIX:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    return _BATCHES * BATCH

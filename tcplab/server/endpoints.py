@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
+from tcplab.listener.machineaddresses import machineAddresses
 from tcplab.reactor.interfaces import IReactor
 from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.reactor.tlsreasons import recordRefusals
@@ -66,14 +67,23 @@ def reachability(host: IAddress) -> str:
     if address.is_loopback:
         return "reachable from this machine only"
     if address.is_unspecified:
-        return "reachable from every network this machine is on"
+        return "reachable from every network this machine is on" + _at(address.version == 6)
     return f"reachable by all that can reach {address}"
+
+
+def _at(ipv6: bool) -> str:
+    found = machineAddresses(ipv6)
+    more = [f"{len(found) - _MAX_SHOWN} more"] if len(found) > _MAX_SHOWN else []
+    return ", at " + ", ".join([*found[:_MAX_SHOWN], *more]) if found else ""
 
 
 def _path(host: UNIXAddress) -> str:
     name = host.name or b""
     return "@" + os.fsdecode(name[1:]) if name.startswith(b"\0") else os.fsdecode(name)
 
+
+#: Addresses of this machine that are logged at the start.
+_MAX_SHOWN = 4
 
 #: Bytes in the path of a Unix socket: sun_path has 108, one of them for the end (unix(7)).
 _MAX_PATH = 107

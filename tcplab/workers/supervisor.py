@@ -168,7 +168,8 @@ class WorkersDrain(Drain):
         if closing.active():
             closing.cancel()
         await self._close()
-        return self._logged(drained, began)
+        unserved = sum(each.unserved for each in self._listeners)
+        return self._logged(drained._replace(aborted=drained.aborted + unserved), began)
 
     def _close(self) -> Deferred[list[tuple[bool, None]]]:
         return DeferredList([each.stopListening() for each in self._listeners])

@@ -114,6 +114,13 @@ class DeadlineTests(Draining):
 
 
 class LossesTests(Draining):
+    def test_listenQueue(self) -> None:
+        """Clients that were reset in the listen queue count as aborted."""
+        listener = FakeListener()
+        listener.unserved = 3
+        done = self.begun(listener)
+        self.assertEqual(self.successResultOf(done), (2, 3))
+
     def test_reasons(self) -> None:
         """A connection that is reset because its peer reads nothing counts as aborted."""
         for why, outcome in (

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from tcplab.config.behaviourspec import parseSpec
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
+from tcplab.faults.listenerfaults import FAULT
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Echo
 from tcplab.server.endpointlistener import EndpointListener
@@ -177,12 +178,18 @@ class PortTests(Logged, Serving):
         self.assertEqual(len(accepted), 128)
 
     async def test_suspended(self) -> None:
-        """No client is accepted any more."""
-        made = self.tcp()
-        made.suspend("test")
-        self.client()
-        await made.stopListening()
-        self.assertEqual(len(made.connections), 0)
+        """No client is accepted any more: those in the queue are reset, and counted."""
+        for reason, unserved in (("test", 2), (FAULT, 0)):
+            made = self.tcp()
+            made.suspend(reason)
+            peers = [self.client(), self.client()]
+            await made.stopListening()
+            self.assertEqual((len(made.connections), made.unserved), (0, unserved))
+            for peer in peers:
+                self.assertRaises(ConnectionResetError, peer.recv, 1)
+        self.assertEqual(
+            self.lines(LogLevel.warn), ["echo: 2 clients in the listen queue were reset"]
+        )
 
     async def test_sharedSocket(self) -> None:
         """It goes on listening for the other process."""

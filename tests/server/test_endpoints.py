@@ -36,10 +36,11 @@ ALL = "reachable from every network this machine is on"
 class AddressTests(SynchronousTestCase):
     def test_addresses(self) -> None:
         """The fields of the port file, the form of the log, and from where it is reached."""
+        self.patch(endpoints, "machineAddresses", lambda ipv6: ["::7"] if ipv6 else [])
         for address, fields, formatted, reach in (
             (IPv4Address("TCP", "127.0.0.1", 80), ("127.0.0.1", "80"), "127.0.0.1:80", LOCAL),
             (IPv6Address("TCP", "::1", 80), ("::1", "80"), "[::1]:80", LOCAL),
-            (IPv6Address("TCP", "::", 80), ("::", "80"), "[::]:80", ALL),
+            (IPv6Address("TCP", "::", 80), ("::", "80"), "[::]:80", f"{ALL}, at ::7"),
             (IPv4Address("TCP", "0.0.0.0", 80), ("0.0.0.0", "80"), "0.0.0.0:80", ALL),
             (IPv4Address("TCP", "192.0.2.1", 7), ("192.0.2.1", "7"), "", "can reach 192.0.2.1"),
             (UNIXAddress(b"/a/s"), ("unix", "/a/s"), "/a/s", "that may open it"),
@@ -50,6 +51,11 @@ class AddressTests(SynchronousTestCase):
             self.assertIn(reach, reachability(address))
         self.assertEqual(portFileFields(object())[1], "-")  # type: ignore[arg-type]
         self.assertIn("lets in", reachability(object()))  # type: ignore[arg-type]
+
+    def test_manyAddresses(self) -> None:
+        self.patch(endpoints, "machineAddresses", lambda ipv6: [*"abcdef"])
+        reach = reachability(IPv4Address("TCP", "0.0.0.0", 80))
+        self.assertEqual(reach, f"{ALL}, at a, b, c, d, 2 more")
 
 
 def listener(endpoint: str, option: str = "--serve x") -> ListenerSettings:

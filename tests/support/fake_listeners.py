@@ -37,6 +37,8 @@ class FakeListener(Listener):
     :ivar closing: what waits for the end of `stopListening`; ``None`` before it was called.
     """
 
+    unserved = 0
+
     def __init__(self, polite: bool = True, count: int = 2) -> None:
         super().__init__("fake", Observers())
         self.fake(polite, count)

@@ -83,5 +83,5 @@ class Exposure(Workers):
         there = f"tcp:127.0.0.1:{port}"
         for spec in (f"forward,to={there}", f"relay,name=ann,next={there}"):
             command = self.start(*TWISTD, "tcplab", "-p", str(port), "-b", spec)
-            self.assertEqual(await command.ended(), 1, command.out)
+            self.assertEqual(await command.ended(), 2, command.out)
             self.assertIn("is where it listens itself", command.err)

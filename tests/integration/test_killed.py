@@ -37,5 +37,5 @@ class Killed(Workers):
         await self.starts()
         os.utime(os.path.join(self.folder, "s.lock"), (0, 0), follow_symlinks=False)
         another = self.start(*TWISTD, "tcplab", "-s", "ack@unix:s")
-        self.assertEqual(await another.ended(), 1)
+        self.assertEqual(await another.ended(), 2)
         self.assertIn(f"another process serves on {self.folder}/s: stop it", another.err)

@@ -205,7 +205,7 @@ def _typedIn(line: str) -> tuple[str, str]:
 def _screen(terminal: Terminal) -> list[str]:
     """Return the lines that are seen; the program erases some."""
     lines = terminal.printed.decode().rstrip().split("\r\n")
-    return [_plain(line.rpartition("\r\x1b[K")[2]) for line in lines]
+    return [_plain(line.rpartition("\r\x1b[J")[2]) for line in lines]
 
 
 def _plain(line: str) -> str:

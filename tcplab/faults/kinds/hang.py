@@ -25,7 +25,8 @@ class Hang(ListenerFault):
     """
     Leave every SYN unanswered.
 
-    The connect itself times out.
+    The connect itself times out. **Limit:** on Linux, a SYN with a TTL of 255 is answered. Some
+    small devices send it, of those that run lwIP. The client is connected then, and meets silence.
     """
 
     kind: ClassVar[str] = "hang"

@@ -18,10 +18,11 @@ class Latency(Fault):
     """
     Delay every byte, and keep their order.
 
-    The end of the stream is delayed as much.
+    The end of the stream is delayed as much. A delay below 0 is none: a jitter above the latency
+    lets some bytes pass at once, and raises the mean.
 
     :ivar latency: the delay (seconds).
-    :ivar jitter: the most that is added to the delay of a chunk, or taken off, at random (seconds).
+    :ivar jitter: the most that is added to the delay, or taken off, at random (seconds).
     """
 
     kind: ClassVar[str] = "latency"

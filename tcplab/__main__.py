@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Run the command.
 
     :param arguments: what follows the command's name; the process's own if ``None``.
-    :raises SystemExit: always; the status is 0 when all is well.
+    :raises SystemExit: always; the status is 0 on success.
     """
     if os.name != "posix":
         from tcplab.windows import refuse
@@ -197,7 +197,7 @@ def _usageError(problem: str, command: str) -> NoReturn:
 def _printError(line: str) -> None:
     """Print a line on stderr; an empty line and a closed stderr are left out."""
     if line:
-        with suppress(OSError):  # the exit status tells as much
+        with suppress(OSError):  # the exit status remains
             os.write(2, line.encode("utf-8", "surrogateescape") + b"\n")
 
 

@@ -84,7 +84,7 @@ REFUSED = 2
 
 def exitWithError(problem: object) -> NoReturn:
     """
-    Exit with one line on stderr and status `REFUSED`, without usage and traceback.
+    Exit with one line on stderr and status `REFUSED`, without usage or traceback.
 
     It is called before anything is bound or forked: no pid file and no process is left behind.
     """
@@ -121,12 +121,13 @@ class Options(UsageOptions):
 
     synopsis = "[options]"
     longdesc = (
-        f"A SPEC is NAME[,key=value...]. The names: {', '.join(BEHAVIOURS)}, or package.module.Name"
-        " for a Protocol or a Factory of yours, found from where twistd was started. The keys are"
-        " its settings, as in echo,framing=lines. Without --port, --serve replaces the default"
-        " port. The word none switches a deadline off, and --max-per-peer. SIGTERM and SIGINT end"
-        " it politely, with status 0, or 1 if a connection had to be aborted; a second one ends it"
-        " at once."
+        f"A SPEC is NAME[,key=value...], as in echo,framing=lines. The names are"
+        f" {', '.join(BEHAVIOURS)}, and package.module.Name for a Protocol or a Factory of yours,"
+        " found from the current directory. tcplab behaviours lists the keys, tcplab faults the"
+        " faults. Without --port, --serve replaces the default port. The word none switches off a"
+        " deadline, and --max-per-peer. SIGTERM and SIGINT stop the server gracefully: the status"
+        " is 0, or 1 if a connection had to be aborted. A second signal aborts all connections."
+        " What is refused at the start has status 2."
     )
     optParameters = [
         [each.flag[2:], each.letter, None, each.text]

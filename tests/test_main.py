@@ -118,7 +118,7 @@ class OutcomeTests(Running):
             backlog = f"127.0.0.1:{full.getsockname()[1]}"
             hel, resets = serve(self, hangingUp(b"hel")), serve(self, reset)
             for words, say, status, word, says in (
-                (f"{hel} --expect yes --quiet", b"", 1, "UNEXPECTED", "'hel' came"),
+                (f"{hel} --expect yes --quiet", b"", 1, "UNEXPECTED", "'hel' arrived"),
                 (refused, b"", 3, "REFUSED", ": no server listens there; is it running?"),
                 (f"{backlog} --timeout 0.2", b"", 4, "TIMEOUT", ""),
                 ("a" * 64 + ".invalid", b"", 5, "DNS", ""),

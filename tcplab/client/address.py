@@ -41,7 +41,7 @@ class Address:
     A server's address.
 
     :ivar label: the address as shown in messages.
-    :ivar host: the name or IP address that a certificate must be for; ``None``: there is none.
+    :ivar host: the name or IP address that a certificate must be for, if there is one.
     :ivar port: the TCP port; ``None``: ``description`` has it.
     :ivar description: a client endpoint string; empty for a host and port.
     """

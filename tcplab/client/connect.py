@@ -62,7 +62,7 @@ async def connect(
     if console is None:
         return result
     lost = await console.close()
-    # A failure of the session itself says more.
+    # A failure of the session itself is more useful.
     return lost if lost is not None and result.outcome is Outcome.OK else result
 
 

@@ -14,8 +14,8 @@ class PipeClient(ClientProtocol):
     """
     Send the input, half-close at its end, and read up to the server's end.
 
-    A server may finish before the input does, and still read: the rest of the input is sent.
-    **Limit:** when the input pauses for longer than the timeout after that, the client closes.
+    A server may half-close before the input ends, and still read: the rest of the input is sent.
+    **Limit:** after that, a pause of the input that is longer than the timeout closes.
 
     :param console: where the input is read and the answer printed.
     :param timeout: seconds that the input may pause after the server has finished.
@@ -64,7 +64,7 @@ class PipeClient(ClientProtocol):
         if self._unsent not in (0, None, unsent):
             self._inputTimer = self.clock.callLater(self._timeout, self._inputTimedOut)
         elif self._unsent:
-            self.abort(Result(Outcome.OTHER, "the server finished, and takes no more of the input"))
+            self.abort(Result(Outcome.OTHER, "the server closed, and accepts no more of the input"))
         else:
             self.close()
 

@@ -40,7 +40,7 @@ class UserInterface(typing.Protocol):
 
     @property
     def blocked(self) -> bool:
-        """Whether the output takes no more at the moment, so that nothing is received."""
+        """Whether the output accepts no more at the moment, so that nothing is received."""
 
     def close(self) -> Deferred[Result | None]:
         """Print the rest; fires with a `Result` if the output was lost, else ``None``."""
@@ -180,7 +180,7 @@ class ClientProtocol(Protocol):
         self._abortConnection()
 
     def outputLost(self, result: Result) -> None:
-        """Reset the connection since the output takes no more, as any filter does."""
+        """Reset the connection: the output accepts no more."""
         failed = self._closing and self._result.outcome is not Outcome.OK
         self.abort(self._result if failed else result)
 
@@ -201,7 +201,7 @@ class ClientProtocol(Protocol):
         if self.isTruncated():
             return Result(
                 Outcome.TLS,
-                "the server ended without close_notify: what it said may have been cut short",
+                "the server ended without close_notify: the answer may be incomplete",
             )
         if reason.check(ConnectionDone):
             return self.ok()

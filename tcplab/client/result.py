@@ -88,7 +88,7 @@ def fromConnectionLost(problem: BaseException | None) -> Result:
     Return the result of a connection that did not end cleanly.
 
     With TLS 1.3 the client completes the handshake before the server does. The server may then
-    answer with an alert: it requires a certificate of the client, say (RFC 8446, 4.4.2.4).
+    answer with an alert: for example, it requires a certificate of the client (RFC 8446, 4.4.2.4).
     """
     if isinstance(problem, TLSError):
         return Result(Outcome.TLS, f"the server broke off TLS ({_reasons(problem)})")
@@ -97,23 +97,23 @@ def fromConnectionLost(problem: BaseException | None) -> Result:
 
 def fromOutputError(errno: int) -> Result:
     """
-    Return the result of a session whose stdout takes no more.
+    Return the result of a session whose stdout accepts no more.
 
     :param errno: the error of the last write; 0: the reader of a pipe has closed it.
     """
     if errno in (0, EPIPE):
         return Result(Outcome.UNREAD)
-    return Result(Outcome.OTHER, f"stdout takes no more: {strerror(errno)}")
+    return Result(Outcome.OTHER, f"stdout accepts no more: {strerror(errno)}")
 
 
 def _handshakeError(problem: BaseException | None) -> str:
     """Return why a handshake failed, in words."""
     if isinstance(problem, VerificationError | CertificateError):
-        return "the certificate is not for this name; --insecure goes on all the same"
+        return "the certificate is not for this name; --insecure accepts it"
     if isinstance(problem, TLSError):
         said = _reasons(problem)
         if "certificate verify failed" in said:
-            return f"the certificate is not trusted here ({said}); --insecure goes on all the same"
+            return f"the certificate is not trusted here ({said}); --insecure accepts it"
         return f"the handshake failed ({said}); does the server speak TLS?"
     return "the server ended the connection during the handshake; does it speak TLS?"
 

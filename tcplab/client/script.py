@@ -61,8 +61,8 @@ class ExpectPattern:
     Wait for a match of a regular expression.
 
     The match that ends first is consumed: ``a+`` consumes one ``a``. ``^`` is the place after the
-    previous match. ``$`` and ``\\Z`` are the end of the bytes received so far, so the network
-    decides when they match. An expression has no prefixes: any unmatched bytes are unexpected.
+    previous match. ``$`` and ``\\Z`` match the end of the bytes received so far, which depends
+    on the network. An expression has no prefixes: any unmatched bytes are unexpected.
     """
 
     pattern: re.Pattern[bytes]
@@ -181,7 +181,7 @@ class Script:
             self._discarded += surplus
 
 
-_BEFORE_THE_END = "came before the server finished"
+_BEFORE_THE_END = "arrived before the server closed"
 
 
 class ScriptClient(ClientProtocol):
@@ -243,7 +243,7 @@ class ScriptClient(ClientProtocol):
             self._expectTimer.cancel()
 
     def _timedOut(self) -> None:
-        self._fail(Outcome.SILENT, f"came in {self._timeout:g} s")
+        self._fail(Outcome.SILENT, f"arrived in {self._timeout:g} s")
 
     def serverClosed(self) -> None:
         """Close; an expectation that is still awaited has failed."""

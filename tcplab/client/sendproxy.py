@@ -37,7 +37,7 @@ class SendProxyFactory(Factory):
         self._version = version
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Build a protocol of the other factory, and what sends the header before it."""
+        """Build a protocol of the other factory, below one that sends the header."""
         protocol = self._factory.buildProtocol(cast(IAddress, addr))
         return None if protocol is None else _HeaderSender(protocol, self._version)
 

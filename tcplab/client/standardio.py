@@ -1,4 +1,4 @@
-"""Standard input and output of a session; the connection throttles one, the other throttles it."""
+"""Standard input and output of a session, with flow control between them and the connection."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ConnectionProducer:
     The connection as what stdout pauses and resumes; the loss of stdout does not close it.
 
     :param transport: the connection.
-    :ivar paused: stdout takes no more at the moment.
+    :ivar paused: stdout accepts no more at the moment.
     """
 
     def __init__(self, transport: StreamTransport) -> None:
@@ -83,7 +83,7 @@ class Console:
     """
     Standard input and output of one session.
 
-    Stdin is not read while the server takes no more, and nothing is received while stdout takes no
+    Stdin is not read while the server accepts no more. Nothing is received while stdout accepts no
     more.
 
     :param display: turns received bytes into what is printed.
@@ -127,7 +127,7 @@ class Console:
 
     @property
     def blocked(self) -> bool:
-        """Whether stdout takes no more at the moment, so that nothing is received."""
+        """Whether stdout accepts no more at the moment, so that nothing is received."""
         return self._opened and self._receiving.paused
 
     def show(self, data: bytes) -> None:
@@ -161,7 +161,7 @@ class Console:
         self._output.loseConnection()
         return self._closing
 
-    # Called by the transport, as the server takes no more and takes more again
+    # Called by the transport, as the server accepts no more, and again accepts more
 
     def pauseProducing(self) -> None:
         """Pause reading stdin."""

@@ -33,7 +33,7 @@ class RawTransport(StreamTransport, Protocol):
 
 class FaultClose:
     """
-    End one connection as a fault wants it.
+    End one connection by the FIN or RST of a fault.
 
     A close at once would turn a FIN into a reset wherever received bytes were not read (RFC 2525,
     2.17). A reset at once would destroy what has passed and is still on its way.

@@ -32,7 +32,7 @@ def seconds(text: str, bare: str | None = None) -> float:
     Read a time.
 
     :param bare: the unit of a number that has none; ``None``: a unit is required.
-    :raises ValueError: the text is no time; the error's text says what to type.
+    :raises ValueError: the text is not a time; the error's text has the right form.
     """
     number, unit = _split(text, bare)
     if unit not in _TIMES:
@@ -45,7 +45,7 @@ def size(text: str, bare: str | None = None) -> int:
     Read a number of bytes.
 
     :param bare: the unit of a number that has none; ``None``: a unit is required.
-    :raises ValueError: the text is no whole number of bytes.
+    :raises ValueError: the text is not a whole number of bytes.
     """
     number, unit = _split(text, bare)
     amount = float(number or 0) * _SIZES.get(unit, 0)
@@ -122,19 +122,19 @@ def _ending(text: str) -> str:
 
 
 def endField() -> Any:
-    """Declare the field that says how a connection ends: ``fin`` or ``reset``."""
+    """Declare the field for the end of a connection: ``fin`` or ``reset``."""
     return faultField(_ending, "fin", unit="|".join(_ENDS))
 
 
 @dataclass(frozen=True)
 class Fault:
     """
-    What goes wrong, as a value; a kind of fault is a subclass with fields and a stage.
+    A fault as a value; each kind is a subclass with fields and a stage.
 
-    Times are seconds and amounts bytes, whatever unit was typed.
+    Times are in seconds and amounts in bytes, whatever unit was typed.
 
     :cvar kind: the name that is typed.
-    :cvar readingSide: by default it acts on the direction that our side reads; else downstream.
+    :cvar readingSide: by default it acts on the direction that this side receives; else downstream.
     """
 
     kind: ClassVar[str]
@@ -151,12 +151,12 @@ class Fault:
 
     @property
     def rolls(self) -> bool:
-        """Whether it rolls dice."""
+        """Whether it draws random numbers."""
         return False
 
     @property
     def endless(self) -> bool:
-        """Whether it may keep a connection open for ever."""
+        """Whether it may keep a connection open without end."""
         return False
 
     @classmethod

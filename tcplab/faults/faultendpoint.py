@@ -46,8 +46,8 @@ class FaultedServerEndpoint(WrappingEndpoint):
     :param reactor: keeps the time.
     :param endpoint: where to listen.
     :param fault: as text.
-    :param seed: of the dice.
-    :raises FaultError: the text is no fault, or names a listener.
+    :param seed: of the random numbers.
+    :raises FaultError: the text is not a fault, or names a listener.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class FaultedClientEndpoint:
     :param reactor: keeps the time.
     :param endpoint: where to connect.
     :param fault: as text; ``conn`` counts the connections that this endpoint makes.
-    :param seed: of the dice.
-    :raises FaultError: the text is no fault, or not one for a client.
+    :param seed: of the random numbers.
+    :raises FaultError: the text is not a fault, or not one for a client.
     """
 
     def __init__(

@@ -34,8 +34,8 @@ class FaultParser:
     """
     Read ``fault:KIND,key=value,…:ENDPOINT``; the fault is written as for ``--fault``.
 
-    ``seed=N`` among its keys repeats its dice. ``ENDPOINT`` is any endpoint string of stream
-    sockets. It may be another ``fault:``; the first one acts first.
+    ``seed=N`` among its keys repeats its random numbers. ``ENDPOINT`` is any endpoint string of
+    stream sockets. It may be another ``fault:``; the first one acts first.
 
     **Limit:** two faults that are alike up to the second ``=`` are refused. Twisted takes that part
     for a keyword, and keeps one of two keywords that are alike.

@@ -37,8 +37,8 @@ class _Kinds(Mapping[str, type[Fault]]):
         return sum(1 for _ in self)
 
 
-#: The class of each kind of fault, by the name that is typed; loaded when it is looked up. A class
-#: of a user's has the name that a package registers, or its dotted name.
+#: The class of each kind of fault, by the name that is typed; loaded when it is looked up. A user's
+#: class has the name that a package registers, or its dotted name.
 KINDS: Mapping[str, type[Fault]] = _Kinds()
 
 

@@ -10,7 +10,7 @@ from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 from tcplab.faults.spec import FaultSpec
 from tcplab.listener.policy import PolicyListener
 
-# A port accepts 64 connections at once: so many times before a fault begins.
+# How often a port accepts, 64 connections at a time, before a fault begins.
 _BATCHES = 16
 
 

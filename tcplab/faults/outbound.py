@@ -186,9 +186,9 @@ class Outbound:
     :param producers: stands between the protocol's producer and the transport.
     :param filter: pauses and resumes both sources when bytes have moved.
     :ivar pipeline: the faults.
-    :ivar closing: the protocol has asked for the end of the connection.
-    :ivar finished: our FIN has been asked for.
-    :ivar halfClosed: a fault asked for it, not the protocol.
+    :ivar closing: the protocol has closed the connection.
+    :ivar finished: this end has half-closed.
+    :ivar halfClosed: a fault has half-closed, not the protocol.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Trigger:
     :ivar afterBytes: the number of bytes of its direction that pass before.
     :ivar afterSeconds: the seconds that pass before.
     :ivar match: the bytes behind which it begins, in however many chunks they arrive.
-    :ivar duration: its seconds; ``None``: for ever.
+    :ivar duration: its seconds; ``None``: without end.
     """
 
     afterBytes: int | None = None
@@ -40,8 +40,8 @@ class Selection:
 
     :ivar first: the first of a range.
     :ivar last: the last of a range; ``None``: the range has no end.
-    :ivar every: one of so many, in place of a range; 0: a range.
-    :ivar probability: from 0 to 1, rolled once for each connection.
+    :ivar every: each connection whose number is a multiple of this; 0: a range.
+    :ivar probability: from 0 to 1, drawn once for each connection.
     """
 
     first: int = 1
@@ -68,7 +68,7 @@ _ALL = Selection()
 
 
 class FaultError(ValueError):
-    """A text is no fault; the error's text is one line that says what to type."""
+    """A text is not a fault; the error's text is one line with what to type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class FaultSpec:
 
     @property
     def rolls(self) -> bool:
-        """Whether dice are rolled for it."""
+        """Whether random numbers are drawn for it."""
         return self.fault.rolls or 0 < self.selection.probability < 1
 
     def directions(self, reading: str) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def readProbability(text: str) -> float:
     """
     Read a number from 0 to 1.
 
-    :raises ValueError: the text is no such number.
+    :raises ValueError: the text is not such a number.
     """
     if not re.fullmatch(r"[01]|0?\.[0-9]{1,12}|[01]\.0+", text) or float(text) > 1:
         raise ValueError("give a number from 0 to 1, as in 0.1")
@@ -150,7 +150,7 @@ def parseFault(text: str) -> FaultSpec:
     The key of the kind's first field may be left out, if that field is given first:
     ``latency,100ms``.
 
-    :raises FaultError: the text is no fault.
+    :raises FaultError: the text is not a fault.
     """
     words, at, listener = split(text, "@")
     if at and not listener:
@@ -218,11 +218,11 @@ def _probability(selection: Selection, value: str) -> Selection:
 
 #: The fields that any fault may have, and what they mean.
 COMMON_FIELDS = {
-    "after": "begin after so many bytes, as in 10B, or after a time, as in 250ms",
+    "after": "begin after some bytes, as in 10B, or after a time, as in 250ms",
     "match": "begin behind this text, however it is cut into segments",
-    "for": "last so long, as in 2s, then end",
+    "for": "last for this time, as in 2s, then end",
     "conn": "only these connections, counted from 1: 3, 1-2, 4- or %3",
-    "probability": "only so many of the connections, at random: 0 to 1",
+    "probability": "only this part of the connections, at random: 0 to 1",
     "direction": "downstream (to the client), upstream or both",
 }
 

@@ -106,7 +106,7 @@ class BufferingStage(Stage):
         self._ending = how
 
     def releaseBytes(self, size: int) -> None:
-        """Pass on at most so many bytes, and the end if none are left."""
+        """Pass on at most ``size`` bytes, and the end if none are left."""
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         self.held = len(self._buffer)

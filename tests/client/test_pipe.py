@@ -124,7 +124,7 @@ class PipeClientTests(SynchronousTestCase):
         self.assertIsNone(ended(self.client))
         self.clock.advance(5)
         self.peer.write(b"")
-        why = "the server finished, and takes no more of the input"
+        why = "the server closed, and accepts no more of the input"
         self.assertEqual(ended(self.client), Result(Outcome.OTHER, why))
 
     def test_reset(self) -> None:

@@ -93,5 +93,5 @@ class FromErrorTests(SynchronousTestCase):
         """A closed pipe needs no words; any other error has the system's."""
         for number in 0, errno.EPIPE:
             self.assertEqual(fromOutputError(number), Result(Outcome.UNREAD))
-        full = f"stdout takes no more: {os.strerror(errno.ENOSPC)}"
+        full = f"stdout accepts no more: {os.strerror(errno.ENOSPC)}"
         self.assertEqual(fromOutputError(errno.ENOSPC), Result(Outcome.OTHER, full))

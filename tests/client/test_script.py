@@ -190,7 +190,7 @@ class ScriptClientTests(SynchronousTestCase):
 
     def test_notMet(self) -> None:
         """Nothing or a prefix, in time or before FIN, is told from other bytes; all is printed."""
-        late, fin = "came in 5 s", "came before the server finished"
+        late, fin = "arrived in 5 s", "arrived before the server closed"
         hello, status = ExpectText(b"hello"), ExpectPattern(re.compile(b"^2\\d\\d "))
         for step, data, timesOut, outcome, why in (
             (hello, b"", True, Outcome.SILENT, f"'hello', but nothing {late}"),

@@ -125,7 +125,7 @@ class ConsoleTests(TestCase):
 
     async def test_fullDevice(self) -> None:
         """It is an error with the system's words; nothing printed is no error."""
-        full = Result(Outcome.OTHER, "stdout takes no more: No space left on device")
+        full = Result(Outcome.OTHER, "stdout accepts no more: No space left on device")
         for data, result in (b"x", full), (b"", None):
             device = os.open("/dev/full", os.O_WRONLY)
             self.addCleanup(os.close, device)

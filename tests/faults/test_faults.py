@@ -257,7 +257,7 @@ class ToldTests(SynchronousTestCase):
         faults.add("latency,latency=1,jitter=1")
         faults.add("corrupt,every=1KiB")
         (line,) = self.lines()
-        self.assertRegex(line, r"\[tcplab\] faults roll dice: --seed \d+ repeats them")
+        self.assertRegex(line, r"\[tcplab\] faults draw random numbers: --seed \d+ repeats them")
 
 
 #: Each fault that holds what passes, for longer than a test waits.

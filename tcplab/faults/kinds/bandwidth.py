@@ -1,4 +1,4 @@
-"""The fault ``bandwidth``: at most so many bytes a second."""
+"""The fault ``bandwidth``: at most a number of bytes per second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from tcplab.faults.fault import Fault, sizeField
 from tcplab.faults.stage import BufferingStage, End, Stage, StageContext
 
-#: Seconds' worth of bytes that may pass at once: 100 times a second is smooth, and costs little.
+#: Seconds' worth of bytes that may pass at once: 100 bursts a second are smooth, and cost little.
 BURST = 0.01
 
 
@@ -27,7 +27,7 @@ class Bandwidth(Fault):
 
     @property
     def endless(self) -> bool:
-        """Whether it may keep a connection open for ever: at a rate of 0."""
+        """Whether it may keep a connection open without end: at a rate of 0."""
         return not self.rate
 
     def stage(self, context: StageContext) -> Stage:

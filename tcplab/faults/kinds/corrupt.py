@@ -15,7 +15,7 @@ class Corrupt(Fault):
     """
     Replace some bytes by others.
 
-    In each block of the stream one byte is replaced. The dice choose which byte, and by what.
+    In each block of the stream one byte is replaced. The byte and its new value are random.
 
     :ivar every: the length of a block, of which one byte is replaced (bytes).
     :ivar bits: the number of bits of that byte that are inverted.
@@ -37,7 +37,7 @@ class Corrupt(Fault):
 
     @property
     def rolls(self) -> bool:
-        """Whether it rolls dice: always."""
+        """Whether it draws random numbers: always."""
         return True
 
 
@@ -58,6 +58,6 @@ class _Corrupting(Stage):
 
 
 def mask(dice: Dice, block: int, bits: int) -> int:
-    """Roll which bits of a byte are inverted: so many different ones."""
+    """Draw which bits of a byte are inverted; they differ from each other."""
     left = list(range(8))
     return sum(1 << left.pop(dice.integer(len(left), block, nth)) for nth in range(bits))

@@ -1,4 +1,4 @@
-"""The fault ``latency``: each byte leaves later."""
+"""The fault ``latency``: each byte is delayed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Latency(Fault):
     """
     Delay every byte, and keep their order.
 
-    The end of the stream is delayed as much. A delay below 0 is none: a jitter above the latency
-    lets some bytes pass at once, and raises the mean.
+    The end of the stream is delayed as much. **Limit:** no delay is below 0. A
+    jitter above the latency therefore raises the mean delay.
 
     :ivar latency: the delay (seconds).
     :ivar jitter: the most that is added to the delay, or taken off, at random (seconds).
@@ -35,7 +35,7 @@ class Latency(Fault):
 
     @property
     def rolls(self) -> bool:
-        """Whether it rolls dice: for the jitter."""
+        """Whether it draws random numbers: for the jitter."""
         return self.jitter > 0
 
 

@@ -38,7 +38,7 @@ class Slicer(Fault):
 
     @property
     def rolls(self) -> bool:
-        """Whether it rolls dice: for the sizes."""
+        """Whether it draws random numbers: for the sizes."""
         return self.size_variation > 0
 
 

@@ -24,7 +24,7 @@ class Stall(Fault):
 
     @property
     def endless(self) -> bool:
-        """Whether it may keep a connection open for ever: always."""
+        """Whether it may keep a connection open without end: always."""
         return True
 
     def stage(self, context: StageContext) -> Stage:

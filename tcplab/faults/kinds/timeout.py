@@ -25,7 +25,7 @@ class Timeout(Fault):
 
     @property
     def endless(self) -> bool:
-        """Whether it may keep a connection open for ever: without a timeout."""
+        """Whether it may keep a connection open without end: without a timeout."""
         return not self.timeout
 
     def stage(self, context: StageContext) -> Stage:

@@ -55,7 +55,7 @@ def _module(name: str, parts: list[str]) -> tuple[object, list[str]]:
         if not _exists(path, module):
             if module is None:
                 raise ImportFailed(
-                    f"there is no module {path} for {name}: start twistd in the folder that"
+                    f"there is no module {path} for {name}: start the server in the folder that"
                     f" {path}.py is in (here it is {os.getcwd()}), or install it"
                 )
             return module, parts[length - 1 :]

@@ -116,6 +116,21 @@ _TWISTD_OPTIONS = frozenset(
 _OPTIONS = {**OPTIONS, **SOURCES}
 
 
+#: Other words for the options: the hint names the option.
+_SYNONYMS = {
+    **dict.fromkeys(("host", "bind", "address", "ip"), "--interface"),
+    **dict.fromkeys(("listen", "endpoint", "unix", "tls", "ssl", "cert"), "--serve"),
+    **dict.fromkeys(("protocol", "mode", "class"), "--behaviour"),
+    **dict.fromkeys(("banner", "message", "text"), "--greeting"),
+    **dict.fromkeys(("toxic", "delay", "latency", "break", "reset"), "--fault"),
+    **dict.fromkeys(("limit", "max", "connections"), "--max-connections"),
+    **dict.fromkeys(("timeout", "idle", "keepalive"), "--idle-timeout"),
+    **dict.fromkeys(("processes", "threads", "jobs"), "--workers"),
+    **dict.fromkeys(("proxy", "haproxy"), "--proxy-protocol"),
+    **dict.fromkeys(("grace", "graceful-timeout", "shutdown-timeout"), "--drain-timeout"),
+}
+
+
 class Options(UsageOptions):
     """The options after ``twistd tcplab``, made of those of `tcplab.config.options`."""
 
@@ -175,7 +190,7 @@ class Options(UsageOptions):
         own = [f"--{each.replace('-', '')}" for each in self._long()]
         if unknown[1] in _TWISTD_OPTIONS and unknown[1] not in own:
             return f": it belongs to twistd, as in twistd {unknown[1]} tcplab"
-        return suggest(unknown[1], [f"--{each}" for each in self._long()])
+        return suggest(unknown[1], [f"--{each}" for each in self._long()], _SYNONYMS)
 
     def _long(self) -> list[str]:
         return [name.removesuffix("=") for name in self.longOpt]

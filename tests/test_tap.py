@@ -156,11 +156,17 @@ class Words(Refusing):
         for words in (("--behavior", "echo"), ("--behavior=echo",), ("--behav=echo",)):
             self.assertEqual(parsed(*words).listeners[0].name, "echo")
 
+    def test_synonyms(self) -> None:
+        """Each leads to an option."""
+        flags = {option.flag for option in OPTIONS.values()}
+        self.assertLessEqual(set(tap._SYNONYMS.values()), flags)
+
     def test_mistakes(self) -> None:
         for words, *says in (
             ("--prot 1", "did you mean --port?", "(see twistd tcplab --help)"),
             ("-n", "-n not recognized: it belongs to twistd, as in twistd -n tcplab"),
             ("-x", "option -x not recognized (see"),
+            ("--host 0.0.0.0", "did you mean --interface?"),
             ("--port", "--port requires argument"),
             ("echo", "'echo' belongs to no option: write -b echo"),
             ("8888", "write -p 8888"),

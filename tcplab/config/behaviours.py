@@ -116,6 +116,19 @@ _CONVERSIONS: dict[type, Callable[[str], object]] = {
     str: _text,
 }
 
+# Other words for the behaviours: the hint names the behaviour.
+_SYNONYMS = {
+    **dict.fromkeys(("hello", "greet", "banner"), "greeting"),
+    **dict.fromkeys(("mirror", "pong", "return"), "echo"),
+    **dict.fromkeys(("sink", "null", "devnull"), "discard"),
+    **dict.fromkeys(("characters", "generator"), "chargen"),
+    **dict.fromkeys(("quote", "fortune"), "qotd"),
+    **dict.fromkeys(("date", "clock", "now"), "daytime"),
+    **dict.fromkeys(("id", "hostname", "name", "backend"), "whoami"),
+    **dict.fromkeys(("chain", "next", "pass"), "relay"),
+    **dict.fromkeys(("proxy", "tunnel", "upstream", "socat", "redirect"), "forward"),
+}
+
 # Settings that make sense above zero only: seconds to wait, bytes to hold.
 _POSITIVE = frozenset({"lingerTimeout", "maxUnsent"})
 
@@ -270,8 +283,8 @@ def _resolve(name: str) -> object:
         raise SettingsError(str(e)) from None
     known = {**BEHAVIOURS, **registered}
     raise SettingsError(
-        f"there is no behaviour {name}{suggest(name, known)}: use one of {', '.join(known)}, or"
-        " package.module.Name for a class of yours"
+        f"there is no behaviour {name}{suggest(name, known, _SYNONYMS)}: use one of"
+        f" {', '.join(known)}, or package.module.Name for a class of yours"
     )
 
 

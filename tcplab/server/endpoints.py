@@ -172,9 +172,8 @@ def _explained(endpoint: str, error: Exception) -> str:
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"
     unknown = "Unknown endpoint type" in text or not kind
     near = suggest(kind, _KINDS)
-    wrappers, inner = splitWrappers(endpoint)
-    if (kind in _KINDS or (unknown and not near)) and (better := meant(inner, server=True)):
-        return f"{endpoint!r}: write {wrappers}{better}"
+    if (kind in _KINDS or (unknown and not near)) and (better := meant(endpoint, server=True)):
+        return f"{endpoint!r}: write {better}"
     if type(error).__module__.startswith("tcplab."):
         return text  # one line already
     if "Unknown endpoint type: 'tls'" in text:

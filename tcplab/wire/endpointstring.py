@@ -133,20 +133,25 @@ def meant(text: str, *, server: bool = False) -> str:
 
     :param server: the string describes where to listen, and not where to connect.
     """
+    wrappers, inner = splitWrappers(text)
+    better = _meant(inner, server)
+    return f"{wrappers}{better}" if better != inner else ""
+
+
+def _meant(text: str, server: bool) -> str:
     kind, place = "tcp", text
     if found := re.fullmatch(r"(tcp6?|ssl|tls|unix)(?:://|:)(.*?)/?", text, re.DOTALL):
         kind, place = found.groups()
     if kind == "unix":
-        better = f"unix:{place}" if "://" in text else ""
-    elif not (server and kind == "tls") and (parts := _PLACE.fullmatch(place)):
-        host, port = parts[1] or parts[2] or parts[3], SERVICES.get(parts[4], parts[4])
-        if not str(port).isdecimal():
-            return ""
-        better = _listening(kind, host, port) if server else f"{kind}:{_quoted(host)}:{port}"
-        better += _quotedAddresses(parts[5])
-    else:
-        better = _quotedAddresses(text)
-    return "" if better == text else better
+        return f"unix:{place}" if "://" in text else text
+    parts = None if server and kind == "tls" else _PLACE.fullmatch(place)
+    if parts is None:
+        return _quotedAddresses(text)
+    host, port = parts[1] or parts[2] or parts[3], SERVICES.get(parts[4], parts[4])
+    if not str(port).isdecimal():
+        return text
+    better = _listening(kind, host, port) if server else f"{kind}:{_quoted(host)}:{port}"
+    return better + _quotedAddresses(parts[5])
 
 
 def _listening(kind: str, host: str, port: object) -> str:

@@ -12,6 +12,7 @@ from twisted.protocols.wire import Echo as WireEcho
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab import protocols
+from tcplab.config import behaviours
 from tcplab.config.behaviours import Behaviour, framingOf, hintsOf, kindOf, valueOf
 from tcplab.config.behaviourspec import BehaviourSpec, parseSpec
 from tcplab.config.errors import SettingsError
@@ -172,6 +173,7 @@ class NameTests(Refusing):
     def test_unknown(self) -> None:
         """It is refused with all the others."""
         problem = self.refused("ecko")
+        self.assertLessEqual(set(behaviours._SYNONYMS.values()), set(BEHAVIOURS))
         for name in ("did you mean echo?", *BEHAVIOURS):
             self.assertIn(name, problem)
 

@@ -80,6 +80,7 @@ class MeantTests(SynchronousTestCase):
             ("::1:80", r"tcp:\:\:1:80", r"tcp6:80:interface=\:\:1"),
             ("tls:::1:80:a=b", r"tls:\:\:1:80:a=b", ""),
             ("unix:///tmp/x", "unix:/tmp/x", "unix:/tmp/x"),
+            ("fault:stall:h 80", "fault:stall:tcp:h:80", "fault:stall:tcp:80:interface=h"),
             ("tcp:h:80", "", "tcp:80:interface=h"),
         ):
             self.assertEqual((meant(text), meant(text, server=True)), (client, server))

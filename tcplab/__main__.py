@@ -15,7 +15,7 @@ HELP = """usage: tcplab COMMAND [options]
   tcplab connect      talk to a TCP server, by hand or in a script
   tcplab behaviours   list what the server can serve
   tcplab faults       list the faults, with their fields and units
-  tcplab chain        print the commands of a chain of relays, from a list of names
+  tcplab chain        print the commands of a chain of relays, from a CSV file
   tcplab --version    print the version
 
 tcplab serve --help, connect --help and chain --help list the options.

@@ -43,6 +43,7 @@ class CommandTests(Running):
         ):
             done = tcplabs(*words.split())
             self.assertTrue(done.stdout.decode().startswith(begins), done.stdout)
+            self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 80, words)
             self.assertEnded(done, 0, "")
 
     def test_mistakes(self) -> None:

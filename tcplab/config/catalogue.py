@@ -175,8 +175,8 @@ def behaviourTable() -> str:
         "Every behaviour also has:",
         *_list(common),
         "",
-        "A behaviour is written NAME[,key=value...], as in --behaviour echo,framing=lines."
-        " A default stands in brackets. A Protocol or a Factory of yours is a behaviour too:"
+        "A behaviour is written NAME[,key=value...]: --behaviour echo,framing=lines.",
+        "Defaults stand in brackets. A Protocol or a Factory of yours is a behaviour too:"
         " package.module.Name.",
     )
 
@@ -190,10 +190,10 @@ def faultTable() -> str:
         f"Every fault also has these ({' and '.join(kinds)} only {' and '.join(LISTENER_FIELDS)}):",
         *_list(selectors()),
         "",
-        "A fault is written KIND[,field=value...][@LISTENER], as in"
-        " --fault latency,latency=100,conn=1-2. The first field may go without its name:"
-        " latency,100. A default stands in brackets. A bare number has the unit that is shown;"
-        f" others are written with it, as in 2s: {TIME_UNITS}; {SIZE_UNITS}.",
+        "A fault is written KIND[,field=value...][@LISTENER]: latency,100,conn=1-2.",
+        "The first field may go without its name. Defaults stand in brackets. A bare number has"
+        " the unit that is shown; other units are written out, as in 2s.",
+        f"Times: {TIME_UNITS}. Sizes: {SIZE_UNITS}.",
     )
 
 

@@ -12,7 +12,7 @@ from tcplab.faults.stage import End, Stage, StageContext
 @dataclass(frozen=True)
 class Timeout(Fault):
     """
-    Drop every byte, and close after a time.
+    Drop all bytes, close after a time.
 
     If the fault ends before, and bytes were dropped, the connection is closed then: a TCP stream
     has no holes.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tcplab.protocols.conversation import SettingValues
+from tcplab.protocols.conversation import Conversation, SettingValues
 from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
 from tcplab.reactor.stack import setReason
 from tcplab.reactor.tlsreasons import tlsReason
+from tcplab.wire.framing import Stream, Verbatim, verbatim
 from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.reasons import Reason
 
@@ -30,7 +33,7 @@ class Forward(Downstream):
     cannot be reached, the client's connection is reset before a byte.
 
     With a framing, whole messages pass, and `upstreamMessage` and `downstreamMessage` may rewrite
-    or drop each::
+    or drop each. What they return unchanged passes as it was received, line end included::
 
         class Censor(Forward):
             framing = Lines
@@ -93,6 +96,12 @@ class Forward(Downstream):
             source = destination = None
         return writeHeader(_VERSIONS[self.proxyprotocol], source, destination)
 
+    def makeConnection(self, transport: Any) -> None:
+        """Use a transport of any kind, and a framing that keeps what it was fed with."""
+        if self.framing is not Stream:
+            self.framing = verbatim(self.framing)
+        super().makeConnection(transport)
+
     def _upstreamConnected(self, upstream: Upstream) -> None:
         self.flow.resume("connecting")
 
@@ -100,12 +109,12 @@ class Forward(Downstream):
         """Pass the message on."""
         passed = self.upstreamMessage(message)
         if passed is not None and self._other is not None:
-            self._other.send(passed)
+            _pass(self, self._other, message, passed)
 
     def _upstreamReceived(self, message: bytes) -> None:
         passed = self.downstreamMessage(message)
-        if passed is not None:
-            self.send(passed)
+        if passed is not None and self._other is not None:
+            _pass(self._other, self, message, passed)
 
     # The end
 
@@ -157,6 +166,14 @@ class Forward(Downstream):
         self.hangUp()
         if other is not None:
             other.hangUp()
+
+
+def _pass(source: Conversation, target: Conversation, message: bytes, passed: bytes) -> None:
+    """Send a message to the other side, as it was received if no hook has changed it."""
+    if isinstance(source.framing, Verbatim) and passed == message:
+        target.write(source.framing.asReceived(message))
+    else:
+        target.send(passed)
 
 
 def _inet(address: IAddress) -> InetAddress | bytes | None:

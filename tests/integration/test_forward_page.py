@@ -104,4 +104,4 @@ class PageTests(SynchronousTestCase):
         (self.folder / "censor.py").write_text(programs(PAGE)[0])
         self.start(ECHO)
         self.start("tcplab serve --port 50544 --behaviour censor.Censor,to=tcp:localhost:50545")
-        self.assertEqual(self.exchange(b"a secret\nquit\nbye"), b"a ******\nbye\n")
+        self.assertEqual(self.exchange(b"a secret\nquit\nbye"), b"a ******\nbye")

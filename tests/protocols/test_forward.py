@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, UNIXAddress
 
-from tcplab.protocols import ConversationFactory, Echo, Forward, Lines
+from tcplab.protocols import (
+    CRLF,
+    ConversationFactory,
+    Echo,
+    Forward,
+    Framing,
+    Int32,
+    Lines,
+    Netstrings,
+)
 from tcplab.testing import Peer
 from tcplab.wire.proxyreader import HeaderReader
 from tests.support.memory_servers import Joining, Joint, Servers
@@ -330,6 +339,50 @@ class SettingsTests(Joining):
 
 class Lined(Forward):
     framing = Lines
+
+
+class Polite(Lined):
+    """Rewrites some lines."""
+
+    def upstreamMessage(self, message: bytes) -> bytes | None:
+        return message.replace(b"dash", b"----")
+
+    downstreamMessage = upstreamMessage
+
+
+class Tabs(Framing):
+    """A framing of its own kind, which finds its messages without the help of the base."""
+
+    def next(self) -> bytes | None:
+        head, tab, rest = self.unread().partition(b"\t")
+        self.feed(rest if tab else head)
+        return head if tab else None
+
+    @classmethod
+    def frame(cls, message: bytes) -> bytes:
+        return message + b"\t"
+
+
+class UnchangedTests(Joining):
+    def test_passesAsItCame(self) -> None:
+        """Both ways, in pieces too: line ends, a last line without one, and what is no line."""
+        for framing, kind, said, passed in (
+            (Lines, Forward, b"a\r\nb\n\r\n\n\rc\r", None),
+            (Lines, Polite, b"a\r\ndash\r\nb\r\n", b"a\r\n----\nb\r\n"),
+            (CRLF, Forward, b"a\nb\r\nc", None),
+            (Netstrings, Forward, b"1:a,0:,", None),
+            (Int32, Forward, b"\0\0\0\1a", None),
+            (Tabs, Forward, b"a\tb\t", None),
+        ):
+            for pieces in ([said], [said[number : number + 1] for number in range(len(said))]):
+                joint = join(kind, framing=framing)
+                for one, other in (
+                    (joint.client, joint.server),
+                    (joint.server, joint.client),
+                ):
+                    joint.send(one, *pieces)
+                    joint.finish(one)
+                    self.assertEqual(other.value(), passed or said, framing)
 
 
 def _actions() -> Any:

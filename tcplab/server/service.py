@@ -20,6 +20,7 @@ from tcplab.listener.events import Observer
 from tcplab.listener.oneshot import OneShot
 from tcplab.listener.policy import Policy
 from tcplab.observers.observer import Observers
+from tcplab.policies.listenqueue import ListenQueueLog
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.connectionpolicies import ConnectionPolicies
 from tcplab.server.connections import Connections
@@ -73,7 +74,9 @@ class LabService(Service):
         self._reactor = reactor
         self._listening: OneShot[None] | None = None
         self._draining: Drain | None = None
-        self._policies = ConnectionPolicies(settings, reactor, policies)
+        # Of several processes one logs what the kernel counts for all.
+        own = policies if quiet else (*policies, ListenQueueLog(reactor))
+        self._policies = ConnectionPolicies(settings, reactor, own)
         self.faults = Faults(seed=settings.seed, clock=reactor)
         for fault in settings.faults:
             self.faults.add(fault)

@@ -33,7 +33,14 @@ from tcplab.observers.nonblocking import NonBlockingLog
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server import portfile
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
-from tcplab.server.processsetup import disablePidFile, exitWith, relaxGC, restrictLogMode
+from tcplab.server.processsetup import (
+    checkFiles,
+    disablePidFile,
+    exitWith,
+    folderIsGone,
+    relaxGC,
+    restrictLogMode,
+)
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
 from tcplab.wire.names import BEHAVIOURS
@@ -90,6 +97,15 @@ def exitWithError(problem: object) -> NoReturn:
     """
     print("tcplab:", " ".join(str(problem).split("\n")), file=sys.stderr)
     raise SystemExit(REFUSED)
+
+
+def exitWithRefusal(problem: SettingsError | FileNotFoundError) -> NoReturn:
+    """Exit likewise; a path that is relative to a folder that is gone is refused too."""
+    if isinstance(problem, FileNotFoundError):
+        if not folderIsGone():
+            raise problem
+        exitWithError("the folder in which it was started is gone: change to another one")
+    exitWithError(problem)
 
 
 # What the process was started as; `tcplab.__main__` sets it.
@@ -180,8 +196,8 @@ class Options(UsageOptions):
             )
         except UsageError as e:
             exitWithError(f"{e}{self._suggestion(str(e))} (see {_command()} --help)")
-        except SettingsError as e:
-            exitWithError(e)
+        except (SettingsError, FileNotFoundError) as e:
+            exitWithRefusal(e)
 
     def _suggestion(self, problem: str) -> str:
         unknown = re.match("option (-{1,2}\\S+) not recognized", problem)
@@ -209,6 +225,7 @@ class Options(UsageOptions):
         self.given = self.sources.read()
         if self.parent is not None:
             disablePidFile(self.parent)
+            checkFiles(self.parent)
 
 
 def _appender(option: Option) -> Callable[[Options, str], None]:
@@ -261,8 +278,8 @@ def makeService(options: Options) -> IService:
         if settings.portFile is not None:
             portfile.prepare(settings.portFile)
         file = _logFile(settings, options.parent or {})
-    except SettingsError as e:
-        exitWithError(e)
+    except (SettingsError, FileNotFoundError) as e:
+        exitWithRefusal(e)
     for line in [*clashes(), *unknownVariables(os.environ, _OPTIONS)]:
         log.warn("{line}", line=line, log_system="tcplab")
     signals = StopSignals(reactor, service.abort, service.restart, lambda: lines.reopen())

@@ -78,8 +78,25 @@ class Refusing(Commands):
             (("--serve", "lab@ssl:0:privateKey=key.pem"), "key.pem: No such file"),
             (("--serve", "lab@tls:nowhere:0"), "nowhere"),
             (("-p", "0", "--port-file", "nowhere/ports"), "no folder"),
+            (
+                ("-p", "0", "--log-file", "nowhere/log"),
+                "nowhere/log cannot be opened: No such file",
+            ),
         ):
             self.assertIn(says, await self.refused(*words), words)
+
+    async def test_folder_that_is_gone(self) -> None:
+        """Paths are relative to nothing then, and workers could not be started there."""
+        gone = os.path.join(self.folder, "gone")
+        for words in (("--workers", "1"), ("--log-file", "log"), ("-b", "mine.Thing")):
+            script = f'mkdir {gone}; cd {gone}; rmdir {gone}; exec "$@"'
+            command = self.start("sh", "-c", script, "sh", *TWISTD, "tcplab", "-p", "0", *words)
+            await command.ended()
+            self.assertEnded(command, 2)
+            self.assertEqual(
+                command.err,
+                "tcplab: the folder in which it was started is gone: change to another one\n",
+            )
 
     async def test_endpoint_that_fails_later(self) -> None:
         self.write("twisted/plugins/late_endpoint.py", LATE)

@@ -167,6 +167,8 @@ def _prefix(settings: ListenerSettings) -> str:
 def _explained(endpoint: str, error: Exception) -> str:
     kind = split(endpoint)[0]
     text = ": ".join(str(error).splitlines()[:1])
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        return f"{endpoint!r}: the folder in which it was started is gone: change to another one"
     if isinstance(error, OSError):
         file = os.fsdecode(error.filename) if error.filename else endpoint
         return f"cannot read {file}: {error.strerror or text}: name a file that is there"

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from twisted.python.usage import Options
 
+from tcplab.config.errors import SettingsError
+
 
 def exitWith(status: int) -> None:
     """
@@ -66,6 +68,48 @@ def disablePidFile(twistd: Options) -> None:
     """
     if _foreground(twistd) and twistd.get("pidfile") is twistd.defaults.get("pidfile"):
         twistd["pidfile"] = ""
+
+
+def checkFiles(twistd: Mapping[str, object]) -> None:
+    """
+    Refuse files and folders of twistd's options that would end it with a traceback later.
+
+    **Limit:** below ``--chroot`` nothing is checked, and a disk that is full is found later.
+
+    :param twistd: its options; ``{}`` under twist.
+    :raises SettingsError: one cannot be used.
+    """
+    if twistd.get("chroot"):
+        return
+    own = twistd.get("syslog") or twistd.get("logger")
+    usual = "" if own or _foreground(twistd) or "logfile" not in twistd else "twistd.log"
+    log = str(twistd.get("logfile") or usual)
+    if log not in ("", "-") and not own:
+        _checkWritable("--logfile", log)
+    folder = str(twistd.get("rundir") or ".")
+    if not os.path.isdir(folder):
+        raise SettingsError(f"--rundir {folder}: there is no such folder: make it first")
+    if twistd.get("pidfile"):
+        _checkWritable("--pidfile", os.path.join(folder, str(twistd["pidfile"])))
+
+
+def _checkWritable(option: str, path: str) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise SettingsError(f"{option} {path}: there is no folder {folder}: make it first")
+    there = os.path.exists(path)
+    if not os.access(path if there else folder, os.W_OK):
+        what = path if there else f"in {folder}"
+        raise SettingsError(f"{option} {path}: no right to write {what}: name another place")
+
+
+def folderIsGone() -> bool:
+    """Tell whether the current folder was removed, so that no path is relative to anything."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def restrictLogMode(twistd: Mapping[str, object]) -> None:

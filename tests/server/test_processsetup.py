@@ -10,12 +10,14 @@ import sys
 from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.processsetup import disablePidFile, restrictLogMode
+from tcplab.config.errors import SettingsError
+from tcplab.server.processsetup import checkFiles, disablePidFile, restrictLogMode
 from tests.support.subprocess_server import ROOT
 from tests.support.tiers import processes
 
 EXITING = """
 import atexit, sys
+from tcplab.config.errors import SettingsError
 from tcplab.server.processsetup import exitWith
 
 atexit.register(print, "registered before")
@@ -25,6 +27,7 @@ sys.stdout.write("the end of the program\\n")
 
 COLLECTING = """
 import gc, json, weakref
+from tcplab.config.errors import SettingsError
 from tcplab.server.processsetup import relaxGC
 
 class Circle:
@@ -80,6 +83,34 @@ class OptionTests(SynchronousTestCase):
                 found["pidfile"] = found.defaults["pidfile"]
             disablePidFile(found)
             self.assertEqual(os.path.basename(found["pidfile"]), name)
+
+    def test_files(self) -> None:
+        """Twistd's log, pid file and folder are checked before anything is bound."""
+        folder = os.path.abspath(self.mktemp())
+        os.mkdir(folder)
+        for words, why in (
+            (("-n",), ""),
+            (("-n", "--logfile", f"{folder}/log", "--pidfile", f"{folder}/pid"), ""),
+            (("-n", "--logfile", "-"), ""),
+            (("--logfile", "/gone/log"), "--logfile /gone/log: there is no folder /gone"),
+            (("-n", "--pidfile", "/gone/pid"), "--pidfile /gone/pid: there is no folder /gone"),
+            (("-n", "--rundir", "/gone"), "--rundir /gone: there is no such folder"),
+            (("-n", "--chroot", "/gone", "--logfile", "/gone/log"), ""),
+        ):
+            found = {**options(*words)}
+            if "--pidfile" not in words:
+                found["pidfile"] = ""
+            if why:
+                self.assertIn(why, str(self.assertRaises(SettingsError, checkFiles, found)))
+            else:
+                checkFiles(found)
+        checkFiles({})
+        self.patch(os, "access", lambda path, mode: False)
+        for path, why in (("log", "no right to write in "), ("", "no right to write ")):
+            path = os.path.join(folder, path)
+            found = {"nodaemon": True, "logfile": path}
+            text = str(self.assertRaises(SettingsError, checkFiles, found))
+            self.assertIn(f"--logfile {path}: {why}{folder}", text)
 
     def test_logMode(self) -> None:
         """In the background the log is its owner's; the user may say otherwise."""

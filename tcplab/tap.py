@@ -34,10 +34,9 @@ from tcplab.reactor.interfaces import IReactor
 from tcplab.server import portfile
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
 from tcplab.server.processsetup import (
-    checkFiles,
-    disablePidFile,
     exitWith,
     folderIsGone,
+    prepareFiles,
     relaxGC,
     restrictLogMode,
 )
@@ -224,8 +223,7 @@ class Options(UsageOptions):
         self.sources = Sources(words, os.environ)
         self.given = self.sources.read()
         if self.parent is not None:
-            disablePidFile(self.parent)
-            checkFiles(self.parent)
+            prepareFiles(self.parent)
 
 
 def _appender(option: Option) -> Callable[[Options, str], None]:

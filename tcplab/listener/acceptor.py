@@ -11,6 +11,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.logger import Logger
+from twisted.python import log
 from twisted.python.failure import Failure
 
 from tcplab.listener.peeraddress import unmapped
@@ -31,6 +32,10 @@ _CLIENT_ERRORS = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 
 # In a row; more of them are no accident.
 _MAX_CLIENT_ERRORS = 16
+
+#: The log context of Twisted's own lines about the ports of listeners, which twistd's log leaves
+#: out: the listener has its own.
+OWN_PORT = {"system": "tcplab.port"}
 
 _logger = Logger("tcplab.reactor.accepting")
 
@@ -144,7 +149,7 @@ class ListenerAcceptor(BatchAcceptor):
     def connectionLost(self, reason: Failure) -> None:
         """Detach: the port closes."""
         self.detach()
-        self._port.connectionLost(reason)
+        log.callWithContext(OWN_PORT, self._port.connectionLost, reason)
 
     def detach(self) -> None:
         """Accept for the port no more: it closes, or another listener takes it."""

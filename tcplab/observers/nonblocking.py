@@ -16,6 +16,7 @@ from twisted.logger import (
 from twisted.python.logfile import LogFile
 from twisted.python.syslog import SyslogObserver
 
+from tcplab.listener.acceptor import OWN_PORT
 from tcplab.observers.lineformat import LineFormat, formatText, printableLines
 from tcplab.observers.logfile import AppendedFile, DescriptorWriter, RotatedFile
 from tcplab.observers.logwriter import LogWriter
@@ -97,16 +98,17 @@ def _nonBlockingSyslog(observer: Any) -> LogWriter:
     return writer
 
 
-def withoutCacheWarning(observer: Callable[[LogEvent], object]) -> Callable[[LogEvent], None]:
+def withoutNoise(observer: Callable[[LogEvent], object]) -> Callable[[LogEvent], None]:
     """
-    Keep Twisted's warning about its cache of plugins from an observer.
+    Keep some of Twisted's lines from an observer.
 
-    Without the right to write that cache each log would begin with it. All that it costs is some
-    milliseconds of the start.
+    Without the right to write beside its plugins it warns in each log; all that it costs is some
+    milliseconds of the start. Of each port that opens or closes it has a line, as a listener has.
     """
 
     def observe(event: LogEvent) -> None:
-        if not str(event.get("format", "")).startswith("Unable to write to plugin cache"):
+        cache = str(event.get("format", "")).startswith("Unable to write to plugin cache")
+        if not cache and event.get("system") != OWN_PORT["system"]:
             observer(event)
 
     return observe
@@ -141,7 +143,7 @@ class NonBlockingLog:
             writer = LogWriter(self._file, reopen=self._file.reopen)
             observers = [FileLogObserver(cast("IO[str]", _Output(writer, "ascii")), self._format)]
             self.writers.append(writer)
-        self._usual(map(withoutCacheWarning, observers), *args, **settings)
+        self._usual(map(withoutNoise, observers), *args, **settings)
 
     def begin(self) -> None:
         """Begin to write. Call it when the process does not fork any more."""

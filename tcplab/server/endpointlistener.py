@@ -21,10 +21,12 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from twisted.python.log import callWithContext
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
 from tcplab.faults.listenerfaults import FAULT
+from tcplab.listener.acceptor import OWN_PORT
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
@@ -85,12 +87,19 @@ class EndpointListener(Listener):
 
         :return: fires when the port listens; fails with a `SettingsError`, one line.
         """
-        self._starting = maybeDeferred(self.endpoint.listen, self.factory)
+        self._starting = maybeDeferred(self._listenOnce)
         self._starting.addErrback(self._retryWithoutStaleLock)
         return self._starting.addCallbacks(self._portBound, self._listenFailed)
 
     def _retryWithoutStaleLock(self, failure: Failure) -> Failure | Deferred[IListeningPort]:
-        return self.endpoint.listen(self.factory) if removeStaleLock(failure.value) else failure
+        return self._listenOnce() if removeStaleLock(failure.value) else failure
+
+    def _listenOnce(self) -> Deferred[IListeningPort]:
+        # Twisted logs each port that it opens; the line about the listener says more.
+        listening: Deferred[IListeningPort] = callWithContext(
+            OWN_PORT, self.endpoint.listen, self.factory
+        )
+        return listening
 
     def _portBound(self, port: IListeningPort) -> None:
         if not IListeningPort.providedBy(port):

@@ -57,40 +57,33 @@ def _foreground(twistd: Mapping[str, object]) -> bool:
     return bool(twistd.get("nodaemon") or twistd.get("debug"))
 
 
-def disablePidFile(twistd: Options) -> None:
-    """
-    Write no pid file in the foreground, unless it was asked for.
-
-    Nothing reads it there, and it would forbid a second lab in the same folder. A file that was
-    named on the command line stays: it is another object than the default.
-
-    :param twistd: its options.
-    """
-    if _foreground(twistd) and twistd.get("pidfile") is twistd.defaults.get("pidfile"):
-        twistd["pidfile"] = ""
-
-
-def checkFiles(twistd: Mapping[str, object]) -> None:
+def prepareFiles(twistd: Options) -> None:
     """
     Refuse files and folders of twistd's options that would end it with a traceback later.
 
+    In the foreground there is no pid file, unless it was asked for: nothing reads it there, and it
+    would forbid a second lab in the same folder. A file that was named on the command line stays:
+    it is another object than the default.
+
     **Limit:** below ``--chroot`` nothing is checked, and a disk that is full is found later.
 
-    :param twistd: its options; ``{}`` under twist.
+    :param twistd: its options.
     :raises SettingsError: one cannot be used.
     """
+    foreground = _foreground(twistd)
+    if foreground and twistd.get("pidfile") is twistd.defaults.get("pidfile"):
+        twistd["pidfile"] = ""
     if twistd.get("chroot"):
         return
     own = twistd.get("syslog") or twistd.get("logger")
-    usual = "" if own or _foreground(twistd) or "logfile" not in twistd else "twistd.log"
-    log = str(twistd.get("logfile") or usual)
-    if log not in ("", "-") and not own:
+    log = twistd.get("logfile") or ("" if foreground else "twistd.log")
+    if log not in ("", "-") and not own and "logfile" in twistd:
         _checkWritable("--logfile", log)
-    folder = str(twistd.get("rundir") or ".")
+    folder = twistd.get("rundir") or "."
     if not os.path.isdir(folder):
         raise SettingsError(f"--rundir {folder}: there is no such folder: make it first")
     if twistd.get("pidfile"):
-        _checkWritable("--pidfile", os.path.join(folder, str(twistd["pidfile"])))
+        _checkWritable("--pidfile", os.path.join(folder, twistd["pidfile"]))
 
 
 def _checkWritable(option: str, path: str) -> None:

@@ -20,6 +20,7 @@ from twisted.python import syslog
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.listener.acceptor import OWN_PORT
 from tcplab.observers.lineformat import formatJSON
 from tcplab.observers.logfile import AppendedFile
 from tcplab.observers.nonblocking import NonBlockingLog, makeNonBlocking
@@ -168,10 +169,11 @@ class NonBlockingLogTests(NonBlockingCase):
         log.finish()
         self.assertTrue(os.path.exists(path))
 
-    def test_pluginCache(self) -> None:
-        """Twisted's warning about its cache of plugins is left out."""
+    def test_noise(self) -> None:
+        """Twisted's warning about its cache of plugins, and its lines about our ports."""
         seen: list[Any] = []
         self.beginner.beginLoggingTo([seen.append])
         for text in ("Unable to write to plugin cache {path}", "Unable to say"):
             self.beginner.publisher({"format": text})
+        self.beginner.publisher({"format": "Echo starting on 7", **OWN_PORT})
         self.assertEqual([each["format"] for each in seen], ["Unable to say"])

@@ -11,7 +11,7 @@ from twisted.scripts.twistd import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.server.processsetup import checkFiles, disablePidFile, restrictLogMode
+from tcplab.server.processsetup import prepareFiles, restrictLogMode
 from tests.support.subprocess_server import ROOT
 from tests.support.tiers import processes
 
@@ -81,7 +81,7 @@ class OptionTests(SynchronousTestCase):
             found = options(*words)
             if default:
                 found["pidfile"] = found.defaults["pidfile"]
-            disablePidFile(found)
+            prepareFiles(found)
             self.assertEqual(os.path.basename(found["pidfile"]), name)
 
     def test_files(self) -> None:
@@ -89,28 +89,25 @@ class OptionTests(SynchronousTestCase):
         folder = os.path.abspath(self.mktemp())
         os.mkdir(folder)
         for words, why in (
-            (("-n",), ""),
-            (("-n", "--logfile", f"{folder}/log", "--pidfile", f"{folder}/pid"), ""),
-            (("-n", "--logfile", "-"), ""),
+            (("--logfile", f"{folder}/log", "--pidfile", f"{folder}/pid"), ""),
+            (("--logfile", "-", "--pidfile", ""), ""),
             (("--logfile", "/gone/log"), "--logfile /gone/log: there is no folder /gone"),
-            (("-n", "--pidfile", "/gone/pid"), "--pidfile /gone/pid: there is no folder /gone"),
-            (("-n", "--rundir", "/gone"), "--rundir /gone: there is no such folder"),
-            (("-n", "--chroot", "/gone", "--logfile", "/gone/log"), ""),
+            (("--pidfile", "/gone/pid"), "--pidfile /gone/pid: there is no folder /gone"),
+            (("--rundir", "/gone"), "--rundir /gone: there is no such folder"),
+            (("--chroot", "/gone", "--logfile", "/gone/log"), ""),
         ):
-            found = {**options(*words)}
-            if "--pidfile" not in words:
-                found["pidfile"] = ""
+            found = options("-n", *words)
             if why:
-                self.assertIn(why, str(self.assertRaises(SettingsError, checkFiles, found)))
+                self.assertIn(why, str(self.assertRaises(SettingsError, prepareFiles, found)))
             else:
-                checkFiles(found)
-        checkFiles({})
+                prepareFiles(found)
         self.patch(os, "access", lambda path, mode: False)
-        for path, why in (("log", "no right to write in "), ("", "no right to write ")):
-            path = os.path.join(folder, path)
-            found = {"nodaemon": True, "logfile": path}
-            text = str(self.assertRaises(SettingsError, checkFiles, found))
-            self.assertIn(f"--logfile {path}: {why}{folder}", text)
+        for path, why in (
+            (f"{folder}/log", "no right to write in "),
+            (folder, "no right to write "),
+        ):
+            problem = self.assertRaises(SettingsError, prepareFiles, options("--logfile", path))
+            self.assertIn(f"--logfile {path}: {why}{folder}", str(problem))
 
     def test_logMode(self) -> None:
         """In the background the log is its owner's; the user may say otherwise."""

@@ -121,7 +121,7 @@ class Alone(Shed):
             await command.line("set uid/gid")
             await self.serves()
             await self.stop(command)
-        self.assertIn(f"{self.folder}/s stays behind: Permission denied", command.out)
+        self.assertIn(f"{self.folder}/s cannot be removed: Permission denied", command.out)
 
     async def test_background(self) -> None:
         parent = self.twistd("-s", "ack@unix:run/s", how=())
@@ -177,6 +177,6 @@ class Several(Shed):
         endpoint = f"ssl:0:privateKey={pem}:interface=127.0.0.1"
         command = self.twistd("--workers", "1", "-s", f"ack@{endpoint}")
         await command.ended()
-        self.assertEqual(command.status, 1, command.out)
+        self.assertEqual(command.status, 2, command.out)
         self.assertIn(f"cannot read {pem}: Permission denied", command.out)
         self.assertNotIn("Traceback", command.out)

@@ -37,7 +37,7 @@ class FaultRegistry:
     """
     The faults that were added, and which connections they hit.
 
-    :ivar seed: of the random numbers; ``None``: one is chosen and logged when it is needed.
+    :ivar seed: of the dice; ``None``: one is chosen and logged as soon as it is needed.
     """
 
     def __init__(self, seed: int | None) -> None:
@@ -60,7 +60,7 @@ class FaultRegistry:
         if spec.rolls and self.seed is None:
             self.seed = randomSeed()
             log.info(
-                "faults draw random numbers: --seed {seed} repeats them",
+                "some faults are random: --seed {seed} repeats them",
                 log_system="tcplab",
                 seed=self.seed,
             )
@@ -86,7 +86,7 @@ class FaultRegistry:
         del self._specs[name], self._counts[name]
 
     def dice(self, *whose: object) -> Dice:
-        """Return the random numbers of a fault, on a listener's connection, in a direction."""
+        """Return the dice of a fault, on a listener's connection, in a direction."""
         return Dice(self.seed or 0, *whose)
 
     # Which connections they hit
@@ -124,7 +124,7 @@ class Faults(Policy):
     when it is removed, and what it holds goes on. A connection without a fault has no filter. Until
     the first fault is added no hook of this policy is called.
 
-    :param seed: repeats all random numbers; ``None``: one is chosen, and logged if it is used.
+    :param seed: repeats all rolls of the dice; ``None``: one is chosen, and logged if it is used.
     :param clock: keeps the time; ``None`` means the reactor of each connection.
     :param client: the connections are those of a client: what is read goes downstream.
     :param observers: receives the hits on connections of no listener.
@@ -150,7 +150,7 @@ class Faults(Policy):
 
     @property
     def seed(self) -> int | None:
-        """The seed, given or chosen; ``None`` as long as none was needed."""
+        """The seed of the dice, given or chosen; ``None`` as long as none was needed."""
         return self._registry.seed
 
     def add(self, fault: str | FaultSpec) -> str:
@@ -159,7 +159,7 @@ class Faults(Policy):
 
         :param fault: as text, ``KIND[,key=value…][@LISTENER]``, or as a value.
         :return: its name, to remove it.
-        :raises FaultError: the text is not a fault, or no listener has its name.
+        :raises FaultError: the text is no fault, or no listener has its name; in one line.
         """
         spec = parseFault(fault) if isinstance(fault, str) else fault
         if not isinstance(spec, FaultSpec):
@@ -194,7 +194,7 @@ class Faults(Policy):
         return tuple(self._registry)
 
     def removeEndless(self) -> None:
-        """End the faults that may keep open connections without end: a drain begins."""
+        """End on open connections the faults that may keep them for ever: a drain begins."""
         for name, spec in self._registry:
             if spec.fault.endless and spec.trigger.duration is None:
                 self._removeFromConnections(name)
@@ -213,7 +213,7 @@ class Faults(Policy):
         """
         Break the connections of this listener too, and its ports.
 
-        :raises TypeError: the object is not a listener.
+        :raises TypeError: it is no listener.
         """
         checkListener(listener)
         self.listeners = (*self.listeners, listener)

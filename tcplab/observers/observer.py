@@ -107,5 +107,5 @@ class Observers(Observer):
                 self._failed(observer)
 
     def _failed(self, observer: object) -> None:
-        log.failure("{observer} failed and is told nothing more", observer=observer)
+        log.failure("{observer} failed and is removed", observer=observer)
         self._drop(observer)

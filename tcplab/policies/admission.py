@@ -203,7 +203,7 @@ class Admission(Policy):
 
     def _logPaused(self, count: int, why: str) -> None:
         log.info(
-            "paused={count} why={option} limit={limit}: who connects waits in the backlog",
+            "paused={count} why={option} limit={limit}: new clients wait in the listen queue",
             log_system="tcplab",
             count=count,
             option=why,

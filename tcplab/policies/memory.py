@@ -301,7 +301,8 @@ class MemoryPressure(Policy):
 
     def _logPaused(self, count: int, _: object) -> None:
         log.info(
-            "paused={count} why={why} used={used} limit={limit}: who connects waits in the backlog",
+            "paused={count} why={why} used={used} limit={limit}: new clients wait in the listen"
+            " queue",
             log_system="tcplab",
             count=count,
             **self._numbers(),

@@ -178,7 +178,7 @@ class CertificateDirectory:
             self._files = seen
             self._contexts = self._loadContexts()
         except (OSError, CertificatesError) as e:
-            log.warn("the certificates stay as they were: {e}", log_system="tcplab", e=str(e))
+            log.warn("the old certificates stay in use: {e}", log_system="tcplab", e=str(e))
         else:
             log.info("certificates read again: {path}", log_system="tcplab", path=self._path)
 

@@ -114,7 +114,7 @@ class EndpointListener(Listener):
             self._logListening(port)
         if not watched:
             log.warn(
-                "connections of {name} are not told of, nor ended politely: {port} is not one of"
+                "connections of {name} are not logged, and not drained: {port} is not one of"
                 " Twisted's own ports",
                 log_system="tcplab",
                 name=self.settings.name,
@@ -215,7 +215,9 @@ def _closeFailed(failure: Failure) -> None:
     # A Unix socket, and this process is no longer root. The next lab removes it.
     elif error.filename and not isinstance(error, FileNotFoundError):
         path = os.fsdecode(error.filename)
-        log.warn("{path} stays behind: {why}", log_system="tcplab", path=path, why=error.strerror)
+        log.warn(
+            "{path} cannot be removed: {why}", log_system="tcplab", path=path, why=error.strerror
+        )
 
 
 def _acceptBacklog(port: tcp.Port, listener: Listener) -> None:

@@ -91,7 +91,9 @@ class WorkerSpawner:
         assert self._board is not None
         number = self._board.take()
         if number is None:
-            log.warn("no room for one more worker: too many drain", log_system="tcplab")
+            log.warn(
+                "cannot start a worker: too many old ones are still draining", log_system="tcplab"
+            )
             return None
         row = self._board.rows[number]
         process = WorkerProcess(

@@ -257,7 +257,7 @@ class ToldTests(SynchronousTestCase):
         faults.add("latency,latency=1,jitter=1")
         faults.add("corrupt,every=1KiB")
         (line,) = self.lines()
-        self.assertRegex(line, r"\[tcplab\] faults draw random numbers: --seed \d+ repeats them")
+        self.assertRegex(line, r"\[tcplab\] some faults are random: --seed \d+ repeats them")
 
 
 #: Each fault that holds what passes, for longer than a test waits.
@@ -355,7 +355,7 @@ class ReentrantTests(SynchronousTestCase):
             self.assertEqual(self.peer.clock.getDelayedCalls(), [])
 
     def test_raising(self) -> None:
-        """An observer that raises is told nothing more, and nothing is lost by that."""
+        """An observer that raises is removed, and nothing is lost by that."""
 
         def fail(hits: int) -> None:
             raise ValueError("observer")

@@ -112,7 +112,7 @@ class MaxConnectionsTests(Admitting):
         listener.connect(*peers(302))
         for _ in range(300):
             self.closeOne(listener)
-        text = "paused={} why=max-connections limit=2: who connects waits in the backlog"
+        text = "paused={} why=max-connections limit=2: new clients wait in the listen queue"
         self.assertEqual(self.lines, [text.format(1)])
         self.clock.advance(1)
         self.assertEqual(self.lines[1:], [text.format(300)])
@@ -268,7 +268,7 @@ class HandshakeTests(Admitting):
         self.clock.advance(2)
         listener.connect(*peers(9, 100))
         self.clock.advance(1)
-        paused = "paused=1 why=handshakes limit=3: who connects waits in the backlog"
+        paused = "paused=1 why=handshakes limit=3: new clients wait in the listen queue"
         text = "dropped={} why=handshakes unfinished={} limit=3 last=10.0.0.{}"
         self.assertEqual(self.lines[:2], [paused, text.format(1, 3, 1)])
         self.assertIn(text.format(2, 3, 3), self.lines)

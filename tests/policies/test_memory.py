@@ -284,7 +284,7 @@ class MemoryTests(SynchronousTestCase):
         self.wait(1.3)
         text = "memory used=92MiB limit=100MiB"
         paused, shed = [formatEvent(event) for event in self.logged]
-        self.assertEqual(paused, f"paused=1 why={text}: who connects waits in the backlog")
+        self.assertEqual(paused, f"paused=1 why={text}: new clients wait in the listen queue")
         self.assertRegex(shed, rf"^shed=1 why={text} last=10.0.0.\d+$")
 
 

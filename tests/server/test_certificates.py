@@ -171,7 +171,7 @@ class RenewalTests(Folders):
             self.clock.advance(1)
             self.assertShown(b"a.example")
         [line] = self.lines(LogLevel.warn)
-        self.assertIn("stay as they were", line)
+        self.assertIn("stay in use", line)
         os.remove(os.path.join(self.path, "a.pem"))
         self.clock.advance(1)
         self.assertShown(b"a.example")

@@ -73,7 +73,7 @@ class ListenTests(Logged, SynchronousTestCase):
             ],
         )
         [line] = self.lines(LogLevel.warn)
-        self.assertIn("connections of echo-2 are not told of", line)
+        self.assertIn("connections of echo-2 are not logged", line)
 
     def test_refused(self) -> None:
         """A failure is one line; so is what does not listen."""
@@ -109,9 +109,12 @@ class StopTests(Logged, SynchronousTestCase):
             self.successResultOf(each)
 
     def test_failure(self) -> None:
-        """A path that stays behind is logged; so is a bug."""
+        """A path that cannot be removed is logged; so is a bug."""
         for error, lines in (
-            (PermissionError(13, "Permission denied", b"/a/s"), ["/a/s stays behind: Permission"]),
+            (
+                PermissionError(13, "Permission denied", b"/a/s"),
+                ["/a/s cannot be removed: Permission"],
+            ),
             (FileNotFoundError(2, "No such file", b"/a/s"), []),
             (ValueError("a bug"), []),
         ):
@@ -120,7 +123,7 @@ class StopTests(Logged, SynchronousTestCase):
             started.quiet = True
             started.listen()
             self.successResultOf(started.stopListening())
-            found = [each for each in self.lines(LogLevel.warn) if "stays" in each]
+            found = [each for each in self.lines(LogLevel.warn) if "removed" in each]
             self.assertEqual([each[:28] for each in found], [each[:28] for each in lines])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 

@@ -117,7 +117,7 @@ class SpawnerTests(Logged):
         self.patch(spawner, "_ROWS", 0)
         self.spawner.prepare()
         self.assertIsNone(self.spawner.start(self.pool, 0))
-        self.assertIn("no room for one more", self.lines(LogLevel.warn)[-1])
+        self.assertIn("too many old ones", self.lines(LogLevel.warn)[-1])
 
     def test_foreignPort(self) -> None:
         self.lab.listeners[0].port, port = Elsewhere(), self.lab.listeners[0].port  # type: ignore[assignment]

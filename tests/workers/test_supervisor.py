@@ -120,7 +120,7 @@ class SupervisorTests(Logged, PoolHelper):
             chosen = lab._spawner.made[0]["seed"]  # type: ignore[attr-defined]
             self.assertEqual(chosen, seed or str(lab.faults.seed))
             self.assertEqual(fromWords(**{**words, "seed": chosen}).seed, lab.faults.seed)  # type: ignore[arg-type]
-        self.assertEqual(len([line for line in self.lines() if "random numbers" in line]), 1)
+        self.assertEqual(len([line for line in self.lines() if "are random" in line]), 1)
 
     def test_restart(self) -> None:
         self.serving()

@@ -48,6 +48,8 @@ def printableLines(text: str | None) -> str | None:
     """Make what Twisted writes for an event printable; JSON of its own is, and stays as it is."""
     if not text or text[0] == "\x1e":  # which comes before each object (RFC 7464)
         return text
+    if text.isascii() and text[:-1].isprintable():
+        return text  # nearly always: it saves a third of the line's time
     lines = text.rstrip("\n\t").replace("\n\t", "\n    ").split("\n")
     return "\n".join(map(printable, lines)) + "\n"
 

@@ -157,7 +157,8 @@ class Options(UsageOptions):
         " faults. Without --port, --serve replaces the default port. The word none switches off a"
         " deadline, and --max-per-peer. SIGTERM and SIGINT stop the server gracefully: the status"
         " is 0, or 1 if a connection had to be aborted. A second signal aborts all connections."
-        " What is refused at the start has status 2."
+        " What is refused at the start has status 2. TCPLAB_PORT and its like in the environment"
+        " set options, too."
     )
     optParameters = [
         [each.flag[2:], each.letter, None, each.text]
@@ -266,7 +267,6 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as installed
 
     reactor = cast("IReactor", installed)
-
     settings = options.given.settings
     restrictLogMode(options.parent or {})
     try:
@@ -278,8 +278,7 @@ def makeService(options: Options) -> IService:
         file = _logFile(settings, options.parent or {})
     except (SettingsError, FileNotFoundError) as e:
         exitWithRefusal(e)
-    for line in [*clashes(), *unknownVariables(os.environ, _OPTIONS)]:
-        log.warn("{line}", line=line, log_system="tcplab")
+    _warn()
     signals = StopSignals(reactor, service.abort, service.restart, lambda: lines.reopen())
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
@@ -290,6 +289,12 @@ def makeService(options: Options) -> IService:
     atexit.register(lines.finish)
     reactor.callWhenRunning(lines.begin)  # twistd has forked by then
     return service
+
+
+def _warn() -> None:
+    # Of what changes nothing, though it looks as if it did.
+    for line in [*clashes(), *unknownVariables(os.environ, _OPTIONS)]:
+        log.warn("{line}", line=line, log_system="tcplab")
 
 
 def _logFile(settings: Settings, twistd: Mapping[str, object]) -> AppendedFile | None:

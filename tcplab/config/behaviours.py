@@ -194,7 +194,7 @@ class Behaviour:
             return ConversationFactory(self._found, **settings)
         except FramingError as e:
             raise SettingsError(
-                f"{self.spec}: its greeting cannot be said in its framing ({e}): change one of them"
+                f"{self.spec}: its framing has no form for its greeting ({e}): change one of them"
             ) from None
         except TypeError as e:
             raise SettingsError(f"{self.spec}: {e}") from None

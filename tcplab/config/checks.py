@@ -99,5 +99,5 @@ def checkFaults(
             )
     if seed is not None and not rolls:
         raise SettingsError(
-            f"{named['seed']} {seed} changes nothing here: no {named['faults']} rolls dice"
+            f"{named['seed']} {seed} changes nothing here: no {named['faults']} is random"
         )

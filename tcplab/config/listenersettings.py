@@ -103,19 +103,19 @@ class ListenerOptions:
         letter="p",
     )
     interface: str | None = option(
-        f"Where --port listens [{DEFAULT_INTERFACE}]; 0.0.0.0 or :: opens it to others.",
+        f"The address of --port [{DEFAULT_INTERFACE}]; 0.0.0.0 or :: is open to other machines.",
         plainText(_interface),
         None,
         letter="i",
     )
     behaviour: BehaviourSpec | None = option(
-        f"The SPEC of what --port serves [{DEFAULT_BEHAVIOUR}].",
+        f"The behaviour that --port serves, a SPEC [{DEFAULT_BEHAVIOUR}].",
         Parser(parseSpec, BehaviourSpec.of),
         None,
         letter="b",
     )
     serve: tuple[ListenerSettings, ...] = repeatable(
-        "SPEC@ENDPOINT: serve on any Twisted endpoint, as in echo@tcp:8888; repeatable.",
+        "Serve SPEC@ENDPOINT, on any Twisted endpoint, as in echo@tcp:8888; repeatable.",
         parsed(_served, ListenerSettings),
         letter="s",
     )

@@ -74,16 +74,16 @@ class Settings:
 
     listeners: tuple[ListenerSettings, ...]
     greeting: bytes | None = option(
-        r"What behaviours that speak first say (\n, \r, \t, \\, \xNN understood).",
-        escapedBytes("give a text, or use --behaviour echo to say none"),
+        r"The greeting of behaviours that send one; \n, \r, \t, \\ and \xNN are escapes.",
+        escapedBytes("give a text, or use --behaviour echo for no greeting"),
         None,
         letter="g",
     )
     lingerTimeout: float | None = option(
-        "Seconds a peer has to finish after we have [2].", seconds(), None
+        "Seconds to wait for the client to close its side after ours [2].", seconds(), None
     )
     portFile: str | None = option(
-        "Written at once when all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
+        "Write this file once all ports listen: a line each, NAME HOST PORT or NAME unix PATH.",
         filePath(),
         None,
     )
@@ -92,27 +92,34 @@ class Settings:
         "Append the log to this file; SIGUSR1 opens it again.", filePath(), None
     )
     maxConnections: int | None = option(
-        "Above this many, who connects waits in the backlog [what the file descriptors allow].",
+        "Maximum open connections; further clients wait in the listen queue"
+        " [what the file descriptors allow].",
         count(),
         None,
         logged=True,
     )
     maxPerPeer: int | None = option(
-        "Above this many, a peer is told: busy [{}].", count(none=True), None, logged=True
+        "Maximum open connections of one address; further ones get busy and a close [{}].",
+        count(none=True),
+        None,
+        logged=True,
     )
     idleTimeout: float | None = option(
-        "Seconds in which neither side says anything [{}].", seconds(none=True), None, logged=True
+        "Reset a connection after this many seconds without a byte either way [{}].",
+        seconds(none=True),
+        None,
+        logged=True,
     )
     # 5 s are ranch's and thousand_island's; a handshake takes 0.1 s.
     handshakeTimeout: float | None = option(
-        "Seconds for a PROXY header, and a TLS handshake [{}].",
+        "Seconds for a PROXY header, and again for a TLS handshake [{}].",
         seconds(none=True),
         5.0,
         logged=True,
     )
     # TCP's own retransmissions span a loss of some seconds.
     writeTimeout: float | None = option(
-        "Seconds in which a peer reads nothing of what waits for it [{}].",
+        "Reset a client that reads nothing for this many seconds while data waits for it [{}].",
         seconds(none=True),
         30.0,
         logged=True,
@@ -122,34 +129,37 @@ class Settings:
     )
     # 15 s are thousand_island's; orchestrators kill after 30 s.
     drainTimeout: float | None = option(
-        "Seconds to finish in when it ends; the rest is aborted [{}].",
+        "Seconds to finish after SIGTERM, then reset [{}].",
         seconds(none=True),
         15.0,
         logged=True,
     )
     proxyProtocol: str | None = option(
-        "Expect a PROXY header first: v1, v2 or any.", oneOf(tuple(PROXY_VERSIONS)), None
+        "Require a PROXY protocol header on each connection: v1, v2 or any.",
+        oneOf(tuple(PROXY_VERSIONS)),
+        None,
     )
     proxyFrom: tuple[str, ...] = repeatable(
-        "Believe proxies from here, as in 10.0.0.0/8; repeatable.", plainText(_proxy)
+        "Trust PROXY headers from this address, network (10.0.0.0/8) or unix; repeatable.",
+        plainText(_proxy),
     )
     workers: int | None = option(
-        "Processes that share the ports [{}].",
+        "Number of processes that share the ports [{}].",
         count(most=MOST_WORKERS, reason="as many as there are cores is plenty"),
         None,
     )
     faults: tuple[FaultSpec, ...] = repeatable(
-        "KIND[,key=value...][@LISTENER]: break it on purpose: latency,latency=100; repeatable.",
+        "Break connections on purpose: KIND[,key=value...][@LISTENER]; repeatable.",
         parsed(_fault, FaultSpec),
         flag="fault",
     )
     seed: int | None = option(
-        "For faults that roll dice: repeats every roll [chosen, and logged].",
+        "Seed of the random numbers of faults, which repeats them [chosen, and logged].",
         integer(10**18 - 1, "give a whole number from 0 up, of 18 digits at most"),
         None,
     )
     observerNames: tuple[str, ...] = repeatable(
-        "Report connections to this too: package.module.Name, a class of yours; repeatable.",
+        "Also report connections to this observer of yours, package.module.Name; repeatable.",
         plainText(_observer),
         flag="observer",
     )
@@ -219,7 +229,7 @@ class SourceOptions:
     """
 
     config: str | None = option(
-        "Read options from this TOML file; the command line and the environment go before it.",
+        "A TOML file of options; the other sources override it.",
         plainText(str),
         None,
     )

@@ -191,7 +191,7 @@ class ProxyHeaderFilter:
         pending[connection] = None
         if len(pending) > most:
             oldest = next(iter(pending))  # perhaps of another listener
-            oldest.refuse(Reason.HEADER, f"{most} later connections wait for theirs")
+            oldest.refuse(Reason.HEADER, f"{most} later connections wait for their headers")
 
     def refuse(self, connection: PendingConnection, reason: Reason, problem: str) -> None:
         """Reset a connection, and report it."""

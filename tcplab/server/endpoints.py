@@ -129,7 +129,9 @@ def _configureTLS(
         endpoint = endpoint.endpoint
     if _isTLSEndpoint(endpoint):
         if folder is None:  # an unknown wrapper: Twisted's own TLS would serve
-            raise CertificatesError("it cannot be told where the certificates of this tls: are")
+            raise CertificatesError(
+                "the folder of its certificates is not known: use tls: without this wrapper"
+            )
         endpoint.clock = clock
         endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
     elif isinstance(endpoint, SSL4ServerEndpoint):
@@ -192,7 +194,7 @@ def _explained(endpoint: str, error: Exception) -> str:
     if "StopIteration" in text:
         return f"{endpoint!r} ends in a backslash: write \\\\ for one"
     if kind == "systemd":
-        return f"{endpoint!r}: systemd has handed over no such socket (it said: {text})"
+        return f"{endpoint!r}: systemd has handed over no such socket ({text})"
     if kind in ("ssl", "tls"):
         return f"{endpoint!r}: its key or certificate cannot be used: give PEM files ({text})"
     return f"{endpoint!r}: {type(error).__name__}: {text}"

@@ -238,7 +238,7 @@ class RefusalTests(Refusing):
             ("forward", "add to=ENDPOINT, as in"),
             ("relay", "add name=NAME, as in"),
             ("relay,name=ann,next=bob:7", "did you mean tcp:bob:7?"),
-            (r"lab,greeting=one\ntwo,framing=lines", "its greeting cannot be said in its framing"),
+            (r"lab,greeting=one\ntwo,framing=lines", "its framing has no form for its greeting"),
             ("echo,linger-timeout=3", "did you mean lingerTimeout?"),
             ("echo,linger-timeout=3", "framing"),
             ("echo,clock=3", "no setting clock"),

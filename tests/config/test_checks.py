@@ -45,7 +45,7 @@ class ContradictionTests(SynchronousTestCase):
         fromWords(faults=["hang"], workers=2)
 
     def test_seed(self) -> None:
-        problem = "--seed 3 changes nothing here: no --fault rolls dice"
+        problem = "--seed 3 changes nothing here: no --fault is random"
         self.refused(problem, faults=["stall"], seed=3)
         fromWords(faults=["stall,probability=0.5", "stall"], seed=3)
 

@@ -232,7 +232,7 @@ class ManyTests(Pending):
             client.shutdown(socket.SHUT_WR)
             self.assertEqual(await self.heard(client), b"hi")
         self.policy.stop()
-        self.assertIn("3 later connections wait for theirs", self.lines[0])
+        self.assertIn("3 later connections wait for their headers", self.lines[0])
         self.assertEqual(sum(event["count"] for event in self.logged), 2)
 
     async def test_noProtocol(self) -> None:

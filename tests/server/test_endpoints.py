@@ -170,7 +170,10 @@ class EndpointOfTests(SynchronousTestCase):
                     self.assertIsInstance(made.connectionCreator, CertificateDirectory)
                 self.assertIn("no .pem file", self.refused(before + text.format(self.empty)))
         self.patch(endpointstring, "_WRAPPERS", re.compile(""))
-        self.assertIn("cannot be told", self.refused(f"limit:max=9:tls:{self.folder}:7"))
+        self.assertIn(
+            "its certificates is not known",
+            self.refused(f"limit:max=9:tls:{self.folder}:7"),
+        )
 
     @servesTLS
     def test_clientAuthority(self) -> None:

@@ -31,8 +31,8 @@ from tcplab.observers.lineformat import FORMATS
 from tcplab.observers.logfile import AppendedFile
 from tcplab.observers.nonblocking import NonBlockingLog
 from tcplab.reactor.interfaces import IReactor
-from tcplab.server import portfile
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
+from tcplab.server.portfile import PortFile
 from tcplab.server.processsetup import (
     exitWith,
     folderIsGone,
@@ -273,8 +273,9 @@ def makeService(options: Options) -> IService:
         service = makeLab(
             options.given, reactor, Observers(LogObserver(reactor)), options.sources.read
         )
-        if settings.portFile is not None:
-            portfile.prepare(settings.portFile)
+        ports = None if settings.portFile is None else PortFile(settings.portFile)
+        if ports is not None:
+            ports.prepare()
         file = _logFile(settings, options.parent or {})
     except (SettingsError, FileNotFoundError) as e:
         exitWithRefusal(e)
@@ -283,7 +284,7 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
     reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
-    _begin(service, settings, reactor)
+    _begin(service, ports, reactor)
     # twistd and twist begin to log once the service is made.
     lines = NonBlockingLog(globalLogBeginner, FORMATS[settings.logFormat], file)
     atexit.register(lines.finish)
@@ -313,12 +314,10 @@ def _logFile(settings: Settings, twistd: Mapping[str, object]) -> AppendedFile |
         ) from None
 
 
-def _begin(service: LabService, settings: Settings, reactor: IReactor) -> None:
+def _begin(service: LabService, ports: PortFile | None, reactor: IReactor) -> None:
     # Bind now, so that a port in use ends the start with one line; some endpoints bind later.
     failures: list[Failure] = []
-    starting = Deferred.fromCoroutine(_start(service, settings, reactor)).addErrback(
-        failures.append
-    )
+    starting = Deferred.fromCoroutine(_start(service, ports, reactor)).addErrback(failures.append)
     if failures:
         reactor.iterate(0)  # the ports that did listen close, and Unix sockets are removed
         if not failures[0].check(SettingsError):
@@ -327,15 +326,15 @@ def _begin(service: LabService, settings: Settings, reactor: IReactor) -> None:
     starting.addCallback(_later, failures, reactor)
 
 
-async def _start(service: LabService, settings: Settings, reactor: IReactorCore) -> None:
+async def _start(service: LabService, ports: PortFile | None, reactor: IReactorCore) -> None:
     await service.listen()
     await service.whenServing()
-    if settings.portFile is not None:
+    if ports is not None:
         # The program that reads the file may send a signal at once.
         running: Deferred[None] = Deferred()
         reactor.callWhenRunning(running.callback, None)
         await running
-        portfile.write(settings.portFile, service.listeners)
+        ports.write(service.listeners)
 
 
 def _tellStatus(service: LabService) -> None:

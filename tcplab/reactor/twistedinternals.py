@@ -72,6 +72,7 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet.tcp.Port": (
             "_logConnectionLostMsg _preexistingSocket _realPortNumber _shouldShutdown"
         ),
+        "twisted.internet.unix.Port": "_bindPath",
         "twisted.protocols._sni": "PEMObjects",
         "twisted.protocols._sni.TLSServerEndpoint": "connectionCreator",
     },

@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
@@ -32,8 +33,8 @@ from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
 from tcplab.reactor.batchaccept import BATCH
 from tcplab.server.certificates import worldReadableKeys
-from tcplab.server.endpoints import cannotListen, formatAddress, reachability
-from tcplab.server.unixlock import removeStaleLock
+from tcplab.server.endpoints import cannotListen, formatAddress, reachability, unixPath
+from tcplab.server.unixpath import BoundPath, isServed, removeStaleLock
 
 log = Logger("tcplab.server.serving")
 
@@ -55,10 +56,13 @@ class EndpointListener(Listener):
     :ivar port: the port, while it listens.
     :ivar quiet: do not log that it listens.
     :ivar unserved: clients in the listen queue that were reset when the port closed.
+    :ivar adopts: the port may be bound already, by another process.
     """
 
     quiet = False
     unserved = 0
+    adopts = False
+    _path: BoundPath | None = None
 
     def __init__(
         self,
@@ -87,6 +91,11 @@ class EndpointListener(Listener):
 
         :return: fires when the port listens; fails with a `SettingsError`, one line.
         """
+        path = None if self.adopts else unixPath(self.settings.endpoint)
+        if path and isServed(path):
+            error = CannotListenError(None, os.fsencode(path), "Cannot acquire lock")
+            refused: Deferred[None] = fail(cannotListen(self.settings, error))
+            return refused
         self._starting = maybeDeferred(self._listenOnce)
         self._starting.addErrback(self._retryWithoutStaleLock)
         return self._starting.addCallbacks(self._portBound, self._listenFailed)
@@ -108,6 +117,7 @@ class EndpointListener(Listener):
                 " use tcp, tcp6, unix, ssl, tls or systemd"
             )
         self.port = port
+        self._path = BoundPath(port) if isinstance(port, unix.Port) else None
         self._checkListening(port.getHost())
         watched = self.addPort(port)
         if not self.quiet:
@@ -158,16 +168,9 @@ class EndpointListener(Listener):
             )
 
     def rewriteLock(self) -> None:
-        """
-        Write the number of this process into the lock of a Unix socket, after a fork.
-
-        The process that bound the socket has exited, so that the lock looks stale.
-        """
-        lock = self.port.lockFile if isinstance(self.port, unix.Port) else None
-        if lock is not None and os.readlink(lock.name) != os.fsencode(str(os.getpid())):
-            mine = lock.name + b".mine"
-            os.symlink(str(os.getpid()), mine)
-            os.replace(mine, lock.name)
+        """Write the number of this process into the lock of a Unix socket, after a fork."""
+        if self._path is not None:
+            self._path.rewriteLock()
 
     def stopListening(self) -> Deferred[None]:
         """
@@ -183,6 +186,8 @@ class EndpointListener(Listener):
             if isinstance(port, tcp.Port) and port.connected:
                 _acceptBacklog(port, self)
                 self._closeQueue(port)
+            if self._path is not None:
+                self._path.keepOthers()
             self._closed = closed = OneShot[None]()
             closing: Deferred[object] = maybeDeferred(port.stopListening)
             closing.addErrback(_closeFailed).addCallback(lambda _: closed.fire(None))

@@ -35,6 +35,7 @@ from tcplab.server.certificates import (
     loadClientCAs,
 )
 from tcplab.server.inheritedsockets import AdoptingReactor
+from tcplab.server.unixpath import isSocket
 from tcplab.wire.endpointstring import argument, explained, meant, split, splitWrappers, unescaped
 from tcplab.wire.suggestion import suggest
 from twisted import __version__ as version
@@ -157,6 +158,13 @@ def _absolute(endpoint: str) -> str:
     return f"{wrappers}unix:{quoteStringArgument(folder)}/{rest}"
 
 
+def unixPath(endpoint: str) -> str:
+    """Return the path of a Unix socket of an endpoint string; empty if it has none."""
+    kind, words, options = split(splitWrappers(_absolute(endpoint))[1])
+    path = argument("address", words, options) if kind == "unix" else ""
+    return "" if path.startswith(("@", "\0")) else path
+
+
 def _certificateFolder(settings: ListenerSettings) -> str | None:
     kind, words, options = split(splitWrappers(settings.endpoint)[1])
     return argument("path", words, options) if kind == "tls" else None
@@ -247,6 +255,8 @@ def _ephemeral(port: int) -> str:
 
 
 def _unixInUse(path: str, cause: object) -> str:
+    if os.path.lexists(path) and not isSocket(path):
+        return f"there is a file {path} already: remove it, or use another path"
     if cause == "Cannot acquire lock":
         return f"another process serves on {path}: stop it, or use another path"
     if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:

@@ -83,7 +83,10 @@ def prepareFiles(twistd: Options) -> None:
     if not os.path.isdir(folder):
         raise SettingsError(f"--rundir {folder}: there is no such folder: make it first")
     if twistd.get("pidfile"):
-        _checkWritable("--pidfile", os.path.join(folder, twistd["pidfile"]))
+        path = os.path.join(folder, twistd["pidfile"])
+        if os.path.islink(path):  # what it leads to would be overwritten
+            raise SettingsError(f"--pidfile {path} is a link: remove it, or name another file")
+        _checkWritable("--pidfile", path)
 
 
 def _checkWritable(option: str, path: str) -> None:

@@ -87,6 +87,7 @@ class LabService(Service):
         self.listeners = _endpointListeners(settings, listening or reactor, group)
         for each in self.listeners:
             each.quiet = quiet
+            each.adopts = listening is not None
 
     @cached_property
     def connections(self) -> Connections:

@@ -155,6 +155,25 @@ class PortTests(Logged, Serving):
             self.assertIn(place, self.lines(LogLevel.info)[-1])
         self.assertEqual(self.lines(LogLevel.warn), [])
 
+    async def test_otherSocket(self) -> None:
+        """A path or a lock that is another program's by now stays, a path that is gone is none."""
+        for change in ("socket", "lock", "gone"):
+            path = self.unixPath()
+            made = self.listening(f"unix:{path}")
+            second = EndpointListener(
+                made.settings, Factory(), FakeEndpoint(Deferred()), Observers()
+            )
+            problem = self.failureResultOf(second.listen(), SettingsError)
+            self.assertIn(f"another process serves on {path}", str(problem.value))
+            os.remove(path + ".lock" if change == "lock" else path)
+            if change == "socket":
+                socket.socket(socket.AF_UNIX).bind(path)
+            elif change == "lock":
+                os.symlink("1", path + ".lock")
+            await made.stopListening()
+            self.assertEqual(os.path.lexists(path), change == "socket")
+            self.assertEqual(os.path.lexists(path + ".lock"), change == "lock")
+
     async def test_listenQueue(self) -> None:
         """Its clients are accepted first."""
         made = self.tcp(backlog=1000)

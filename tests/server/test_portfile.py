@@ -10,7 +10,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
-from tcplab.server.portfile import prepare, write
+from tcplab.server.portfile import PortFile
 
 
 def serving(name: str, host: object) -> Any:
@@ -23,44 +23,60 @@ class PortFileTests(SynchronousTestCase):
         os.makedirs(self.folder)
         self.path = os.path.join(self.folder, "ports")
 
+    def put(self, text: str) -> None:
+        with open(self.path, "w") as file:
+            file.write(text)
+
     def test_write(self) -> None:
         """A line for each listener replaces an old file at once; nothing else is left behind."""
-        with open(self.path, "w") as file:
-            file.write("old")
+        self.put("")
         with open(self.path) as reader:
             listeners = [
                 serving("lab", IPv4Address("TCP", "127.0.0.1", 50544)),
                 serving("lab-2", IPv6Address("TCP", "::1", 7)),
                 serving("echo", UNIXAddress(b"/a path/s")),
             ]
-            write(self.path, listeners)
-            self.assertEqual(reader.read(), "old")  # whole: the new one was moved into its place
+            PortFile(self.path).write(listeners)
+            self.assertEqual(reader.read(), "")  # whole: the new one was moved into its place
         with open(self.path) as file:
             content = "lab 127.0.0.1 50544\nlab-2 ::1 7\necho unix /a path/s\n"
             self.assertEqual(file.read(), content)
         self.assertEqual(os.listdir(self.folder), ["ports"])
 
     def test_cannotWrite(self) -> None:
-        problem = self.assertRaises(SettingsError, write, "/no/such/ports", [])
+        problem = self.assertRaises(SettingsError, PortFile("/no/such/ports").write, [])
         self.assertIn("--port-file /no/such/ports cannot be written: No such file", str(problem))
+        os.makedirs(f"{self.path}/folder")
+        self.patch(PortFile, "_isStale", lambda self: False)
+        self.assertRaises(SettingsError, PortFile(self.path).write, [])
+        self.assertEqual(os.listdir(self.folder), ["ports"])
 
     def test_prepare(self) -> None:
-        """A file of an earlier run is removed, if there is one."""
-        prepare(self.path)
-        write(self.path, [])
-        prepare(self.path)
+        """The file of an ended lab is removed; that of one which runs is not."""
+        first, second = PortFile(self.path), PortFile(self.path)
+        first.prepare()
+        first.write([])
+        for refused in (second.prepare, lambda: second.write([])):
+            error = self.assertRaises(SettingsError, refused)
+            self.assertIn("is that of a lab which runs: stop that", str(error))
+        self.assertEqual(os.listdir(self.folder), ["ports"])
+        assert first._locked is not None
+        os.close(first._locked)
+        second.prepare()
         self.assertEqual(os.listdir(self.folder), [])
 
     def assertRefused(self, path: str, problem: str) -> None:
-        self.assertIn(problem, str(self.assertRaises(SettingsError, prepare, path)))
+        self.assertIn(problem, str(self.assertRaises(SettingsError, PortFile(path).prepare)))
 
     def test_refused(self) -> None:
-        """What is no plain file stays; a folder must be there, and writable."""
+        """What no lab wrote stays; a folder must be there, and writable."""
         os.symlink("/dev/null", self.path)
         for path in (self.path, self.folder, "/dev/null"):
             self.assertRefused(path, "no plain file")
             self.assertTrue(os.path.lexists(path))
-        self.assertRefused("/no/such/ports", "no folder /no/such")
         os.remove(self.path)
+        self.put("my notes\n")
+        self.assertRefused(self.path, "was not written by a lab: remove it, or name another")
+        self.assertRefused("/no/such/ports", "no folder /no/such")
         self.patch(os, "access", lambda path, mode: False)
         self.assertRefused(self.path, "no right to write")

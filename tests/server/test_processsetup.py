@@ -109,6 +109,12 @@ class OptionTests(SynchronousTestCase):
             problem = self.assertRaises(SettingsError, prepareFiles, options("--logfile", path))
             self.assertIn(f"--logfile {path}: {why}{folder}", str(problem))
 
+    def test_pidFileIsALink(self) -> None:
+        os.symlink("/etc/passwd", path := os.path.abspath(self.mktemp()))
+        found = options("--pidfile", path)
+        problem = str(self.assertRaises(SettingsError, prepareFiles, found))
+        self.assertIn(f"--pidfile {path} is a link", problem)
+
     def test_logMode(self) -> None:
         """In the background the log is its owner's; the user may say otherwise."""
         for found, umask in (

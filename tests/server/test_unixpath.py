@@ -1,4 +1,4 @@
-"""Tests for `tcplab.server.unixlock`."""
+"""Tests for `tcplab.server.unixpath`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.server.unixlock import removeStaleLock
+from tcplab.server.unixpath import isServed, removeStaleLock
 
 
 class RemoveTests(SynchronousTestCase):
@@ -52,6 +52,16 @@ class RemoveTests(SynchronousTestCase):
                 waiting.setblocking(False)
                 waiting.connect_ex(self.path)  # now the listen queue is full
         self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
+
+    def test_noSocket(self) -> None:
+        """A plain file and a link stay, with the lock."""
+        self.lock()
+        for make in (lambda: open(self.path, "w").close(), lambda: os.symlink("/x", self.path)):
+            make()
+            self.assertFalse(isServed(self.path))
+            self.assertFalse(removeStaleLock(self.error))
+            self.assertEqual(sorted(os.listdir(self.folder)), ["s", "s.lock"])
+            os.remove(self.path)
 
     def test_starting(self) -> None:
         """A lock of just now."""

@@ -91,15 +91,35 @@ class FaultRegistry:
 
     # Which connections they hit
 
-    def select(self, listener: str, number: int) -> list[str]:
-        """Count a new connection, and return the names of the faults that hit it."""
-        hitting = []
-        for name, spec in self._specs.items():
-            if spec.listener in (None, listener) and not isinstance(spec.fault, ListenerFault):
-                self._counts[name] += 1
-                if self.hits(name, self._counts[name], listener, number):
-                    hitting.append(name)
-        return hitting
+    def select(self, listener: str, number: int, counted: bool = True) -> list[str]:
+        """
+        Count a new connection, and return the names of the faults that hit it.
+
+        :param counted: it is a client's; a proxy's own has no number.
+        """
+        return [
+            name
+            for name in self._of(listener, onData=False)
+            if self.hits(name, self.count(name) if counted else None, listener, number)
+        ]
+
+    def waiting(self, listener: str) -> list[str]:
+        """Return the names of the faults that may hit a connection at its first byte."""
+        return self._of(listener, onData=True)
+
+    def _of(self, listener: str, onData: bool) -> list[str]:
+        return [
+            name
+            for name, spec in self._specs.items()
+            if spec.listener in (None, listener)
+            and spec.selection.onData is onData
+            and not isinstance(spec.fault, ListenerFault)
+        ]
+
+    def count(self, name: str) -> int:
+        """Return the number of one connection more for a fault."""
+        self._counts[name] += 1
+        return self._counts[name]
 
     def hits(self, name: str, count: int | None, listener: str, number: int) -> bool:
         """
@@ -245,7 +265,7 @@ class Faults(Policy):
 
     def connectionAccepted(self, transport: ObservedTransport) -> None:
         """Count a new connection, and insert the faults that hit it."""
-        filter = self.connect(transport, *transport.connection[:2])
+        filter = self._connected(transport, *transport.connection[:2], not transport.local)
         if filter is not None:
             self._filters[transport] = filter
 
@@ -266,8 +286,29 @@ class Faults(Policy):
         :param transport: its transport, which has its protocol already.
         :return: their filter, which is to be started; ``None``: no fault hits it.
         """
-        names = self._registry.select(listener, number)
-        return self._insert(names, transport, listener, number, True) if names else None
+        return self._connected(transport, listener, number, True)
+
+    def _connected(
+        self, transport: object, listener: str, number: int, counted: bool
+    ) -> FaultFilter | None:
+        names = self._registry.select(listener, number, counted)
+        waiting = self._registry.waiting(listener)
+        if not names and not waiting:
+            return None
+        filter = self._insert(names, transport, listener, number, True)
+        for name in waiting:
+            self._wait(name, filter, listener, number, counted)
+        return filter
+
+    def _wait(
+        self, name: str, filter: FaultFilter, listener: str, number: int, counted: bool
+    ) -> None:
+        def received() -> None:
+            count = self._registry.count(name) if counted else None
+            if self._registry.hits(name, count, listener, number):
+                self._activate(name, filter, listener, number)
+
+        filter.whenReceived(name, self, received)
 
     def _addToConnections(self, name: str, spec: FaultSpec) -> None:
         watched = [each for each in self.listeners if spec.listener in (None, each.name)]
@@ -276,7 +317,11 @@ class Faults(Policy):
         for transport in live:
             listener, number = transport.connection[:2]
             if self._registry.hits(name, None, listener, number):
-                filter = self._insert([name], transport, listener, number, transport in reading)
+                waits = spec.selection.onData and not transport.received
+                names = [] if waits else [name]
+                filter = self._insert(names, transport, listener, number, transport in reading)
+                if waits:
+                    self._wait(name, filter, listener, number, False)
                 self._filters[transport] = filter
                 if transport.established:
                     filter.start()
@@ -290,12 +335,15 @@ class Faults(Policy):
             report = self._hitReporter(transport, listener, number)
             filter = FaultFilter(top, self._clock or reactorOf(transport), report, reading)
         for name in names:
-            spec = self._registry[name]
-            for direction in spec.directions(self._reading):
-                dice = self._registry.dice(name, listener, number, direction)
-                fault = ActiveFault(name, spec, direction, dice, filter, self)
-                filter.add(fault, direction == self._reading)
+            self._activate(name, filter, listener, number)
         return filter
+
+    def _activate(self, name: str, filter: FaultFilter, listener: str, number: int) -> None:
+        spec = self._registry[name]
+        for direction in spec.directions(self._reading):
+            dice = self._registry.dice(name, listener, number, direction)
+            fault = ActiveFault(name, spec, direction, dice, filter, self)
+            filter.add(fault, direction == self._reading)
 
     def _removeFromConnections(self, name: str) -> None:
         for transport, filter in list(self._filters.items()):

@@ -217,6 +217,7 @@ class FaultFilter(Protocol):
         self._started = False
         self._reportHit = reportHit
         self._hits: list[tuple[ActiveFault, int]] = []
+        self._waiting: dict[tuple[str, object], Callable[[], object]] = {}
         splice = self._splice = Splice(transport, self)
         producers = ProducerProxy(splice, clock)
         self.close = FaultClose(splice, clock, producers.detach)
@@ -253,8 +254,13 @@ class FaultFilter(Protocol):
             fault.start()
         self.updateFlow()
 
+    def whenReceived(self, name: str, owner: object, call: Callable[[], object]) -> None:
+        """Call this at the first byte that is received, unless the fault is removed before."""
+        self._waiting[name, owner] = call
+
     def remove(self, name: str, owner: object = None) -> None:
         """Remove a fault from both directions; what it holds passes at once."""
+        self._waiting.pop((name, owner), None)
         self.inbound.pipeline.remove(name, owner)
         self.outbound.pipeline.remove(name, owner)
         self.updateFlow()
@@ -292,7 +298,7 @@ class FaultFilter(Protocol):
 
     def _removeIfIdle(self) -> None:
         outbound = self.outbound
-        busy = self.inbound.waiting or not self._started
+        busy = self.inbound.waiting or not self._started or self._waiting
         if busy or self.detached or self.close.begun or outbound.halfClosed:
             return
         self._splice.reassert()
@@ -320,7 +326,15 @@ class FaultFilter(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Take received bytes."""
+        if self._waiting:
+            self._firstReceived()
         self.inbound.dataReceived(data)
+
+    def _firstReceived(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for call in waiting.values():
+            call()
+        self.updateFlow()
 
     def readConnectionLost(self) -> None:
         """Take the peer's FIN."""

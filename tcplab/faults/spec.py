@@ -42,12 +42,14 @@ class Selection:
     :ivar last: the last of a range; ``None``: the range has no end.
     :ivar every: each connection whose number is a multiple of this; 0: a range.
     :ivar probability: from 0 to 1, drawn once for each connection.
+    :ivar onData: a connection is counted, and hit, at the first byte that it receives.
     """
 
     first: int = 1
     last: int | None = None
     every: int = 0
     probability: float = 1.0
+    onData: bool = False
 
     @property
     def counts(self) -> bool:
@@ -209,11 +211,18 @@ def _for(trigger: Trigger, value: str) -> Trigger:
 
 
 def _conn(selection: Selection, value: str) -> Selection:
-    return replace(readConn(value), probability=selection.probability)
+    found = readConn(value)
+    return replace(selection, first=found.first, last=found.last, every=found.every)
 
 
 def _probability(selection: Selection, value: str) -> Selection:
     return replace(selection, probability=readProbability(value))
+
+
+def _count(selection: Selection, value: str) -> Selection:
+    if value not in ("accept", "data"):
+        raise ValueError("give accept or data")
+    return replace(selection, onData=value == "data")
 
 
 #: The fields that any fault may have, and what they mean.
@@ -222,12 +231,13 @@ COMMON_FIELDS = {
     "match": "begin behind this text, however it is cut into segments",
     "for": "last for this time, as in 2s, then end",
     "conn": "only these connections, counted from 1: 3, 1-2, 4- or %3",
+    "count": "accept, or data: count connections, and hit them, at their first byte [accept]",
     "probability": "only this part of the connections, at random: 0 to 1",
     "direction": "downstream (to the client), upstream or both",
 }
 
 _TRIGGERS = {"after": _after, "match": _match, "for": _for}
-_SELECTIONS = {"conn": _conn, "probability": _probability}
+_SELECTIONS = {"conn": _conn, "count": _count, "probability": _probability}
 #: Those of a `ListenerFault`, which acts before there is a connection.
 LISTENER_FIELDS = ("after", "for")
 

@@ -39,11 +39,14 @@ class RegisterTests(SynchronousTestCase):
 
     def test_counts(self) -> None:
         """Each fault counts the connections of its own listeners, and from when it was added."""
-        made = register("stall,conn=2", "stall@a")
+        made = register("stall,conn=4", "stall@a")
         self.assertEqual(made.select("a", 1), ["stall-2"])
         self.assertEqual(made.add(parseFault("stall,conn=1@b")), "stall-3")
-        self.assertEqual(made.select("b", 1), ["stall", "stall-3"])
+        self.assertEqual(made.select("b", 1), ["stall-3"])
         self.assertEqual(made.select("a", 2), ["stall-2"])
+        # A connection of a proxy's own has no number.
+        self.assertEqual(made.select("a", 3, counted=False), ["stall-2"])
+        self.assertEqual(made.select("a", 4), ["stall", "stall-2"])
 
     def test_doors(self) -> None:
         """Those of a listener hit no connection."""
@@ -148,6 +151,30 @@ class SelectionTests(Breaking):
             self.assertEqual(self.faults.add(fault), "reset_peer")
             expected = outcomes.split()
             self.assertEqual(await self.outcomes(len(expected)), expected, fault)
+
+    async def test_firstByte(self) -> None:
+        """With ``count=data`` a connection has its number and the fault from its first byte on."""
+        await self.serveBroken(ConversationFactory(Echo))
+        for fault, outcomes in (
+            ("reset_peer,conn=1-2,count=data", "reset reset ok"),
+            ("reset_peer,count=data", "reset"),
+        ):
+            self.faults.clear()
+            self.faults.add(fault)
+            for _ in range(2):
+                self.connect().close()
+            expected = outcomes.split()
+            self.assertEqual(await self.outcomes(len(expected)), expected, fault)
+        with self.connect() as waiting, self.connect() as other:
+            await self.turns()
+            self.faults.clear()  # before the first byte
+            for text, expected in (("", b"hi"), ("limit_data,bytes=1,count=data", b"h")):
+                if text:
+                    self.faults.add(text)  # later than the connections
+                waiting.sendall(b"hi")
+                self.assertEqual(await self.heard(waiting), expected)
+            other.sendall(b"hi")
+            self.assertEqual(await self.heard(other), b"h")
 
     async def test_live(self) -> None:
         """They hit connections that are open already, but are not counted."""

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 
+from tcplab.wire.proxytlvs import TLV
 from tcplab.wire.reasons import Reason
 
 
@@ -19,6 +20,7 @@ class Connection(NamedTuple):
     :ivar peer: the address of the peer. An IPv4 peer of an IPv6 socket has an IPv4 address.
     :ivar host: the local address.
     :ivar local: a proxy made it for itself, as for a health check (PROXY ``LOCAL``).
+    :ivar tlvs: what else the PROXY header of version 2 says.
     """
 
     listener: str
@@ -27,6 +29,7 @@ class Connection(NamedTuple):
     peer: IAddress
     host: IAddress
     local: bool = False
+    tlvs: tuple[TLV, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Connection) and self[:2] == other[:2]

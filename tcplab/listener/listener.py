@@ -210,6 +210,7 @@ class Listener:
             peer or transport.getPeer(),
             host or cast(StreamTransport, transport).getHost(),
             transport.local,
+            () if transport.proxied is None else transport.proxied.header.tlvs,
         )
         self.connections.add(transport)
         call(self.hooks.accepted, transport)

@@ -31,7 +31,7 @@ _TEXT, _SIZES = 60, (60, 30, 15)
 #: The fields of an event of a connection, in the order of the line.
 FIELDS = (
     *("listener", "number", "peer", "by", "how", "why", "errno"),
-    *("received", "sent", "seconds", "checks"),
+    *("received", "sent", "seconds", "checks", "tlv"),
 )
 
 

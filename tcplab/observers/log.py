@@ -14,6 +14,7 @@ from tcplab.observers.healthchecks import HealthChecks
 from tcplab.observers.throttle import FULL_LINES, SummaryTimer
 from tcplab.wire.escaping import escape
 from tcplab.wire.names import UNIX
+from tcplab.wire.proxytlvs import shownTLVs
 from tcplab.wire.texts import withoutLineEnd
 
 
@@ -56,11 +57,16 @@ class LogObserver(Observer):
             self._scheduleSummary()
             return
         peer, text = connection.peer, "server: got connection from = "
+        fields: dict[str, object] = {"host": None, "port": None}
         if isinstance(peer, (IPv4Address, IPv6Address)):
             text += "{host} and port = {port}"
-            self._line("opened", connection, text, host=peer.host, port=peer.port)
+            fields = {"host": peer.host, "port": peer.port}
         else:
-            self._line("opened", connection, text + "unix", host=None, port=None)
+            text += "unix"
+        if connection.tlvs:
+            text += " tlv={tlv}"
+            fields["tlv"] = shownTLVs(connection.tlvs)
+        self._line("opened", connection, text, **fields)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
         """Log a message, escaped, cut at 200 characters, without one line end at its end."""

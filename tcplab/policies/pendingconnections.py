@@ -71,7 +71,11 @@ class PendingConnection(FileDescriptor):
 
     def _expired(self, seconds: float) -> None:
         self._deadline = None
-        self.refuse(Reason.HANDSHAKE_TIMEOUT, f"no whole PROXY header came in {seconds:g} s")
+        problem = f"no whole PROXY header came in {seconds:g} s"
+        if not self._reader.begun:
+            # With the client's first bytes, which waits for a greeting: both wait for ever.
+            problem += ", and no byte: a proxy has to send it before the client sends"
+        self.refuse(Reason.HANDSHAKE_TIMEOUT, problem)
 
     def refuse(self, reason: Reason, problem: str) -> None:
         """Reset this connection, and report it."""

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation, SettingValues
 from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
-from tcplab.reactor.stack import setReason
+from tcplab.reactor.stack import proxied, setReason
 from tcplab.reactor.tlsreasons import tlsReason
 from tcplab.wire.framing import Stream, Verbatim, verbatim
 from tcplab.wire.proxyheader import InetAddress, writeHeader
@@ -43,7 +43,8 @@ class Forward(Downstream):
 
     :cvar to: the server, as the string of a client endpoint.
     :cvar proxyprotocol: ``v1`` or ``v2`` sends the server a PROXY header of that version first,
-        with the client's address.
+        with the client's address. The TLVs of a header that the client's proxy sent follow in
+        version 2, and ``LOCAL`` stays ``LOCAL``.
     :cvar connectTimeout: seconds to connect to the server, with the TLS handshake.
     """
 
@@ -91,10 +92,15 @@ class Forward(Downstream):
     def _proxyHeader(self) -> bytes:
         if not self.proxyprotocol:
             return b""
+        version, said = _VERSIONS[self.proxyprotocol], proxied(self.raw)
         source, destination = _inet(self.peer), _inet(self.raw.getHost())
-        if type(source) is not type(destination):
+        if said.local or type(source) is not type(destination):
             source = destination = None
-        return writeHeader(_VERSIONS[self.proxyprotocol], source, destination)
+        whole = version == 2 and source is not None and said.header is not None
+        tlvs = said.header.tlvs if whole and said.header is not None else ()
+        return writeHeader(
+            version, source, destination, local=said.local and version == 2, tlvs=tlvs
+        )
 
     def makeConnection(self, transport: Any) -> None:
         """Use a transport of any kind, and a framing that keeps what it was fed with."""

@@ -8,8 +8,9 @@ import socket
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from tcplab.protocols.conversation import Conversation
-from tcplab.reactor.stack import bottomTransport
+from tcplab.reactor.stack import bottomTransport, proxied
 from tcplab.wire.escaping import escape
+from tcplab.wire.proxytlvs import shownTLVs
 
 
 class WhoAmI(Conversation):
@@ -17,7 +18,8 @@ class WhoAmI(Conversation):
     Send one line, ``name= host= peer= via= pid=``, and close: it shows which server answered.
 
     ``host`` is the server's address and ``peer`` the client's, also behind a proxy. ``via`` is the
-    proxy's, and empty without one. A space in a value is written ``\\x20``.
+    proxy's, and empty without one. ``tlv=`` follows if the proxy sent TLVs, as in ``ee:0104``: type
+    and value in hexadecimal. A space in a value is written ``\\x20``.
 
     :cvar name: the server's name; empty means the machine's host name.
     """
@@ -31,14 +33,18 @@ class WhoAmI(Conversation):
 
     def _fields(self) -> list[tuple[str, str]]:
         beneath = bottomTransport(self.transport)
-        neighbour = getattr(beneath, "proxy", None) or beneath.getPeer()
-        return [
+        said = proxied(beneath)
+        neighbour = said.proxy or beneath.getPeer()
+        fields = [
             ("name", _escaped(self.name or socket.gethostname())),
             ("host", _formatted(self.transport.getHost())),
             ("peer", _formatted(self.peer)),
             ("via", "" if neighbour == self.peer else _formatted(neighbour)),
             ("pid", str(os.getpid())),
         ]
+        if said.header is not None and said.header.tlvs:
+            fields.append(("tlv", shownTLVs(said.header.tlvs)))
+        return fields
 
 
 def _formatted(address: object) -> str:

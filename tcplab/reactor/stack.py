@@ -11,16 +11,17 @@ import fcntl
 import select
 import struct
 import termios
-from typing import cast
+from typing import NamedTuple, cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.endpoints import _WrappingProtocol
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from tcplab.reactor.coalescing import CoalescingTransport, spliceOf
 from tcplab.reactor.interfaces import StreamTransport
+from tcplab.wire.proxyheader import ProxyHeader
 from tcplab.wire.reasons import Reason
 
 
@@ -157,3 +158,24 @@ def isTLS(transport: object) -> bool:
             return True
         transport = _below(transport)
     return False
+
+
+class Proxied(NamedTuple):
+    """
+    What a proxy at the other end of a transport has said.
+
+    :ivar proxy: its address; ``None``: there is none.
+    :ivar header: its PROXY header.
+    :ivar local: the connection is the proxy's own (``LOCAL``).
+    """
+
+    proxy: IAddress | None
+    header: ProxyHeader | None
+    local: bool
+
+
+def proxied(transport: object) -> Proxied:
+    """Return what a proxy has said on the lowest transport of a connection."""
+    names = ("proxy", "announced", "local")
+    proxy, header, local = (getattr(transport, each, None) for each in names)
+    return Proxied(proxy, header, bool(local))

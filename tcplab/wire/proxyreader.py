@@ -75,6 +75,11 @@ class HeaderReader:
         self.header, end = found
         return end - before
 
+    @property
+    def begun(self) -> bool:
+        """Whether a byte has come."""
+        return bool(self._taken)
+
     def finish(self) -> None:
         """
         Note the end of the stream.
@@ -151,6 +156,10 @@ def _ipv6(word: bytes) -> IPv6Address:
     return IPv6Address(word.decode("ascii"))
 
 
+def _ip(word: bytes) -> _Host:
+    return _ipv6(word) if b":" in word else IPv4Address(word.decode("ascii"))
+
+
 def _port(word: bytes) -> int:
     if not re.fullmatch(rb"0|[1-9][0-9]{0,4}", word) or int(word) > 0xFFFF:
         raise ValueError(word)
@@ -159,6 +168,8 @@ def _port(word: bytes) -> int:
 
 _DOTTED = (b"", b"0", b".0", b"0.0", b".0.0", b"0.0.0", b".0.0.0", b"0.0.0.0")
 _PORT = _Field("port", _port, (b"", b"0"))
+# nginx writes the family of the client, and the server's address as it is, of either family.
+_DESTINATION = _Field("IP address", _ip, (*_DOTTED, b":", b"::"))
 _HOSTS: dict[bytes, tuple[Family, _Field[_Host]]] = {
     b"TCP4": ("TCP4", _Field("IPv4 address", _ipv4, _DOTTED)),
     b"TCP6": ("TCP6", _Field("IPv6 address", _ipv6, (*_DOTTED, b":", b"::"))),
@@ -186,7 +197,7 @@ def _readV1(line: bytes) -> ProxyHeader:
     if family not in _HOSTS or len(words) != 4:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
     name, field = _HOSTS[family]
-    hosts = field.parse(words[0], line), field.parse(words[1], line)
+    hosts = field.parse(words[0], line), _DESTINATION.parse(words[1], line)
     ports = _PORT.parse(words[2], line), _PORT.parse(words[3], line)
     source, destination = map(InetAddress, hosts, ports)
     return ProxyHeader(1, "PROXY", name, source, destination)
@@ -204,7 +215,7 @@ def _checkV1Prefix(line: bytes) -> None:
     if family not in _HOSTS or len(words) > 4:
         raise ProxyError(f"no PROXY line: {_shown(line)}")
     _, host = _HOSTS[family]
-    fields: tuple[_Field[_Host] | _Field[int], ...] = (host, host, _PORT, _PORT)
+    fields: tuple[_Field[_Host] | _Field[int], ...] = (host, _DESTINATION, _PORT, _PORT)
     *whole, (last, word) = zip(fields, words, strict=False)
     for field, value in whole:
         field.parse(value, line)

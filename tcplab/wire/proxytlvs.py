@@ -20,6 +20,7 @@ __all__ = [
     "crc32c",
     "decodeText",
     "readTLVs",
+    "shownTLVs",
     "writeTLVs",
 ]
 
@@ -29,6 +30,10 @@ ALPN, AUTHORITY, CRC32C, NOOP, UNIQUE_ID, SSL, NETNS = 0x01, 0x02, 0x03, 0x04, 0
 _VERSION, _NAME, _CIPHER, _SIGNATURE, _KEY = range(0x21, 0x26)
 
 _LONGEST_UNIQUE_ID = 128  # section 2.2.5
+
+
+# What is shown of TLVs: a checksum is 4 bytes long, a unique ID 128 at most.
+_SHOWN, _WORDS = 64, 8
 
 
 class ProxyError(ValueError):
@@ -80,7 +85,8 @@ class SSLInfo(NamedTuple):
             decodeText(inner.get(kind), "utf-8" if kind == _NAME else "ascii")
             for kind in (_VERSION, _NAME, _CIPHER, _SIGNATURE, _KEY)
         ]
-        return cls(value[0], not any(value[1:5]), *texts)
+        presented = bool(value[0] & 0b110)  # else there was nothing to verify, and the code is 0
+        return cls(value[0], presented and not any(value[1:5]), *texts)
 
 
 def iterTLVs(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
@@ -142,6 +148,19 @@ def _check(tlv: TLV) -> None:
         decodeText(value, "ascii")
     elif kind == SSL:
         SSLInfo.of(value)
+
+
+def shownTLVs(tlvs: Iterable[TLV]) -> str:
+    """
+    Return TLVs as one printable word: ``02:6c6162,ee:0104``, type and value in hexadecimal.
+
+    At most the first 64 bytes of a value are shown, and eight TLVs; dots stand for the rest.
+    """
+    words = [
+        f"{kind:02x}:{value[:_SHOWN].hex()}{'...' if len(value) > _SHOWN else ''}"
+        for kind, value in tlvs
+    ]
+    return ",".join(words[:_WORDS]) + (",..." if len(words) > _WORDS else "")
 
 
 def decodeText(value: bytes | None, encoding: str) -> str | None:

@@ -8,11 +8,12 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.listener.events import Connection, Ending
+from tcplab.wire.proxytlvs import TLV
 
 PEER = IPv4Address("TCP", "127.0.0.1", 36702)
 HOST = IPv4Address("TCP", "127.0.0.1", 50544)
-CONNECTION = ("ack", 1, "ack,1,127.0.0.1", PEER, HOST, False)
-OTHER_CONNECTION = ("lab", 2, "lab,1,127.0.0.1", HOST, PEER, True)
+CONNECTION = ("ack", 1, "ack,1,127.0.0.1", PEER, HOST, False, ())
+OTHER_CONNECTION = ("lab", 2, "lab,1,127.0.0.1", HOST, PEER, True, (TLV(2, b"a"),))
 ENDING = ("peer", "reset", "unread", 104, 2, 18, 0.012, "")
 OTHER_ENDING = ("server", "fin", None, None, 3, 19, 0.013, "more")
 
@@ -28,7 +29,7 @@ class ValueTests(SynchronousTestCase):
     def test_fields(self) -> None:
         """The fields are those that the log and JSON name."""
         for kind, names in (
-            (Connection, "listener number prefix peer host local"),
+            (Connection, "listener number prefix peer host local tlvs"),
             (Ending, "by how why errno received sent seconds detail"),
         ):
             self.assertEqual(list(kind._fields), names.split())

@@ -25,12 +25,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.listener.events import Ending
 from tcplab.observers import FaultLog, LogObserver, Observers
 from tcplab.observers.throttle import FULL_LINES
+from tcplab.wire.proxytlvs import TLV
 from tcplab.wire.reasons import Reason
 from tests.support.observed_events import CONNECTION, ENDING, EVENTS
 
 TCP = CONNECTION
 TCP6 = TCP._replace(prefix="ack,1,2001:db8::7", peer=IPv6Address("TCP", "2001:db8::7", 36702))
 UNIX = TCP._replace(prefix="ack,1,unix", peer=UNIXAddress(None))
+TAGGED = UNIX._replace(tlvs=(TLV(0xEE, b"\1\4"),))
 
 #: Each event by the name that a summary gives their number; the first word of its lines.
 CALLS = dict(zip(("opened", "reported", "hits", "closed"), EVENTS.items(), strict=True))
@@ -88,6 +90,7 @@ class LineTests(LogCase):
             (opened, (TCP,), "server: got connection from = 127.0.0.1 and port = 36702"),
             (opened, (TCP6,), "server: got connection from = 2001:db8::7 and port = 36702"),
             (opened, (UNIX,), "server: got connection from = unix"),
+            (opened, (TAGGED,), "server: got connection from = unix tlv=ee:0104"),
             (hit, (TCP, "reset_peer at=1024"), "fault reset_peer at=1024"),
             (hit, (None, "refuse listener=echo"), "fault refuse listener=echo"),
             (closed, (TCP, ENDING), "closed by=peer how=fin received=2 sent=18 seconds=0.012"),

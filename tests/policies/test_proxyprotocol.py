@@ -33,6 +33,9 @@ def written(address: tuple[Any, ...]) -> str:
     return "{}:{}".format(*address)
 
 
+TAGGED = writeHeader(2, ADA, LAB, tlvs=[TLV(0xEE, b"\1\4")])
+
+
 class TrustedTests(Announcing):
     """The peer that a trusted proxy names is the peer everywhere."""
 
@@ -59,6 +62,7 @@ class TrustedTests(Announcing):
             announced: Any = bottomTransport(transport).announced
             self.assertEqual((announced.uniqueID, announced.authority), known)
             self.assertEqual(announced.destination, LAB)
+            self.assertEqual(told.tlvs, tuple(more if known[0] else ()))
             client.close()
             ending = await self.told.ending()
             self.assertEqual((ending.by, ending.how, ending.why), ("peer", "fin", None))
@@ -75,6 +79,7 @@ class TrustedTests(Announcing):
             (writeHeader(2, local=True), TCP, "127.0.0.1", False),
             (LINE, mapped, "127.0.0.0/8", True),  # an IPv4 proxy of an IPv6 port
             (BLOCK, unix, "unix", True),
+            (TAGGED, TCP, "127.0.0.1", True),
         ):
             await self.announce(ConversationFactory(WhoAmI), endpoint, trusted=(trusted,))
             client = self.client(header)
@@ -84,6 +89,7 @@ class TrustedTests(Announcing):
                 proxy, host = map(written, (client.getsockname(), client.getpeername()))
             expected = (PEER, proxy, host) if isNamed else (proxy, "", host)
             self.assertEqual((told["peer"], told["via"], told["host"]), expected)
+            self.assertEqual(told.get("tlv"), "ee:0104" if header is TAGGED else None)
 
     async def test_tls(self) -> None:
         """The header comes before TLS."""
@@ -155,7 +161,7 @@ class RefusedTests(Announcing):
             (BLOCK[:-1] + b"!", {}, "the checksum of the header is wrong"),
             (BLOCK, {"version": "v1"}, f"{none} 1: "),
             (LINE, {"version": "v2"}, f"{none} 2: "),
-            (b"", late, "no whole PROXY header came in 0.05 s"),
+            (b"", late, "no whole PROXY header came in 0.05 s, and no byte: a proxy has to"),
             (BLOCK[:-1], late, "no whole PROXY header came in 0.05 s"),
         ):
             await self.announce(Meeting(b"hello"), **more)  # type: ignore[arg-type]

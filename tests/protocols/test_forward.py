@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, UNIXAddress
 
+from tcplab.listener.servertransport import ProxiedPeer
 from tcplab.protocols import (
     CRLF,
     ConversationFactory,
@@ -19,7 +20,9 @@ from tcplab.protocols import (
     Netstrings,
 )
 from tcplab.testing import Peer
+from tcplab.wire.proxyheader import ProxyHeader
 from tcplab.wire.proxyreader import HeaderReader
+from tcplab.wire.proxytlvs import TLV
 from tests.support.memory_servers import Joining, Joint, Servers
 
 #: Position-coded: a byte that is lost, doubled or out of its place is seen.
@@ -282,6 +285,23 @@ class HeaderTests(Joining):
             self.assertEqual((rest, header.family), (b"hi", "TCP4"))
             self.assertEqual((str(header.source.host), header.source.port), ("127.0.0.1", 36702))
             self.assertEqual(header.destination.port, 50544)
+
+    def test_passedOn(self) -> None:
+        """What the client's proxy sent besides addresses; its own checks stay its own."""
+        tlvs = (TLV(0xEE, b"\1\4"), TLV(2, b"lab"))
+        for version, local, expected in (
+            ("v2", False, ("PROXY", tlvs)),
+            ("v1", False, ("PROXY", ())),
+            ("v2", True, ("LOCAL", ())),
+        ):
+            servers = Servers(hangs=True)
+            joint = Joint(forward(proxyprotocol=version), servers)
+            transport: Any = joint.client.transport
+            transport.proxied = ProxiedPeer(transport.getPeer(), ProxyHeader(2, tlvs=tlvs))
+            transport.local = local
+            servers.answer()
+            header, _ = self.header(version, joint.told(joint.server))
+            self.assertEqual((header.command, header.tlvs), expected)
 
     def test_otherAddresses(self) -> None:
         """A Unix socket's path is sent; an address that fits no header is unknown."""

@@ -35,13 +35,14 @@ _PORT = (
 )
 _IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
 _LINE = re.compile(
-    rf"PROXY (?:(?P<tcp4>TCP4) (?P<s4>{_IPV4}) (?P<d4>{_IPV4})"
-    r"|(?P<tcp6>TCP6) (?P<s6>[^ ]{2,39}) (?P<d6>[^ ]{2,39}))"
+    rf"PROXY (?:(?P<tcp4>TCP4) (?P<s4>{_IPV4})|(?P<tcp6>TCP6) (?P<s6>[^ ]{{2,39}}))"
+    rf" (?:(?P<d4>{_IPV4})|(?P<d6>[^ ]{{2,39}}))"  # of either family, as nginx writes it
     rf" (?P<sp>{_PORT}) (?P<dp>{_PORT})"
 )
 
 
-_PLACES = ("TCP4 0.0.0.0 0.0.0.0", "TCP6 :: ::", "TCP6 ::0.0.0.0 ::", "TCP6 :: ::0.0.0.0")
+_TO = ("0.0.0.0", "::", "::0.0.0.0")
+_PLACES = [f"{by} {to}" for by in ("TCP4 0.0.0.0", "TCP6 ::", "TCP6 ::0.0.0.0") for to in _TO]
 _LINES = ("PROXY UNKNOWN\r\n", *(f"PROXY {each} 0 0\r\n" for each in _PLACES))
 
 
@@ -68,10 +69,11 @@ def _line(line: str) -> tuple[Any, ...]:
     if found is None:
         return BAD
     ports = int(found["sp"]), int(found["dp"])
-    kind = socket.AF_INET if found["tcp4"] else socket.AF_INET6
     try:
-        packed = [socket.inet_pton(kind, found["s4"] or found["s6"])]
-        packed += [socket.inet_pton(kind, found["d4"] or found["d6"])]
+        packed = [
+            socket.inet_pton(socket.AF_INET if found[four] else socket.AF_INET6, found[four] or six)
+            for four, six in (("s4", found["s6"]), ("d4", found["d6"]))
+        ]
     except (OSError, ValueError):
         return BAD
     family = found["tcp4"] or found["tcp6"]

@@ -127,7 +127,7 @@ class HeaderTests(SynchronousTestCase):
         self.assertEqual(header.alpn, b"h2")
         self.assertEqual((header.authority, header.namespace), ("grün", "blue"))
         self.assertEqual(header.uniqueID, b"id")
-        self.assertEqual(header.ssl, SSLInfo(1, True, "TLSv1.3"))
+        self.assertEqual(header.ssl, SSLInfo(1, False, "TLSv1.3"))
 
     def test_nothingElse(self) -> None:
         header = ProxyHeader(2)

@@ -54,6 +54,8 @@ class LineTests(SynchronousTestCase):
             b"PROXY UNKNOWN " + b"f" * 91 + b"\r\n",
             b"PROXY TCP4 0.0.0.0 255.255.255.255 0 65535\r\n",
             b"PROXY TCP6 :: ::1 0 65535\r\n",
+            b"PROXY TCP6 2001:db8::1 127.0.0.1 51512 22\r\n",  # nginx, from IPv6 to IPv4
+            b"PROXY TCP4 192.0.2.1 2001:db8::1 51512 22\r\n",
             b"PROXY TCP6 " + b" ".join([b":".join([b"FfFf"] * 8)] * 2) + b" 65535 65535\r\n",
             b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c000:201 1 2\r\n",
             b"PROXY TCP6 0:0:0:0:0:ffff:192.0.2.1 1:2:3:4:5:6:7:: 1 2\r\n",
@@ -94,6 +96,8 @@ class LineTests(SynchronousTestCase):
             (b"PROXY TCP4 1.2.3.4 1.2.3.4 1\r", b"\n"),
             (b"PROXY TCP4 \x1b", b"[31mEVIL"),
             (b"PROXY TCP6 1.", b"2.3.4 1.2.3.4 1 1\r\n"),
+            (b"PROXY TCP4 1:", b": 1.2.3.4 1 1\r\n"),
+            (b"PROXY TCP4 1.2.3.4 1.2.3.4:", b": 1 1\r\n"),
             (b"PROXY TCP6 fe80::1%", b"eth0"),
             (b"PROXY TCP6 1::2::", b"3"),
             (b"PROXY TCP6 12345", b"::"),

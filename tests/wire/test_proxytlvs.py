@@ -19,6 +19,7 @@ from tcplab.wire.proxytlvs import (
     SSLInfo,
     crc32c,
     readTLVs,
+    shownTLVs,
     writeTLVs,
 )
 from tests.support import proxyreference
@@ -107,14 +108,24 @@ class SecuredTests(SynchronousTestCase):
         inner = writeTLVs([TLV(0x21 + at, text.encode()) for at, text in enumerate(texts)])
         for value, expected in (
             (b"\x07\0\0\0\0" + inner, SSLInfo(7, True, *texts)),
-            (b"\x01\0\0\0\x01", SSLInfo(1, False)),
-            (b"\x01\0\0\0\0" + _raw(0x28, b"\xff\xff"), SSLInfo(1, True)),
+            (b"\x03\0\0\0\x01", SSLInfo(3, False)),
+            (b"\x01\0\0\0\0", SSLInfo(1, False)),  # no certificate: nothing was verified
+            (b"\0\0\0\0\0", SSLInfo(0, False)),
+            (b"\x03\0\0\0\0" + _raw(0x28, b"\xff\xff"), SSLInfo(3, True)),
             (
-                b"\x01\0\0\0\0" + _raw(0x21, b"TLSv1.3") + _raw(0x21, b"TLSv1.2"),
-                SSLInfo(1, True, "TLSv1.3"),
+                b"\x05\0\0\0\0" + _raw(0x21, b"TLSv1.3") + _raw(0x21, b"TLSv1.2"),
+                SSLInfo(5, True, "TLSv1.3"),
             ),
         ):
             self.assertEqual(SSLInfo.of(value), expected)
+
+
+class ShownTests(SynchronousTestCase):
+    def test_shown(self) -> None:
+        """A bounded word."""
+        self.assertEqual(shownTLVs([TLV(2, b"lab"), TLV(0xEE, b"")]), "02:6c6162,ee:")
+        cut = "01:" + "00" * 64 + "...,"
+        self.assertEqual(shownTLVs([TLV(1, bytes(65))] * 9), cut * 8 + "...")
 
 
 def _raw(kind: int, value: bytes) -> bytes:

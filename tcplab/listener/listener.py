@@ -53,9 +53,11 @@ class Listener:
     :ivar hooks: the hooks of its policies.
     :ivar suspended: no connection is accepted now, see `suspend`.
     :ivar draining: connections are asked to finish, see `drain`.
+    :ivar descriptors: file descriptors that a connection takes.
     :ivar filter: runs on accepted sockets before connections are made of them; ``None`` for none.
     """
 
+    descriptors = 1
     _isOfPort = False
 
     def __init__(self, name: str, observers: Observer) -> None:

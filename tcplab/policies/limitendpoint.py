@@ -16,6 +16,7 @@ from tcplab.observers import FaultLog, Observers
 from tcplab.policies.admission import Admission
 from tcplab.policies.deadlines import Deadlines
 from tcplab.policies.descriptors import ensureDescriptorLimit
+from tcplab.protocols.factory import descriptorsOf
 
 
 class LimitedError(ValueError):
@@ -65,7 +66,9 @@ class LimitedEndpoint(WrappingEndpoint):
         return Deferred.fromCoroutine(self._listen(protocolFactory))
 
     async def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        policies = self._policies(ensureDescriptorLimit(self._maxConnections))
+        policies = self._policies(
+            ensureDescriptorLimit(self._maxConnections, each=descriptorsOf(factory))
+        )
         port = await self.endpoint.listen(factory)
         listener = Listener.of(port, "limit", Observers(FaultLog(self._reactor)))
         if listener is None:

@@ -110,6 +110,7 @@ class Conversation(Protocol):
     ending = False
     peerFinished = False
     _flowControl: type[FlowControl] = FlowControl
+    _descriptors = 1  # file descriptors of a connection; two, where it causes another connection
     _lingering: LingeringClose | None = None
     _dataHook: Callable[[], bool] | None = None
     _fastPath: Framing | None = None  # see _updateFastPath

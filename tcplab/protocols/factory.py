@@ -113,3 +113,12 @@ class ConversationFactory(Factory):
     def logPrefix(self) -> str:
         """Return the name of the conversation's class, for the log."""
         return str(self.protocol.__name__)
+
+
+def descriptorsOf(factory: object) -> int:
+    """
+    Return how many file descriptors a connection of this factory takes.
+
+    **Limit:** what a class of your own opens besides is not known.
+    """
+    return factory.protocol._descriptors if isinstance(factory, ConversationFactory) else 1

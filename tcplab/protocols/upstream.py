@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import SettingValues
 from tcplab.protocols.paired import PairedConversation
 from tcplab.reactor.clientendpoint import clientEndpoint, halfCloseClient, pointsTo
-from tcplab.reactor.connecterrors import connectFailure
+from tcplab.reactor.connecterrors import connectFailure, lacksDescriptors
 from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import bottomTransport, reactorOf, socketTransport, unacknowledgedBytes
 from tcplab.wire.reasons import Reason
@@ -124,6 +124,10 @@ def _hostAndPort(address: object) -> tuple[str, int]:
 # is lost: as long as the lab gives a client.
 _STUCK = 30.0
 
+# Seconds after which a connection that lacked a file descriptor is tried again. Connections to
+# servers that end later than those of their clients have it.
+_RETRY = 0.1
+
 #: One for this process, since two listeners that connect to each other are a loop too.
 LOOPS: LoopDetector[Downstream] = LoopDetector()
 
@@ -226,6 +230,7 @@ class Downstream(PairedConversation):
     ``_loopDetected`` and ``_otherSideLost``.
     """
 
+    _descriptors = 2
     _target = ""  # the name of the setting that holds the server's endpoint
     _connecting = False
     _attempt: Deferred[IProtocol] | None = None
@@ -269,10 +274,20 @@ class Downstream(PairedConversation):
         """Connect, in so many seconds at most, with the TLS handshake."""
         self._connecting = True
         self._schedule("connect", seconds, self._failConnect, "timed out")
+        self._tryToConnect()
+
+    def _tryToConnect(self) -> None:
         attempt = maybeDeferred(lambda: self.endpoint().connect(_UpstreamFactory(self)))
         if self._connecting:
             self._attempt = attempt
-        attempt.addErrback(lambda failure: self._failConnect(connectFailure(failure.value).phrase))
+        attempt.addErrback(self._attemptFailed)
+
+    def _attemptFailed(self, failure: Failure) -> None:
+        if self._connecting and lacksDescriptors(failure.value):
+            self._attempt = None
+            self._schedule("retry", _RETRY, self._tryToConnect)
+        else:
+            self._failConnect(connectFailure(failure.value).phrase)
 
     def _attached(self, upstream: Upstream) -> None:
         # With TLS the handshake is still to be done.
@@ -305,6 +320,7 @@ class Downstream(PairedConversation):
     def _cancelConnect(self) -> None:
         self._connecting = False
         self._cancel("connect")
+        self._cancel("retry")
         attempt, self._attempt = self._attempt, None
         handshaking, self._handshaking = self._handshaking, None
         if handshaking is not None:

@@ -44,10 +44,10 @@ _ERRNOS: dict[int, _Row] = {
     errno.ECONNRESET: ("RESET", "reset", "the connection was reset before it began"),
     errno.EADDRNOTAVAIL: (
         "OTHER",
-        "cannot be called: bindAddress is not ours, or all our ports are in use",
+        "cannot be connected to: bindAddress is not ours, or all our ports are in use",
         None,
     ),
-    errno.EMFILE: ("OTHER", "cannot be called: no file descriptors are left", None),
+    errno.EMFILE: ("OTHER", "cannot be connected to: no file descriptors are left", None),
 }
 
 # The first that fits.
@@ -70,10 +70,19 @@ _ERRORS: dict[type[BaseException], _Row] = {
 }
 
 
+def lacksDescriptors(problem: BaseException | None) -> bool:
+    """Tell whether a connection could not be made for want of a file descriptor."""
+    return _errnoOf(problem) in (errno.EMFILE, errno.ENFILE)
+
+
+def _errnoOf(problem: BaseException | None) -> int:
+    number = problem.osError if isinstance(problem, error.ConnectError) else None
+    return number if isinstance(number, int) else 0  # an endpoint may have put its text there
+
+
 def connectFailure(problem: BaseException | None) -> ConnectFailure:
     """Return why a connection could not be made, or was lost."""
-    number = problem.osError if isinstance(problem, error.ConnectError) else None
-    number = number if isinstance(number, int) else 0  # an endpoint may have put its text there
+    number = _errnoOf(problem)
     row = _ERRNOS.get(number)
     if row is None:
         row = next((row for kind, row in _ERRORS.items() if isinstance(problem, kind)), None)

@@ -50,13 +50,17 @@ class ConnectionPolicies:
         self._policies: tuple[Policy, ...] = ()
         self._maxConnections = 0
 
-    def attach(self, listeners: Iterable[Listener]) -> None:
+    def attach(self, listeners: Sequence[Listener]) -> None:
         """
         Treat the connections of these listeners so, with descriptors for as many as they may have.
 
+        Any of them may have all the connections: the one whose connections take most descriptors
+        decides.
+
         :raises SettingsError: this process cannot have that many.
         """
-        self._policies = self._policies or self._newPolicies()
+        each = max((listener.descriptors for listener in listeners), default=1)
+        self._policies = self._policies or self._newPolicies(each)
         for listener in listeners:
             for policy in (*self._policies, *self._own):
                 policy.watch(listener)
@@ -71,10 +75,10 @@ class ConnectionPolicies:
         for policy in (*self._policies, *self._own):
             policy.stop()
 
-    def _newPolicies(self) -> tuple[Policy, ...]:
+    def _newPolicies(self, each: int) -> tuple[Policy, ...]:
         proxies = () if self._settings.proxyProtocol is None else (self._newProxyProtocol(),)
         self._maxConnections = self._connectionLimit(
-            RESERVE + sum(each.maxPending for each in proxies)
+            each, RESERVE + sum(proxy.maxPending for proxy in proxies)
         )
         return (
             self._newAdmission(),
@@ -84,15 +88,15 @@ class ConnectionPolicies:
             *proxies,
         )
 
-    def _connectionLimit(self, reserve: int) -> int:
+    def _connectionLimit(self, each: int, reserve: int) -> int:
         wanted = self._settings.maxConnections
         workers = self._settings.workers or 1
         try:
             if wanted is None or workers == 1:
-                return ensureDescriptorLimit(wanted, reserve=reserve)
+                return ensureDescriptorLimit(wanted, each=each, reserve=reserve)
             # Workers share them evenly, but one may have more than another. They count the total.
-            ensureDescriptorLimit(math.ceil(wanted / workers), reserve=reserve)
-            return min(wanted, ensureDescriptorLimit(None, reserve=reserve))
+            ensureDescriptorLimit(math.ceil(wanted / workers), each=each, reserve=reserve)
+            return min(wanted, ensureDescriptorLimit(None, each=each, reserve=reserve))
         except DescriptorsError as e:
             name = self._settings.names["maxConnections"]
             option = "" if wanted is None else f"{name} {wanted}: "

@@ -32,6 +32,7 @@ from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
 from tcplab.reactor.batchaccept import BATCH
+from tcplab.protocols.factory import descriptorsOf
 from tcplab.server.certificates import worldReadableKeys
 from tcplab.server.endpoints import cannotListen, formatAddress, reachability, unixPath
 from tcplab.server.unixpath import BoundPath, isServed, removeStaleLock
@@ -74,6 +75,7 @@ class EndpointListener(Listener):
         super().__init__(settings.name, observers)
         self.settings = settings
         self.factory = factory
+        self.descriptors = descriptorsOf(factory)
         self.endpoint = endpoint
         self.port: IListeningPort | None = None
         self._starting: Deferred[IListeningPort] | None = None

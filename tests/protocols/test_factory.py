@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,7 +14,9 @@ from zope.interface.verify import verifyObject
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.echo import Echo
-from tcplab.protocols.factory import ConversationFactory, settingsOf
+from tcplab.protocols.factory import ConversationFactory, descriptorsOf, settingsOf
+from tcplab.protocols.forward import Forward
+from tcplab.protocols.relay import Relay
 from tcplab.testing import connected
 from tcplab.wire.framing import CRLF, FramingError, Lines, Stream
 from tests.support.conversations import Shout, ending
@@ -214,6 +217,16 @@ class MistakeTests(SynchronousTestCase):
         ):
             error = self.assertRaises(TypeError, mistake)
             self.assertIn(says, str(error))
+
+    def test_descriptors(self) -> None:
+        """A behaviour that connects to a server takes two for each connection."""
+        for factory, count in (
+            (ConversationFactory(Echo), 1),
+            (ConversationFactory(Relay, name="bob"), 2),
+            (ConversationFactory(type("Mine", (Forward,), {}), to="tcp:localhost:7"), 2),
+            (Factory.forProtocol(Echo), 1),
+        ):
+            self.assertEqual(descriptorsOf(factory), count)
 
     def test_noConverse(self) -> None:
         """A dialogue needs a converse()."""

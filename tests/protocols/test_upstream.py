@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.defer import fail
+from twisted.internet.error import ConnectBindError, ConnectionLost
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -195,6 +197,26 @@ class ConnectTests(Joining):
             joint.settle()
             self.assertTrue(joint.client.wasReset)
             self.assertEqual(joint.why, "upstream")
+
+    def test_noDescriptors(self) -> None:
+        """The connection to the server is tried again until there is one, or time is over."""
+
+        class Full(Servers):
+            def connect(self, factory: Any) -> Any:
+                problem = ConnectBindError(errno.EMFILE, "Too many open files")
+                return fail(problem) if self.refuses else super().connect(factory)
+
+        for refusals, how in ((3, None), (9, "reset")):
+            joint = Joint(Forward(), Full(refuses=True))
+            joint.client.write(b"hi")
+            joint.advance(refusals)
+            joint.servers.refuses = False
+            joint.advance(0.2)
+            self.assertEqual(joint.client.ending and joint.client.ending.how, how)
+            if how is None:
+                self.assertEqual(joint.told(joint.server), b"hi")
+                joint.finish()
+            self.assertOver(joint)
 
     def test_closedByThen(self) -> None:
         """No server is connected for a connection that is closing already."""

@@ -33,7 +33,7 @@ class ConnectFailureTests(SynchronousTestCase):
             ),
             (
                 error.ConnectBindError(errno.EADDRNOTAVAIL),
-                *("OTHER", "cannot be called: bindAddress is not ours, or all our", used),
+                *("OTHER", "cannot be connected to: bindAddress is not ours, or all our", used),
             ),
             (error.ConnectionDone(), "OTHER", "closed", "Connection was closed cleanly."),
             (error.ConnectionLost(), "OTHER", "reset", "Connection to the other side was lost"),

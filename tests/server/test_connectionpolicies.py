@@ -58,14 +58,15 @@ class WithPolicies(Logged):
         self.made.append(FakePolicy(*words, **settings))
         return self.made[-1]
 
-    def makeRoom(self, connections: int | None, reserve: int = RESERVE) -> int:
-        self.reserve = reserve
+    def makeRoom(self, connections: int | None, each: int = 1, reserve: int = RESERVE) -> int:
+        self.each, self.reserve = each, reserve
         self.wanted.append(connections)
         return connections or 1000
 
     def begun(self, **words: Any) -> ConnectionPolicies:
         begun = ConnectionPolicies(fromWords(**words), self.clock)
         self.listeners = [Listener(name, Observers()) for name in ("one", "two")]
+        self.listeners[1].descriptors = 2
         begun.attach(self.listeners)
         return begun
 
@@ -97,7 +98,7 @@ class PoliciesTests(WithPolicies):
             self.wanted.clear()
             self.made.clear()
             self.begun(**words)
-            self.assertEqual(self.wanted, wanted)
+            self.assertEqual((self.wanted, self.each), (wanted, 2))
             found = [self.made[0].settings[key] for key in ("maxConnections", "maxHandshakes")]
             self.assertEqual(found, [connections, handshakes])
 
@@ -114,7 +115,7 @@ class PoliciesTests(WithPolicies):
         self.assertEqual([each.policies for each in self.listeners], [(), ()])
 
     def test_tooFewDescriptors(self) -> None:
-        def makeRoom(connections: object, reserve: int) -> int:
+        def makeRoom(connections: object, each: int, reserve: int) -> int:
             raise DescriptorsError("too few")
 
         self.patch(connectionpolicies, "ensureDescriptorLimit", makeRoom)

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcplab.client.result import HandshakeFailed, Outcome, Result, fromConnectionLost
-from tcplab.reactor.stack import bufferedBytes, canHalfClose, removeEndpointWrapper
+from tcplab.reactor.stack import bufferedBytes, canHalfClose, keepUrgentData, removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
 
 
@@ -219,6 +219,7 @@ class ClientProtocol(Protocol):
     def connectionMade(self) -> None:
         """Start the session; on TLS the handshake is first."""
         removeEndpointWrapper(self.transport, self)
+        keepUrgentData(self.transport)
         if not ISSLTransport.providedBy(self.transport):
             self._start()
 

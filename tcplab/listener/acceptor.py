@@ -92,8 +92,10 @@ class ListenerAcceptor(BatchAcceptor):
         self._transport: type[UnixServer | Server] = UnixServer if self._unix else Server
         self._host = _fixedHost(port)
         if not self._unix:
-            # Accepted sockets inherit it. An answer is sent whole: a delay gains nothing.
+            # Accepted sockets inherit both. An answer is sent whole: a delay gains nothing. Urgent
+            # data stays in the stream (RFC 6093, 6): else the kernel would put it beside.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
 
     # The port
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from tcplab.listener.events import Connection, Ending, Observer
 from tcplab.reactor.coalescing import CoalescingTransport
+from tcplab.reactor.stack import keepUrgentData
 from tcplab.reactor.transports import CoalescingUnixTransport
 from tcplab.wire.escaping import escape
 from tcplab.wire.proxyheader import ProxyHeader
@@ -323,6 +324,7 @@ class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
 
     def __init__(self, *args: Any, peer: ProxiedPeer | None = None) -> None:
         super().__init__(*args)
+        keepUrgentData(self)  # a Unix port does not hand it on
         if peer is not None:
             self.proxied = peer
 

@@ -33,6 +33,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import BaseClient
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -45,6 +46,7 @@ from tcplab.reactor.interfaces import StreamTransport
 from tcplab.reactor.stack import (
     bottomTransport,
     isTLS,
+    keepUrgentData,
     reactorOf,
     removeEndpointWrapper,
     setReason,
@@ -294,6 +296,8 @@ class Conversation(Protocol):
 
     def _attach(self, transport: StreamTransport) -> None:
         self.raw = transport
+        if isinstance(transport, BaseClient):
+            keepUrgentData(transport)
         self.transport = ConversationTransport(self, transport)
         self.flow = self._flowControl(self, transport)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import select
+import socket
 import struct
 import termios
 from typing import NamedTuple, cast
@@ -66,6 +67,13 @@ def reportingTransport(transport: object) -> CoalescingTransport | None:
     """Return the transport below all wrappers if it keeps an account of its connection."""
     bottom = bottomTransport(transport)
     return bottom if isinstance(bottom, CoalescingTransport) else None
+
+
+def keepUrgentData(transport: object) -> None:
+    """Leave urgent data in the stream (RFC 6093, 6), where the kernel would put it beside."""
+    bottom = socketTransport(transport)
+    if bottom is not None:
+        bottom.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
 
 
 def setReason(transport: object, reason: Reason, detail: str = "") -> None:

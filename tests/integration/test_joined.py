@@ -9,12 +9,15 @@ import ssl
 import threading
 from typing import Any
 
-from tcplab.protocols import Conversation, ConversationFactory, Echo, Forward, Relay
+from twisted.internet import reactor
+from twisted.internet.endpoints import clientFromString, connectProtocol
+
+from tcplab.protocols import Conversation, ConversationFactory, Dialogue, Echo, Forward, Relay
 from tcplab.protocols.upstream import LOOPS
 from tests.support.certificates import localhostFile
 from tests.support.ports import free, refusing
 from tests.support.socket_server import Serving, Told, readAll
-from tests.support.thread_servers import RESET, Handler, ThreadServer, echo
+from tests.support.thread_servers import RESET, Handler, ThreadServer, echo, urgent
 
 SIZES = (1, 7, 1000, 60_000)
 LOOPBACK = ":interface=127.0.0.1"
@@ -119,6 +122,33 @@ class HalfCloseTests(Forwarding):
         await self.forwardTo(server)
         self.assertEqual(await self.talk(client, self.connect()), b"I am done")
         self.assertEqual(await self.talk(self.blocking.ended), b"but I am not")
+
+
+class UrgentTests(Forwarding):
+    async def test_staysInTheStream(self) -> None:
+        """Over TCP and Unix sockets, through forward both ways, and for a client."""
+        path = self.unixPath()
+        for endpoint, to in ((TCP, ""), (f"unix:{path}", ""), (TCP, f"unix:{path}")):
+            if to:
+                await self.forward(to)
+                told = await self.forward()
+            else:
+                told = await self.echo(endpoint)
+            self.assertEqual(await self.talk(urgent, self.connect()), b"abcXdef")
+            ending = await told.ending()
+            self.assertEqual((ending.received, ending.sent), (7, 7))
+        await self.forwardTo(urgent)
+        self.assertEqual(await self.talk(exchange, self.connect(), b"hi"), b"abcXdef")
+        self.assertEqual(await self.talk(self.blocking.ended), b"hi")
+
+        class Listen(Dialogue):  # type: ignore[type-arg]
+            async def converse(self) -> bytes:
+                return await self.receiveExactly(7, timeout=20)
+
+        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{self.blocking.port}")
+        listen = await connectProtocol(endpoint, Listen())
+        self.assertEqual(await listen.result(), b"abcXdef")
+        await listen.whenFinished()
 
 
 class SecureTests(Forwarding):

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.protocols import Ack, ConversationFactory, Echo, Greeting, LabConversation
 from tests.support.socket_server import Serving
 from tests.support.subprocess_server import run
-from tests.support.thread_servers import ThreadServer, echo, onceRead
+from tests.support.thread_servers import ThreadServer, echo, onceRead, urgent
 from tests.support.tiers import processes
 
 CONNECTED = b"You are connected!"
@@ -83,6 +83,7 @@ class TextbookServersTests(SynchronousTestCase):
             (onceRead(HELLO), "", b"one", HELLO, b"one"),
             (onceRead(HELLO), words, b"", HELLO, b"Hello from client!"),
             (echo, "", numbers, numbers, numbers),
+            (urgent, "", b"hi there", b"abcXdef", b"hi there"),
         ):
             served = ThreadServer(self, server)
             command = f"{sys.executable} -m tcplab connect 127.0.0.1:{served.port} {options}"

@@ -79,6 +79,16 @@ def untilTheEnd(sock: socket.socket) -> bytes:
     return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
+def urgent(sock: socket.socket) -> bytes:
+    """Send seven bytes, the fourth as urgent data, finish, and read to the end."""
+    with sock:
+        sock.sendall(b"abc")
+        sock.send(b"X", socket.MSG_OOB)
+        sock.sendall(b"def")
+        sock.shutdown(socket.SHUT_WR)
+        return untilTheEnd(sock)
+
+
 def echo(sock: socket.socket) -> bytes:
     """Return every byte, then finish."""
     pieces = []

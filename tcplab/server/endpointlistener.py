@@ -31,8 +31,8 @@ from tcplab.listener.acceptor import OWN_PORT
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
-from tcplab.reactor.batchaccept import BATCH
 from tcplab.protocols.factory import descriptorsOf
+from tcplab.reactor.batchaccept import BATCH
 from tcplab.server.certificates import worldReadableKeys
 from tcplab.server.endpoints import cannotListen, formatAddress, reachability, unixPath
 from tcplab.server.unixpath import BoundPath, isServed, removeStaleLock

@@ -111,9 +111,9 @@ def _connect(arguments: list[str]) -> None:
 
     from twisted.internet.task import react
 
-    from tcplab.reactor import monotonic
+    from tcplab.reactor import clock
 
-    monotonic.install()
+    clock.install()
     react(_converse, [options])
 
 

@@ -253,9 +253,9 @@ def _chooseReactor() -> None:
 
         eager.install()
     else:  # on macOS Twisted's choice is select, which serves 1,024 descriptors
-        from tcplab.reactor import monotonic
+        from tcplab.reactor import clock
 
-        monotonic.install()
+        clock.install()
 
 
 def makeService(options: Options) -> IService:

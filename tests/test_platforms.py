@@ -46,4 +46,4 @@ class MacOSTests(TestCase):
                 self.assertTrue(asked.stdout.startswith(answer), asked)
                 self.assertEqual(server.stop(), 0, server.output)
                 self.assertNotIn("Traceback", server.output)
-                self.assertIn("reactor class: tcplab.reactor.monotonic.PollReactor", server.output)
+                self.assertIn(".MonotonicPollReactor.", server.output)

@@ -28,7 +28,7 @@ from tcplab.config.options import OPTIONS, SETTINGS, Settings, fromWords
 from tcplab.config.sources import Given
 from tcplab.observers import Observers
 from tcplab.protocols import Conversation
-from tcplab.reactor import eager, monotonic
+from tcplab.reactor import clock, eager
 from tcplab.server.drain import Drained
 from tcplab.server.service import LabService
 from tcplab.wire.names import BEHAVIOURS
@@ -95,7 +95,7 @@ class ReactorChoice(SynchronousTestCase):
 
     def chosen(self) -> str:
         chosen = ["Twisted's"]
-        for each in (eager, monotonic):
+        for each in (eager, clock):
             self.patch(each, "install", lambda each=each: chosen.append(each.__name__))
         parsed()
         return chosen[-1]
@@ -108,7 +108,7 @@ class ReactorChoice(SynchronousTestCase):
         self.patch(select, "epoll", None)
         del select.epoll
         self.addCleanup(setattr, select, "epoll", None)
-        self.assertEqual(self.chosen(), "tcplab.reactor.monotonic")
+        self.assertEqual(self.chosen(), "tcplab.reactor.clock")
 
 
 class Refusing(SynchronousTestCase):

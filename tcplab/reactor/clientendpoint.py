@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     _parseTrustRootPath,
-    _privateCertFromPaths,
     _WrappingProtocol,
     clientFromString,
 )
@@ -28,13 +27,14 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
 )
-from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.ssl import Certificate, KeyPair, PrivateCertificate, optionsForClientTLS
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import alsoProvides, implementer
 
+from tcplab.reactor.clock import withTLSClock
+from tcplab.reactor.pemfiles import loadIdentity
 from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
-from tcplab.reactor.tlsclock import withTLSClock
 from tcplab.wire.endpointstring import argument, explained, meant, split
 
 #: Seconds. To connect takes one round trip, or a few with TLS; a lost SYN is sent again after 1 and
@@ -113,7 +113,7 @@ def _tls(
     creator = optionsForClientTLS(
         host,
         trustRoot=_parseTrustRootPath(trustRoots),
-        clientCertificate=_privateCertFromPaths(certificate, privateKey),
+        clientCertificate=_clientCertificate(certificate, privateKey),
     )
     number, seconds = int(port), int(timeout)
     if endpoint is not None:
@@ -121,6 +121,16 @@ def _tls(
     address = None if bindAddress is None else (bindAddress, 0)
     plain = HostnameEndpoint(reactor, host, number, seconds, address)
     return _TLSEndpoint(creator, plain, reactor)
+
+
+def _clientCertificate(certificate: str | None, key: str | None) -> PrivateCertificate | None:
+    if certificate is None:
+        return None
+    identity = loadIdentity(certificate, key or certificate)
+    shown: PrivateCertificate = PrivateCertificate.fromCertificateAndKeyPair(
+        Certificate(identity.certificate), KeyPair(identity.key)
+    )
+    return shown
 
 
 @implementer(IStreamClientEndpoint)

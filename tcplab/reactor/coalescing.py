@@ -237,7 +237,7 @@ class CoalescingTransport(AdaptiveReadSize, SendBuffer):
         """Switch to Twisted's own TLS."""
         self._spill()
         self._cork = BYPASS
-        from tcplab.reactor.tlsclock import startTLS  # pyOpenSSL need not be there
+        from tcplab.reactor.clock import startTLS  # pyOpenSSL need not be there
 
         startTLS(self, *args, **kwargs)
 

@@ -31,10 +31,9 @@ from twisted.logger import Logger
 from twisted.python import context, log
 
 from tcplab.reactor.batchaccept import BatchAcceptor
+from tcplab.reactor.clock import MonotonicTime, TLSMethods
 from tcplab.reactor.coalescing import CoalescingTransport
-from tcplab.reactor.monotonic import MonotonicTime
 from tcplab.reactor.sendbuffer import DONE
-from tcplab.reactor.tlsclock import TLSMethods
 from tcplab.reactor.transports import (
     EagerTCPConnector,
     EagerTCPServer,

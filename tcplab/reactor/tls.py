@@ -27,10 +27,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcplab.reactor.clock import ReactorTLS, ignoreUnknownALPN
 from tcplab.reactor.coalescing import spliceOf
 from tcplab.reactor.interfaces import ContextFactory
 from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
-from tcplab.reactor.tlsclock import ReactorTLS
 from tcplab.reactor.tlsreasons import explain, tlsReason
 from tcplab.wire.reasons import Reason
 
@@ -249,6 +249,8 @@ def startTLS(transport: Any, protocol: IProtocol, contextFactory: ContextFactory
         above = splice.wrappedProtocol  # the splice stays below TLS
     if above is not protocol:
         raise RuntimeError("startTLS: the conversation does not speak through a socket of its own")
+    if not transport._tlsClientDefault:
+        ignoreUnknownALPN(contextFactory)
     # The side that connected is the client, as in ITLSTransport.startTLS.
     nothing = cast(IProtocolFactory, None)  # no factory is wrapped: the protocol exists already
     factory = TLSFactory(contextFactory, transport._tlsClientDefault, nothing, transport.reactor)

@@ -37,11 +37,10 @@ USED: dict[str, dict[str, str]] = {
     "tcplab.reactor": {
         "twisted.internet._newtls": "_BypassTLS",
         "twisted.internet._producer_helpers._PullToPush": "_coopTask _pull",
-        "twisted.internet.endpoints": (
-            "_WrappingFactory _WrappingProtocol _parseTrustRootPath _privateCertFromPaths"
-        ),
+        "twisted.internet.endpoints": ("_WrappingFactory _WrappingProtocol _parseTrustRootPath"),
         "twisted.internet.endpoints._WrappingProtocol": "_wrappedProtocol",
         "twisted.internet.stdio.StandardIO": "_reader",
+        "twisted.internet.ssl.CertificateOptions": "_acceptableProtocols",
         "twisted.internet.tcp.Port": "_type",
         "twisted.internet.tcp.Server": "_tlsClientDefault",
         "twisted.protocols.tls._AggregateSmallWrites": "_clock",
@@ -68,12 +67,11 @@ USED: dict[str, dict[str, str]] = {
     },
     "tcplab.server": {
         "twisted.internet.endpoints.SSL4ServerEndpoint": "_sslContextFactory",
-        "twisted.internet.ssl.CertificateOptions": "_cipherString _contextForServerName",
+        "twisted.internet.ssl.CertificateOptions": "_acceptableProtocols _cipherString",
         "twisted.internet.tcp.Port": (
             "_logConnectionLostMsg _preexistingSocket _realPortNumber _shouldShutdown"
         ),
         "twisted.internet.unix.Port": "_bindPath",
-        "twisted.protocols._sni": "PEMObjects",
         "twisted.protocols._sni.TLSServerEndpoint": "connectionCreator",
     },
     "tcplab.testing": {"twisted.internet.tcp.Server": "_closeSocket"},

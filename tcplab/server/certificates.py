@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cryptography import x509
 from OpenSSL.SSL import Connection, Context
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
@@ -15,9 +16,10 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.logger import Logger
-from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
+from tcplab.reactor.clock import ignoreUnknownALPN
+from tcplab.reactor.pemfiles import Identity, PEMError, identities, readObjects
 from tcplab.reactor.tlsreasons import recordRefusals
 from tcplab.wire.endpointstring import argument, split
 
@@ -76,7 +78,7 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-class CertificatesError(ValueError):
+class CertificatesError(PEMError):
     """Certificates cannot be used; the text is one line."""
 
 
@@ -101,17 +103,27 @@ def loadClientCAs(path: str) -> object:
     return trustRootFromCertificates(certificates)
 
 
-def hardenTLS(options: CertificateOptions, clients: Any = None) -> None:
+def hardenTLS(
+    options: CertificateOptions, clients: Any = None, protocols: Sequence[bytes] = ()
+) -> Context:
     """
     Allow fewer ciphers than Twisted does, and require certificates of clients.
 
     :param options: they have not made their context yet.
     :param clients: the authorities that sign them (`loadClientCAs`); ``None`` requires none.
+    :param protocols: those that clients may choose from (ALPN); without any the choice is ignored.
+    :return: the context.
     """
     options._cipherString = CIPHERS
+    options._acceptableProtocols = list(protocols)
     if clients is not None:
         options.verify = options.requireCertificate = True
         options.trustRoot = clients
+    ignoreUnknownALPN(options)
+    context: Context = options.getContext()
+    if clients is not None:
+        recordRefusals(context)
+    return context
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -130,13 +142,21 @@ class CertificateDirectory:
     :param path: the folder's, or a file's.
     :param clock: keeps the time.
     :param clients: the authorities that sign the certificates of clients; ``None`` requires none.
-    :raises CertificatesError: there is no certificate with names and its key.
+    :param protocols: see `hardenTLS`.
+    :raises PEMError: there is no certificate with names and its key.
     """
 
-    def __init__(self, path: str, clock: IReactorTime, clients: object | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        clock: IReactorTime,
+        clients: object | None = None,
+        protocols: Sequence[bytes] = (),
+    ) -> None:
         self._path = os.path.abspath(path)  # twistd may change its folder
         self._clock = clock
         self._clients = clients
+        self._protocols = protocols
         self._files = self._scan()
         if not self._files:
             raise CertificatesError(
@@ -177,34 +197,60 @@ class CertificateDirectory:
                 return
             self._files = seen
             self._contexts = self._loadContexts()
-        except (OSError, CertificatesError) as e:
+        except (OSError, PEMError) as e:
             log.warn("the old certificates stay in use: {e}", log_system="tcplab", e=str(e))
         else:
             log.info("certificates read again: {path}", log_system="tcplab", path=self._path)
 
     def _loadContexts(self) -> dict[bytes, Context]:
-        from twisted.protocols._sni import PEMObjects  # older ones have no tls:, and not this
-
-        try:
-            found = PEMObjects.fromDirectory(FilePath(self._path)).inferDomainMapping()
-            contexts = {
-                name.lower().encode("idna" if not name.isascii() else "ascii"): self._context(each)
-                for name, each in found.items()
-            }
-        except OSError:
-            raise
-        except Exception as e:
-            text = ": ".join(str(e).splitlines()[:1])
-            raise CertificatesError(f"a .pem file in {self._path} cannot be used: {text}") from None
+        contexts = {}
+        for identity, certificate in identities(readObjects(sorted(self._files))):
+            context = self._context(identity)
+            for name in _names(certificate):
+                contexts[_encoded(name, identity.path)] = context
+            if not _names(certificate):
+                raise CertificatesError(
+                    f"the certificate of the key in {identity.path} has no subjectAltName:"
+                    " make one with the names that clients ask for"
+                )
         if not contexts:
             raise CertificatesError(
                 f"there is no certificate with a subjectAltName and its key in {self._path}"
             )
         return contexts
 
-    def _context(self, options: CertificateOptions) -> Context:
-        hardenTLS(options, self._clients)
-        options._contextForServerName = self._contextFor
-        context: Context = options.getContext()
-        recordRefusals(context)
+    def _context(self, identity: Identity) -> Context:
+        context = hardenTLS(optionsOf(identity), self._clients, self._protocols)
+        context.set_tlsext_servername_callback(self._choose)
         return context
+
+    def _choose(self, connection: Connection) -> None:
+        context = self._contextFor(connection.get_servername())
+        if context is not None:
+            connection.set_context(context)
+
+
+def optionsOf(identity: Identity) -> CertificateOptions:
+    """Return the options of a server that shows this certificate and sends the chain behind it."""
+    return CertificateOptions(
+        privateKey=identity.key,
+        certificate=identity.certificate,
+        extraCertChain=list(identity.chain),
+    )
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    # A certificate for addresses only is chosen by none of them: no client asks for an address.
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    names = found.get_values_for_type(x509.DNSName)
+    return names or [str(each) for each in found.get_values_for_type(x509.IPAddress)]
+
+
+def _encoded(name: str, path: str) -> bytes:
+    try:
+        return name.lower().encode("ascii" if name.isascii() else "idna")
+    except UnicodeError:
+        raise CertificatesError(f"the certificate in {path} has no name of a host") from None

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import (
@@ -25,9 +25,9 @@ from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
 from tcplab.listener.listener import WrappingEndpoint
 from tcplab.listener.machineaddresses import machineAddresses
+from tcplab.reactor.clock import withTLSClock
 from tcplab.reactor.interfaces import IReactor
-from tcplab.reactor.tlsclock import withTLSClock
-from tcplab.reactor.tlsreasons import recordRefusals
+from tcplab.reactor.pemfiles import Identity, loadIdentity
 from tcplab.server.certificates import (
     CertificateDirectory,
     CertificatesError,
@@ -104,41 +104,81 @@ def endpointOf(
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        text, clients = _takeCA(_absolute(settings.endpoint))
-        endpoint: IStreamServerEndpoint = serverFromString(withTLSClock(reactor), text)
+        text, ours = _takeOptions(_absolute(settings.endpoint))
         clock = cast("IReactorTime", reactor)  # an AdoptingReactor passes on what it lacks
-        _configureTLS(endpoint, _certificateFolder(settings), clients, clock)
+        text, certificates = _certificates(text, ours, clock)
+        endpoint: IStreamServerEndpoint = serverFromString(withTLSClock(reactor), text)
+        _configureTLS(endpoint, certificates, ours, clock)
     except Exception as e:
         raise SettingsError(_prefix(settings) + _explained(settings.endpoint, e)) from None
     return endpoint
 
 
-def _takeCA(endpoint: str) -> tuple[str, object | None]:
-    # An option that Twisted's endpoints do not have: the CAs of clients' certificates.
-    inner = splitWrappers(endpoint)[1]
-    found = re.search(r":ca=((?:\\.|[^:\\])*)", endpoint)
-    if found is None or not inner.startswith(("ssl:", "tls:")):
+#: Options that Twisted's endpoints do not have: the authorities of clients' certificates, and the
+#: protocols that clients may choose from, with commas between them.
+_OPTION = re.compile(r":(ca|alpn)=((?:\\.|[^:\\])*)")
+
+
+class _Options(NamedTuple):
+    clients: object | None = None
+    protocols: tuple[bytes, ...] = ()
+
+
+def _takeOptions(endpoint: str) -> tuple[str, _Options]:
+    if not splitWrappers(endpoint)[1].startswith(("ssl:", "tls:")):
+        return endpoint, _Options()
+    found = {name: unescaped(value) for name, value in _OPTION.findall(endpoint)}
+    clients = loadClientCAs(found["ca"]) if "ca" in found else None
+    protocols = tuple(each.encode() for each in found.get("alpn", "").split(",") if each)
+    return _OPTION.sub("", endpoint), _Options(clients, protocols)
+
+
+def _certificates(
+    endpoint: str, ours: _Options, clock: IReactorTime
+) -> tuple[str, Identity | CertificateDirectory | None]:
+    """
+    Read the files that an endpoint names, before Twisted does.
+
+    Twisted asks the terminal for the passphrase of a key. With an authority's own certificate in
+    the folder of ``tls:`` it never ends. So the string that is returned names no folder.
+    """
+    wrappers, inner = splitWrappers(endpoint)
+    kind, words, options = split(inner)
+    if kind == "ssl":
+        named = {**dict(zip(("port", "privateKey", "certKey"), words, strict=False)), **options}
+        key = named.get("privateKey", "server.pem")  # Twisted's own default
+        return endpoint, loadIdentity(named.get("certKey", key), key)
+    path = argument("path", words, options)
+    names = [each for each in ("path", "port", "backlog", "interface") if each not in options]
+    if kind != "tls" or not path or len(words) > len(names):
         return endpoint, None
-    path = unescaped(found[1])
-    return endpoint[: found.start()] + endpoint[found.end() :], loadClientCAs(path)
+    named = {**dict(zip(names, words, strict=False)), **options, "path": os.devnull}
+    text = ":".join(f"{name}={quoteStringArgument(value)}" for name, value in named.items())
+    directory = CertificateDirectory(path, clock, ours.clients, ours.protocols)
+    return f"{wrappers}tls:{text}", directory
 
 
 def _configureTLS(
-    endpoint: Any, folder: str | None, clients: object | None, clock: IReactorTime
+    endpoint: Any,
+    certificates: Identity | CertificateDirectory | None,
+    ours: _Options,
+    clock: IReactorTime,
 ) -> None:
     while isinstance(endpoint, WrappingEndpoint):  # limit:, fault:
         endpoint = endpoint.endpoint
     if _isTLSEndpoint(endpoint):
-        if folder is None:  # an unknown wrapper: Twisted's own TLS would serve
+        if certificates is None:  # an unknown wrapper: Twisted's own TLS would serve
             raise CertificatesError(
                 "the folder of its certificates is not known: use tls: without this wrapper"
             )
         endpoint.clock = clock
-        endpoint.connectionCreator = CertificateDirectory(folder, clock, clients)
+        endpoint.connectionCreator = certificates
     elif isinstance(endpoint, SSL4ServerEndpoint):
-        hardenTLS(endpoint._sslContextFactory, clients)
-        if clients is not None:
-            recordRefusals(endpoint._sslContextFactory.getContext())
+        options = endpoint._sslContextFactory
+        if isinstance(certificates, Identity):
+            options.privateKey, options.certificate = certificates.key, certificates.certificate
+            options.extraCertChain = [*certificates.chain, *options.extraCertChain]
+        hardenTLS(options, *ours)
 
 
 def _isTLSEndpoint(endpoint: object) -> bool:
@@ -163,11 +203,6 @@ def unixPath(endpoint: str) -> str:
     kind, words, options = split(splitWrappers(_absolute(endpoint))[1])
     path = argument("address", words, options) if kind == "unix" else ""
     return "" if path.startswith(("@", "\0")) else path
-
-
-def _certificateFolder(settings: ListenerSettings) -> str | None:
-    kind, words, options = split(splitWrappers(settings.endpoint)[1])
-    return argument("path", words, options) if kind == "tls" else None
 
 
 def _prefix(settings: ListenerSettings) -> str:

@@ -27,6 +27,9 @@ __all__ = [
 ALPN, AUTHORITY, CRC32C, NOOP, UNIQUE_ID, SSL, NETNS = 0x01, 0x02, 0x03, 0x04, 0x05, 0x20, 0x30
 
 # Within the value of SSL (section 2.2.6).
+#: Bits of ``client``: a certificate was sent, in this connection or in its session.
+_CERTIFICATE = 2 | 4
+
 _VERSION, _NAME, _CIPHER, _SIGNATURE, _KEY = range(0x21, 0x26)
 
 _LONGEST_UNIQUE_ID = 128  # section 2.2.5

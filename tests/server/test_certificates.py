@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
 import tempfile
+from ipaddress import ip_address
 from typing import Any
 
-from cryptography.x509 import DNSName, SubjectAlternativeName
+from cryptography.x509 import DNSName, IPAddress, SubjectAlternativeName
 from OpenSSL import SSL
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.reactor.pemfiles import PEMError
 from tcplab.server.certificates import (
     CertificateDirectory,
     CertificatesError,
@@ -25,11 +26,12 @@ from tcplab.server.certificates import (
 )
 from tests.support.certificates import (
     Authority,
+    handshake,
     localhostFile,
     localhostPEM,
     namelessPEM,
     pem,
-    servesTLS,
+    signedBySelf,
 )
 from tests.support.log_capture import Logged
 
@@ -54,18 +56,7 @@ class Folders(Logged):
 
     def shown(self, folder: CertificateDirectory, name: bytes | None) -> bytes:
         """Shake hands in memory, and return the names of the certificate that is shown."""
-        server = folder.serverConnectionForTLS(None)
-        server.set_accept_state()
-        peer = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
-        peer.set_connect_state()
-        if name is not None:
-            peer.set_tlsext_host_name(name)
-        for _ in range(3):
-            for each, other in ((peer, server), (server, peer)):
-                with contextlib.suppress(SSL.WantReadError):
-                    each.do_handshake()
-                with contextlib.suppress(SSL.WantReadError):
-                    other.bio_write(each.bio_read(65536))
+        peer = handshake(folder.serverConnectionForTLS(None), name)
         certificate = peer.get_peer_certificate(as_cryptography=True)
         assert certificate is not None
         names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
@@ -107,7 +98,6 @@ class WorldReadableTests(Folders):
         self.assertEqual(worldReadableKeys(f"ssl:0:privateKey={public}"), [])
 
 
-@servesTLS
 class NameTests(Folders):
     def test_names(self) -> None:
         """The name that is asked for chooses; others are shown the first by alphabet."""
@@ -133,18 +123,31 @@ class NameTests(Folders):
         served = CertificateDirectory(localhostFile(self.path), self.clock)
         self.assertEqual(self.shown(served, None), b"localhost")
 
+    def test_addresses(self) -> None:
+        """A certificate for addresses only is shown to those that ask for no name."""
+        address = SubjectAlternativeName([IPAddress(ip_address("127.0.0.1"))])
+        self.put("a.pem", signedBySelf(address))
+        self.assertEqual(self.shown(self.folder(), None), b"")
+
+    def test_chain(self) -> None:
+        """Issuers in any file are sent behind a certificate; an authority's own ends the chain."""
+        authority = Authority()
+        self.put("a.pem", authority.signed("a.example", names=("a.example",)))
+        self.put("authority.pem", authority.pem)
+        peer = handshake(self.folder().serverConnectionForTLS(None))
+        self.assertEqual(len(peer.get_peer_cert_chain() or ()), 2)
+
     def test_refused(self) -> None:
         for name, text, problem in (
             ("a.txt", b"", f"there is no .pem file in {self.path}"),
-            ("a.pem", namelessPEM(), "no certificate with a subjectAltName"),
-            ("a.pem", b"-----BEGIN CERTIFICATE-----\nnothing\n", "a .pem file in [^\n]*$"),
+            ("a.pem", namelessPEM(), "in /.*a.pem has no subjectAltName"),
+            ("a.pem", b"-----BEGIN CERTIFICATE-----\nnothing\n", "a.pem cannot be used[^\n]*$"),
         ):
             self.put(name, text)
-            raised = self.assertRaises(CertificatesError, self.folder)
+            raised = self.assertRaises(PEMError, self.folder)
             self.assertRegex(str(raised), problem)
 
 
-@servesTLS
 class RenewalTests(Folders):
     def setUp(self) -> None:
         super().setUp()
@@ -200,7 +203,6 @@ class ClientTests(Folders):
             raised = self.assertRaises(CertificatesError, loadClientCAs, self.authority(text))
             self.assertIn("there is no certificate in ", str(raised))
 
-    @servesTLS
     def test_required(self) -> None:
         """Of clients, if there is an authority, whatever name they ask for."""
         hardenTLS(options := CertificateOptions())

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
@@ -27,7 +28,13 @@ from tcplab.server.endpoints import (
     reachability,
 )
 from tcplab.wire import endpointstring
-from tests.support.certificates import localhostFile, servesTLS
+from tests.support.certificates import (
+    Authority,
+    encrypted,
+    localhostFile,
+    localhostPEM,
+    servesTLS,
+)
 
 LOCAL = "reachable from this machine only"
 ALL = "reachable from every network this machine is on"
@@ -119,7 +126,7 @@ class EndpointOfTests(SynchronousTestCase):
             ("tcp:80\\", "ends in a backslash"),
             ("limit:max=x:tcp:80", "max(?!.*Error)"),
             ("ssl:443:privateKey=/no/such.pem", "cannot read /no/such.pem: No such file"),
-            (f"ssl:443:privateKey={bad}", "key or certificate"),
+            (f"ssl:443:privateKey={bad}", "there is no private key in .*: name a PEM file"),
             ("systemd:domain=INET:name=none", "systemd has handed over no such socket"),
             ("systemd:domain=INET:index=0", "systemd has handed over no such socket"),
             (f"ssl:7:privateKey={self.pem}:ca=/no/such", "cannot read /no/such"),
@@ -144,7 +151,9 @@ class EndpointOfTests(SynchronousTestCase):
             raise ValueError("Unknown endpoint type: 'tls'")
 
         self.patch(endpoints, "serverFromString", older)
-        self.assertRegex(self.refused("limit:tls:.:7"), "'tls:' needs Twisted 26.4 .* use ssl:$")
+        self.assertRegex(
+            self.refused(f"limit:tls:{self.folder}:7"), "needs Twisted 26.4 .* use ssl:$"
+        )
 
     def made(self, text: str) -> Any:
         """Return the endpoint, without any limits around it."""
@@ -184,6 +193,20 @@ class EndpointOfTests(SynchronousTestCase):
             made = self.made(f"{before}ssl:7:ca={self.pem}:privateKey={self.pem}")
             self.assertTrue(made._sslContextFactory.verify)
         self.assertIs(self.made(f"tls:{self.folder}:7").connectionCreator._clients, None)
+
+    def test_files(self) -> None:
+        """The chain behind a certificate is sent; a key with a passphrase is refused."""
+        with open(self.pem, "ab") as file:
+            file.write(Authority().pem)
+        for before in ("", "limit:max=5:", "fault:stall,for=2s:"):
+            options = self.made(f"{before}ssl:7:{self.pem}:alpn=h2,http/1.1")._sslContextFactory
+            self.assertEqual(len(options.extraCertChain), 1)
+            self.assertEqual(options._acceptableProtocols, [b"h2", b"http/1.1"])
+        with open(self.pem, "wb") as file:
+            key, end, _ = localhostPEM().partition(b"-----END PRIVATE KEY-----\n")
+            file.write(encrypted(key + end, PrivateFormat.PKCS8))
+        for text in (f"ssl:7:privateKey={self.pem}", f"limit:max=5:tls:{self.folder}:7"):
+            self.assertIn(f"the private key in {self.pem} is encrypted", self.refused(text))
 
     def test_otherProblem(self) -> None:
         def broken(reactor: object, text: str) -> None:

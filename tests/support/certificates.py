@@ -9,12 +9,15 @@ import os
 import socket
 import ssl
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from unittest import skipIf
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
 
 from tcplab.reactor.twistedinternals import missing
 
@@ -26,21 +29,22 @@ servesTLS = skipIf(missing("tcplab.server"), "this Twisted has no tls: for serve
 def localhostPEM() -> bytes:
     """Make a key and a certificate for localhost and 127.0.0.1, signed by itself."""
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    return _signed(x509.SubjectAlternativeName(names))
+    return signedBySelf(x509.SubjectAlternativeName(names))
 
 
 @functools.cache
 def namelessPEM() -> bytes:
     """Make them with a common name only, which names nobody (RFC 9525, 6.3)."""
-    return _signed()
+    return signedBySelf()
 
 
 def pem(*names: str) -> bytes:
     """Make a key and a certificate for these names, signed by itself."""
-    return _signed(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]))
+    return signedBySelf(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]))
 
 
-def _signed(*extensions: x509.ExtensionType) -> bytes:
+def signedBySelf(*extensions: x509.ExtensionType) -> bytes:
+    """Make a key and a certificate with these extensions."""
     key = ec.generate_private_key(ec.SECP256R1())
     return _keyPEM(key) + _certificate("localhost", key, key, "localhost", *extensions)
 
@@ -94,10 +98,11 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.pem = _certificate(name, self._key, self._key, name)
 
-    def signed(self, name: str, days: int = 1) -> bytes:
+    def signed(self, name: str, days: int = 1, names: Sequence[str] = ()) -> bytes:
         """Make a key and a certificate; with less than no days it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = _certificate(name, key, self._key, self._name, days=days, ca=False)
+        extensions = [x509.SubjectAlternativeName([*map(x509.DNSName, names)])] if names else []
+        signed = _certificate(name, key, self._key, self._name, *extensions, days=days, ca=False)
         return _keyPEM(key) + signed
 
 
@@ -115,3 +120,39 @@ def overTLS(sock: socket.socket, host: str | None = None) -> ssl.SSLSocket:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(sock, server_hostname=host)
+
+
+def encrypted(text: bytes, form: serialization.PrivateFormat) -> bytes:
+    """Encrypt a key, in the form of PKCS #8 or of RFC 1421."""
+    key = serialization.load_pem_private_key(text, None)
+    passphrase = serialization.BestAvailableEncryption(b"secret")
+    return key.private_bytes(serialization.Encoding.PEM, form, passphrase)
+
+
+def handshake(
+    server: SSL.Connection, name: bytes | None = None, offered: Sequence[bytes] = ()
+) -> SSL.Connection:
+    """
+    Shake hands in memory, and return the client's side.
+
+    :param name: the name that the client asks for.
+    :param offered: its protocols (ALPN).
+    :raises OpenSSL.SSL.Error: the client's side has failed.
+    """
+    server.set_accept_state()
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+    client.set_connect_state()
+    if name is not None:
+        client.set_tlsext_host_name(name)
+    if offered:
+        client.set_alpn_protos(list(offered))
+    for _ in range(3):
+        with suppress(SSL.WantReadError):
+            client.do_handshake()
+        with suppress(SSL.WantReadError):
+            server.bio_write(client.bio_read(65536))
+        with suppress(SSL.Error):
+            server.do_handshake()
+        with suppress(SSL.WantReadError):
+            client.bio_write(server.bio_read(65536))
+    return client

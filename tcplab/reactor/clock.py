@@ -1,16 +1,23 @@
 """
-TLS whose clock is the reactor of its connection.
+The clock of a reactor, and of the TLS of its connections.
+
+Twisted's reactors take the time from ``time.time()``: when that goes back an hour, every timer
+waits an hour longer. Here it counts from the epoch as well, by the wall clock of the start, and
+goes on by CLOCK_MONOTONIC. Dates that are made of it, as twisted.web's, are right until a step.
 
 Twisted's own TLS takes its clock, and the scheduler of its pull producers, from the global reactor.
-On any other reactor, bytes written would never be sent.
+On any other reactor, bytes written would never be sent. Here it is the reactor of the connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
+from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS, Connection, Context, Error
 from twisted.internet._newtls import _BypassTLS
 from twisted.internet._producer_helpers import _PullToPush
 from twisted.internet.abstract import FileDescriptor
@@ -19,15 +26,40 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IListeningPort,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IReactorTime,
     ISSLTransport,
 )
+from twisted.internet.main import installReactor
+from twisted.internet.pollreactor import PollReactor
 from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Cooperator
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
 from tcplab.reactor.interfaces import ContextFactory
+
+_EPOCH = time.time() - time.monotonic()
+
+
+class MonotonicTime:
+    """A reactor whose seconds nothing sets."""
+
+    @staticmethod
+    def seconds() -> float:
+        """Return the seconds since the epoch, but for steps of the wall clock since the start."""
+        return _EPOCH + time.monotonic()
+
+
+class MonotonicPollReactor(MonotonicTime, PollReactor):
+    """Twisted's poll reactor: for one connection, and where there is no epoll."""
+
+
+def install() -> None:
+    """Install it as the global reactor."""
+    installReactor(MonotonicPollReactor())
+
 
 # Seconds: in the next turn, as Twisted's own; zero would be in this turn, which would never end.
 _SOON = 1e-8
@@ -88,6 +120,38 @@ class ReactorTLS(BufferingTLSTransport):
             pulled.startStreaming()
 
 
+#: Contexts that `ignoreUnknownALPN` has seen: a context is not changed once it has a connection.
+_contexts: WeakSet[Context] = WeakSet()
+
+
+def ignoreUnknownALPN(contextFactory: object) -> None:
+    """
+    Let a server's context accept a client whatever protocols it offers (ALPN), if it has none.
+
+    The context of Twisted 26.10 refuses every client that offers any. A context with protocols
+    refuses those that offer none of them, by ``no_application_protocol`` (RFC 7301, 3.2).
+    """
+    if not isinstance(contextFactory, CertificateOptions):
+        return  # it makes its contexts by itself
+    context = contextFactory.getContext()
+    if context not in _contexts:
+        _contexts.add(context)
+        known = contextFactory._acceptableProtocols or ()
+        context.set_alpn_select_callback(partial(_selectProtocol, known))
+
+
+def _selectProtocol(known: Iterable[bytes], connection: Connection, offered: list[bytes]) -> Any:
+    tls: Any = connection.get_app_data()
+    factory = None if tls is None else IProtocolNegotiationFactory(tls.factory.wrappedFactory, None)
+    accepted = [*(() if factory is None else factory.acceptableProtocols()), *known]
+    if not accepted:
+        return NO_OVERLAPPING_PROTOCOLS
+    for each in accepted:
+        if each in offered:
+            return each
+    raise Error([("SSL routines", "", "no application protocol in common")])
+
+
 class TLSMethods:
     """A reactor's methods for TLS, with that reactor as the clock."""
 
@@ -125,6 +189,8 @@ class TLSMethods:
         self, contextFactory: ContextFactory, isClient: bool, factory: IProtocolFactory
     ) -> TLSMemoryBIOFactory:
         reactor: Any = self
+        if not isClient:
+            ignoreUnknownALPN(contextFactory)
         return TLSMemoryBIOFactory(contextFactory, isClient, factory, reactor)
 
 
@@ -155,6 +221,8 @@ def startTLS(transport: Any, contextFactory: ContextFactory, normal: bool = True
     This is ``twisted.internet._newtls.startTLS`` with the transport's clock.
     """
     client = transport._tlsClientDefault == bool(normal)
+    if not client:
+        ignoreUnknownALPN(contextFactory)
     producer, streaming = transport.producer, transport.streamingProducer
     if producer is not None:
         transport.unregisterProducer()

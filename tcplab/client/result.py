@@ -11,8 +11,7 @@ from OpenSSL.SSL import Error as TLSError
 from service_identity import CertificateError, VerificationError
 from twisted.python.failure import Failure
 
-from tcplab.reactor.connecterrors import connectFailure
-from tcplab.reactor.tlsreasons import tlsReason
+from tcplab.reactor.connecterrors import connectFailure, tlsReason
 
 
 class Outcome(IntEnum):

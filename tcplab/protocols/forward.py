@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 from tcplab.protocols.conversation import Conversation, SettingValues
 from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
+from tcplab.reactor.connecterrors import tlsReason
 from tcplab.reactor.stack import proxied, setReason
-from tcplab.reactor.tlsreasons import tlsReason
 from tcplab.wire.framing import Stream, Verbatim, verbatim
 from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.reasons import Reason

@@ -29,9 +29,9 @@ from zope.interface import implementer
 
 from tcplab.reactor.clock import ReactorTLS, ignoreUnknownALPN
 from tcplab.reactor.coalescing import spliceOf
+from tcplab.reactor.connecterrors import explain, tlsReason
 from tcplab.reactor.interfaces import ContextFactory
 from tcplab.reactor.stack import bufferedBytes, reportingTransport, setReason
-from tcplab.reactor.tlsreasons import explain, tlsReason
 from tcplab.wire.reasons import Reason
 
 

@@ -19,8 +19,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tcplab.reactor.clock import ignoreUnknownALPN
+from tcplab.reactor.connecterrors import recordRefusals
 from tcplab.reactor.pemfiles import Identity, PEMError, identities, readObjects
-from tcplab.reactor.tlsreasons import recordRefusals
 from tcplab.wire.endpointstring import argument, split
 
 _KEY = b"PRIVATE KEY-----"

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from tcplab.reactor.clientendpoint import checkedEndpoint
+from tcplab.reactor.clock import withTLSClock
 from tcplab.reactor.interfaces import IReactor
 from tcplab.wire.endpointstring import SERVICES, argument, explained, meant, split
 from tcplab.wire.escaping import escape
@@ -66,7 +67,7 @@ class Address:
         if self.host is not None and self.port is not None:
             delay = _LOOPBACK_DELAY if self.host == "localhost" else _ATTEMPT_DELAY
             return HostnameEndpoint(
-                reactor, self.host, self.port, timeout=timeout, attemptDelay=delay
+                withTLSClock(reactor), self.host, self.port, timeout=timeout, attemptDelay=delay
             )
         try:
             return checkedEndpoint(reactor, self.description)

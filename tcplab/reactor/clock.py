@@ -38,6 +38,7 @@ from twisted.internet.task import Cooperator
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import directlyProvides, providedBy
 
+from tcplab.reactor.clients import TCPConnector, UnixConnector
 from tcplab.reactor.interfaces import ContextFactory
 
 _EPOCH = time.time() - time.monotonic()
@@ -195,13 +196,34 @@ class TLSMethods:
 
 
 class TLSReactor(TLSMethods):
-    """One of Twisted's reactors with `TLSMethods`; all other methods are its own."""
+    """One of Twisted's reactors with `TLSMethods` and our clients; all else is its own."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: tuple[str, int] | None = None,
+    ) -> IConnector:
+        """Connect as Twisted does; a socket that is connected to itself is refused."""
+        connector = TCPConnector(host, port, factory, timeout, bindAddress, self._reactor)
+        connector.connect()
+        return connector
+
+    def connectUNIX(
+        self, address: str, factory: Any, timeout: float = 30, checkPID: int = 0
+    ) -> IConnector:
+        """Connect as Twisted does; a full listen queue is waited for."""
+        connector = UnixConnector(address, factory, timeout, self._reactor, checkPID)
+        connector.connect()
+        return connector
 
     __providedBy__ = property(lambda self: providedBy(self._reactor))
 

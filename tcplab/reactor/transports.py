@@ -9,6 +9,7 @@ from twisted.internet import base, main, tcp, unix
 from twisted.internet.endpoints import _WrappingFactory
 from twisted.python.failure import Failure
 
+from tcplab.reactor.clients import TCPClient, UnixClient
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import BYPASS, UNCORKED
 
@@ -66,11 +67,11 @@ class EagerUnixServer(CoalescingUnixTransport, unix.Server):
     """A Unix connection that was accepted."""
 
 
-class EagerTCPClient(CoalescingTransport, tcp.Client):
+class EagerTCPClient(CoalescingTransport, TCPClient):
     """A TCP connection to a server."""
 
 
-class EagerUnixClient(CoalescingUnixTransport, unix.Client):
+class EagerUnixClient(CoalescingUnixTransport, UnixClient):
     """A Unix connection to a server."""
 
 

@@ -28,6 +28,7 @@ USED: dict[str, dict[str, str]] = {
             "_disconnectSelectable _doReadOrWrite _justStopped _newTimedCalls _pendingTimedCalls"
             " _poller _reads _selectables _started _writes runUntilCurrent threadCallQueue timeout"
         ),
+        "twisted.internet.tcp.BaseClient": "_connectDone",
         "twisted.internet.tcp.Connection": "_aborting _dataReceived",
         "twisted.internet.tcp.Connector": "_makeTransport",
         "twisted.internet.tcp.Port": "_buildAddr",
@@ -42,6 +43,7 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet.stdio.StandardIO": "_reader",
         "twisted.internet.ssl.CertificateOptions": "_acceptableProtocols",
         "twisted.internet.tcp.Port": "_type",
+        "twisted.internet.tcp.BaseClient": "_shouldShutdown",
         "twisted.internet.tcp.Server": "_tlsClientDefault",
         "twisted.protocols.tls._AggregateSmallWrites": "_clock",
         "twisted.protocols.tls.BufferingTLSTransport": (

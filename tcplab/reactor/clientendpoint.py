@@ -35,7 +35,7 @@ from tcplab.reactor.clock import withTLSClock
 from tcplab.reactor.pemfiles import loadIdentity
 from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
-from tcplab.wire.endpointstring import argument, explained, meant, split
+from tcplab.wire.endpointstring import argument, explained, meant, split, withAbstractPath
 
 #: Seconds. To connect takes one round trip, or a few with TLS; a lost SYN is sent again after 1 and
 #: 3 seconds.
@@ -94,7 +94,7 @@ def clientFromText(reactor: object, where: str) -> IStreamClientEndpoint:
     kind, words, options = split(where)
     if kind == "tls":
         return _tls(reactor, *words, **options)
-    endpoint: IStreamClientEndpoint = clientFromString(reactor, where)
+    endpoint: IStreamClientEndpoint = clientFromString(reactor, withAbstractPath(where))
     return endpoint
 
 
@@ -214,6 +214,8 @@ def pointsTo(where: str, host: IAddress) -> bool:
 
 
 def _path(path: str) -> str:
+    if path.startswith(("@", "\0")):
+        return "@" + path[1:]  # abstract: it is no file
     return os.path.realpath(path) if path else ""
 
 

@@ -36,7 +36,15 @@ from tcplab.server.certificates import (
 )
 from tcplab.server.inheritedsockets import AdoptingReactor
 from tcplab.server.unixpath import isSocket
-from tcplab.wire.endpointstring import argument, explained, meant, split, splitWrappers, unescaped
+from tcplab.wire.endpointstring import (
+    argument,
+    explained,
+    meant,
+    split,
+    splitWrappers,
+    unescaped,
+    withAbstractPath,
+)
 from tcplab.wire.suggestion import suggest
 from twisted import __version__ as version
 
@@ -61,7 +69,8 @@ def formatAddress(host: IAddress) -> str:
 def reachability(host: IAddress) -> str:
     """Say from where a listening address can be reached."""
     if isinstance(host, UNIXAddress):
-        return "reachable by local users that may open it"
+        abstract = (host.name or b"").startswith(b"\0")
+        return f"reachable by {'all local users' if abstract else 'local users that may open it'}"
     if not isinstance(host, IPv4Address | IPv6Address):
         return "reachable by all that the endpoint lets in"
     address = ip_address(host.host)
@@ -104,7 +113,7 @@ def endpointOf(
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        text, ours = _takeOptions(_absolute(settings.endpoint))
+        text, ours = _takeOptions(_absolute(withAbstractPath(settings.endpoint)))
         clock = cast("IReactorTime", reactor)  # an AdoptingReactor passes on what it lacks
         text, certificates = _certificates(text, ours, clock)
         endpoint: IStreamServerEndpoint = serverFromString(withTLSClock(reactor), text)
@@ -190,7 +199,7 @@ def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards; the path of a Unix socket is removed at the end.
     wrappers, inner = splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
-    if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
+    if kind != "unix" or not rest or rest.startswith(("/", "\0")) or re.match(r"\w+=", rest):
         return endpoint
     folder = os.getcwd()
     if len(os.fsencode(folder + "/" + rest)) > _MAX_PATH:

@@ -105,6 +105,17 @@ def _placed(folder: str, path: str) -> str:
     return _quoted(folder.rstrip("/") + "/") + path
 
 
+def withAbstractPath(text: str) -> str:
+    """
+    Return an endpoint string in which the path of an abstract Unix socket begins as in the kernel.
+
+    ``unix:@name`` is how systemd and HAProxy write it, and our port file; its first byte is NUL
+    (unix(7)). A file of such a name is ``unix:./@name``.
+    """
+    wrappers, inner = splitWrappers(text)
+    return wrappers + re.sub(r"^(unix:|unix:(?:.*:)?(?:address|path)=)@", "\\1\0", inner)
+
+
 #: Ports by the names that are typed for them; containers have no /etc/services.
 SERVICES = {
     **{"echo": 7, "discard": 9, "daytime": 13, "qotd": 17, "chargen": 19, "time": 37},

@@ -92,6 +92,8 @@ class LeadsToTests(SynchronousTestCase):
         for where in ("unix:/run/lab", "unix:path=/run/lab", "unix:/run/../run/lab"):
             self.assertTrue(pointsTo(where, here), where)
         self.assertFalse(pointsTo("unix:/run/other", here))
+        self.assertTrue(pointsTo("unix:@lab", UNIXAddress(b"\0lab")))
+        self.assertFalse(pointsTo("unix:./@lab", UNIXAddress(b"\0lab")))
         self.assertFalse(pointsTo("tcp:localhost:80", here))
         self.assertFalse(self.leads("unix:/run/lab", "127.0.0.1"))
 

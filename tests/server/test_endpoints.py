@@ -51,7 +51,7 @@ class AddressTests(SynchronousTestCase):
             (IPv4Address("TCP", "0.0.0.0", 80), ("0.0.0.0", "80"), "0.0.0.0:80", ALL),
             (IPv4Address("TCP", "192.0.2.1", 7), ("192.0.2.1", "7"), "", "can reach 192.0.2.1"),
             (UNIXAddress(b"/a/s"), ("unix", "/a/s"), "/a/s", "that may open it"),
-            (UNIXAddress(b"\0name"), ("unix", "@name"), "", "that may open it"),
+            (UNIXAddress(b"\0name"), ("unix", "@name"), "", "all local users"),
         ):
             self.assertEqual(portFileFields(address), fields)
             self.assertIn(formatted, formatAddress(address))
@@ -99,6 +99,8 @@ class EndpointOfTests(SynchronousTestCase):
             ("unix:/a/s", "/a/s"),
             ("unix:address=/a/s", "/a/s"),
             ("unix:" + "s" * 104, "s" * 104),
+            ("unix:@s:mode=660", "\0s"),
+            ("unix:./@s", "/tmp/./@s"),
         ):
             reactor = MemoryReactorClock()
             endpointOf(reactor, listener(text)).listen(Factory())

@@ -10,7 +10,14 @@ from twisted.internet.endpoints import _parse, clientFromString, serverFromStrin
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.wire.endpointstring import explained, joined, meant, split, unescaped
+from tcplab.wire.endpointstring import (
+    explained,
+    joined,
+    meant,
+    split,
+    unescaped,
+    withAbstractPath,
+)
 
 WORDS = st.text(min_size=1).filter(lambda word: not word.isspace())
 
@@ -91,3 +98,17 @@ class MeantTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         for text in ("", "tcp:8080", "tcp:h:x", "nothing:here", r"tcp:\:\:1:80", "unix:/x"):
             self.assertEqual(meant(text), "")
+
+
+class AbstractTests(SynchronousTestCase):
+    def test_paths(self) -> None:
+        for text, kernel in (
+            ("unix:@lab", "unix:\0lab"),
+            ("unix:path=@lab:timeout=3", "unix:path=\0lab:timeout=3"),
+            ("unix:mode=600:address=@lab", "unix:mode=600:address=\0lab"),
+            ("limit:max=3:unix:@lab", "limit:max=3:unix:\0lab"),
+            ("unix:/run/@lab", "unix:/run/@lab"),
+            ("unix:./@lab", "unix:./@lab"),
+            ("tcp:@lab:80", "tcp:@lab:80"),
+        ):
+            self.assertEqual(withAbstractPath(text), kernel)

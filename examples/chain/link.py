@@ -26,4 +26,5 @@ def ask(message):
 
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 with socketserver.ThreadingTCPServer(("", int(port)), Link) as server:
+    print(f"{name} listens on port {port}", flush=True)
     server.serve_forever()

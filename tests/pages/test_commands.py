@@ -108,6 +108,10 @@ class UnderstoodTests(SynchronousTestCase):
 #: What ``tcplab`` does without a server.
 ALONE = {
     *(("serve", "--help"), ("connect", "--help"), ("chain", "--csv", "names.csv")),
+    (
+        *("chain", "--csv", "names.csv", "--greeting", "You are connected!"),
+        *("--last", "tcp:192.0.2.34:8888"),
+    ),
     *(("behaviours",), ("faults",), ("--help",), ("--version",)),
 }
 
@@ -134,13 +138,16 @@ def _config() -> ConfigParser:
     return config
 
 
+_BARE = ("tcplab serve", "tcplab connect", "tcplab chain")
+
+
 def _commands(text: str) -> list[str]:
     """Find what is typed: after a prompt, or in the middle of a sentence."""
     typed = [command for terminal in terminals(text) for command in terminal]
     first = r"(make|trial|twistd|twist|tcplab|python|pip|ruff|pydoctor)"
     inline = [re.sub(r"^\.venv/bin/", "", each) for each in literals(text)]
     inline = [each for each in inline if re.match(rf"{first} (?!.*\[options\])", each)]
-    return typed + [each for each in inline if each not in ("tcplab serve", "tcplab connect")]
+    return typed + [each for each in inline if each not in _BARE]
 
 
 @processes

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tcplab.faults.spec import parseFault
 from tests.support.ports import free
-from tests.support.rst_pages import blocks, page, terminals
-from tests.support.subprocess_server import ROOT, Server, needed, run, scratch
+from tests.support.rst_pages import blocks, literals, page, table, terminals
+from tests.support.subprocess_server import LIMIT, ROOT, Server, needed, run, scratch
 from tests.support.tiers import processes
 
+CLASSROOM = page("docs/howto/classroom.rst")
 LANGUAGES = page("docs/howto/any-language.rst")
 PLUGIN = page("docs/howto/own-service.rst")
 
 
 class ShownTests(SynchronousTestCase):
     def test_programsAreTheExamples(self) -> None:
-        for text in LANGUAGES, PLUGIN:
+        for text in CLASSROOM, LANGUAGES, PLUGIN:
             shown = [block.strip() for _, block in blocks(text)]
             for path in re.findall(r"<\.\./\.\./(examples/[\w./-]+)>", text):
                 self.assertIn((ROOT / path).read_text().strip(), shown, path)
@@ -61,6 +64,110 @@ class LanguageTests(SynchronousTestCase):
             run(f"tcplab connect {host}:{number} --send hi").returncode for _, host, number in lines
         ]
         self.assertEqual(statuses, [0, 6])
+
+
+@processes
+class ClassroomTests(SynchronousTestCase):
+    """All on one machine, and on other ports."""
+
+    def setUp(self) -> None:
+        self.folder = scratch(self) / "chain"
+        shutil.copytree(ROOT / "examples" / "chain", self.folder)
+        first = free(6)
+        places = ("50544", "8080", "8888", "20551", "20552", "20553")
+        self.ports = {place: str(first + number) for number, place in enumerate(places)}
+
+    def typed(self, begins: str, changed: str = "", by: str = "") -> list[bytes]:
+        """Type a block; return what its clients print. A server may be changed for another."""
+        printed = []
+        [block] = (each for each in terminals(CLASSROOM) if each[0].startswith(begins))
+        for command in block:
+            command = re.sub(r"0\.0\.0\.0|192\.0\.2\.10\b|localhost", "127.0.0.1", command)
+            command = re.sub(r"connect 127\.0\.0\.1(?!:)", r"\g<0>:50544", command)
+            command = by if changed and changed in command else command
+            for place, port in self.ports.items():
+                command = command.replace(place, port)
+            if " connect " in command:
+                done = run(command, folder=self.folder)
+                self.assertEqual(done.returncode, 0, f"{command}: {done}")
+                printed.append(done.stdout)
+            else:
+                self.addCleanup(Server(command, self.folder, _ready).stop)
+        return printed
+
+    def test_oneServerForAll(self) -> None:
+        self.assertEqual(self.typed("tcplab serve --interface"), [])
+        self.assertEqual(self.typed("tcplab connect 192.0.2.10 "), [b""] * 3)
+
+    def test_chain(self) -> None:
+        names = re.search(r"(?:^    \w+,192\..*\n)+", CLASSROOM, re.M)
+        assert names is not None
+        (self.folder / "names.csv").write_text(re.sub("(?m)^ +", "", names[0]))
+        shown = CLASSROOM.partition("    $ tcplab chain --csv names.csv\n")[2].partition("\nEach")[
+            0
+        ]
+        done = run("tcplab chain --csv names.csv", folder=self.folder)
+        self.assertEqual(done.stdout.decode(), re.sub("(?m)^    ", "", shown))
+
+    def test_nodes(self) -> None:
+        answer = [b"ack hi | ada | bob | cleo\n"]
+        self.assertEqual(self.typed("tcplab serve --port 20551"), answer)
+
+    def test_aNodeWithoutTcplab(self) -> None:
+        own = "python link.py bob 20552 127.0.0.1 20553"
+        printed = self.typed("tcplab serve --port 20551", "name=bob", own)
+        self.assertEqual(printed, [b"ack hi | ada | bob | cleo\n"])
+
+    def test_whatToBreak(self) -> None:
+        for heading, count in ("What to break", 3), ("Your own server gets", 7):
+            rows = table(CLASSROOM, heading)
+            faults = [parseFault(each) for row in rows for each in literals(row[0])]
+            self.assertEqual(len(faults), count)
+
+
+def _ready(server: Server) -> str:
+    return "1" if "starting up" in server.output or "listens" in server.output else ""
+
+
+@processes
+class LogTests(SynchronousTestCase):
+    """One lab, and everything that the page does with its log."""
+
+    def test_page(self) -> None:
+        needed("jq")
+        text = page("docs/howto/logs.rst")
+        [[serve, talk]] = terminals(text)
+        folder = scratch(self)
+        port = str(free())
+        file = folder / "lab.log"
+
+        def ready(server: Server) -> str:
+            return port if file.exists() and "starting up" in file.read_text() else ""
+
+        server = Server(f"{serve} --port {port} --idle-timeout 0.2", folder, ready)
+        self.addCleanup(server.stop)
+        run(f"{talk.replace('localhost', f'localhost:{port}')}", folder=folder)
+        with socket.create_connection(("127.0.0.1", server.port), LIMIT) as sock:
+            sock.settimeout(LIMIT)
+            self.assertRaises(ConnectionError, lambda: [*iter(lambda: sock.recv(99), b"")])
+        server.awaited(lambda: file.read_text().count('"closed"') == 2)
+        failed, reasons, received, rotate = (
+            block for language, block in blocks(text) if language == "sh"
+        )
+        shown = re.findall(r'^    (\{"time".*)$', text, re.M)
+        for line in shown:
+            self.assertIn(_same(line), map(_same, file.read_text().splitlines()))
+        printed = [run(each, folder=folder).stdout.decode() for each in (failed, reasons, received)]
+        self.assertIn('"why":"idle-timeout"', printed[0])
+        self.assertEqual(printed[1].split(), ["1", "idle-timeout", "1", "none"])
+        self.assertEqual(printed[2], "127.0.0.1 2\n")
+        run(rotate.replace('"$pid"', str(server.process.pid)), folder=folder)
+        server.awaited(file.exists)
+        self.assertIn('"closed"', (folder / "lab.log.1").read_text())
+
+
+def _same(line: str) -> str:
+    return re.sub(r'("time":|:)"[^"]*[TZ:]\d[^"]*"|\d+\.\d+', "N", line)
 
 
 @processes

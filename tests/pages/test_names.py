@@ -29,7 +29,8 @@ class NamesTests(SynchronousTestCase):
         known |= {"--uid", "--gid", "--euid", "--umask", "--chroot"}  # twistd's own
         known |= {"--kill-whom", "--signal"}  # of systemctl
         known |= {"--logfile", "--logger", "--syslog"}
-        known |= {"--csv", "--strict"}  # of tcplab chain, of mypy
+        known |= {"--csv", "--framing", "--last"}  # of tcplab chain
+        known |= {"--strict"}  # of mypy
         known |= {"--rounds", "--cases", "--bind"}  # of the soak, and of http.server
         known |= {"--test", "--now"}  # of node, and of systemctl
         known |= set(re.findall(r"--[a-z][\w-]*", HELP))

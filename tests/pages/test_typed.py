@@ -97,6 +97,8 @@ ELSEWHERE = {
     "docs/howto/cookbook.rst": "tests.examples.test_cookbook",
     "docs/howto/test-your-client.rst": "tests.examples.test_cookbook",
     "docs/howto/any-language.rst": "tests.pages.test_howto",
+    "docs/howto/logs.rst": "tests.pages.test_howto",
+    "docs/howto/classroom.rst": "tests.pages.test_howto",
     "docs/howto/own-plugin.rst": "tests.integration.test_plugin_page",
     "docs/howto/own-service.rst": "tests.pages.test_howto",
     "docs/howto/haproxy.rst": "tests.integration.test_haproxy",

@@ -29,7 +29,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     numbers = ",".join(str(each.number) for each in CASES)
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="see that it works, not what it stands"
+        "--quick", action="store_true", help="see that it works, not what it withstands"
     )
     parser.add_argument("--long", action="store_true", help="the matrix's own amounts, three times")
     parser.add_argument("--rounds", type=int, help="how often; the worst is told [1; long: 3]")

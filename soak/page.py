@@ -8,15 +8,19 @@ from soak import table
 from soak.figures import Row
 
 _INTRODUCTION = """\
-What it stands
-==============
+What it withstands
+==================
 
-A lab that is left alone meets peers that stop reading, that never finish, that come by thousands,
-that break off, and that say anything at all. ``make soak`` is all of that against a real
-``twistd -n tcplab`` on this machine, started as you would start it, and seen from outside: over its
-sockets, in ``/proc``, in its log. For each case the table says what was done, what is asked, and
-what was measured. After each case the server must be as it was before: no traceback in its log, not
-a descriptor and not a connection more, and its memory (RSS) within the bound that stands there.
+At the end of this page you know what was done to a lab, which result was required, and what was
+measured.
+
+A lab on a network meets clients that stop reading, never finish a handshake, connect by the
+thousand, break off, or send any bytes at all. ``make soak`` does all of that to a real ``twistd -n
+tcplab``. It watches the lab from outside: its sockets, ``/proc``, and its log. Each case of the
+table has what was done, what was asked, and what was measured.
+
+After each case the lab must be as it was before. Its log has no traceback. It has no more
+descriptors and connections than before, and its memory (RSS) is within the bound of the row.
 
 The commands
 ------------
@@ -26,22 +30,24 @@ The commands
     $ make soak                           # about twenty minutes; this page comes from it
     $ make soak ARGS='--rounds 3'         # an hour: the worst of three
     $ make soak LONG=1                    # hours: every amount of the list, the worst of three
-    $ make soak QUICK=1                   # some minutes: that it works, not what it stands
+    $ make soak QUICK=1                   # some minutes: that it works, not what it withstands
     $ make soak ARGS='--cases 1,4,26'     # some cases
 
-All but a full run writes to ``build/soak.rst``, so that it does not replace this page. A case that
-needs what is not there (root, ``nft``, ``strace``, ``ss``) is skipped, and its row says so. Traffic
-stays on loopback and in network namespaces that the soak makes for itself, and that are gone when
-it is, whatever happens. Only processes are ended that it has started. The exit status is 1 when a
-figure was not met.
+Only a full run replaces this page. Any other run writes to ``build/soak.rst``. A case that needs
+what the machine lacks (root, ``nft``, ``strace``, ``ss``) is skipped, and its row says so.
+
+The soak uses loopback, and network namespaces that it makes and removes. It ends only processes
+that it has started. The exit status is 1 if a figure was not met.
 
 What is left out
 ----------------
 
-The numbers are those of a longer list, of which some lines ask for what the lab does not have: a
-page of metrics (in 13), HTTP (in 17), a control port (in 36). Of these the table has the rest.
-A peer that says a byte now and then is not idle: in 17 only who is silent is ended by
-``--idle-timeout``.
+The numbers are those of a longer list. Some of its lines need what the lab does not have: a page
+of metrics (in 13), HTTP (in 17), and a control port (in 36). The table has the rest of these
+cases.
+
+A client that sends a byte now and then is not idle. So in 17 ``--idle-timeout`` ends only silent
+clients.
 
 The figures
 -----------

@@ -1,4 +1,4 @@
-"""Tests for ``python -m soak``: that it works, not what anything stands."""
+"""Tests for ``python -m soak``: that it works, not what anything withstands."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ A dialogue on the client's side: receive a question, answer it, print what is re
 
 Start a server that asks, then this from another terminal::
 
-    $ twistd -n tcplab --behaviour recipe.Recipe
+    $ tcplab serve --behaviour recipe.Recipe
     $ python ask.py Ada tcp:localhost:50544
 """
 

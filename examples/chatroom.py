@@ -4,7 +4,7 @@ Connections with shared state: a chat room is a factory with a set of members.
 A member that does not read is disconnected when more than ``maxUnsent`` bytes wait for it. The
 others never wait for it. Serve it from this folder, and enter it from two other terminals::
 
-    $ twistd -n tcplab --behaviour chatroom.ChatRoom
+    $ tcplab serve --behaviour chatroom.ChatRoom
     $ tcplab connect localhost
     $ tcplab connect localhost
 """

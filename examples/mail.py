@@ -4,7 +4,7 @@ A dialogue that turns to TLS half-way, as mail does (RFC 5321, RFC 3207): it cou
 Make a certificate, serve it from this folder, and talk to it from another terminal::
 
     $ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout mail.pem -out mail.pem
-    $ twistd -n tcplab --behaviour mail.Mail
+    $ tcplab serve --behaviour mail.Mail
     $ openssl s_client -starttls smtp -crlf -quiet -CAfile mail.pem -connect localhost:50544
 
 There type ``DATA``, some lines, a dot alone, and ``QUIT``.

@@ -6,7 +6,7 @@ It has what the lab does for every connection: lines in the log, true counts, an
 control, framing and graceful close. Here the peer's FIN ends the connection, and answers that wait
 are lost. Serve it from this folder, and talk to it from another terminal::
 
-    $ twistd -n tcplab --behaviour plain.Plain
+    $ tcplab serve --behaviour plain.Plain
     $ tcplab connect localhost --send hello --expect '5 bytes so far'
 """
 

@@ -3,7 +3,7 @@ A dialogue on the server's side: it reads from top to bottom, and blocks no othe
 
 Serve it from this folder, and talk to it from another terminal::
 
-    $ twistd -n tcplab --behaviour recipe.Recipe
+    $ tcplab serve --behaviour recipe.Recipe
     $ tcplab connect localhost
 """
 

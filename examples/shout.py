@@ -3,7 +3,7 @@ A conversation of your own: each line is returned in capitals.
 
 Serve it from this folder, and talk to it from another terminal::
 
-    $ twistd -n tcplab --behaviour shout.Shout
+    $ tcplab serve --behaviour shout.Shout
     $ tcplab connect localhost
 """
 

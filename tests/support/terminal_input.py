@@ -39,7 +39,7 @@ def commands(name: str) -> list[str]:
 
 def serves(command: str) -> bool:
     """Tell whether a command starts a server."""
-    if command.startswith("twistd "):
+    if command.startswith(("twistd ", "tcplab serve ")):
         return True
     script = re.match(r"python (\w+\.py)", command)
     text = (EXAMPLES / script[1]).read_text() if script is not None else ""
@@ -75,7 +75,7 @@ class Typed(SynchronousTestCase):
 
     def start(self, command: str) -> Server:
         """Start an example's server, on a free port."""
-        start = lab if command.startswith("twistd ") else program
+        start = lab if command.startswith(("twistd ", "tcplab serve ")) else program
         self.server = start(command, self.folder)
         return self.server
 

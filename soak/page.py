@@ -14,10 +14,10 @@ What it withstands
 At the end of this page you know what was done to a lab, which result was required, and what was
 measured.
 
-A lab on a network meets clients that stop reading, never finish a handshake, connect by the
-thousand, break off, or send any bytes at all. ``make soak`` does all of that to a real ``twistd -n
-tcplab``. It watches the lab from outside: its sockets, ``/proc``, and its log. Each case of the
-table has what was done, what was asked, and what was measured.
+A lab on a network meets clients that stop reading, never finish a handshake, or connect by the
+thousand. Some break off, and some send any bytes at all. ``make soak`` does all of that to a real
+``twistd -n tcplab``. It watches the lab from outside: its sockets, ``/proc``, and its log. Each
+case of the table has what was done, what was asked, and what was measured.
 
 After each case the lab must be as it was before. Its log has no traceback. It has no more
 descriptors and connections than before, and its memory (RSS) is within the bound of the row.
@@ -42,9 +42,9 @@ that it has started. The exit status is 1 if a figure was not met.
 What is left out
 ----------------
 
-The numbers are those of a longer list. Some of its lines need what the lab does not have: a page
-of metrics (in 13), HTTP (in 17), and a control port (in 36). The table has the rest of these
-cases.
+The numbers are those of a longer list. Some of its lines need what the lab does not have. These
+are a page of metrics (in 13), HTTP (in 17), and a control port (in 36). The table has the rest of
+these cases.
 
 A client that sends a byte now and then is not idle. So in 17 ``--idle-timeout`` ends only silent
 clients.

@@ -9,6 +9,7 @@ import socket
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.faults.spec import parseFault
+from tests.support.certificates import localhostPEM
 from tests.support.ports import free
 from tests.support.rst_pages import blocks, literals, page, table, terminals
 from tests.support.subprocess_server import LIMIT, ROOT, Server, needed, run, scratch
@@ -25,6 +26,59 @@ class ShownTests(SynchronousTestCase):
             shown = [block.strip() for _, block in blocks(text)]
             for path in re.findall(r"<\.\./\.\./(examples/[\w./-]+)>", text):
                 self.assertIn((ROOT / path).read_text().strip(), shown, path)
+
+    def test_installationIsTheOneOfTheUnit(self) -> None:
+        unit = (ROOT / "deploy" / "tcplab.service").read_text()
+        for line in blocks(page("docs/howto/service.rst"))[0][1].strip().splitlines():
+            self.assertIn(f"#   {line}\n", unit)
+
+
+@processes
+class BalancerTests(SynchronousTestCase):
+    """One lab on this machine, which is both of the page's."""
+
+    def test_page(self) -> None:
+        needed("haproxy")
+        text = page("docs/howto/haproxy.rst")
+        [[serve], [ask]] = terminals(text)
+        folder = scratch(self)
+        (folder / "localhost.pem").write_bytes(localhostPEM())
+        lab, secureLab, plain, secure = map(str, _four())
+        script = blocks(text)[0][1].replace("deploy", f"{ROOT}/deploy")
+        for old, new in (
+            (r"10\.0\.0\.1[12]:8080", f"127.0.0.1:{lab}"),
+            (r"10\.0\.0\.1[12]:8443", f"127.0.0.1:{secureLab}"),
+            ("=:8080", f"=127.0.0.1:{plain}"),
+            ("=:8443", f"=127.0.0.1:{secure}"),
+            ("(?m)^haproxy", "exec haproxy"),
+        ):
+            script = re.sub(old, new, script)
+        (folder / "script").write_text(script)
+        for old, new in (
+            ("tcp:8080", f"tcp:{lab}:interface=127.0.0.1"),
+            ("/etc/tcplab/certificates:8443", f".:{secureLab}:interface=127.0.0.1"),
+            ("10.0.0.1", "127.0.0.1"),
+        ):
+            serve = serve.replace(old, new)
+
+        def listens(_: Server) -> str:
+            with socket.socket() as sock:
+                return plain if sock.connect_ex(("127.0.0.1", int(plain))) == 0 else ""
+
+        self.addCleanup(Server(serve, folder, _ready).stop)
+        self.addCleanup(Server("sh script", folder, listens).stop)
+        done = run(ask.replace("10.0.0.1:8080", f"127.0.0.1:{plain}"))
+        [shown] = re.findall("^    (name=blue .*)$", text, re.M)
+        self.assertEqual(_addressed(done.stdout.decode().strip()), _addressed(shown), done)
+
+
+def _four() -> range:
+    first = free(4)
+    return range(first, first + 4)
+
+
+def _addressed(line: str) -> str:
+    return re.sub(r"name=\S+|[\d.]+:\d+|\d+$", "N", line)
 
 
 @processes

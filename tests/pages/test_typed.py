@@ -101,7 +101,7 @@ ELSEWHERE = {
     "docs/howto/classroom.rst": "tests.pages.test_howto",
     "docs/howto/own-plugin.rst": "tests.integration.test_plugin_page",
     "docs/howto/own-service.rst": "tests.pages.test_howto",
-    "docs/howto/haproxy.rst": "tests.integration.test_haproxy",
+    "docs/howto/haproxy.rst": "tests.pages.test_howto",
     "docs/howto/real-server.rst": "tests.integration.test_forward_page",
     "docs/howto/tls.rst": "TypedTests.test_theCertificate",
     "docs/howto/twisted-tests.rst": "TypedTests.test_testsOfYourOwnAreRunFromTheirFolder",

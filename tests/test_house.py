@@ -304,6 +304,7 @@ class TestsTests(SynchronousTestCase):
         "tcplab/exports.py": "tests/test_public.py",
         "tcplab/config/errors.py": "tests/config/test_options.py",
         "tcplab/reactor/interfaces.py": "tests/reactor/test_stack.py",
+        "tcplab/wire/verbatim.py": "tests/protocols/test_forward.py",
         **{
             f"tcplab/faults/kinds/{kind}.py": "tests/faults/kinds/test_kinds.py"
             for kind in ["half_close", "limit_time", "reset_peer", "slow_close", "stall", "timeout"]

@@ -15,9 +15,10 @@ from tcplab.protocols.upstream import Downstream, Upstream
 from tcplab.reactor.clientendpoint import CONNECT_TIMEOUT
 from tcplab.reactor.connecterrors import tlsReason
 from tcplab.reactor.stack import proxied, setReason
-from tcplab.wire.framing import Stream, Verbatim, verbatim
+from tcplab.wire.framing import Stream
 from tcplab.wire.proxyheader import InetAddress, writeHeader
 from tcplab.wire.reasons import Reason
+from tcplab.wire.verbatim import Verbatim, verbatim
 
 log = Logger()
 

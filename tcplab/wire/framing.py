@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import struct
-from functools import cache
 from typing import ClassVar, NoReturn
 
 from tcplab.wire.texts import notBytes
@@ -132,52 +131,6 @@ class Framing:
         """Raise the error, now and at every later call."""
         self._error = error  # a copy is raised: a traceback would keep this object alive
         raise type(error)(*error.args)
-
-
-class Verbatim(Framing):
-    """
-    A framing that keeps what stood around its last message; `verbatim` makes one of any other.
-
-    **Limit:** the end of a message is known of the framings here and those derived from them. In
-    others a message is framed anew.
-    """
-
-    _around: tuple[bytes, bytes] | None = None
-
-    def asReceived(self, message: bytes) -> bytes:
-        """Return the last message with its delimiter, or its length, as the peer sent it."""
-        if self._around is None:
-            return self.frame(message)
-        before, after = self._around
-        return before + message + after
-
-    def next(self) -> bytes | None:
-        """Return the next whole message."""
-        self._around = None
-        return super().next()
-
-    def finish(self) -> bytes | None:
-        """Return the next message after the end of the stream."""
-        self._around = None
-        message = super().finish()
-        self._around = self._around or (b"", b"")  # the rest has no delimiter
-        return message
-
-    def unread(self) -> bytes:
-        """Return and forget all bytes not delivered."""
-        data = super().unread()
-        self._around = None
-        return data
-
-    def _take(self, begin: int, end: int, stop: int) -> bytes:
-        self._around = (bytes(self._buffer[self._start : begin]), bytes(self._buffer[end:stop]))
-        return super()._take(begin, end, stop)
-
-
-@cache
-def verbatim(framing: type[Framing]) -> type[Framing]:
-    """Return a framing like this one that is `Verbatim` too."""
-    return type(framing.__name__, (Verbatim, framing), {})
 
 
 class Stream(Framing):

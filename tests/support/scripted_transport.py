@@ -157,6 +157,7 @@ class StockTransport(tcp.Server):
     listener: Any
     connection: Any
     peerName, local = "", False
+    proxied = None
 
     def connectionOpened(self) -> None: ...
 

@@ -29,7 +29,13 @@ _ATTEMPT_DELAY = 0.1
 _LONGEST_PATH = 107
 
 _STRINGS = ("tcp:", "ssl:", "tls:", "unix:")
-_FORMS = "want HOST, HOST:PORT, [IPv6]:PORT, unix:PATH or a client endpoint string"
+_FORMS = "write HOST, HOST:PORT, [IPv6]:PORT, unix:PATH or a client endpoint string"
+
+# A host and a port that are divided in another way, or have a user before them.
+_HOST_AND_PORT = re.compile(
+    r"(?:[^@/]*@)?"
+    r"(?:\[?([0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]?|([\w.-]*))[:, ]?([0-9]{1,5})?"
+)
 
 
 class AddressError(ValueError):
@@ -93,22 +99,33 @@ def parse(text: str) -> Address:
     if text.startswith(_STRINGS):
         return _parseEndpointString(text)
     host, colon, port = text.partition(":")
+    if port in SERVICES:
+        raise AddressError(f"{text!r} is no address: write {host}:{SERVICES[port]}")
+    if not host or re.search(r"[\s/@,]", host) or text.endswith(":"):
+        raise AddressError(f"{text!r} is no address: {_advice(text)}")
     if colon and not port.isdecimal():
-        if port in SERVICES:
-            raise AddressError(f"{text!r} is no address: write {host}:{SERVICES[port]}")
         return _parseEndpointString(text)
-    if not host or re.search(r"[\s/]", host):
-        unix = f"; for a Unix socket: unix:{_label(text)}" if "/" in host else ""
-        raise AddressError(f"{text!r} is no address: {_FORMS}{unix}")
     number = _port(text, port)
     return Address(_label(f"{host}:{number}"), host, number)
+
+
+def _advice(text: str) -> str:
+    """Return what to write instead."""
+    if "/" in text:
+        return f"for a Unix socket write unix:{_label(text)}"
+    found = _HOST_AND_PORT.fullmatch(text)
+    if found is None or not found[0]:
+        return _FORMS
+    host = f"[{found[1]}]" if found[1] else found[2] or "localhost"
+    return f"write {host}" + (f":{found[3]}" if found[3] else "")
 
 
 def _checkAmbiguous(text: str) -> None:
     """Refuse an IPv6 address that ends in what looks like a port: ``::1:80``."""
     host, _, port = text.rpartition(":")
     if re.fullmatch("[0-9]{2,4}", port) and isIPv6Address(host):
-        raise AddressError(f"{text!r} has two meanings: write [{host}]:{port}, or [{text}]")
+        other = "" if "%" in host else f", or [{text}]"
+        raise AddressError(f"{text!r} has two meanings: write [{host}]:{port}{other}")
 
 
 def _parseURL(text: str) -> Address:
@@ -128,7 +145,7 @@ def _parseIPv6(text: str) -> Address:
     """Parse ``[IPv6]`` or ``[IPv6]:PORT``."""
     found = re.fullmatch(r"\[([^]]*)\](?::([0-9]+))?", text)
     if found is None or not isIPv6Address(found[1]):
-        raise AddressError(f"{text!r} is no [IPv6]:PORT")
+        raise AddressError(f"{text!r} is no [IPv6]:PORT: {_advice(text)}")
     number = _port(text, found[2] or "")
     return Address(f"[{found[1]}]:{number}", found[1], number)
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from tcplab.config.errors import SettingsError
 from tcplab.wire.endpointstring import joined
 from tcplab.wire.names import FRAMINGS
+from tcplab.wire.suggestion import suggest
 
 # Outside the range that Linux gives to clients, where another program may hold a port.
 _PORT = 20551
@@ -85,7 +86,9 @@ def runChain(arguments: Sequence[str]) -> str:
     try:
         typed, rest = gnu_getopt(list(arguments), "h", _OPTIONS)
     except GetoptError as problem:
-        raise SettingsError(problem.msg) from None
+        known = [f"--{name.removesuffix('=')}" for name in _OPTIONS]
+        near = suggest(f"--{problem.opt}", known) if "not recognized" in problem.msg else ""
+        raise SettingsError(problem.msg + near) from None
     given = {name.lstrip("-"): value for name, value in typed}
     if given.keys() & {"h", "help"}:
         return HELP

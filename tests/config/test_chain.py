@@ -77,7 +77,7 @@ class ChainTests(SynchronousTestCase):
             ("ada", ["--timeout", "soon"], "--timeout soon: give"),
             ("ada", ["--framing", "line"], "--framing line: use"),
             ("ada", ["--port", "x"], "--port: 'x' is no port"),
-            ("ada", ["--post", "7"], "option --post not recognized"),
+            ("ada", ["--post", "7"], "option --post not recognized (did you mean --port?)"),
             ("ada", ["names.csv"], "give the list of names: --csv FILE"),
             ("ada", ["--csv", "/nowhere"], "--csv /nowhere: No such file"),
         ):

@@ -8,6 +8,7 @@ import re
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 from unicodedata import combining, east_asian_width
 
@@ -65,9 +66,10 @@ class TerminalLine:
 
     def take(self) -> bytes:
         """Return what has been typed since Enter; the terminal forgets it."""
-        # A job in the background would be stopped by a change of the terminal's mode.
-        if os.tcgetpgrp(self._descriptor) == os.getpgrp():
-            self._taken += self._read()
+        with suppress(OSError, termios.error):  # the terminal is gone, or not the process's own
+            # A job in the background would be stopped by a change of the terminal's mode.
+            if os.tcgetpgrp(self._descriptor) == os.getpgrp():
+                self._taken += self._read()
         return self._taken
 
     def complete(self, data: bytes) -> bytes:
@@ -88,8 +90,10 @@ class TerminalLine:
             termios.tcsetattr(self._descriptor, termios.TCSANOW, modes)
 
     def _readable(self) -> int:
-        size = fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4))
-        return int.from_bytes(size, sys.byteorder)
+        with suppress(OSError):
+            size = fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4))
+            return int.from_bytes(size, sys.byteorder)
+        return 0
 
 
 def columnAfter(text: bytes, column: int = 0) -> int:

@@ -205,6 +205,13 @@ class TerminalLineTests(SynchronousTestCase):
         self.assertEqual(self.line.complete(os.read(self.descriptor, 9)), b"half rest.\n")
         self.assertEqual((self.line.take(), self.line.complete(b"next\n")), (b"", b"next\n"))
 
+    def test_gone(self) -> None:
+        """A terminal that is gone, or that is none of the process's, has nothing typed."""
+        line = TerminalLine(os.open(os.devnull, os.O_RDONLY))
+        self.addCleanup(os.close, line._descriptor)
+        self.assertFalse(line.entered())
+        self.assertEqual(line.take(), b"")
+
     def test_background(self) -> None:
         """The terminal is left alone, which would stop the process."""
         self.patch(os, "tcgetpgrp", lambda descriptor: -1)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import socket
+import struct
 import sys
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
 
+# From <asm-generic/socket.h>: a socket filter, here one that drops each packet. Newer kernels
+# refuse it to users without rights.
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
+_DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET: 0 bytes are kept
+
 # From <linux/in.h> and <linux/in6.h>: packets with a lower TTL are dropped, for protocols that
 # speak to neighbours only (RFC 5082). A TTL of 255 is rare in a SYN: Linux begins with 64, Windows
-# with 128. (A packet filter, SO_ATTACH_FILTER, takes rights that not every user has.)
+# with 128.
 _IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
 _MAX_TTL = 255
 
@@ -25,8 +32,9 @@ class Hang(ListenerFault):
     """
     Leave every SYN unanswered.
 
-    The connect itself times out. **Limit:** on Linux, a SYN with a TTL of 255 is answered. Some
-    small devices send it, of those that run lwIP. The client is connected then, and meets silence.
+    The connect itself times out. **Limit:** on Linux, if the process may not attach a socket
+    filter, a SYN with a TTL of 255 is answered. Small devices that run lwIP may send it. Such a
+    client is connected, and receives nothing.
     """
 
     kind: ClassVar[str] = "hang"
@@ -35,17 +43,24 @@ class Hang(ListenerFault):
         """Make what acts on one port."""
         if sys.platform != "linux" or port.addressFamily == socket.AF_UNIX:
             return _FullQueue(port)
-        return _MinimumTTL(port)
+        return _DroppedSYN(port)
 
 
-class _MinimumTTL:
+class _DroppedSYN:
     def __init__(self, port: StreamPort) -> None:
         self._socket = port.socket
 
     def begin(self) -> None:
-        self._dropBelow(_MAX_TTL)
+        code = array("B", _DROP)
+        try:
+            program = struct.pack("HP", 1, code.buffer_info()[0])
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        except OSError:
+            self._dropBelow(_MAX_TTL)
 
     def end(self) -> None:
+        with suppress(OSError):  # there is none, or another process has removed it
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         self._dropBelow(0)
 
     def _dropBelow(self, ttl: int) -> None:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
+
+from twisted.trial.unittest import SkipTest
+
 from tcplab.faults import Hang, Refuse
+from tcplab.faults.kinds import hang
 from tests.support.fault_ports import HELLO, SYN_SENT, FaultyPortTests, connect, stateOf
 
 
 class HangTests(FaultyPortTests):
     """A port whose kernel does not answer, and serves again."""
+
+    async def test_tcpWithoutRights(self) -> None:
+        """As with them, for all usual clients."""
+        self.patch(hang, "_SO_ATTACH_FILTER", -1)
+        await self.test_tcp()
+
+    async def test_anyTTL(self) -> None:
+        """Also of clients that send with the highest TTL."""
+        await self.servePort("tcp:0:interface=127.0.0.1")
+        self.set(Hang())
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+            sock.connect_ex(self.address)
+            if os.geteuid() or sys.platform != "linux":
+                raise SkipTest("the kernel may refuse a socket filter")
+            self.assertEqual(stateOf(sock), SYN_SENT)
 
     async def test_tcp(self) -> None:
         """The SYN is not answered, over IPv6 and over IPv4; its repetition is, after the fault."""

@@ -73,6 +73,7 @@ class CommandTests(Running):
         names = " ".join(["twisted", "OpenSSL", *(f"tcplab.{each}" for each in rooms)])
         for words, used in (
             ("--help", ""),
+            ("connect 127.0.0.1:1 -q", "twisted OpenSSL tcplab.client"),
             ("faults", "tcplab.faults"),
             ("behaviours", "twisted OpenSSL tcplab.faults tcplab.protocols"),
             ("serve -x", "twisted OpenSSL tcplab.faults tcplab.protocols tcplab.server tcplab.tap"),

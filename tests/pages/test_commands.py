@@ -161,7 +161,12 @@ class MakeTests(SynchronousTestCase):
 
     def test_serveIsThePlainLines(self) -> None:
         does = self.does("serve")
-        for part in ("-m venv ", "--editable .\n", "tcplab serve --port 50544"):
+        for part in (
+            "-m venv ",
+            "installing tcplab into",
+            "--editable .\n",
+            "tcplab serve --port 50544",
+        ):
             self.assertIn(part, does)
 
     def test_testIsThePlainLines(self) -> None:

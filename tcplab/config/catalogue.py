@@ -144,6 +144,8 @@ def _documented(found: object) -> tuple[str, dict[str, str]]:
         ):
             texts.setdefault(name, _plain(re.sub(r" \((seconds|bytes)\)", "", text)))
     text = inspect.cleandoc(getattr(found, "__doc__", None) or "")
+    if isinstance(found, type) and text.startswith(f"{found.__name__}("):
+        text = ""  # a dataclass without a docstring has its signature there
     return _plain(_sentence(text)), texts
 
 

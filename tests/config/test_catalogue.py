@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config import catalogue
 from tcplab.config.catalogue import Entry, Field
 from tcplab.entrypoints import Registered
-from tcplab.faults import KINDS
+from tcplab.faults import KINDS, Fault
 from tcplab.faults.spec import COMMON_FIELDS
 from tcplab.wire.names import BEHAVIOURS
 
@@ -37,6 +39,15 @@ class EntriesTests(SynchronousTestCase):
         self.assertIn("lines]", settings["framing"])
         quote = next(field for field in ENTRIES["qotd"].fields if field.name == "greeting")
         self.assertIn(r"RFC 793\r\n", quote.default)
+
+    def test_noDocstring(self) -> None:
+        """A dataclass has its signature in its place."""
+
+        @dataclass(frozen=True)
+        class Drip(Fault):
+            kind = "drip"
+
+        self.assertEqual(catalogue._documented(Drip)[0], "")
 
     def test_texts(self) -> None:
         """A field's text is that of the docstring, without the unit that Python has."""

@@ -1,15 +1,17 @@
-"""A log that takes nothing, and the lab that goes on serving."""
+"""A log that takes nothing, or is moved away, and the lab that goes on serving."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
+import signal
 import socket
 
 from twisted.internet.threads import deferToThread
 
-from tests.support.twistd_process import TWIST, TWISTD, Command, Commands
+from tests.support.twistd_process import TWIST, TWISTD, WHO, Command, Commands, Workers
 
 #: Says much, a line for each number.
 _TALKER = """
@@ -121,3 +123,45 @@ class Logs(Commands):
         self.assertGreater(len(numbers), 900)
         # What ended the connection was too much too.
         self.assertIn(self.lost - (3000 - len(numbers)), (0, 1))
+
+
+class LogFiles(Workers):
+    """A log file that is moved away is made anew upon SIGUSR1, which ends no process."""
+
+    async def moved(self, *words: str) -> list[str]:
+        """Serve, move the file, signal, serve; return the lines of the two files."""
+        options = ("-p", "0", "-b", "who.Who", "--port-file", "ports", "--workers", "1")
+        self.write("who.py", WHO)
+        command = self.start(*TWISTD, *words[:-1], "tcplab", *options, *words[-1].split())
+        await self.until(lambda: os.path.exists(os.path.join(self.folder, "ports")), command)
+        self.port = int(self.read("ports").split()[2])
+        [worker] = (await self.peers(1)).values()
+        written = re.compile("opened|got connection").search
+        await self.until(lambda: written(self.read("log")) is not None, command)
+        os.rename(os.path.join(self.folder, "log"), os.path.join(self.folder, "old"))
+        os.kill(worker, signal.SIGUSR1)
+        command.transport.signalProcess(signal.SIGUSR1)
+        await self.until(lambda: os.path.exists(os.path.join(self.folder, "log")), command)
+        self.assertEqual(list((await self.peers(1)).values()), [worker])
+        command.signal("TERM")
+        self.assertEqual(await command.ended(), 0)
+        self.assertEqual(command.out, "")
+        return [self.read("old"), self.read("log")]
+
+    async def test_ours_in_JSON(self) -> None:
+        """Every line is an object; those of workers have their number."""
+        self.write("log", '{"time":"before"}\n')
+        files = await self.moved("--log-file log --log-format json")
+        old, new = ([json.loads(line) for line in text.splitlines()] for text in files)
+        self.assertEqual(old[0], {"time": "before"})
+        opened = [(each["worker"], each["number"]) for each in old + new if "number" in each]
+        self.assertEqual(opened[0], (1, 1))
+        self.assertIn("opened again", new[0]["text"])
+        self.assertEqual(new[-1]["text"], "Server Shut Down.")
+
+    async def test_twistds_own(self) -> None:
+        """It is opened again too, in text."""
+        old, new = await self.moved("--logfile=log", "")
+        self.assertIn("[worker 1,who.Who,1,127.0.0.1] server: got connection", old)
+        self.assertIn("opened again", new.splitlines()[0])
+        self.assertIn("[worker 1,who.Who,2,127.0.0.1] server: got connection", new)

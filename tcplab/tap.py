@@ -30,12 +30,14 @@ from tcplab.observers import LogObserver, Observers
 from tcplab.observers.lineformat import FORMATS
 from tcplab.observers.logfile import AppendedFile
 from tcplab.observers.nonblocking import NonBlockingLog
+from tcplab.reactor.clients import useNameResolver
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets, listenFDs
 from tcplab.server.portfile import PortFile
 from tcplab.server.processsetup import (
     exitWith,
     folderIsGone,
+    leaveThreads,
     prepareFiles,
     relaxGC,
     restrictLogMode,
@@ -283,13 +285,22 @@ def makeService(options: Options) -> IService:
     signals = StopSignals(reactor, service.abort, service.restart, lambda: lines.reopen())
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
-    reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
     _begin(service, ports, reactor)
     # twistd and twist begin to log once the service is made.
     lines = NonBlockingLog(globalLogBeginner, FORMATS[settings.logFormat], file)
-    atexit.register(lines.finish)
     reactor.callWhenRunning(lines.begin)  # twistd has forked by then
+    _atEnd(service, lines, reactor)
     return service
+
+
+def _atEnd(service: LabService, lines: NonBlockingLog, reactor: IReactor) -> None:
+    def leave() -> None:
+        lines.finish()
+        os._exit(_statusOf(service))
+
+    atexit.register(lines.finish)
+    reactor.addSystemEventTrigger("after", "shutdown", _tellStatus, service)
+    leaveThreads(reactor, leave)
 
 
 def _warn() -> None:
@@ -316,6 +327,7 @@ def _logFile(settings: Settings, twistd: Mapping[str, object]) -> AppendedFile |
 
 def _begin(service: LabService, ports: PortFile | None, reactor: IReactor) -> None:
     # Bind now, so that a port in use ends the start with one line; some endpoints bind later.
+    useNameResolver(reactor)
     failures: list[Failure] = []
     starting = Deferred.fromCoroutine(_start(service, ports, reactor)).addErrback(failures.append)
     if failures:
@@ -338,8 +350,12 @@ async def _start(service: LabService, ports: PortFile | None, reactor: IReactorC
 
 
 def _tellStatus(service: LabService) -> None:
-    if service.drained is not None and service.drained.aborted:
-        exitWith(1)
+    if status := _statusOf(service):
+        exitWith(status)
+
+
+def _statusOf(service: LabService) -> int:
+    return int(service.drained is not None and service.drained.aborted > 0)
 
 
 def _later(_: object, failures: list[Failure], reactor: IReactorCore) -> None:

@@ -12,6 +12,20 @@ from twisted.internet.threads import deferToThread
 
 from tests.support.twistd_process import DAEMON, PATIENCE, TWIST, TWISTD, Commands, killer
 
+HUNG = """
+    import time
+    from twisted.internet import reactor
+    from twisted.internet.threads import deferToThread
+    from tcplab.protocols import Conversation
+
+    class Hung(Conversation):
+        greeting = b"hi"
+
+        def connectionMade(self):
+            deferToThread(time.sleep, 3600)
+            reactor.resolve("hung.example").addErrback(lambda _: None)
+"""
+
 
 class Signals(Commands):
     async def test_first_hangs_up(self) -> None:
@@ -44,6 +58,17 @@ class Signals(Commands):
             await self.stop(command, "", status=1)
             self.assertRaises(ConnectionResetError, peer.recv, 1)
             self.assertRegex(command.out, "drained=0 aborted=[12] ")
+
+    async def test_no_thread_is_waited_for(self) -> None:
+        """Neither one that looks up a name, nor one of a behaviour's own."""
+        self.write("hung.py", HUNG)
+        for more in ((), ("--workers", "1")):
+            words = ("--port", "0", "-b", "hung.Hung", *more)
+            command = self.start(*TWISTD, "tcplab", *words)
+            peer = self.connect(await self.portOf(command, "hung.Hung"))
+            self.assertEqual(await self.hear(peer, 2), b"hi")
+            peer.close()
+            await self.stop(command)  # long before the threads return
 
     async def test_status_is_1_after_the_deadline(self) -> None:
         for how in (TWISTD, TWIST):

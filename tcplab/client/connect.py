@@ -15,6 +15,7 @@ from tcplab.client.commandline import ConnectOptions
 from tcplab.client.protocol import ClientProtocol, UserInterface
 from tcplab.client.result import Outcome, Result, fromConnectError
 from tcplab.client.script import Script, ScriptClient
+from tcplab.reactor.clients import useNameResolver
 from tcplab.reactor.interfaces import IReactor
 
 
@@ -48,6 +49,7 @@ async def connect(
     :param encoding: the encoding of a terminal at ``stdout``.
     :raises AddressError: the endpoint string is not valid.
     """
+    useNameResolver(reactor)
     endpoint = options.address.endpoint(reactor, options.timeout)
     client, console = _makeClient(reactor, options, stdin, stdout, encoding)
     client.silenceTimeout, client.shutdown = options.silence, options.shutdown

@@ -121,6 +121,7 @@ class ConnectFailure(NamedTuple):
 
 
 _NO_ADDRESS = "no address is known for this name"
+_SCOPE = "a link-local address needs its interface, as in fe80::1%eth0"
 _LATE = "the time for a connection has passed"
 
 # None: the text is the error's own.
@@ -137,6 +138,11 @@ _ERRNOS: dict[int, _Row] = {
         "OTHER",
         "cannot be connected to: bindAddress is not ours, or all our ports are in use",
         None,
+    ),
+    errno.EINVAL: (
+        "OTHER",
+        "cannot be connected to: " + _SCOPE,
+        f"{os.strerror(errno.EINVAL)}: {_SCOPE}",
     ),
     errno.EMFILE: ("OTHER", "cannot be connected to: no file descriptors are left", None),
 }

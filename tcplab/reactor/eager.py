@@ -31,6 +31,7 @@ from twisted.logger import Logger
 from twisted.python import context, log
 
 from tcplab.reactor.batchaccept import BatchAcceptor
+from tcplab.reactor.clients import useNameResolver
 from tcplab.reactor.clock import MonotonicTime, TLSMethods
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import DONE
@@ -226,4 +227,6 @@ def install() -> None:
     unknown = missing()
     if unknown:
         _log.warn("this Twisted has no {names}: using its epoll reactor", names=", ".join(unknown))
-    installReactor(EPollReactor() if unknown else EagerReactor())
+    reactor = EPollReactor() if unknown else EagerReactor()
+    useNameResolver(reactor)
+    installReactor(reactor)

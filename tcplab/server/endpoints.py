@@ -278,6 +278,8 @@ def cannotListen(settings: ListenerSettings, error: BaseException | None) -> Set
         text = f"port {port} needs more rights: use one from 1024 up, or start as root"
     elif number == errno.EADDRNOTAVAIL:
         text = f"this machine has no address {host}: use one of its own, 127.0.0.1 or 0.0.0.0"
+    elif number == errno.EINVAL and host.lower().startswith("fe80:"):
+        text = f"{host} is link-local and needs its interface: write it as in {host}%eth0"
     else:
         text = f"cannot listen on port {port} of {host}: {_errorText(cause)}"
     return SettingsError(prefix + text)

@@ -6,8 +6,10 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 
+from twisted.internet.interfaces import IReactorCore
 from twisted.python.usage import Options
 
 from tcplab.config.errors import SettingsError
@@ -33,6 +35,33 @@ def exitWith(status: int) -> None:
         os._exit(status)
 
     atexit.register(end)
+
+
+#: Seconds for threads to end after the drain: those that work end in less.
+_THREADS = 0.5
+
+
+def leaveThreads(reactor: IReactorCore, leave: Callable[[], object]) -> None:
+    """
+    Leave the process soon after the drain, although a thread still works.
+
+    Twisted waits for the threads of the reactor, and Python for all but daemons: for ever, if one
+    of a behaviour's own does not return.
+
+    :param leave: ends the process; called in another thread, and only if a thread is there.
+    """
+
+    def check() -> None:
+        others = set(threading.enumerate()) - {threading.main_thread()}
+        if any(not each.daemon for each in others):
+            leave()
+
+    def begin() -> None:
+        timer = threading.Timer(_THREADS, check)
+        timer.daemon = True
+        timer.start()
+
+    reactor.addSystemEventTrigger("during", "shutdown", begin)
 
 
 # New objects before a collection, instead of 700, and collections before one of older objects.

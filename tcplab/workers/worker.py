@@ -16,8 +16,10 @@ from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import Settings, fromWords
 from tcplab.observers import LogObserver, Observers
+from tcplab.reactor.clients import useNameResolver
 from tcplab.reactor.interfaces import IReactor
 from tcplab.server.inheritedsockets import AdoptingReactor, InheritedSockets
+from tcplab.server.processsetup import leaveThreads
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals
 from tcplab.workers.balancing import AcceptBalancer
@@ -74,9 +76,15 @@ class Worker:
             self._balancer = AcceptBalancer(self._board, self._row, most, self._reactor)
             self._reactor.callWhenRunning(self._started)
             self._reactor.addSystemEventTrigger("before", "shutdown", self._drain)
+            useNameResolver(self._reactor)
+            leaveThreads(self._reactor, self._exit)
             self._reactor.run()
         self._logSender.finish()
         return self._status
+
+    def _exit(self) -> None:
+        self._logSender.finish()
+        os._exit(self._status)
 
     def _started(self) -> None:
         commands = self._config.commands

@@ -135,6 +135,10 @@ class ConnectFailureTests(SynchronousTestCase):
                 error.ConnectBindError(errno.EADDRNOTAVAIL),
                 *("OTHER", "cannot be connected to: bindAddress is not ours, or all our", used),
             ),
+            (
+                error.ConnectError(errno.EINVAL),
+                *("OTHER", "cannot be connected to: a link-local address needs", "Invalid arg"),
+            ),
             (error.ConnectionDone(), "OTHER", "closed", "Connection was closed cleanly."),
             (error.ConnectionLost(), "OTHER", "reset", "Connection to the other side was lost"),
             (error.ConnectionAborted(), "OTHER", "aborted", "Connection was aborted"),

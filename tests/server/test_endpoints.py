@@ -235,6 +235,7 @@ class CannotListenTests(SynchronousTestCase):
             (errno.EACCES, "", "", "port 80 needs more rights: use one from 1024 up, or start as"),
             (errno.EMFILE, "::", "", "cannot listen on port 80 of ::: Too many open files"),
             (errno.EADDRNOTAVAIL, "192.0.2.1", "", "no address 192.0.2.1"),
+            (errno.EINVAL, "fe80::1", "", "needs its interface: write it as in fe80::1%eth0"),
         ):
             error = CannotListenError(host, 80, OSError(number, os.strerror(number)))
             self.assertIn(problem, self.said(error, option=option))

@@ -325,7 +325,7 @@ def _checkServable(name: str, found: object) -> None:
 
 
 def _checkBuilds(name: str, found: Any) -> None:
-    # Twisted's Factory builds what its attribute says; without one each connection would fail.
+    # Twisted's Factory builds what its attribute names; without one each connection would fail.
     kind = found if isinstance(found, type) else type(found)
     if not issubclass(kind, Factory) or kind.buildProtocol is not Factory.buildProtocol:
         return

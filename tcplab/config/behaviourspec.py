@@ -15,7 +15,7 @@ from tcplab.wire.keyvalue import (
 
 
 class SpecError(ValueError):
-    """A text is no SPEC; the message is one line that says what to type."""
+    """A text is no SPEC; the message is one line with what to type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Field(NamedTuple):
     A setting of a behaviour, or a field of a fault.
 
     :ivar name: what is typed before the ``=``.
-    :ivar unit: the unit of a bare number, or the words to choose from; empty for any other value.
+    :ivar unit: the unit of a bare number, or the values to choose from; empty for any other value.
     :ivar default: its value when it is left out; empty if it is required, or empty by default.
     :ivar summary: its meaning in a few words.
     """

@@ -7,6 +7,6 @@ class SettingsError(ValueError):
     """
     The lab cannot be made or started as it is configured.
 
-    The text is one line that says what to do. A mistake in a single option, a SPEC or a fault is
-    found as a ``ValueError`` of its package; the settings raise it as this error.
+    The text is one line with the remedy. A mistake in a single option, a SPEC or a fault is a
+    ``ValueError`` of its package first. The settings raise it as this error.
     """

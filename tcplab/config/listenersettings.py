@@ -18,10 +18,9 @@ DEFAULT_PORT = "50544"
 DEFAULT_INTERFACE = "127.0.0.1"
 DEFAULT_BEHAVIOUR = "lab"
 _DEFAULT_SPEC = BehaviourSpec(DEFAULT_BEHAVIOUR, (), DEFAULT_BEHAVIOUR)
-#: Connections that may wait to be accepted on --port: a burst of 5,000 at once, and room. Where a
-#: burst overflows it no client is refused, but some connect a second later or more (the kernel
-#: drops their SYN, and they send it again). The kernel cuts it to net.core.somaxconn, 4096 since
-#: Linux 5.4.
+#: Connections that may wait to be accepted on --port: a burst of 5,000 at once, and room. A larger
+#: burst refuses no client. The kernel drops some SYNs, which are sent again a second later or more.
+#: The kernel cuts the number to net.core.somaxconn, 4096 since Linux 5.4.
 BACKLOG = 8192
 
 
@@ -31,10 +30,10 @@ class ListenerSettings:
     What one listener serves, and where.
 
     :ivar name: what it is called in the log and in the port file; no two have the same.
-    :ivar spec: what it serves. It may be made of a SPEC's text, or of a Protocol class, a factory
-        or a coroutine function.
+    :ivar spec: what it serves. It may be given as a SPEC's text, a Protocol class, a factory or a
+        coroutine function.
     :ivar endpoint: where: a Twisted server endpoint string.
-    :ivar option: what messages about it begin with: the words it came from; empty for ``--port``.
+    :ivar option: what messages about it begin with: the option and its value; empty for ``--port``.
     :ivar portOption: what messages call the option that chose the port; empty: none did.
     :raises SettingsError: a value makes no sense.
     """

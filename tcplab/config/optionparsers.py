@@ -22,8 +22,8 @@ from tcplab.config.errors import SettingsError
 from tcplab.wire.escaping import unescape
 from tcplab.wire.suggestion import suggest
 
-#: What is typed to have no limit. 0 is no such word: for some programs it means "off", for others
-#: "at once", and here it is refused where it could be mistaken.
+#: What is typed for no limit. It is not 0, which means "off" to some programs and "at once" to
+#: others. Where 0 could be mistaken it is refused.
 NONE = "none"
 
 T = TypeVar("T")
@@ -227,7 +227,7 @@ def count(*, none: bool = False, most: int | None = None, reason: str = "") -> P
 
     :param none: there may be no limit: the word `NONE`, or ``None``, says so.
     :param most: the most that makes sense.
-    :param reason: what the text says about more.
+    :param reason: the end of the message about more.
     """
     number = _Number(whole=True, none=none, most=most, reason=reason)
     return Parser(number.read, number.accept)
@@ -237,7 +237,7 @@ def integer(most: int, problem: str) -> Parser[int]:
     """
     Make the parser of a whole number from 0 up.
 
-    :param problem: what the text says about any other.
+    :param problem: the message about any other.
     """
     digits = len(str(most))
 
@@ -255,7 +255,7 @@ def integer(most: int, problem: str) -> Parser[int]:
 
 
 def oneOf(words: tuple[str, ...]) -> Parser[str]:
-    """Make the parser of a word of a few."""
+    """Make the parser of one of a few words."""
 
     def read(word: str) -> str:
         if word not in words:
@@ -313,7 +313,7 @@ def escapedBytes(empty: str) -> Parser[bytes]:
     """
     Make the parser of bytes, typed with escapes.
 
-    :param empty: what the text says about no bytes at all.
+    :param empty: the message about no bytes at all.
     """
 
     def accept(value: object) -> bytes:

@@ -1,4 +1,4 @@
-"""The options of a lab as one frozen value: `Settings`, made of typed words or of Python values."""
+"""The options of a lab as one frozen value: `Settings`, from the command line or from Python."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def fromWords(named: Named | None = None, /, **words: Words) -> Settings:
     that may be repeated are a list: ``serve``, ``proxyFrom`` and ``faults``. A number may be typed
     as one.
 
-    A lab that is updated while it runs starts new workers with the words it was started with.
+    A lab whose code is replaced while it runs starts new workers with its first arguments.
     Therefore a name stays as it is, or is understood beside the new one.
 
     :param named: what messages call the options; as they are typed, if ``None``.

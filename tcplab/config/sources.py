@@ -17,7 +17,7 @@ class Given(NamedTuple):
     What all sources give together.
 
     :ivar words: arguments of `tcplab.config.options.fromWords`.
-    :ivar settings: what they say.
+    :ivar settings: the settings that they make.
     """
 
     words: Mapping[str, Words]

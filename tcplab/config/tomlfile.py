@@ -58,7 +58,7 @@ class TOMLFile:
         """
         Return the tables ``[[name]]``.
 
-        :raises SettingsError: the name stands for something else.
+        :raises SettingsError: the name belongs to another value.
         """
         found = self._found.get(name, [])
         if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
@@ -118,7 +118,7 @@ class Table:
         """
         Refuse an unknown key.
 
-        :param problem: what the text says about one; ``{}`` stands for it, and for its near miss.
+        :param problem: the message about one; ``{}`` is replaced by the key and its near miss.
         :raises SettingsError: there is one.
         """
         for key in self.values:

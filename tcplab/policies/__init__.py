@@ -1,4 +1,4 @@
-"""How connections are treated, whatever they carry: limits, deadlines, the PROXY protocol."""
+"""How connections of any protocol are treated: limits, deadlines, the PROXY header."""
 
 from __future__ import annotations
 

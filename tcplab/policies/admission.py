@@ -43,20 +43,21 @@ class Admission(Policy):
       (RFC 6177). An IPv4-mapped address is IPv4. Behind a proxy it is the proxy, unless
       `ProxyProtocol` names another peer. Unix sockets have no peers.
     - ``maxHandshakes``: at this number, or at ``maxConnections`` in all, a new connection evicts
-      the one that has been longest in its handshake, if that is more than `HANDSHAKE_GRACE`. While
-      all are younger, accepting pauses: for too many handshakes only where there is TLS. So an
-      unfinished handshake delays no client for long, and a long way costs no client its connection.
+      another: the one that has been longest in its handshake, if for more than `HANDSHAKE_GRACE`.
+      While all are younger, accepting pauses: for too many handshakes only where there is TLS. So
+      an unfinished handshake delays no client for long. A long round trip costs no client its
+      connection.
 
-    Refused and evicted connections do not count. **Limit:** they close a turn of the reactor later,
-    so that for a moment as many more may be open as are accepted in a batch (64). A listener
-    that has had no two connections in a handshake at once may accept two above ``maxHandshakes``.
+    Refused and evicted connections do not count. **Limit:** they close a turn of the reactor later.
+    Until then as many more may be open as are accepted in a batch (64). A listener that has had no
+    two connections in a handshake at once may accept two above ``maxHandshakes``.
 
     The connections of this process count. Each limit is logged at most once a second, with a count.
 
     :param maxConnections: ``None`` for no limit.
     :param maxPerPeer: ``None`` for no limit.
-    :param maxHandshakes: ``None`` for half of ``maxConnections``, so that there is room for
-        connections without a handshake; or for 2,000, if there is no such limit.
+    :param maxHandshakes: ``None`` for half of ``maxConnections``, which leaves room for
+        connections without a handshake; for 2,000 if that has no limit.
     :param clock: keeps the time; ``None`` means the reactor of the first port.
     :ivar connections: the number of open connections.
     :raises ValueError: a limit is less than 1.

@@ -1,4 +1,4 @@
-"""Deadlines: reset a connection whose peer makes no progress, whatever its protocol."""
+"""Deadlines: a connection of any protocol whose peer makes no progress is reset."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tcplab.policies.progress import Progress
 from tcplab.policies.socketoptions import growReceiveBuffer
 from tcplab.wire.reasons import Reason
 
-# Bytes that a peer has to take, or all that wait for it, to be given another deadline. A kernel
-# opens its window by a segment or by half of its buffer (RFC 9293, 3.8.6.2.2), and a segment has at
-# least 536 bytes (3.7.1). A peer that takes less in all that time makes no real progress.
+# A peer gets another deadline if it takes this many bytes, or all that wait for it. A kernel opens
+# its window by a segment, or by half of its buffer (RFC 9293, 3.8.6.2.2). A segment has 536 bytes
+# at least (3.7.1). A peer that takes less in all that time makes no real progress.
 _MIN_PROGRESS = 536
 
 # Seconds between two checks, at least: one at 10,000 connections takes 3 ms, with an idle deadline
@@ -41,22 +41,22 @@ class Deadlines(Policy):
     - ``handshake``: the TLS handshake is not complete this long after accept. The deadline is
       absolute: a peer that sends byte by byte has no more time than others.
     - ``idle``: for this long no byte has arrived, and the peer has taken none.
-    - ``write``: bytes wait for the peer, in this process or in the kernel, and for this long it has
-      taken less than a segment of them. Bytes that wait after a close count as any others, and so
+    - ``write``: bytes wait for the peer, in this process or in the kernel. For this long the peer
+      has taken less than a segment of them. Bytes that wait after a close count as well, and so
       does a close_notify of TLS until it is answered. **Limit:** a window opens in steps (a
       segment; on loopback 64 KiB). A peer that reads less than a step in this time is reset.
 
     The reason is ``handshake-timeout``, ``idle-timeout`` or ``write-timeout``. The reset comes no
-    earlier than the deadline. It comes later by at most a tenth of it, but not more than 1 s (that
-    of a handshake: 0.2 s), and 0.1 s for deadlines under 1 s. A late reactor adds its delay.
+    earlier than the deadline. It is late by a tenth of it at most, and never by more than 1 s: of
+    a handshake 0.2 s, of deadlines under 1 s 0.1 s. A late reactor adds its delay.
 
     One check compares the counters of all connections with those of the last check. There is no
     timer per connection, nothing in the way of a byte, and no check while no connection is open.
     Time in which the process was stopped or starved does not count, and neither does a step of the
     system's clock. Before a reset, what has arrived is read.
 
-    :param handshake: seconds; ``None``: no limit. 5 s are enough for two round trips with a segment
-        lost on the way and sent again after 1 and 2 s; ranch and thousand_island have them too.
+    :param handshake: seconds; ``None``: no limit. 5 s are enough for two round trips, with a lost
+        segment that is sent again after 1 and 2 s. ranch and thousand_island have 5 s too.
     :param idle: seconds; ``None``: no limit.
     :param write: seconds; ``None``: no limit. In 30 s TCP has retried after 0.2, 0.4 … 12.8 s: a
         network that was down for 20 s has recovered.
@@ -175,7 +175,7 @@ class Deadlines(Policy):
         return expired
 
     def _checksWrites(self, transport: ObservedTransport) -> bool:
-        # In a handshake its deadline is the first; to ask the kernel about 5,000 took 30 ms.
+        # In a handshake its deadline is the first; a query of the kernel about 5,000 took 30 ms.
         return transport.established or self._write < self._handshake
 
     def _handshakeExpired(self, transport: ObservedTransport) -> bool:

@@ -6,9 +6,9 @@ import resource
 
 from tcplab.listener.refusal import MAX_PENDING
 
-#: Descriptors that a server needs besides those of its connections: refused connections that
-#: linger; standard streams, log, epoll, waker and Twisted's spare one (8); its ports, the files
-#: that it reads and the names that it looks up.
+#: Descriptors that a server needs besides those of its connections. Refused connections linger. 8
+#: are standard streams, log, epoll, waker and Twisted's spare one. The others are ports, files that
+#: are read and names that are looked up.
 RESERVE = MAX_PENDING + 56
 
 #: Linux gives no process more (fs.nr_open), even if its limits allow more or are infinite.
@@ -16,7 +16,7 @@ _MAX_DESCRIPTORS = 2**20
 
 
 class DescriptorsError(ValueError):
-    """There are not enough descriptors; the text is one line that says what to do."""
+    """There are not enough descriptors; the text is one line with the remedy."""
 
 
 def ensureDescriptorLimit(
@@ -27,7 +27,7 @@ def ensureDescriptorLimit(
 
     The soft limit (RLIMIT_NOFILE, getrlimit(2)) is raised as far as necessary and as the hard limit
     allows. It is low for the sake of select(2), which knows no descriptor above 1,023.
-    **Limit:** Twisted's own ``select`` reactor can serve no more than that, whatever the limit.
+    **Limit:** Twisted's own ``select`` reactor can serve no more than that at any limit.
 
     :param connections: the number; ``None`` for the highest possible.
     :param each: descriptors of one connection: two, where it causes another connection.

@@ -19,7 +19,7 @@ from tcplab.wire.endpointstring import explained, joined
 
 
 class LimitError(ValueError):
-    """A mistake in the words after ``limit:``; the text is one line that says what to write."""
+    """A mistake in the words after ``limit:``; the text is one line with what to write."""
 
 
 def _count(word: str) -> int:

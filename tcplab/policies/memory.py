@@ -151,9 +151,9 @@ class MemoryPressure(Policy):
     Above half of the limit connections have smaller buffers. Above three quarters:
 
     - Free memory is returned to the system, where the C library is glibc.
-    - Stuck connections are reset, the longest stuck first, as many as necessary. A connection is
-      stuck if its peer has taken nothing of what waits for it, or if it has been in a TLS
-      handshake, for more than `PATIENCE`. No other connection is reset.
+    - Stuck connections are reset, the longest stuck first, as many as necessary. For more than
+      `PATIENCE` the peer of such a connection has taken nothing of what waits for it, or has not
+      completed its TLS handshake. No other connection is reset.
     - Connections are accepted slowly, and above nine tenths not at all: further clients wait in the
       listen queue.
 

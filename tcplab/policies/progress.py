@@ -22,8 +22,8 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        # By transport, the bytes sent when nothing waited. While that is still the number, nothing
-        # waits, and the kernel need not be asked, which takes longer than all the rest.
+        # By transport, the bytes sent when nothing waited. While the number is the same,
+        # nothing waits. A query of the kernel takes longer than all the rest.
         self._idleAt: dict[ObservedTransport, int] = {}
 
     def mayHavePending(self, transports: Iterable[ObservedTransport]) -> list[ObservedTransport]:
@@ -53,10 +53,10 @@ class Progress:
 
 def _closeNotifyPending(transport: ObservedTransport) -> bool:
     """
-    Tell whether TLS has closed both directions, and the peer has not answered.
+    Return whether TLS has closed both directions, and the peer has not answered.
 
-    Twisted's TLS waits for the answer without limit (its issue 7926); RFC 8446, 6.1, does not ask
-    for one.
+    Twisted's TLS waits for the answer without limit (its issue 7926); RFC 8446, 6.1, does not
+    require one.
     """
     above = transport.protocol
     while above is not None and not isinstance(above, TLSMemoryBIOProtocol):

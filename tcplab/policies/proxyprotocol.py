@@ -44,8 +44,8 @@ class ProxyProtocol(Policy):
     :param version: ``v1``, ``v2`` or ``any``: the expected version; the header is never optional.
     :param trusted: the proxies: addresses or networks (CIDR), and ``unix`` for what connects to a
         Unix socket.
-    :param deadline: seconds for the header, from accept; ``None``: no limit. The specification asks
-        for 3 at least, which is what TCP takes to send a lost segment again.
+    :param deadline: seconds for the header, from accept; ``None``: no limit. The specification
+        requires 3 at least, which is what TCP takes to send a lost segment again.
     :param maxPending: connections that wait for their header; with one more the oldest is reset.
     :param clock: keeps the log to a line a second; ``None`` means the reactor of the first port.
     :ivar pending: the connections that wait for their header, in the order of accept.
@@ -104,7 +104,7 @@ class ProxyProtocol(Policy):
             each.flush()
 
     def trusts(self, address: object) -> bool:
-        """Tell whether the headers of an address count; the address as accept() gives it."""
+        """Return whether the headers of an address count; the address as accept() gives it."""
         if isinstance(address, tuple):
             return self._trustsHost(address[0])
         return self._unix

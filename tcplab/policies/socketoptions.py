@@ -25,13 +25,13 @@ def growReceiveBuffer(transport: object) -> bool:
     """
     Enlarge the receive buffer of a connection whose ACKs the kernel drops.
 
-    While an answer waits for the peer nothing more is read, and what the peer sends fills the
-    kernel's buffer: small segments need far more room than the window promises. The next ones lie
-    beyond the window. Since 6.17 Linux drops such a segment with its acknowledgement and its window
-    update. If the peer's buffer is full as well, and the peer reads only then, this side never
-    learns of it: both sides retransmit without end, and each drops what the other sends.
-    (``BeyondWindow`` in ``/proc/net/netstat`` counts them.) With a larger buffer the next
-    retransmission is answered with a window, and the connection goes on.
+    While an answer waits for the peer nothing more is read. What the peer sends fills the kernel's
+    buffer: small segments need far more room than the window promises. The next ones lie beyond the
+    window. Since 6.17 Linux drops such a segment with its acknowledgement and its window update. If
+    the peer's buffer is full as well, and the peer reads only then, this side never learns of it.
+    Both sides retransmit without end, and each drops what the other sends. ``BeyondWindow`` in
+    ``/proc/net/netstat`` counts them. With a larger buffer the next retransmission is answered with
+    a window, and the connection goes on.
 
     :return: whether it looked like that: nothing is answered, and there are unread bytes.
     """
@@ -61,8 +61,8 @@ def _unreadBytes(sock: socket.socket) -> int:
 _RECEIVE_BUFFER = 384 * 1024
 
 # Bytes that are not acknowledged, doubled as well: for a peer that acknowledges nothing. (One that
-# only does not read acknowledges what its window has promised.) With it no peer costs more than
-# 1.4 MiB, and that only until its write deadline; by itself Linux goes up to 4 MiB.
+# only does not read acknowledges what its window has promised.) With this bound no peer costs more
+# than 1.4 MiB, and only until its write deadline. By itself Linux goes up to 4 MiB.
 _SEND_BUFFER = 256 * 1024
 
 # Bytes that are not sent yet: as many as a transport writes at once. More would only move from the
@@ -80,7 +80,7 @@ def setListenOptions(
 
     - A dead peer (its host has crashed, or the network is cut) is detected within
       ``deadPeerTimeout``. Keepalive detects it while nothing is sent. ``TCP_USER_TIMEOUT`` detects
-      it while bytes are unacknowledged, also those that the kernel has still to send after a close.
+      it while bytes are unacknowledged. Those that the kernel has to send after a close count.
     - A peer that does not read costs 1 MiB of the kernel's memory at most: 768 KiB for what it
       sends, 192 KiB for what is sent to it. Without bounds it was 5 MiB with an echo on loopback,
       and can be what tcp_rmem and tcp_wmem allow. **Limit:** the buffers of the peer's own kernel

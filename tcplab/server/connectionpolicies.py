@@ -35,7 +35,7 @@ SOMAXCONN = "/proc/sys/net/core/somaxconn"
 
 class ConnectionPolicies:
     """
-    How the connections of a lab are treated, whatever they carry.
+    How the connections of a lab are treated, of any protocol.
 
     :param settings: what the lab is to do.
     :param clock: keeps the time.

@@ -43,7 +43,7 @@ class Drained(NamedTuple):
 
 class Drain(ABC):
     """
-    A drain, which runs once. Subclasses say what is drained.
+    A drain, which runs once. Subclasses define what is drained.
 
     :param clock: keeps the time.
     :param log: where the outcome is logged.
@@ -86,16 +86,16 @@ class ListenersDrain(Drain):
     """
     The drain of several listeners.
 
-    Connections that were made before accepting ends are served, and what has arrived by then is
-    read before conversations are asked to finish. Later connections are refused.
+    Connections that were made before accepting ends are served. What has arrived by then is read
+    before conversations begin to end. Later connections are refused.
 
     :param listeners: what is drained.
     :param clock: keeps the time.
     :param delay: seconds to go on accepting, until a load balancer has noticed.
     :param timeout: seconds from the end of accepting until the rest is aborted; ``None`` for no
         limit.
-    :param beforeDrain: called before conversations are asked to finish; it releases connections
-        that would never end.
+    :param beforeDrain: called before conversations begin to end; it releases connections that
+        would never end.
     """
 
     def __init__(

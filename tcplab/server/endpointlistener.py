@@ -106,7 +106,7 @@ class EndpointListener(Listener):
         return self._listenOnce() if removeStaleLock(failure.value) else failure
 
     def _listenOnce(self) -> Deferred[IListeningPort]:
-        # Twisted logs each port that it opens; the line about the listener says more.
+        # Twisted logs each port that it opens; the line about the listener has more.
         listening: Deferred[IListeningPort] = callWithContext(
             OWN_PORT, self.endpoint.listen, self.factory
         )

@@ -67,7 +67,7 @@ def formatAddress(host: IAddress) -> str:
 
 
 def reachability(host: IAddress) -> str:
-    """Say from where a listening address can be reached."""
+    """Describe from where a listening address can be reached."""
     if isinstance(host, UNIXAddress):
         abstract = (host.name or b"").startswith(b"\0")
         return f"reachable by {'all local users' if abstract else 'local users that may open it'}"
@@ -257,7 +257,7 @@ _CLIENTS = "/proc/sys/net/ipv4/ip_local_port_range"
 
 
 def cannotListen(settings: ListenerSettings, error: BaseException | None) -> SettingsError:
-    """Say in one line why an endpoint could not listen, and what to do about it."""
+    """Describe in one line why an endpoint could not listen, and what to do about it."""
     prefix = _prefix(settings)
     if not isinstance(error, CannotListenError):
         return SettingsError(f"{prefix}cannot listen on {settings.endpoint}: {_errorText(error)}")

@@ -26,7 +26,7 @@ ENVIRONMENT = "/proc/self/environ"
 
 
 class InheritedSocketError(ValueError):
-    """An inherited socket cannot be listened on; the text is one line that says why."""
+    """An inherited socket cannot be listened on; the text is one line with the reason."""
 
 
 def listenFDs(environment: Mapping[str, str] | None = None, pid: int | None = None) -> list[int]:
@@ -74,7 +74,7 @@ class InheritedSockets:
 
         :param families: the families that fit.
         :param port: the TCP port that fits; 0 for any.
-        :raises InheritedSocketError: there is none, or it does not fit.
+        :raises InheritedSocketError: no socket is left, or it does not fit.
         """
         if not self._remaining:
             raise InheritedSocketError("no socket that was handed over is left for it (LISTEN_FDS)")
@@ -144,7 +144,7 @@ class AdoptingReactor:
         backlog: int = 50,
         interface: str = "",
     ) -> IListeningPort:
-        """Adopt a TCP socket, and speak TLS."""
+        """Adopt a TCP socket, for TLS."""
         tls = TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor)
         return self.listenTCP(port, tls, backlog, interface)
 

@@ -46,7 +46,7 @@ class Lab(Service):
     :param listeners: further ones: ``"SPEC@ENDPOINT"``, or `tcplab.ListenerSettings`. Without
         ``port`` they are all there is.
     :param faults: faults from the beginning on, as texts or as values.
-    :param seed: repeats what faults roll dice for; ``None``: one is chosen.
+    :param seed: repeats the random numbers of faults; ``None``: one is chosen.
     :param observers: each receives the events of connections; `tcplab.observers.LogObserver`
         writes the log. A text is a name, as for ``--observer``.
     :param policies: treat the connections of all listeners, besides those of the settings.
@@ -101,7 +101,7 @@ class Lab(Service):
 
     def start(self) -> Deferred[Lab]:
         """
-        Listen; to ask again is the same as once.
+        Listen; further calls change nothing.
 
         :return: fires with the lab when all its listeners listen; fails with a `SettingsError`, and
             then none does.

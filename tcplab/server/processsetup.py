@@ -90,9 +90,9 @@ def prepareFiles(twistd: Options) -> None:
     """
     Refuse files and folders of twistd's options that would end it with a traceback later.
 
-    In the foreground there is no pid file, unless it was asked for: nothing reads it there, and it
-    would forbid a second lab in the same folder. A file that was named on the command line stays:
-    it is another object than the default.
+    In the foreground there is no pid file unless an option names one. Nothing reads it there, and
+    it would forbid a second lab in the same folder. A file that an option names stays: it is another
+    object than the default.
 
     **Limit:** below ``--chroot`` nothing is checked, and a disk that is full is found later.
 
@@ -129,7 +129,7 @@ def _checkWritable(option: str, path: str) -> None:
 
 
 def folderIsGone() -> bool:
-    """Tell whether the current folder was removed, so that no path is relative to anything."""
+    """Return whether the current folder was removed, so that no path is relative to anything."""
     try:
         os.getcwd()
     except FileNotFoundError:

@@ -37,10 +37,10 @@ _SUSPENDED = "suspend"
 
 class LabService(Service):
     """
-    Serve what the settings say.
+    Serve as the settings define.
 
-    Ports may be bound before the service is started, by `listen`. twistd has not written its pid
-    file and not gone to the background then, and a port in use ends it at once.
+    `listen` may bind the ports before the service is started. Then twistd has not yet written its
+    pid file or gone to the background, and a port in use ends it at once.
 
     :param settings: what to serve, and where.
     :param reactor: listens, and keeps the time.
@@ -187,7 +187,7 @@ class LabService(Service):
             each.resume(_SUSPENDED)
 
     def whenEmpty(self) -> Deferred[None]:
-        """Fire as soon as no connection is open on any listener, at once if there is none."""
+        """Fire as soon as no connection is open on any listener, at once if all are closed."""
         return Deferred.fromCoroutine(whenEmpty(self.listeners))
 
     # End
@@ -197,7 +197,7 @@ class LabService(Service):
         Drain: stop accepting, and let connections end.
 
         Accepting goes on for ``drainDelay`` seconds. Then new connections are refused and every
-        conversation is asked to finish. Those that have not ended ``drainTimeout`` seconds later
+        conversation begins to end. Those that have not ended ``drainTimeout`` seconds later
         are aborted; `abort` does so at once. Further calls change nothing. Afterwards the lab does
         not listen until it is started, or `listen` is called, again; a `suspend` is over then.
 

@@ -20,7 +20,7 @@ _DEBOUNCE = 0.1
 
 
 def _onTerminal() -> bool:
-    """Tell whether this process has a controlling terminal (tty(4))."""
+    """Return whether this process has a controlling terminal (tty(4))."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,8 +1,8 @@
 """
 The path of a Unix socket: only a dead socket is removed before a lab, only its own after it.
 
-A lock beside the path names a process. Its number proves nothing: it may have been used again, in a
-container every lab has the same, and a process of another container is not seen.
+A lock beside the path names a process. Its number proves nothing. It may have been used again,
+every lab in a container has the same one, and a process of another container is not seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _START_TIME = 1.0
 
 
 def isServed(path: str | bytes) -> bool:
-    """Tell whether a process listens on this path."""
+    """Return whether a process listens on this path."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)
         try:
@@ -34,7 +34,7 @@ def isServed(path: str | bytes) -> bool:
 
 
 def isSocket(path: str | bytes) -> bool:
-    """Tell whether a socket has this path; a link to one is none."""
+    """Return whether a socket has this path; a link is no socket."""
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
     except OSError:

@@ -95,7 +95,7 @@ class Supervisor(LabService):
 
     def _use(self, words: Mapping[str, Words], settings: Settings) -> None:
         for what, old, new in zip(
-            ("the endpoints", "--workers", "--port-file"),
+            ("the endpoints", "--workers", "--port-file", "--log-file", "--log-format"),
             _fixed(self.settings),
             _fixed(settings),
             strict=True,
@@ -123,7 +123,7 @@ class Supervisor(LabService):
 
 def _fixed(settings: Settings) -> tuple[object, ...]:
     endpoints = [each.endpoint for each in settings.listeners]
-    return endpoints, settings.workers, settings.portFile
+    return endpoints, settings.workers, settings.portFile, settings.logFile, settings.logFormat
 
 
 class WorkersDrain(Drain):

@@ -9,7 +9,10 @@ depends on the bytes alone, not on how they were divided into segments.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from twisted.internet.error import ConnectionDone
@@ -135,6 +138,11 @@ class Script:
         """The bytes since the last match, escaped; the first `SHOWN` of them."""
         return escape(self._shown, SHOWN)
 
+    @property
+    def hasPatterns(self) -> bool:
+        """Whether a step is a regular expression, whose search may take long."""
+        return any(isinstance(step, ExpectPattern) for step in self._steps)
+
     def start(self) -> bytes:
         """Return what to send before the first expectation."""
         return self._advance()
@@ -181,6 +189,36 @@ class Script:
             self._discarded += surplus
 
 
+class SearchTimeout(Exception):
+    """A regular expression was searched for longer than allowed."""
+
+
+@contextmanager
+def limitedSearch(seconds: float) -> Iterator[None]:
+    """
+    Interrupt what runs inside after some seconds of real time.
+
+    A search by a regular expression can take hours, and no deadline of the reactor runs meanwhile.
+    It checks for signals. **Limit:** outside of the main thread there is no limit.
+
+    :raises SearchTimeout: the time is over.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise SearchTimeout
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 _BEFORE_THE_END = "arrived before the server closed"
 
 
@@ -216,8 +254,22 @@ class ScriptClient(ClientProtocol):
         """Print received bytes, and perform what follows them."""
         if self.console is not None:
             self.console.show(data)
-        if self._script.expecting is not None:
+        expected, timer = self._script.expecting, self._expectTimer
+        if expected is None or timer is None:
+            return
+        if not self._script.hasPatterns:
             self._perform(self._script.feed(data))
+            return
+        left = self._timeout
+        if isinstance(expected, ExpectPattern):
+            left = timer.getTime() - self.clock.seconds()
+        try:
+            with limitedSearch(left):
+                sent = self._script.feed(data)
+        except SearchTimeout:
+            self._timedOut()
+        else:
+            self._perform(sent)
 
     def _perform(self, data: bytes) -> None:
         if data:

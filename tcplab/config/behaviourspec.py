@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tcplab.wire.keyvalue import (
     GivenTwice,
     NotKeyValue,
+    lengthProblem,
     readArguments,
     split,
     unescapeSeparators,
@@ -64,6 +65,7 @@ def parseSpec(text: str) -> BehaviourSpec:
 
     :raises SpecError: the text is no SPEC, or has an ``@`` that is not escaped.
     """
+    _checkLength(text)
     if split(text, "@")[1]:
         raise SpecError(
             f"{text!r} has an @: write \\@ within a value; to name an endpoint use --serve"
@@ -78,12 +80,19 @@ def parseServe(text: str) -> tuple[BehaviourSpec, str]:
     :return: the spec, and the endpoint string as it was typed.
     :raises SpecError: one of the two is missing or wrong.
     """
+    _checkLength(text)
     spec, at, endpoint = split(text, "@")
     if not at:
         raise SpecError(f"{text!r} has no @: write NAME@ENDPOINT, as in echo@tcp:8888")
     if not endpoint.strip():
         raise SpecError(f"{text!r} has no endpoint after the @: write one, as in {spec}@tcp:8888")
     return _spec(spec), endpoint
+
+
+def _checkLength(text: str) -> None:
+    problem = lengthProblem(text)
+    if problem:
+        raise SpecError(problem)
 
 
 def _spec(text: str) -> BehaviourSpec:

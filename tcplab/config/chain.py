@@ -180,11 +180,13 @@ def _placed(students: Sequence[Student], port: int) -> Iterator[Student]:
             raise SettingsError(
                 f"{each.name} and {other.name} are both on {each.host}:{each.port}: change one port"
             )
+    following: dict[str, int] = {}
     for each in students:
-        free = each.port or port
+        free = each.port or following.get(each.host, port)
         while not each.port and (each.host, free) in taken:
             free += 1
-        taken[each.host, free] = each
+        if not each.port:
+            following[each.host] = free + 1
         yield each._replace(port=_port(str(free), each.name))
 
 

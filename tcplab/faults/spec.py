@@ -12,7 +12,14 @@ from tcplab.faults.fault import WRITTEN_UNIT, Fault, ListenerFault, isTime, seco
 from tcplab.faults.kindlookup import KINDS, unknownKind
 from tcplab.importing import ImportFailed, describeImportError
 from tcplab.wire.escaping import unescape
-from tcplab.wire.keyvalue import GivenTwice, NotKeyValue, readArguments, split, unescapeSeparators
+from tcplab.wire.keyvalue import (
+    GivenTwice,
+    NotKeyValue,
+    lengthProblem,
+    readArguments,
+    split,
+    unescapeSeparators,
+)
 from tcplab.wire.suggestion import suggest
 
 
@@ -154,6 +161,9 @@ def parseFault(text: str) -> FaultSpec:
 
     :raises FaultError: the text is not a fault.
     """
+    problem = lengthProblem(text)
+    if problem:
+        raise FaultError(f"fault {problem}")
     words, at, listener = split(text, "@")
     if at and not listener:
         raise FaultError(f"fault {text!r}: there is no listener after the @: name one, as in @echo")

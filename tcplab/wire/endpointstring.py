@@ -135,6 +135,10 @@ _PLACE = re.compile(
 _UNQUOTED = re.compile(rf"\[({_IPV6})\]|(?<==)({_IPV6})(?=:\w+=|$)")
 
 
+# The longest text that is compared with addresses: names have up to 253 characters.
+_LONGEST = 1000
+
+
 def meant(text: str, *, server: bool = False) -> str:
     r"""
     Return the endpoint string that a text was probably meant to be; empty if there is none.
@@ -144,6 +148,8 @@ def meant(text: str, *, server: bool = False) -> str:
 
     :param server: the string describes where to listen, and not where to connect.
     """
+    if len(text) > _LONGEST:
+        return ""
     wrappers, inner = splitWrappers(text)
     better = _meant(inner, server)
     return f"{wrappers}{better}" if better != inner else ""

@@ -8,12 +8,17 @@ plain character. Other escapes belong to the reader of the value, and stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 
 # One character, or a backslash and what it escapes; a lone backslash at the end stands alone.
 _CHARACTER = re.compile(r"\\?.", re.DOTALL)
 # A doubled backslash stays: what reads the value later knows what a backslash means there.
 _OWN_ESCAPES = {"\\@": "@", "\\,": ",", "\\=": "="}
+
+
+#: Characters of a SPEC or a fault at most; a greeting may be long, and no more is typed.
+MAX_LENGTH = 65536
 
 
 class NotKeyValue(ValueError):
@@ -32,14 +37,34 @@ class GivenTwice(ValueError):
         self.key = key
 
 
+def lengthProblem(text: str) -> str:
+    """Return what is wrong with the length of a text; empty: nothing."""
+    if len(text) <= MAX_LENGTH:
+        return ""
+    return f"{text[:40]!r}... has {len(text)} characters: write at most {MAX_LENGTH}"
+
+
 def split(text: str, separator: str) -> tuple[str, str, str]:
     """Split as ``str.partition`` does, at the first separator that is not escaped."""
-    end = 0
-    for character in _CHARACTER.findall(text):
-        if character == separator:
-            return text[:end], separator, text[end + 1 :]
-        end += len(character)
+    for found in _separators(separator).finditer(text):
+        if found[0] == separator:
+            return text[: found.start()], separator, text[found.end() :]
     return text, "", ""
+
+
+def splitAll(text: str, separator: str) -> Iterator[str]:
+    """Split as ``str.split`` does, at the separators that are not escaped."""
+    start = 0
+    for found in _separators(separator).finditer(text):
+        if found[0] == separator:
+            yield text[start : found.start()]
+            start = found.end()
+    yield text[start:]
+
+
+@cache
+def _separators(separator: str) -> re.Pattern[str]:
+    return re.compile(rf"\\.|{re.escape(separator)}", re.DOTALL)
 
 
 def readArguments(text: str, readKey: Callable[[str], str]) -> dict[str, str]:
@@ -52,9 +77,7 @@ def readArguments(text: str, readKey: Callable[[str], str]) -> dict[str, str]:
     :raises GivenTwice: two of them have the same key.
     """
     found: dict[str, str] = {}
-    comma, rest = ",", text
-    while comma:
-        argument, comma, rest = split(rest, ",")
+    for argument in splitAll(text, ","):
         typed, equals, value = split(argument, "=")
         key = readKey(typed)
         if not equals or not key:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +17,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from tcplab.client.clienttls import overTLS
 from tcplab.client.connect import SingleUseFactory
 from tcplab.client.result import Outcome, Result
-from tcplab.client.script import ExpectPattern, ExpectText, Script, ScriptClient, Send, Step
+from tcplab.client.script import (
+    ExpectPattern,
+    ExpectText,
+    Script,
+    ScriptClient,
+    Send,
+    Step,
+    limitedSearch,
+)
 from tcplab.testing import Peer, connected
 from tests.support.memory_console import MemoryConsole, ended
 from tests.support.memory_console import outcome as outcomeOf
@@ -150,11 +160,11 @@ class ModelTests(SynchronousTestCase):
 
 
 class ScriptClientTests(SynchronousTestCase):
-    def play(self, *steps: Step) -> Peer:
+    def play(self, *steps: Step, timeout: float = 5.0) -> Peer:
         """Start a script."""
         self.clock = Clock()
         self.console = MemoryConsole()
-        self.client = ScriptClient(self.clock, Script(steps), 5.0, self.console)
+        self.client = ScriptClient(self.clock, Script(steps), timeout, self.console)
         return connected(self.client)
 
     def assertEnded(self, outcome: Outcome, why: str) -> None:
@@ -228,6 +238,26 @@ class ScriptClientTests(SynchronousTestCase):
         client.handshakeCompleted()
         peer.finish()
         self.assertIs(outcomeOf(client), Outcome.EOF)
+
+    def test_longSearch(self) -> None:
+        """A regular expression that would take years is interrupted; the signal is free again."""
+        before = signal.getsignal(signal.SIGALRM)
+        years = ExpectPattern(re.compile(b"(a+)+$"))
+        for steps, data in (((years,), b""), ((ExpectText(b"hi"), years), b"hi")):
+            peer = self.play(*steps, timeout=0.1)
+            peer.write(data + b"a" * 60 + b"b")
+            self.assertTrue(peer.ended)
+            peer.finish()
+            self.assertIs(outcomeOf(self.client), Outcome.UNEXPECTED)
+            self.assertIs(signal.getsignal(signal.SIGALRM), before)
+        thread = threading.Thread(target=self._searched)
+        thread.start()
+        thread.join()
+        self.assertIs(self.inside, before)
+
+    def _searched(self) -> None:
+        with limitedSearch(0):  # no limit in another thread
+            self.inside = signal.getsignal(signal.SIGALRM)
 
     def test_timeouts(self) -> None:
         """Each expectation has its own, which no other bytes prolong."""

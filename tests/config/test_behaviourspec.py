@@ -29,6 +29,7 @@ class ParseTests(SynchronousTestCase):
             ("echo,a=1,a=2", "has a twice: give it once"),
             ("echo,a=b\\", "a value ends in a backslash"),
             ("echo@tcp:80", "to name an endpoint use --serve"),
+            ("echo," + "k=," * 30_000, "has 90005 characters: write at most 65536"),
             *((text, "begins with no name") for text in ("", ",a=1", " ", "a b", "a=b")),
         ):
             raised = str(self.assertRaises(SpecError, parseSpec, text))
@@ -51,6 +52,7 @@ class ParseTests(SynchronousTestCase):
             ("tcp:8888", "as in echo@tcp:8888"),
             ("lab@", "as in lab@tcp:8888"),
             ("@tcp:8888", "begins with no name"),
+            ("echo@tcp:" + "8" * 70_000, "has 70009 characters: write at most 65536"),
         ):
             self.assertIn(problem, str(self.assertRaises(SpecError, parseServe, text)))
 

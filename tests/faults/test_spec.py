@@ -104,6 +104,10 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual((spec.fault, spec.text), (fault, text))
         self.assertEqual({text.partition(",")[0] for text in READ}, set(KINDS))
 
+    def test_tooLong(self) -> None:
+        problem = self.assertRaises(FaultError, parseFault, "latency," + "k=," * 30_000)
+        self.assertIn("has 90008 characters: write at most 65536", str(problem))
+
     def test_triggers(self) -> None:
         for text, trigger in (
             ("after=10B", Trigger(afterBytes=10)),

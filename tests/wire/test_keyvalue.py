@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.wire.keyvalue import (
+    MAX_LENGTH,
     GivenTwice,
     NotKeyValue,
+    lengthProblem,
     readArguments,
     split,
     unescapeSeparators,
@@ -46,6 +48,14 @@ class KeyValueTests(SynchronousTestCase):
             self.assertEqual(str(raised), problem)
         raised = self.assertRaises(ValueError, unescapeSeparators, "a\\")
         self.assertEqual(str(raised), "ends in a backslash: write \\\\ for one")
+
+    def test_manyArguments(self) -> None:
+        """The time grows with the length only: a quadratic one would be a minute here."""
+        text = ",".join(f"k{number}=" for number in range(9000))
+        self.assertEqual(len(readArguments(text, str.strip)), 9000)
+        self.assertEqual(lengthProblem("x" * MAX_LENGTH), "")
+        problem = lengthProblem("x" * (MAX_LENGTH + 1))
+        self.assertEqual(problem, f"'{'x' * 40}'... has 65537 characters: write at most 65536")
 
     def test_otherEscapesStay(self) -> None:
         self.assertEqual(unescapeSeparators(r"\,\@\=\n\\\:"), r",@=\n\\\:")

@@ -199,7 +199,9 @@ def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards; the path of a Unix socket is removed at the end.
     wrappers, inner = splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
-    if kind != "unix" or not rest or rest.startswith(("/", "\0")) or re.match(r"\w+=", rest):
+    if kind == "unix" and re.match(r"(address=)?\0", rest):  # no file, and no lock beside it
+        return endpoint if ":lockfile=" in endpoint else f"{endpoint}:lockfile=0"
+    if kind != "unix" or not rest or rest.startswith("/") or re.match(r"\w+=", rest):
         return endpoint
     folder = os.getcwd()
     if len(os.fsencode(folder + "/" + rest)) > _MAX_PATH:
@@ -209,9 +211,9 @@ def _absolute(endpoint: str) -> str:
 
 def unixPath(endpoint: str) -> str:
     """Return the path of a Unix socket of an endpoint string; empty if it has none."""
-    kind, words, options = split(splitWrappers(_absolute(endpoint))[1])
+    kind, words, options = split(splitWrappers(_absolute(withAbstractPath(endpoint)))[1])
     path = argument("address", words, options) if kind == "unix" else ""
-    return "" if path.startswith(("@", "\0")) else path
+    return "" if path.startswith("\0") else path
 
 
 def _prefix(settings: ListenerSettings) -> str:

@@ -26,6 +26,7 @@ from tcplab.server.endpoints import (
     formatAddress,
     portFileFields,
     reachability,
+    unixPath,
 )
 from tcplab.wire import endpointstring
 from tests.support.certificates import (
@@ -107,6 +108,14 @@ class EndpointOfTests(SynchronousTestCase):
             self.assertEqual(reactor.unixServers[0][0], path)
         before = "limit:max=5:idle=6:limit:per-peer=1:unix:"
         self.assertEqual(endpoints._absolute(before + "s:mode=660"), before + "/tmp/s:mode=660")
+
+    def test_abstractPath(self) -> None:
+        """There is no file, and no lock beside it."""
+        for text in ("unix:@s", "limit:max=5:unix:address=@s"):
+            made = self.made(text)
+            self.assertEqual((made._address, made._wantPID), ("\0s", False))
+            self.assertEqual(unixPath(text), "")
+        self.assertEqual(unixPath("unix:./@s"), os.path.join(os.getcwd(), "./@s"))
 
     def test_refused(self) -> None:
         """In one line, which says what to do."""

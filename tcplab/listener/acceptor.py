@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
@@ -22,6 +23,9 @@ from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked
 
 # Connections accepted before anything else is read, with TLS: about 150 us.
 _TLS_BATCH = 8
+
+# Connections of a crowd: a port's `onMany` is called for each.
+_MANY = 64
 
 # Seconds until accept() is tried again after it failed, doubled each time: as Go's net/http.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
@@ -70,7 +74,10 @@ class ListenerAcceptor(BatchAcceptor):
     one leaves them there.
 
     :param plain: there is no TLS: a connection is established as soon as it is accepted.
+    :ivar onMany: called once for every 64 connections.
     """
+
+    onMany: Callable[[], object] | None = None
 
     def __init__(self, port: Any, listener: AcceptingListener, plain: bool) -> None:
         earlier = acceptorOf(port)
@@ -204,6 +211,8 @@ class ListenerAcceptor(BatchAcceptor):
                 client.close()
                 return
             number = listener.nextNumber()
+            if not number % _MANY and self.onMany is not None:
+                self.onMany()
             transport = self._transport(
                 client, protocol, address, port, number, port.reactor, peer=proxied
             )

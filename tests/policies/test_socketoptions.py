@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from typing import Any
 
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.policies import socketoptions
-from tcplab.policies.socketoptions import growReceiveBuffer, setListenOptions
+from tcplab.policies.socketoptions import ProbeTimes, growReceiveBuffer, setListenOptions
 from tcplab.protocols.echo import Echo
 from tcplab.protocols.factory import ConversationFactory
 from tcplab.reactor.stack import bufferedBytes
@@ -77,21 +79,53 @@ class GrowTests(Accepting):
             self.assertFalse(growReceiveBuffer(transport))
 
 
+class ProbeTests(SynchronousTestCase):
+    def test_bounds(self) -> None:
+        """A dead peer is found in time, whatever crowd it came with."""
+        for timeout in (2, 10, 120, 3600):
+            times = ProbeTimes(timeout)
+            for _ in range(300):
+                probes = times.next()
+                idle, interval = probes["TCP_KEEPIDLE"], probes["TCP_KEEPINTVL"]
+                self.assertLessEqual(idle + interval * probes["TCP_KEEPCNT"], timeout)
+                self.assertGreaterEqual(min(probes.values()), 1)
+
+    def test_spread(self) -> None:
+        """Of 300 crowds, all that a lab can have, at most 15 are probed within two seconds."""
+        times = ProbeTimes(120)
+        found = Counter(times.next()["TCP_KEEPIDLE"] // 2 for _ in range(300))
+        self.assertLessEqual(max(found.values()), 15)
+
+
 class ListenTests(Accepting):
     async def test_timers(self) -> None:
-        """The three of keepalive, in seconds, and TCP_USER_TIMEOUT, in ms, are inherited."""
-        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        """Those of keepalive, in seconds, and TCP_USER_TIMEOUT, in ms, are inherited."""
         for options, expected in (
-            ({}, (60, 10, 5, 110_000)),
-            ({"deadPeerTimeout": 10, "write": 5}, (5, 1, 4, 9000)),
-            ({"deadPeerTimeout": 2, "write": 0.5}, (1, 1, 1, 1000)),  # the kernel counts seconds
+            ({}, 110_000),
+            ({"deadPeerTimeout": 10, "write": 5}, 9000),
+            ({"deadPeerTimeout": 2, "write": 0.5}, 1000),  # the kernel counts seconds
             # A live peer that takes nothing for longer is not reset.
-            ({"write": 110}, (60, 10, 5, 0)),
-            ({"write": None}, (60, 10, 5, 0)),
+            ({"write": 110}, 0),
+            ({"write": None}, 0),
         ):
             await self.accepted(**options)
             self.assertEqual(self.option("SO_KEEPALIVE"), 1)
-            self.assertEqual(tuple(self.option(name) for name in names), expected)
+            self.assertEqual(self.option("TCP_USER_TIMEOUT"), expected)
+            probes = ProbeTimes(options.get("deadPeerTimeout") or 120).next()
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+                self.assertEqual(self.option(name), probes[name])
+
+    async def test_crowd(self) -> None:
+        """Other connections are probed at other times."""
+        await self.accepted()
+        port = self.port.socket
+        seen = {port.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)}
+        for _ in range(3):
+            for _ in range(64):
+                with socket.create_connection(port.getsockname()):
+                    await self.turns(1)
+            seen.add(port.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+        self.assertEqual(len(seen), 4)
 
         with self.assertRaisesRegex(ValueError, "^deadPeerTimeout must be 2 seconds at least, not"):
             setListenOptions(None, deadPeerTimeout=1)

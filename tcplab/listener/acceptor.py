@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from tcplab.listener.peeraddress import unmapped
 from tcplab.listener.policy import ListenerFilter, PolicyHooks
-from tcplab.listener.refusal import TLS_INTERNAL_ERROR, refuse
+from tcplab.listener.refusal import TLS_INTERNAL_ERROR, dropSYNs, refuse
 from tcplab.listener.servertransport import ObservedTransport, ProxiedPeer, Server, UnixServer
 from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked
 
@@ -77,8 +77,6 @@ class ListenerAcceptor(BatchAcceptor):
     :ivar onMany: called once for every 64 connections.
     """
 
-    onMany: Callable[[], object] | None = None
-
     def __init__(self, port: Any, listener: AcceptingListener, plain: bool) -> None:
         earlier = acceptorOf(port)
         if earlier is not None:
@@ -92,6 +90,8 @@ class ListenerAcceptor(BatchAcceptor):
         self._retry: IDelayedCall | None = None
         self._lastLogged = -math.inf, 0.0
         self._clientErrors = 0
+        self._closing = False
+        self.onMany: Callable[[], object] = lambda: None
         port.connectionLost = self.connectionLost
         if listener.suspended:
             self.suspend()
@@ -172,8 +172,19 @@ class ListenerAcceptor(BatchAcceptor):
 
     # Connections
 
+    def closeSoon(self) -> bool:
+        """
+        Accept only clients whose handshake is under way, before the port closes.
+
+        :return: whether the system can.
+        """
+        self._closing = not self._unix and dropSYNs(self._port.socket)
+        return self._closing
+
     def connect(self, client: socket.socket, address: Any) -> None:
         """Make a connection of an accepted socket; the listener's filter, if any, comes first."""
+        if self._closing:
+            dropSYNs(client, False)
         filter = self.listener.filter
         if filter is None:
             self.connectFiltered(client, address)
@@ -194,11 +205,9 @@ class ListenerAcceptor(BatchAcceptor):
         :param proxied: the peer that a proxy at the other end speaks for.
         :param local: a proxy at the other end speaks for itself (PROXY ``LOCAL``).
         """
-        self._pause = _FIRST_PAUSE
-        self._clientErrors = 0
+        self._pause, self._clientErrors = _FIRST_PAUSE, 0
         port, listener = self._port, self.listener
-        if port.addressFamily == socket.AF_INET6:
-            address = unmapped(address)
+        address = unmapped(address) if port.addressFamily == socket.AF_INET6 else address
         if listener.hooks.admit:
             refusal = listener.admit(proxied.address if proxied else address)
             if refusal is not None:
@@ -211,7 +220,7 @@ class ListenerAcceptor(BatchAcceptor):
                 client.close()
                 return
             number = listener.nextNumber()
-            if not number % _MANY and self.onMany is not None:
+            if not number % _MANY:
                 self.onMany()
             transport = self._transport(
                 client, protocol, address, port, number, port.reactor, peer=proxied

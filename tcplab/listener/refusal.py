@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -17,6 +18,31 @@ MAX_PENDING = 600
 
 #: The refusal over TLS, where a text means nothing: TLS's "internal error" (RFC 8446, 6.2).
 TLS_INTERNAL_ERROR = b"\x15\x03\x01\x00\x02\x02\x50"
+
+
+# From <linux/in.h> and <linux/in6.h>: packets with a lower TTL are dropped, for protocols that
+# speak to neighbours only (RFC 5082). A TTL of 255 is rare in a SYN: Linux begins with 64, Windows
+# with 128. (A packet filter, SO_ATTACH_FILTER, takes rights that not every user has.)
+_IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
+_MAX_TTL = 255
+
+
+def dropSYNs(sock: socket.socket, drop: bool = True) -> bool:
+    """
+    Drop the SYNs of new clients on a listening TCP socket, which send them again after a second.
+
+    A handshake that is under way is completed. Its connection drops packets as well, until this is
+    called for it with ``False``.
+
+    :return: whether the system can.
+    """
+    if sys.platform != "linux":
+        return False
+    ttl = _MAX_TTL if drop else 0
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, ttl)
+    sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, ttl)  # through :: too
+    return True
 
 
 class Refusal(FileDescriptor):

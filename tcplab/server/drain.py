@@ -136,27 +136,27 @@ class ListenersDrain(Drain):
             await self._wait(Deferred(), self._delay)
         began = self._clock.seconds()
         closed = self._closed()
+        for listener in self._listeners:
+            self._losses.watch(listener)
+        await self._wait(closed, self._timeout)
         unserved = sum(listener.unserved for listener in self._listeners)
-        found = self._count() + unserved
+        found = self._losses.accepted + unserved
         if found > unserved:
             self._logStart(found - unserved)
         if not all(listener.empty for listener in self._listeners):
-            await self._drainConnections(closed, began)
+            await self._drainConnections(began)
+        self._losses.stop()
         aborted = unserved + self._losses.count + self._abort()
         await self._waitAtMost(_all([self._empty(), self._closed()]), _CLOSE_TIMEOUT)
         return self._logged(Drained(max(0, found - aborted), aborted), began)
 
-    async def _drainConnections(self, closed: Deferred[None], began: float) -> None:
-        for listener in self._listeners:
-            self._losses.watch(listener)
-        await self._wait(closed, self._timeout)
+    async def _drainConnections(self, began: float) -> None:
         await self._wait(Deferred(), 0)  # a turn of the reactor: what has arrived is read
         if not self._aborting:
             self._beforeDrain()
             for listener in self._listeners:
                 listener.drain()
         await self._wait(self._empty(), self._remaining(began))
-        self._losses.stop()
 
     def _remaining(self, began: float) -> float | None:
         passed = self._clock.seconds() - began
@@ -209,9 +209,13 @@ class _Losses(Policy):
     Count the connections that were reset before their peers had read everything.
 
     :ivar count: how many those are.
+    :ivar accepted: how many there were when it began to watch, and were accepted since.
     """
 
-    count = 0
+    count = accepted = 0
+
+    def connectionAccepted(self, transport: ObservedTransport) -> None:
+        self.accepted += 1
 
     def connectionClosed(self, transport: ObservedTransport) -> None:
         if transport.reason in _LOSSES:

@@ -7,7 +7,8 @@ import select
 import socket
 import struct
 from contextlib import suppress
-from typing import NoReturn
+from ipaddress import ip_address
+from typing import Any, NoReturn
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
@@ -27,7 +28,7 @@ from twisted.python.log import callWithContext
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
 from tcplab.faults.listenerfaults import FAULT
-from tcplab.listener.acceptor import OWN_PORT
+from tcplab.listener.acceptor import OWN_PORT, acceptorOf
 from tcplab.listener.events import Observer
 from tcplab.listener.listener import Listener
 from tcplab.listener.oneshot import OneShot
@@ -42,6 +43,10 @@ log = Logger("tcplab.server.serving")
 #: How often a port that closes accepts once more, up to 64 connections each time. That suffices for
 #: a full listen queue, and a flood of new connections cannot delay the end.
 _BATCHES = 128
+
+#: Seconds for the handshakes that are under way when a port closes: on this machine they take none,
+#: round the world a third of one.
+_LOCAL_HANDSHAKE, _HANDSHAKE = 0.01, 0.3
 
 #: SO_LINGER: on, for no time.
 _RESET = struct.pack("ii", 1, 0)
@@ -178,24 +183,47 @@ class EndpointListener(Listener):
         """
         Accept the clients in the listen queue, then close the port; connections stay open.
 
-        New connections are refused at once. Clients that may not be accepted, since a limit is
-        reached, are reset and counted. Further calls change nothing.
+        A client whose handshake has begun is accepted too: the SYNs of others are dropped for a
+        moment before the port closes, and they are refused a second later. Clients that may not be
+        accepted, since a limit is reached, are reset and counted. Further calls change nothing.
+
+        **Limit:** a client that sends with a TTL of 255, and one whose handshake takes longer.
 
         :return: fires when the port is closed. It may be cancelled: the port closes all the same.
         """
-        port, self.port = self.port, None
+        port: Any = self.port
+        self.port = None
         if port is not None:
+            self._closed = OneShot[None]()
             if isinstance(port, tcp.Port) and port.connected:
                 _acceptBacklog(port, self)
-                self._closeQueue(port)
-            if self._path is not None:
-                self._path.keepOthers()
-            self._closed = closed = OneShot[None]()
-            closing: Deferred[object] = maybeDeferred(port.stopListening)
-            closing.addErrback(_closeFailed).addCallback(lambda _: closed.fire(None))
+            moment = self._lastMoment(port)
+            if moment:
+                port.reactor.callLater(moment, self._close, port, self._closed)
+            else:
+                self._close(port, self._closed)
         elif self._starting is not None:
             self._starting.cancel()
         return succeed(None) if self._closed is None else self._closed.wait()
+
+    def _lastMoment(self, port: Any) -> float:
+        # Seconds until the port closes; 0: it has no handshakes, or another process owns it.
+        acceptor = acceptorOf(port) if isinstance(port, tcp.Port) and port.connected else None
+        if acceptor is None or not port._shouldShutdown or self.suspended:
+            return 0.0
+        if not acceptor.closeSoon():
+            return 0.0
+        host = port.getHost().host
+        return _LOCAL_HANDSHAKE if ip_address(host).is_loopback else _HANDSHAKE
+
+    def _close(self, port: Any, closed: OneShot[None]) -> None:
+        if isinstance(port, tcp.Port) and port.connected:
+            _acceptBacklog(port, self)
+            self._closeQueue(port)
+        if self._path is not None:
+            self._path.keepOthers()
+        closing: Deferred[object] = maybeDeferred(port.stopListening)
+        closing.addErrback(_closeFailed).addCallback(lambda _: closed.fire(None))
 
     def _closeQueue(self, port: tcp.Port) -> None:
         # Twisted closes it in the reactor's next turn, which is long with a thousand clients. A

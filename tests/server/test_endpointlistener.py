@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import Any
@@ -22,10 +23,12 @@ from tcplab.config.listenersettings import ListenerSettings
 from tcplab.faults.listenerfaults import FAULT
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Echo
+from tcplab.server import endpointlistener
 from tcplab.server.endpointlistener import EndpointListener
 from tcplab.server.endpoints import endpointOf
 from tests.support.certificates import localhostFile
 from tests.support.fake_listeners import FakeEndpoint
+from tests.support.fault_ports import SYN_SENT
 from tests.support.log_capture import Logged
 from tests.support.socket_server import Serving
 
@@ -182,12 +185,28 @@ class PortTests(Logged, Serving):
         self.assertEqual(len(made.connections), 0)
         stopping = made.stopListening()
         self.assertEqual(len(made.connections), 500)
-        self.assertRaises(ConnectionRefusedError, self.connect)
         await stopping
+        self.assertRaises(ConnectionRefusedError, self.connect)
         self.assertFalse(port.connected)
         for peer in peers:
             peer.close()
         await made.whenEmpty()
+
+    async def test_lastMoment(self) -> None:
+        """A client that connects then is accepted, if its handshake has begun; no other one is."""
+        made = self.tcp(backlog=9)
+        self.patch(endpointlistener, "_LOCAL_HANDSHAKE", 0.1)
+        address = made.port.socket.getsockname()  # type: ignore[union-attr]
+        first = self.client()
+        stopping = made.stopListening()
+        with socket.socket() as late:
+            late.setblocking(False)
+            self.assertEqual(late.connect_ex(address), errno.EINPROGRESS)
+            await stopping
+            self.assertEqual(late.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0], SYN_SENT)
+        self.assertEqual(len(made.connections), 1)
+        first.sendall(b"hi")
+        self.assertEqual(await self.talk(first.recv, 9), b"hi")
 
     async def test_flood(self) -> None:
         """It does not delay the end."""
@@ -197,7 +216,7 @@ class PortTests(Logged, Serving):
         port.doRead = lambda: accepted.append(1)  # one more is there each time
         self.client()
         await made.stopListening()
-        self.assertEqual(len(accepted), 128)
+        self.assertEqual(len(accepted), 2 * 128)  # at once, and once handshakes are complete
 
     async def test_suspended(self) -> None:
         """No client is accepted any more: those in the queue are reset, and counted."""

@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
+from tcplab.listener.refusal import dropSYNs
 
 # From <asm-generic/socket.h>: a socket filter, here one that drops each packet. Newer kernels
 # refuse it to users without rights.
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET: 0 bytes are kept
-
-# From <linux/in.h> and <linux/in6.h>: packets with a lower TTL are dropped, for protocols that
-# speak to neighbours only (RFC 5082). A TTL of 255 is rare in a SYN: Linux begins with 64, Windows
-# with 128.
-_IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
-_MAX_TTL = 255
 
 # A connect waits while the listen queue is full; ``listen(0)`` holds one or two.
 _MAX_FILLERS = 8
@@ -43,10 +38,10 @@ class Hang(ListenerFault):
         """Make what acts on one port."""
         if sys.platform != "linux" or port.addressFamily == socket.AF_UNIX:
             return _FullQueue(port)
-        return _DroppedSYN(port)
+        return _DroppedSYNs(port)
 
 
-class _DroppedSYN:
+class _DroppedSYNs:
     def __init__(self, port: StreamPort) -> None:
         self._socket = port.socket
 
@@ -56,17 +51,12 @@ class _DroppedSYN:
             program = struct.pack("HP", 1, code.buffer_info()[0])
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         except OSError:
-            self._dropBelow(_MAX_TTL)
+            dropSYNs(self._socket)
 
     def end(self) -> None:
         with suppress(OSError):  # there is none, or another process has removed it
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        self._dropBelow(0)
-
-    def _dropBelow(self, ttl: int) -> None:
-        if self._socket.family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, ttl)
-        self._socket.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, ttl)  # through :: too
+        dropSYNs(self._socket, False)
 
 
 class _FullQueue:

@@ -45,7 +45,7 @@ test-slow: $(VENV)/installed-test
 
 test-all: test test-slow
 
-check: lint types docs coverage
+check: lint types docs prose coverage
 
 lint: $(VENV)/installed-check
 	$(BIN)/ruff check
@@ -59,6 +59,10 @@ types: $(VENV)/installed-check
 # The site, in build/docs, and in it the pages of the API.
 docs: $(VENV)/installed-check
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
+# What to look at in the English of the pages, of --help and of the code.
+prose: $(VENV)/installed-check
+	$(BIN)/python -m tests.prose $(ARGS)
 
 # Over the eager reactor this time: the tests pass over it and over Twisted's. Without those that only
 # run other programs, of which coverage sees nothing, or programs of other users, where it cannot write.
@@ -116,4 +120,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	@$(PIP) --editable '.[bench]'
 	@touch $@
 
-.PHONY: help serve quick test test-slow test-all check lint types docs coverage bench soak clean
+.PHONY: help serve quick test test-slow test-all check lint types docs prose coverage bench soak clean

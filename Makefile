@@ -45,7 +45,7 @@ test-slow: $(VENV)/installed-test
 
 test-all: test test-slow
 
-check: lint types docs prose coverage
+check: lint types docs coverage
 
 lint: $(VENV)/installed-check
 	$(BIN)/ruff check
@@ -59,6 +59,16 @@ types: $(VENV)/installed-check
 # The site, in build/docs, and in it the pages of the API.
 docs: $(VENV)/installed-check
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	$(MAN)
+	@for page in man/*.1; do cmp -s $$page build/$$page || \
+		{ echo "$$page is not what docs/ makes: run make man" >&2; exit 1; }; done
+
+# The pages of the manual; the wheel carries them as they are in man/.
+MAN = $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -t man -b man docs build/man
+
+man: $(VENV)/installed-check
+	$(MAN)
+	cp build/man/*.1 man
 
 # What to look at in the English of the pages, of --help and of the code.
 prose: $(VENV)/installed-check
@@ -120,4 +130,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	@$(PIP) --editable '.[bench]'
 	@touch $@
 
-.PHONY: help serve quick test test-slow test-all check lint types docs prose coverage bench soak clean
+.PHONY: help serve quick test test-slow test-all check lint types docs man prose coverage bench soak clean

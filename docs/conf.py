@@ -19,6 +19,7 @@ copyright = "the tcplab contributors"
 
 extensions = [
     "links",
+    "manual",
     "reference",
     "pydoctor.sphinx_ext.build_apidocs",
     "sphinx.ext.intersphinx",
@@ -34,6 +35,15 @@ INVENTORIES = {
     "twisted": "https://docs.twisted.org/en/stable/api/",
 }
 intersphinx_mapping = {name: (url, f"inventories/{name}.inv") for name, url in INVENTORIES.items()}
+
+# The pages of the manual have parts of these pages: see ``make man``.
+exclude_patterns = [] if tags.has("man") else ["man"]  # type: ignore[name-defined]  # noqa: F821
+today = " "  # no date, so that the same sources make the same page
+man_pages = [
+    ("man/tcplab", "tcplab", "a TCP server and client", [], 1),
+    ("man/tcplab-serve", "tcplab-serve", "start a TCP server", [], 1),
+    ("man/tcplab-connect", "tcplab-connect", "talk to a TCP server", [], 1),
+]
 
 html_theme = "furo"
 html_title = "tcplab"
@@ -96,12 +106,24 @@ def linkPages(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
     content[0] = _LINK.sub(r":doc:`\1 </\2>`", content[0])
 
 
-def removeReplaced(app: Sphinx, exception: Exception | None) -> None:
-    """Remove Sphinx's own page of the API, which pydoctor's have replaced."""
+def finishAPI(app: Sphinx, exception: Exception | None) -> None:
+    """Link the interfaces of Twisted, and remove Sphinx's own page, which pydoctor's replace."""
+    if exception is not None or app.builder.name != "html":
+        return
     shutil.rmtree(app.outdir / "api.sphinx_files", ignore_errors=True)
+    for path in (app.outdir / "api").glob("tcplab.*.html"):
+        page = path.read_text("utf-8")
+        linked = re.sub(r"(?<=<p>Implements interfaces: ).*?(?=</p>)", _linkNames, page)
+        if linked != page:
+            path.write_text(linked, "utf-8")
+
+
+def _linkNames(names: re.Match[str]) -> str:
+    link = rf'<a href="{INVENTORIES["twisted"]}\g<0>.html">\g<0></a>'
+    return re.sub(r"\btwisted(?:\.\w+)+", link, names[0])
 
 
 def setup(app: Sphinx) -> None:
     """Register what stands above."""
-    app.connect("build-finished", removeReplaced, priority=900)
+    app.connect("build-finished", finishAPI, priority=900)
     app.connect("include-read", linkPages)

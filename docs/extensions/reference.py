@@ -120,10 +120,7 @@ class Behaviours(Generated):
     """All behaviours."""
 
     def lines(self) -> Iterator[str]:
-        known = [
-            (f"`{e.name}`_", sentence(e.summary)) for e in behaviours() if e.name in BEHAVIOURS
-        ]
-        return table(("behaviour", "what it does"), known)
+        return index("behaviour", behaviours(), BEHAVIOURS)
 
 
 class Faults(Generated):

@@ -16,7 +16,7 @@ from tcplab.faults.spec import parseFault
 from tcplab.tap import Options
 from tcplab.wire.names import BEHAVIOURS, FAULTS, FRAMINGS
 from tests.support.rst_pages import literals, page, section, table
-from tests.support.subprocess_server import LIMIT, Server, scratch
+from tests.support.subprocess_server import LIMIT, ROOT, Server, scratch
 from tests.support.tiers import processes
 
 BEHAVIOURS_PAGE, FAULTS_PAGE, OPTIONS_PAGE, CONNECT_PAGE = (
@@ -65,22 +65,42 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual([literals(row[0])[0] for row in rows], list(FRAMINGS))
 
     def test_optionsOfTheServer(self) -> None:
-        options = {**SOURCES, **OPTIONS}
-        self.assertEqual(sorted(generated(OPTIONS_PAGE, "options")), sorted(options))
-        flags = {each.flag.removeprefix("--") for each in options.values()}
-        known = {name.removesuffix("=") for name in Options().longOpt if len(name) > 2}
-        self.assertEqual(known - flags, {"help", "version"})
+        told = generated(OPTIONS_PAGE, "options")
+        self.assertEqual(sorted(told), sorted({**SOURCES, **OPTIONS}))
+        known = {f"--{name.removesuffix('=')}" for name in Options().longOpt if len(name) > 2}
+        self.assertEqual(known - _serverFlags(), {"--help", "--version"})
 
     def test_optionsOfTheClient(self) -> None:
         told = re.findall(
             r"--?[a-zC][\w-]*", " ".join(re.findall(r"^\.\. option:: .*", CONNECT_PAGE, re.M))
         )
-        self.assertEqual(set(told), set(re.findall(r"(?<!\S)--?[a-zC][\w-]*", HELP)))
+        self.assertEqual(set(told), _clientFlags())
 
     def test_exitStatuses(self) -> None:
         rows = table(section(page("docs/reference/exit-status.rst"), "The client"))
         told = {literals(row[0])[0]: int(row[1]) for row in rows}
         self.assertEqual(told, {each.name: each.value for each in Outcome})
+
+
+class ManualTests(SynchronousTestCase):
+    """The pages of the manual, as ``make man`` has written them."""
+
+    def test_options(self) -> None:
+        for name, flags in (("serve", _serverFlags()), ("connect", _clientFlags())):
+            text = page(f"man/tcplab-{name}.1").replace("\\-", "-")
+            self.assertEqual({each for each in flags if each not in text}, set(), name)
+
+    def test_installed(self) -> None:
+        pages = sorted(path.name for path in (ROOT / "man").iterdir())
+        self.assertEqual(sorted(re.findall(r"man/(.*)", page("setup.cfg"))), ["man1 =", *pages])
+
+
+def _serverFlags() -> set[str]:
+    return {each.flag for each in {**SOURCES, **OPTIONS}.values()}
+
+
+def _clientFlags() -> set[str]:
+    return set(re.findall(r"(?<!\S)--?[a-zC][\w-]*", HELP))
 
 
 @processes

@@ -1,7 +1,6 @@
 """How Sphinx builds the site and, by pydoctor, the pages of the API: see ``make docs``."""
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +10,8 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS / "extensions")]
 
+from api import privacy  # noqa: E402
+
 import tcplab  # noqa: E402
 
 project = "tcplab"
@@ -18,6 +19,7 @@ release = version = tcplab.__version__
 copyright = "the tcplab contributors"
 
 extensions = [
+    "api",
     "links",
     "manual",
     "reference",
@@ -55,31 +57,6 @@ html_css_files = ["site.css"]
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
-#: What has a compatibility policy: what these export.
-PUBLIC = (
-    *("tcplab", "tcplab.protocols", "tcplab.testing"),
-    *("tcplab.observers", "tcplab.policies", "tcplab.faults"),
-)
-
-
-#: What the transport and the framework call: no program does, and no subclass overrides it.
-MACHINERY = """
-    closeGracefully closeWrite connected dataReceived deliver ending flow handshakeCompleted
-    makeConnection peerFinished producerUnregistered raw setDataHook started writeConnectionLost
-"""
-
-
-def privacy() -> list[str]:
-    """Return the rules by which pydoctor hides all that is not public."""
-    modules = (
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for path in sorted((ROOT / "tcplab").rglob("*.py"))
-    )
-    hidden = [name for name in modules if name not in PUBLIC]
-    hidden += [f"tcplab.protocols.*.{name}" for name in MACHINERY.split()]
-    return [f"PRIVATE:{name}" for name in (*hidden, "**.__*__")]
-
-
 pydoctor_args = [
     "--add-package=tcplab",
     f"--project-base-dir={ROOT}",
@@ -93,7 +70,7 @@ pydoctor_args = [
         f"--intersphinx-file={DOCS}/inventories/{name}.inv::{url.rstrip('/')}"
         for name, url in INVENTORIES.items()
     ),
-    *(f"--privacy={rule}" for rule in privacy()),
+    *(f"--privacy={rule}" for rule in privacy(ROOT)),
 ]
 pydoctor_url_path = "api"
 
@@ -106,24 +83,6 @@ def linkPages(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
     content[0] = _LINK.sub(r":doc:`\1 </\2>`", content[0])
 
 
-def finishAPI(app: Sphinx, exception: Exception | None) -> None:
-    """Link the interfaces of Twisted, and remove Sphinx's own page, which pydoctor's replace."""
-    if exception is not None or app.builder.name != "html":
-        return
-    shutil.rmtree(app.outdir / "api.sphinx_files", ignore_errors=True)
-    for path in (app.outdir / "api").glob("tcplab.*.html"):
-        page = path.read_text("utf-8")
-        linked = re.sub(r"(?<=<p>Implements interfaces: ).*?(?=</p>)", _linkNames, page)
-        if linked != page:
-            path.write_text(linked, "utf-8")
-
-
-def _linkNames(names: re.Match[str]) -> str:
-    link = rf'<a href="{INVENTORIES["twisted"]}\g<0>.html">\g<0></a>'
-    return re.sub(r"\btwisted(?:\.\w+)+", link, names[0])
-
-
 def setup(app: Sphinx) -> None:
     """Register what stands above."""
-    app.connect("build-finished", finishAPI, priority=900)
     app.connect("include-read", linkPages)

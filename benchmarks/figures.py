@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-#: More than this of a core used by strangers marks a round.
+#: More than this of a core used by other programs marks a round.
 FOREIGN = 0.10
 #: A generator that uses more than this of its core may be what was measured.
 BUSY = 0.95
@@ -78,7 +78,7 @@ class Figures:
         )
 
     def marks(self, load: str, contender: str) -> str:
-        """Return ``*`` if strangers used a core, ``+`` if the generator was at its limit."""
+        """Return ``*`` if other programs used a core, ``+`` if the generator was at its limit."""
         rounds = self._of(load, contender).values()
         foreign = any(each.get("foreign", 0) > FOREIGN for each in rounds)
         busy = any(each.get("generator", 0) > BUSY for each in rounds)

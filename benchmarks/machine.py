@@ -98,6 +98,6 @@ class Use:
         )
 
     def soFar(self) -> tuple[float, float]:
-        """Return the seconds of CPU that the server, and that strangers have used."""
+        """Return the seconds of CPU that the server, and that other programs have used."""
         busy, server, ours = (now - then for now, then in zip(self._now(), self._then, strict=True))
         return server, max(0.0, busy - server - ours)

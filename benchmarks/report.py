@@ -40,7 +40,7 @@ def named(figures: Figures) -> list[str]:
         f" {machine['date']}.",
         f"Medians (least{_NONE}greatest) of {results['rounds']} interleaved round(s) of"
         f" {results['seconds']:g} s; ratios are to {base} in the same round.",
-        "\\* strangers used more than 10 % of a core in some round;"
+        "\\* other programs used more than 10 % of a core in some round;"
         " \\+ the generator was at its limit.",
         *results["notes"],
     ]

@@ -91,8 +91,8 @@ def prepareFiles(twistd: Options) -> None:
     Refuse files and folders of twistd's options that would end it with a traceback later.
 
     In the foreground there is no pid file unless an option names one. Nothing reads it there, and
-    it would forbid a second lab in the same folder. A file that an option names stays: it is another
-    object than the default.
+    it would forbid a second lab in the same folder. A file that an option names stays: it is
+    another object than the default.
 
     **Limit:** below ``--chroot`` nothing is checked, and a disk that is full is found later.
 

@@ -27,6 +27,14 @@ class ShownTests(SynchronousTestCase):
             for path in re.findall(r"<\.\./\.\./(examples/[\w./-]+)>", text):
                 self.assertIn((ROOT / path).read_text().strip(), shown, path)
 
+    def test_whatToTest(self) -> None:
+        rows = table(page("docs/howto/test-your-client.rst"), "What to test")
+        self.assertGreater(len(rows), 10)
+        for row in rows:
+            option, fault = literals(row[0])[0].replace('"', "").split(", ")
+            self.assertEqual(option, "--fault")
+            parseFault(fault)
+
     def test_installationIsTheOneOfTheUnit(self) -> None:
         unit = (ROOT / "deploy" / "tcplab.service").read_text()
         for line in blocks(page("docs/howto/service.rst"))[0][1].strip().splitlines():

@@ -82,15 +82,18 @@ def _advice(what: str, such: str, units: str, bare: str | None) -> str:
     return f"give {what} as in {such} (units: {units}{without})"
 
 
-def faultField(read: Callable[[str], object], default: object = MISSING, *, unit: str = "") -> Any:
+def faultField(
+    read: Callable[[str], object], default: object = MISSING, *, unit: str = "", example: str = ""
+) -> Any:
     """
     Declare a field of a fault.
 
     :param read: makes its value of what is typed; a ``ValueError`` refuses that.
     :param default: its value when it is left out; without one it has to be typed.
     :param unit: the unit of a bare number, or what may be typed, for the list of faults.
+    :param example: what may be typed, for the error where it is missing.
     """
-    return field(default=default, metadata={"read": read, "unit": unit})
+    return field(default=default, metadata={"read": read, "unit": unit, "example": example})
 
 
 #: The unit of a field whose number has none unless it is typed.
@@ -99,17 +102,19 @@ WRITTEN_UNIT = "with unit"
 
 def timeField(bare: str | None = None, default: object = MISSING) -> Any:
     """Declare a field of seconds; ``bare`` is the unit of a typed number that has none."""
-    return faultField(partial(seconds, bare=bare), default, unit=bare or WRITTEN_UNIT)
+    unit = bare or WRITTEN_UNIT
+    return faultField(partial(seconds, bare=bare), default, unit=unit, example="250ms")
 
 
 def sizeField(bare: str | None = None, default: object = MISSING) -> Any:
     """Declare a field of bytes; ``bare`` is the unit of a typed number that has none."""
-    return faultField(partial(size, bare=bare), default, unit=bare or WRITTEN_UNIT)
+    unit = bare or WRITTEN_UNIT
+    return faultField(partial(size, bare=bare), default, unit=unit, example="64KB")
 
 
 def integerField(least: int, most: int, default: object = MISSING) -> Any:
     """Declare a field of whole numbers from ``least`` to ``most``, without a unit."""
-    return faultField(count(least, most), default, unit=f"{least}-{most}")
+    return faultField(count(least, most), default, unit=f"{least}-{most}", example=str(least))
 
 
 _ENDS = ("fin", "reset")

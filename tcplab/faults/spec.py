@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from tcplab.faults.fault import WRITTEN_UNIT, Fault, ListenerFault, isTime, seconds, size
+from tcplab.faults.fault import Fault, ListenerFault, isTime, seconds, size
 from tcplab.faults.kindlookup import KINDS, unknownKind
 from tcplab.importing import ImportFailed, describeImportError
 from tcplab.wire.escaping import unescape
@@ -308,9 +308,9 @@ def _read(text: str, key: str, word: str, read: Callable[[str], _Value], value: 
 def _fault(text: str, kind: type[Fault], values: dict[str, object]) -> Fault:
     for name, field in kind.named().items():
         if name not in values and field.default is MISSING:
-            unit = field.metadata.get("unit", "")
-            number = {"": "", WRITTEN_UNIT: ", a number with its unit"}.get(unit, f", in {unit}")
-            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}={number}")
+            example = field.metadata.get("example", "")
+            advice = f": write {kind.kind},{name}={example}" if example else ""
+            raise FaultError(f"fault {text!r}: {kind.kind} needs {name}={advice}")
     try:
         make: Callable[..., Fault] = kind
         return make(**values)

@@ -33,7 +33,7 @@ class GivenTwice(ValueError):
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"{key} stands there twice: give it once")
+        super().__init__(f"{key} is given twice: give it once")
         self.key = key
 
 

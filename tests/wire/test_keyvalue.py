@@ -42,7 +42,7 @@ class KeyValueTests(SynchronousTestCase):
             ("", NotKeyValue, "'' should read key=value"),
             ("a=1,b", NotKeyValue, "'b' should read b=value"),
             ("a=1,=2", NotKeyValue, "'=2' should read key=value"),
-            ("a=1,b=2,a=3", GivenTwice, "a stands there twice: give it once"),
+            ("a=1,b=2,a=3", GivenTwice, "a is given twice: give it once"),
         ):
             raised = self.assertRaises(error, readArguments, text, str.strip)
             self.assertEqual(str(raised), problem)

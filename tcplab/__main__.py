@@ -13,8 +13,8 @@ HELP = """usage: tcplab COMMAND [options]
 
   tcplab serve        start the server (as twistd -n tcplab does)
   tcplab connect      talk to a TCP server, by hand or in a script
-  tcplab behaviours   list what the server can serve
-  tcplab faults       list the faults, with their fields and units
+  tcplab behaviours   list what the server can serve; with a NAME, its settings
+  tcplab faults       list the faults; with a NAME, its fields and units
   tcplab chain        print the commands of a chain of relays, from a CSV file
   tcplab --version    print the version
 
@@ -80,21 +80,29 @@ def _serve(arguments: list[str]) -> None:
 
 
 def _behaviours(arguments: list[str]) -> None:
-    """List the behaviours."""
-    _list(arguments, "behaviours")
+    """List the behaviours, or describe some."""
+    from tcplab.config import catalogue
+
+    _list(arguments, "behaviours", catalogue.behaviourTable, catalogue.behaviours)
 
 
 def _faults(arguments: list[str]) -> None:
-    """List the kinds of fault."""
-    _list(arguments, "faults")
-
-
-def _list(arguments: list[str], command: str) -> None:
-    if arguments and arguments[0] not in ("-h", "--help"):
-        _usageError(f"tcplab {command} takes no {arguments[0]!r}: leave it out", "tcplab")
+    """List the kinds of fault, or describe some."""
     from tcplab.config import catalogue
 
-    _print(catalogue.behaviourTable() if command == "behaviours" else catalogue.faultTable())
+    _list(arguments, "faults", catalogue.faultTable, catalogue.faults)
+
+
+def _list(
+    arguments: list[str], command: str, table: Callable[[], str], entries: Callable[[], Any]
+) -> None:
+    from tcplab.config.catalogue import detail
+
+    names = [each for each in arguments if each not in ("-h", "--help")]
+    try:
+        _print("\n".join(detail(entries(), name) for name in names) if names else table())
+    except ValueError as problem:
+        _usageError(f"{problem}; tcplab {command} lists all", "tcplab")
 
 
 def _connect(arguments: list[str]) -> None:

@@ -40,6 +40,8 @@ class CommandTests(Running):
             ("serve --help", "Usage: tcplab serve [options]"),
             ("behaviours", "lab       Send "),
             ("faults", "latency     latency ms, "),
+            ("faults stall latency", "stall: Stop reading, until the window closes.\n\nlatency: "),
+            ("behaviours relay", "relay: Pass each message to the next node with"),
         ):
             done = tcplabs(*words.split())
             self.assertTrue(done.stdout.decode().startswith(begins), done.stdout)
@@ -52,7 +54,7 @@ class CommandTests(Running):
             ("conect", "there is no command 'conect' (did you mean connect?)"),
             ("start", "(did you mean serve?)"),
             ("--port 1", "--port stands before the command: write tcplab serve --port"),
-            ("faults x", "tcplab faults takes no 'x'"),
+            ("faults rst", "there is no 'rst' (did you mean reset_peer?); tcplab faults lists all"),
             ("connect", "HOST"),
             ("connect h --sent", "--sent"),
             ("chain", "give the list of names: --csv FILE"),

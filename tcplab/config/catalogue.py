@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from tcplab import entrypoints
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, ListenerFault
-from tcplab.faults.kindlookup import KINDS
+from tcplab.faults.kindlookup import KINDS, SYNONYMS
 from tcplab.faults.spec import COMMON_FIELDS, LISTENER_FIELDS
 from tcplab.wire.escaping import escape
 from tcplab.wire.names import BEHAVIOURS, FAULTS, FRAMINGS
+from tcplab.wire.suggestion import suggest
 
 #: Columns of a terminal.
 _WIDTH = 80
@@ -196,6 +197,33 @@ def faultTable() -> str:
         "The first field may go without its name. Defaults stand in brackets. A bare number has"
         " the unit that is shown; other units are written out, as in 2s.",
         f"Times: {TIME_UNITS}. Sizes: {SIZE_UNITS}.",
+    )
+
+
+def detail(entries: list[Entry], name: str) -> str:
+    """
+    Return the text of ``tcplab faults latency``: one entry, with the meaning of each field.
+
+    :raises ValueError: there is no such entry; the text is one line.
+    """
+    found = {entry.name: entry for entry in entries}
+    if name not in found:
+        raise ValueError(f"there is no {name!r}{suggest(name, found, SYNONYMS)}")
+    entry = found[name]
+    fields = [field for field in entry.fields if field.name != "framing"]
+    width = max((len(str(field)) for field in fields), default=0) + 4
+    return _text(
+        f"{name}: {entry.summary}.",
+        *(
+            line
+            for field in fields
+            for line in wrap(
+                field.summary.replace("**", ""),
+                _WIDTH,
+                initial_indent=f"  {field!s:{width - 2}}",
+                subsequent_indent=" " * width,
+            )
+        ),
     )
 
 

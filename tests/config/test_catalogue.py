@@ -87,6 +87,15 @@ class TableTests(SynchronousTestCase):
             )
         self.assertIn("\nlimit_data  bytes B, how fin|reset [fin]  End the connection ", text)
 
+    def test_detail(self) -> None:
+        text = catalogue.detail(catalogue.faults(), "limit_data")
+        self.assertEqual(
+            text,
+            "limit_data: End the connection after some bytes.\n"
+            "  bytes B              the bytes that pass.\n"
+            "  how fin|reset [fin]  the end: FIN or RST.\n",
+        )
+
     def test_long(self) -> None:
         """A summary that does not fit is cut behind a part of the sentence, or a word."""
         for summary, shown in (

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tcplab.faults.fault import ListenerFault, PortFault, StreamPort
-from tcplab.listener.refusal import dropSYNs
 
 # From <asm-generic/socket.h>: a socket filter, here one that drops each packet. Newer kernels
 # refuse it to users without rights.
@@ -51,12 +50,17 @@ class _DroppedSYNs:
             program = struct.pack("HP", 1, code.buffer_info()[0])
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         except OSError:
-            dropSYNs(self._socket)
+            self._dropUsual(True)
 
     def end(self) -> None:
         with suppress(OSError):  # there is none, or another process has removed it
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        dropSYNs(self._socket, False)
+        self._dropUsual(False)
+
+    def _dropUsual(self, drop: bool) -> None:
+        from tcplab.listener.refusal import dropSYNs  # the list of faults does without Twisted
+
+        dropSYNs(self._socket, drop)
 
 
 class _FullQueue:

@@ -112,7 +112,7 @@ ALONE = {
         *("chain", "--csv", "names.csv", "--greeting", "You are connected!"),
         *("--last", "tcp:192.0.2.34:8888"),
     ),
-    *(("behaviours",), ("faults",), ("--help",), ("--version",)),
+    *(("behaviours",), ("faults",), ("faults", "latency"), ("--help",), ("--version",)),
 }
 
 #: Pages whose commands are typed, all of them, by tests of their own.

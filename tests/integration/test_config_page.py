@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import textwrap
 
 from tests.support.rst_pages import page, terminals
-from tests.support.twistd_process import TWISTD, Command, Commands
+from tests.support.twistd_process import Command, Commands
 
+SERVE = (sys.executable, "-m", "tcplab", "serve")
 PAGE = page("docs/howto/config.rst")
 FILE = textwrap.dedent(PAGE.partition("code-block:: toml\n\n")[2].partition("\nStart ")[0])
 
@@ -22,14 +24,14 @@ class ConfigPageTests(Commands):
         self.write(name, text)
 
     def serve(self, *words: str, **variables: str) -> Command:
-        return self.start(*TWISTD, "tcplab", *words, env=variables)
+        return self.start(*SERVE, *words, env=variables)
 
     async def answer(self, lab: Command, say: bytes) -> bytes:
         return await self.talk(self.connect(await self.portOf(lab, "lab.*")), say)
 
     async def test_file(self) -> None:
         """Paths are relative to it."""
-        self.assertEqual(terminals(PAGE)[0][:1], ["twistd -n tcplab --config lab.toml"])
+        self.assertEqual(terminals(PAGE)[0][:1], ["tcplab serve --config lab.toml"])
         self.file("etc/lab.toml")
         lab = self.serve("--config", "etc/lab.toml", TCPLAB_PROT="1")
         self.assertEqual(await self.answer(lab, b"hi"), b"Welcome! hi")

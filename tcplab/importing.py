@@ -9,11 +9,25 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from types import TracebackType
+from typing import Any
 
+from twisted.internet.error import ReactorAlreadyRunning
+
+import twisted
 from tcplab.wire.suggestion import suggest
 
 # Frames in this folder only report the mistake of a user's module.
 _OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+
+
+# Frames of those that run a user's code.
+_LIBRARIES = (
+    _OURS,
+    "<frozen importlib",
+    os.path.join(os.path.dirname(twisted.__file__), ""),
+    os.path.join(os.path.dirname(os.__file__), ""),
+)
 
 
 class ImportFailed(ValueError):
@@ -73,12 +87,65 @@ def _exists(path: str, parent: object) -> bool:
 
 
 def _imported(path: str) -> object:
+    run = _ReactorRun()
     try:
-        return import_module(path)
+        with run:
+            module = import_module(path)
+    except KeyboardInterrupt as e:  # it waited for something, perhaps for a client
+        where = _place(e.__traceback__)
+        raise ImportFailed(f"{path} cannot be imported: interrupted in {where}{_ONLY}") from None
     except (Exception, SystemExit) as e:
-        raise ImportFailed(
-            f"{path} cannot be imported: {describeImportError(e)}: mend it"
-        ) from None
+        if not run.where and not _isOfRun(e):
+            problem = describeImportError(e)
+            raise ImportFailed(f"{path} cannot be imported: {problem}: mend it") from None
+        run.where = run.where or _place(e.__traceback__)
+    if run.where:
+        raise ImportFailed(f"{run.where} runs the reactor while {path} is imported{_ONLY}")
+    return module
+
+
+# What is for a program that is run, and not for a module that is imported.
+_ONLY = ": put that under if __name__ == '__main__'"
+
+
+class _ReactorRun:
+    """
+    Stops a reactor that a module runs while it is imported, which else would never end.
+
+    :ivar where: the file and the line that ran it; empty: none did.
+    """
+
+    where = ""
+
+    def __enter__(self) -> None:
+        self._reactor: Any = sys.modules.get("twisted.internet.reactor")
+        if self._reactor is not None and not self._reactor.running:
+            self._trigger = self._reactor.addSystemEventTrigger("before", "startup", self._stop)
+        else:
+            self._reactor = None
+
+    def _stop(self) -> None:
+        self.where = _place(None)
+        self._reactor.stop()
+
+    def __exit__(self, *exception: object) -> None:
+        if self._reactor is not None and not self.where:
+            self._reactor.removeSystemEventTrigger(self._trigger)
+
+
+def _isOfRun(error: BaseException) -> bool:
+    # task.react() calls the program's main function before it runs the reactor.
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, ReactorAlreadyRunning) or any(
+        each.name == "react" and each.filename.startswith(_LIBRARIES) for each in frames
+    )
+
+
+def _place(raised: TracebackType | None) -> str:
+    """Return the innermost line of a user's module: of a traceback, or of what runs now."""
+    stack = traceback.extract_tb(raised) if raised else traceback.extract_stack()
+    frames = [each for each in stack if not each.filename.startswith(_LIBRARIES)]
+    return f"{_shown(frames[-1].filename)}, line {frames[-1].lineno}" if frames else "a library"
 
 
 def requiredArguments(function: Callable[..., object]) -> list[str]:
@@ -104,8 +171,9 @@ def describeImportError(error: BaseException) -> str:
     if not frames:
         return text
     file, line = frames[-1]
-    return f"{os.path.relpath(file) if _isHere(file) else file}, line {line}: {text}"
+    return f"{_shown(file)}, line {line}: {text}"
 
 
-def _isHere(file: str) -> bool:
-    return os.path.abspath(file).startswith(os.path.join(os.getcwd(), ""))
+def _shown(file: str) -> str:
+    isHere = os.path.abspath(file).startswith(os.path.join(os.getcwd(), ""))
+    return os.path.relpath(file) if isHere else file

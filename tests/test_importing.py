@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
@@ -64,6 +66,54 @@ class ImportTests(SynchronousTestCase):
             refused = str(self.assertRaises(ImportFailed, importName, name))
             self.assertIn(problem, refused)
             self.assertNotIn("\n", refused)
+
+    def test_interrupted(self) -> None:
+        """The line that waits is named."""
+        standIn(self, dotted_waits="def wait():\n    raise KeyboardInterrupt\n\nwait()")
+        refused = str(self.assertRaises(ImportFailed, importName, "dotted_waits.Shout"))
+        self.assertIn("interrupted in dotted_waits.py, line 2: put that under if __name", refused)
+
+    def test_runsTheReactor(self) -> None:
+        """It is stopped as it starts, and the line is named; else it stays as it was."""
+        reactor = _Reactor()
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": reactor})
+        run = "import sys\n\nsys.modules['twisted.internet.reactor'].started()()"
+        react = "from twisted.internet.task import react\n\n\nreact(lambda: None)"
+        standIn(self, dotted_runs=run, dotted_reacts=react, dotted_fine="class Shout: ...")
+        for name, line in (("runs", 3), ("reacts", 4)):
+            problem = self.assertRaises(ImportFailed, importName, f"dotted_{name}.Shout")
+            self.assertEqual(
+                str(problem),
+                f"dotted_{name}.py, line {line} runs the reactor while dotted_{name} is imported:"
+                " put that under if __name__ == '__main__'",
+            )
+        self.assertEqual((reactor.stops, reactor.triggers), (1, []))
+        importName("dotted_fine.Shout")
+        self.assertEqual(reactor.triggers, [])
+
+
+class _Reactor:
+    """What importing and the modules of these tests use of a reactor."""
+
+    running = False
+    stops = 0
+
+    def __init__(self) -> None:
+        self.triggers: list[Callable[[], None]] = []
+
+    def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], None]) -> Any:
+        self.triggers.append(call)
+        return call
+
+    def removeSystemEventTrigger(self, trigger: Any) -> None:
+        self.triggers.remove(trigger)
+
+    def started(self) -> Callable[[], None]:
+        """Return what a start calls, so that the module itself calls it."""
+        return self.triggers.pop()
+
+    def stop(self) -> None:
+        self.stops += 1
 
 
 class DescribeTests(SynchronousTestCase):

@@ -70,11 +70,13 @@ class Refusing(Commands):
     async def test_words(self) -> None:
         """Of each place where they are checked, one."""
         self.write("broken.py", "import sys\n\nsys.no_such_thing\n")
+        self.write("runs.py", "from twisted.internet import reactor\nreactor.run()\n")
         for words, says in (
             (("--prot", "0"), "(did you mean --port?)"),
             (("--behaviour", "ecko"), "there is no behaviour ecko (did you mean echo?)"),
             (("--behaviour", "nowhere.Shout"), f"(here it is {self.folder})"),
             (("--behaviour", "broken.Shout"), "broken.py, line 3: AttributeError: "),
+            (("-b", "runs.Shout"), "runs.py, line 2 runs the reactor while runs is imported: put"),
             (("--serve", "lab@ssl:0:privateKey=key.pem"), "key.pem: No such file"),
             (("--serve", "lab@tls:nowhere:0"), "nowhere"),
             (("-p", "0", "--port-file", "nowhere/ports"), "no folder"),

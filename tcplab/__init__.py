@@ -3,8 +3,8 @@ A TCP server and client for learning, testing and breaking things.
 
 Most programs need only what this package exports:
 
-- `Lab`: a server, for a test, a script or a Twisted service; `ListenerSettings` is one listener of
-  it, and `SettingsError` is what a wrong setting raises.
+- `Lab`: a server, for a test, a script or a Twisted service. `ListenerSettings` is one of its
+  listeners. `SettingsError` is what a wrong setting raises.
 - `Conversation` and `Dialogue`: protocols to subclass; `ConversationFactory` makes them.
 - `Stream`, `Lines`, `CRLF`, `Netstrings` and `Int32`: framings; `Framing` is their base, and
   `FramingError` what malformed bytes raise.

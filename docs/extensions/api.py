@@ -40,7 +40,7 @@ def pages(app: Sphinx) -> dict[str, str]:
     """Return the full name of each public class and function by what a page calls it."""
     inventory = InventoryAdapter(app.env).main_inventory
     known = {name for kind in inventory if kind.startswith("py:") for name in inventory[kind]}
-    found = {}
+    found = {package: package for package in PUBLIC}
     for package in PUBLIC:
         for name in import_module(package).__all__:
             full = [f"{each}.{name}" for each in PUBLIC if f"{each}.{name}" in known]

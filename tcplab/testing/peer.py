@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
@@ -16,9 +16,9 @@ from tcplab.observers import Observers
 from tcplab.testing.memorytransport import MemoryReactor, MemorySocket, MemoryTransport
 from tcplab.wire.texts import notBytes
 
-#: What `connected` accepts.
-Connectable = (
-    IProtocol | IProtocolFactory | Protocol | Factory[Any] | type[Protocol] | type[Factory[Any]]
+#: What `connected` accepts; a text, since Twisted 25.5 has no ``Factory[Any]`` at run time.
+Connectable: TypeAlias = (
+    "IProtocol | IProtocolFactory | Protocol | Factory[Any] | type[Protocol] | type[Factory[Any]]"
 )
 
 

@@ -23,9 +23,10 @@ PRIVATE = re.compile(r"_[A-Za-z]\w*\Z")
 # Of the standard library, where it documents them or there is no other way, and of the interpreter.
 OTHERS = {"_abc_impl", "_asdict", "_exit", "_run_exitfuncs"}
 
-#: What Twisted has since 26.4 only.
+#: What Twisted 25.5 lacks.
 NEWER = (
     "twisted.internet.ssl.CertificateOptions._contextForServerName",
+    "twisted.internet.unix.Port._bindPath",
     "twisted.protocols._sni.",
 )
 

@@ -98,7 +98,7 @@ class ConfigFile:
     # The tables
 
     def _listener(self, table: Table) -> str:
-        table.check(("behaviour", "endpoint"), "[[listeners]] has no {}")
+        table.check(("behaviour", "endpoint"), "[[listeners]] has no {}: it has {has}")
         behaviour, endpoint = table.needed("behaviour"), table.needed("endpoint")
         text = f"{self._relativeSpec(behaviour)}@{relativeTo(self._folder, endpoint)}"
         try:
@@ -114,7 +114,7 @@ class ConfigFile:
             kind = KINDS.get(name)
             if kind is not None:
                 own = [*kind.named(), *commonFields(kind)]
-                table.check(["kind", "listener", *own], f"{name} has no {{}}")
+                table.check(["kind", "listener", *own], f"{name} has no {{}}: it has {{has}}")
             fields = [key for key in table.values if key not in ("kind", "listener")]
             typed = [f"{key}={_quoted(table.word(key))}" for key in fields]
             text = ",".join([name, *typed]) + listener

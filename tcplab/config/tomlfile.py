@@ -52,7 +52,7 @@ class TOMLFile:
             problem, _, place = str(e).partition(" (at ")
             line = re.match(r"line \d+", place)
             where = line[0] if line else "at its end"
-            raise SettingsError(f"{self.path}, {where}: {problem}: this is not TOML") from None
+            raise SettingsError(f"{self.path}, {where}: {problem}: mend the TOML") from None
 
     def tables(self, name: str) -> list[Table]:
         """
@@ -118,12 +118,14 @@ class Table:
         """
         Refuse an unknown key.
 
-        :param problem: the message about one; ``{}`` is replaced by the key and its near miss.
+        :param problem: the message about one; ``{}`` is replaced by the key and its near miss,
+            ``{has}`` by the known keys.
         :raises SettingsError: there is one.
         """
         for key in self.values:
             if key not in known:
-                raise self.error(problem.format(key + suggest(key, known)), key)
+                text = problem.format(key + suggest(key, known), has=", ".join(known))
+                raise self.error(text, key)
 
     def needed(self, key: str) -> str:
         """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
+from tcplab.config.listenersettings import ListenerSettings
 from tcplab.config.observernames import makeObserver
 from tcplab.config.options import Settings
 from tcplab.faults import Faults
@@ -30,6 +31,8 @@ from tcplab.server.endpoints import endpointOf
 from tcplab.server.inheritedsockets import AdoptingReactor
 
 log = Logger("tcplab.server.service")
+
+_Made = TypeVar("_Made")
 
 #: The reason of a listener for not accepting, after `LabService.suspend`.
 _SUSPENDED = "suspend"
@@ -257,7 +260,7 @@ def _logFailures(_: object, failures: list[Failure]) -> None:
 def _endpointListeners(
     settings: Settings, reactor: IReactor | AdoptingReactor, observers: Observer
 ) -> list[EndpointListener]:
-    behaviours = [Behaviour(each.spec) for each in settings.listeners]
+    behaviours = [_placed(each, partial(Behaviour, each.spec)) for each in settings.listeners]
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):
         names = " and ".join(str(each.spec) for each in behaviours)
         raise SettingsError(
@@ -268,12 +271,20 @@ def _endpointListeners(
     return [
         EndpointListener(
             listener,
-            behaviour.factory(**_defaults(settings, behaviour)),
+            _placed(listener, partial(behaviour.factory, **_defaults(settings, behaviour))),
             endpointOf(reactor, listener),
             observers,
         )
         for listener, behaviour in zip(settings.listeners, behaviours, strict=True)
     ]
+
+
+def _placed(listener: ListenerSettings, make: Callable[[], _Made]) -> _Made:
+    # A mistake in a SPEC is found where its listener was written.
+    try:
+        return make()
+    except SettingsError as e:
+        raise SettingsError(f"{listener.option}: {e}" if listener.option else str(e)) from None
 
 
 def _defaults(settings: Settings, behaviour: Behaviour) -> dict[str, Any]:

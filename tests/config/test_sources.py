@@ -92,8 +92,8 @@ class FileTests(SynchronousTestCase):
             ("port = 99999", "etc/lab.toml, line 1: port 99999: a port is a number from 0 to"),
             ("\nport = true", "etc/lab.toml, line 2: port is True: give a text or a number"),
             ("serve = 'x@tcp:1'", "line 1: serve takes a list: write serve = ['x@tcp:1']"),
-            ("port = ", "etc/lab.toml, at its end: Invalid value: this is not TOML"),
-            ("port = x\n", "etc/lab.toml, line 1: Invalid value: this is"),
+            ("port = ", "etc/lab.toml, at its end: Invalid value: mend the TOML"),
+            ("port = x\n", "etc/lab.toml, line 1: Invalid value: mend"),
             ("config = 'x'", "line 1: there is no option config"),
             ("[listeners]", "line 1: write [[listeners]] above the keys of each"),
             ("listeners = 3", "line 1: write [[listeners]] above"),
@@ -101,10 +101,13 @@ class FileTests(SynchronousTestCase):
             (
                 "[[listeners]]\nbehaviour = 'lab'\nendpoint = 'tcp:1'\n"
                 "[[listeners]]\nbehaviour = 'echo'\nendpiont = 'tcp:0'",
-                "line 6: [[listeners]] has no endpiont (did you mean endpoint?)",
+                "line 6: [[listeners]] has no endpiont (did you mean endpoint?): it has behaviour",
             ),
             ("[[listeners]]\nbehaviour = 'a b'\nendpoint = 'tcp:1'", "line 2: 'a b' begins"),
-            ("[[faults]]\nkind = 'latency'\nlatncy = 5", "line 3: latency has no latncy (did you"),
+            (
+                "[[faults]]\nkind = 'latency'\nlatncy = 5",
+                "line 3: latency has no latncy (did you mean latency?): it has kind, listener",
+            ),
             ("[[faults]]\nkind = 'latncy'", "etc/lab.toml, line 2: fault 'latncy': there is no f"),
             ("[[faults]]\nkind = 'latency'\nlatency = 'x'", "line 2: fault 'latency,latency=x': "),
             ("[[faults]]\nkind='latency'\nlatency=5\nlistener='x'", "etc/lab.toml: [[faults]] l"),

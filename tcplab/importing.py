@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -46,19 +47,48 @@ def importName(name: str) -> object:
         sys.path.insert(0, here)
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise ImportFailed(f"{name} is no name: write package.module.Name")
+        raise ImportFailed(f"{name} is no name: write {meantName(name) or 'package.module.Name'}")
     module, rest = _module(name, parts)
     found: object = module
     for number, part in enumerate(rest):
         try:
             found = getattr(found, part)
         except AttributeError:
+            file = f"{parts[0]}.py"
+            if module is found and os.path.isfile(file) and not _isFile(module, file):
+                raise ImportFailed(
+                    f"{parts[0]} is another module, with that name already: rename {file}"
+                ) from None
+            better = meantName(name)
+            if better:
+                raise ImportFailed(f"{name} is no class: write {better}") from None
             known = [each for each in dir(found) if not each.startswith("_")]
             where = ".".join(parts[: len(parts) - len(rest) + number])
             raise ImportFailed(
                 f"{where} has no {part}{suggest(part, known)}: check the name's spelling"
             ) from None
     return found
+
+
+def meantName(typed: str) -> str:
+    """
+    Return the name that was probably meant by another form of it; empty: there is no such module.
+
+    ``shout``, ``shout.py``, ``shout:Shout``, ``./shout.py:Shout`` and ``shout.Shout()`` are
+    ``shout.Shout``.
+    """
+    found = re.fullmatch(r"(?:\./)?([\w/]+)(\.py)?(?:[:.](\w+))?(\(\))?", typed)
+    if not found or not os.path.isfile(f"{found[1]}.py"):
+        return ""
+    with open(f"{found[1]}.py", encoding="utf-8", errors="replace") as file:
+        first = re.search(r"^class (\w+)", file.read(), re.MULTILINE)
+    meant = f"{found[1].replace('/', '.')}.{found[3] or (first[1] if first else 'Name')}"
+    return "" if meant == typed else meant
+
+
+def _isFile(module: object, file: str) -> bool:
+    own = getattr(module, "__file__", None)
+    return own is not None and os.path.isfile(own) and os.path.samefile(own, file)
 
 
 def _module(name: str, parts: list[str]) -> tuple[object, list[str]]:

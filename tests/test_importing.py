@@ -11,7 +11,7 @@ from typing import Any
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase
 
-from tcplab.importing import ImportFailed, describeImportError, importName
+from tcplab.importing import ImportFailed, describeImportError, importName, meantName
 from tests.support.user_modules import standIn
 
 
@@ -90,6 +90,21 @@ class ImportTests(SynchronousTestCase):
         self.assertEqual((reactor.stops, reactor.triggers), (1, []))
         importName("dotted_fine.Shout")
         self.assertEqual(reactor.triggers, [])
+
+    def test_otherForms(self) -> None:
+        """What is typed in another form, or has the name of another module, is recognized."""
+        standIn(self, dotted_form="x = 1\nclass Shout: pass", json="class Shout: pass")
+        for typed in ("dotted_form", "dotted_form.py", "dotted_form:Shout", "./dotted_form.Shout"):
+            self.assertEqual(meantName(typed), "dotted_form.Shout")
+        self.assertEqual(meantName("dotted_form.Loud()"), "dotted_form.Loud")
+        for typed in ("dotted_form.Shout", "dotted_nowhere", "a b", "dotted_form.a.b"):
+            self.assertEqual(meantName(typed), "")
+        for name, says in (
+            ("dotted_form.py", "dotted_form.py is no class: write dotted_form.Shout"),
+            ("dotted_form.Shout()", "is no name: write dotted_form.Shout"),
+            ("json.Shout", "json is another module, with that name already: rename json.py"),
+        ):
+            self.assertIn(says, str(self.assertRaises(ImportFailed, importName, name)))
 
 
 class _Reactor:

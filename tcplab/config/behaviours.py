@@ -16,7 +16,13 @@ from twisted.internet.protocol import Factory
 from tcplab import entrypoints
 from tcplab.config.behaviourspec import BehaviourSpec
 from tcplab.config.errors import SettingsError
-from tcplab.importing import ImportFailed, describeImportError, importName, requiredArguments
+from tcplab.importing import (
+    ImportFailed,
+    describeImportError,
+    importName,
+    meantName,
+    requiredArguments,
+)
 from tcplab.protocols.conversation import Conversation
 from tcplab.protocols.dialogue import Dialogue
 from tcplab.protocols.factory import ConversationFactory, settingsOf
@@ -282,6 +288,9 @@ def _resolve(name: str) -> object:
     except ImportFailed as e:
         raise SettingsError(str(e)) from None
     known = {**BEHAVIOURS, **registered}
+    meant = meantName(name)
+    if meant:
+        raise SettingsError(f"there is no behaviour {name}: write {meant} for the class")
     raise SettingsError(
         f"there is no behaviour {name}{suggest(name, known, _SYNONYMS)}: use one of"
         f" {', '.join(known)}, or package.module.Name for a class of yours"

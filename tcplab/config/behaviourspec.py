@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from twisted.internet.interfaces import IProtocol
+
 from tcplab.wire.keyvalue import (
     GivenTwice,
     NotKeyValue,
@@ -50,6 +52,9 @@ class BehaviourSpec:
             return behaviour
         if isinstance(behaviour, str):
             return parseSpec(behaviour)
+        if not isinstance(behaviour, type) and IProtocol.providedBy(behaviour):
+            name = type(behaviour).__name__
+            raise SpecError(f"each connection has its own {name}: give the class, not {name}()")
         if not (callable(behaviour) or hasattr(behaviour, "buildProtocol")):
             raise SpecError(
                 f"{behaviour!r}: give a SPEC as text, a Protocol class, a Factory or a coroutine"
@@ -97,6 +102,8 @@ def _checkLength(text: str) -> None:
 
 def _spec(text: str) -> BehaviourSpec:
     name, comma, rest = split(text, ",")
+    if form := re.fullmatch(r"(\w+)[ :(]+(\w+=[^)]*)\)?", name + comma + rest):
+        raise SpecError(f"{text!r} begins with no name: write {form[1]},{form[2]}")
     if not name or re.search(r"[\s\\=]", name):
         raise SpecError(f"{text!r} begins with no name: write NAME, or NAME,key=value")
     return BehaviourSpec(name, _arguments(text, rest) if comma else (), text)

@@ -22,7 +22,9 @@ which calls ``_stopWriting`` and ``_closeNow``. The transport reports FIN and th
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
+from difflib import SequenceMatcher
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -61,13 +63,41 @@ log = Logger("tcplab.protocols.machinery")
 #: A conversation's settings by name, as its factory passes them to be checked.
 SettingValues = Mapping[str, Any]
 
-_HOOKS = (
-    "connectionMade",
-    "messageReceived",
-    "readConnectionLost",
-    "connectionDraining",
-    "connectionLost",
-)
+# The hooks, and the arguments of each.
+_HOOKS = {
+    "connectionMade": ("self",),
+    "messageReceived": ("self", "message"),
+    "readConnectionLost": ("self",),
+    "connectionDraining": ("self",),
+    "connectionLost": ("self", "reason"),
+}
+
+
+def _checkHook(owner: type, name: str, arguments: tuple[str, ...]) -> None:
+    """Refuse a hook that could not be called, or would do nothing."""
+    hook = vars(owner).get(name)
+    if not inspect.isfunction(hook):
+        return
+    if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
+        raise TypeError(f"{owner.__name__}.{name} is a generator, which nothing runs: use Dialogue")
+    try:
+        inspect.signature(hook).bind(*arguments)
+    except TypeError:
+        written = f"def {name}({', '.join(arguments)})"
+        raise TypeError(f"{owner.__name__}.{name} has other arguments: write {written}") from None
+
+
+def _warnOfMisspelling(owner: type, level: int = 4) -> None:
+    """Warn of methods that are nearly named like a hook: nothing calls them."""
+    for name, value in vars(owner).items():
+        if name.startswith("_") or name in _HOOKS or not inspect.isfunction(value):
+            continue
+        plain = name.replace("_", "").lower()
+        for hook in _HOOKS:
+            alike = plain == hook.lower() or SequenceMatcher(None, name, hook).ratio() > 0.9
+            if alike and hook not in vars(owner):
+                text = f"{owner.__name__}.{name} is no hook: did you mean {hook}?"
+                warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def _checkBytes(what: str, value: object) -> None:
@@ -124,9 +154,11 @@ class Conversation(Protocol):
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
-        for name in _HOOKS:
+        for name, arguments in _HOOKS.items():
             if inspect.iscoroutinefunction(getattr(cls, name)):
                 raise TypeError(f"{cls.__name__}.{name} is a coroutine: use Dialogue for that")
+            _checkHook(cls, name, arguments)
+        _warnOfMisspelling(cls)
         if isinstance(cls.greeting, str):
             raise notBytes(f"{cls.__name__}.greeting", cls.greeting)
         if isinstance(cls.framing, Framing | str):
@@ -199,8 +231,8 @@ class Conversation(Protocol):
                 self.raw.write(message)
             elif not self._writeClosed:
                 self._write(self.framing.frame(message))
-        except TypeError:
-            _checkBytes("send()", message)
+        except (TypeError, AttributeError):
+            self._explain("send()", message)
             raise
 
     def write(self, data: bytes) -> None:
@@ -212,9 +244,17 @@ class Conversation(Protocol):
         try:
             if not self._writeClosed:
                 self._write(data)
-        except TypeError:
-            _checkBytes("write()", data)
+        except (TypeError, AttributeError):
+            self._explain("write()", data)
             raise
+
+    def _explain(self, method: str, data: object) -> None:
+        """Raise an error that says what to do, if the caller has made a well-known mistake."""
+        _checkBytes(method, data)
+        if not self.connected:
+            raise RuntimeError(
+                f"{method} before there is a connection: set greeting, or use connectionMade"
+            ) from None
 
     def _write(self, data: bytes) -> None:
         if self.flow.counting and self.flow.exceeds(len(data), self.maxUnsent):

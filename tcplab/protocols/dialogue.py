@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Generic, NoReturn, cast
 
@@ -206,7 +214,10 @@ class Dialogue(Conversation, Generic[_Result]):
         self._callHook(self._converse)
 
     def _converse(self) -> None:
-        self._conversing = Deferred.fromCoroutine(self.converse())
+        conversing = self.converse()
+        if not isinstance(conversing, Coroutine | Generator):
+            raise TypeError(f"{type(self).__name__}.converse is no coroutine: write async def")
+        self._conversing = Deferred.fromCoroutine(conversing)
         self._conversing.addCallbacks(self._returned, self._raised)
 
     def handshakeCompleted(self) -> None:

@@ -78,6 +78,7 @@ class Lab(Service):
                 raise SettingsError(
                     f"{name}: the log of a Lab is an observer: give observers=[LogObserver()]"
                 )
+        what = settings.pop("behaviour", None) if what is None else what  # as the option
         own, named = _observersOf(observers)
         self.settings = Settings.of(
             what,

@@ -7,6 +7,7 @@ No function here reads a clock: the seconds are an argument.
 from __future__ import annotations
 
 import struct
+from collections.abc import Awaitable
 from math import floor
 from time import gmtime
 
@@ -68,6 +69,8 @@ _MONTHS = (
 def notBytes(what: str, value: object) -> TypeError:
     """Return the error for a value that should be bytes; the text says what to write."""
     hint = {str: "write .encode()", int: "write b'%d' % number"}.get(type(value), "write b'...'")
+    if isinstance(value, Awaitable):
+        hint = "write await before it"
     if isinstance(value, bytearray | memoryview):
         hint = "write bytes(...)"
     return TypeError(f"{what} takes bytes, not {type(value).__name__}: {hint}")

@@ -30,6 +30,7 @@ class ParseTests(SynchronousTestCase):
             ("echo,a=b\\", "a value ends in a backslash"),
             ("echo@tcp:80", "to name an endpoint use --serve"),
             ("echo," + "k=," * 30_000, "has 90005 characters: write at most 65536"),
+            *((text, "write echo,framing=x") for text in ("echo framing=x", "echo(framing=x)")),
             *((text, "begins with no name") for text in ("", ",a=1", " ", "a b", "a=b")),
         ):
             raised = str(self.assertRaises(SpecError, parseSpec, text))

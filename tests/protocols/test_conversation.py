@@ -266,6 +266,11 @@ class VerbTests(SynchronousTestCase):
                     error = self.assertRaises(TypeError, getattr(peer.protocol, method), value)
                     self.assertIn(f"{method}() {says}", str(error), framing)
 
+    def test_tooEarly(self) -> None:
+        for method in ("send", "write"):
+            error = self.assertRaises(RuntimeError, getattr(Recorder(), method), b"hi")
+            self.assertIn(f"{method}() before there is a connection", str(error))
+
     def test_report(self) -> None:
         """A reported message reaches the server's observers."""
         peer = connected(Recorder())

@@ -300,6 +300,30 @@ class BoundedTests(SynchronousTestCase):
         self.assertEqual(len(peer.value()), 20_000 * 10_000)
 
 
+class FirstMistakeTests(SynchronousTestCase):
+    def test_logged(self) -> None:
+        """A converse() without async, a receive() without await: what to write."""
+
+        class Plain(Dialogue):
+            def converse(self) -> None:  # type: ignore[override]
+                self.send(b"hi")
+
+        class Forgetful(Dialogue):
+            async def converse(self) -> None:
+                self.waiting = self.receive()
+                self.send(self.waiting)  # type: ignore[arg-type]
+
+        for kind, says in (
+            (Plain, "Plain.converse is no coroutine: write async def"),
+            (Forgetful, "send() takes bytes, not coroutine: write await before it"),
+        ):
+            peer = connected(kind)
+            self.assertTrue(peer.wasReset)
+            self.assertEqual([str(e.value) for e in self.flushLoggedErrors(TypeError)], [says])
+            if kind is Forgetful:
+                peer.protocol.waiting.close()
+
+
 class ResultTests(SynchronousTestCase):
     """result() fires when converse() is over, whenFinished() when nothing can be lost any more."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from twisted.internet.interfaces import IProtocolFactory
@@ -196,7 +197,20 @@ class MistakeTests(SynchronousTestCase):
 
     def test_firstMistakes(self) -> None:
         """Text for bytes, an instance for a class: one line each, as soon as it can be known."""
+
+        def hook(name: str, method: Any) -> Callable[[], object]:
+            return lambda: type("Shy", (Echo,), {name: method})
+
+        def generator(self: Any, message: bytes) -> Any:
+            yield message
+
         for mistake, says in (
+            (hook("messageReceived", lambda self: None), "def messageReceived(self, message)"),
+            (hook("connectionLost", lambda self: None), "write def connectionLost(self, reason)"),
+            (
+                hook("messageReceived", generator),
+                "is a generator, which nothing runs: use Dialogue",
+            ),
             (lambda: type("Shy", (Echo,), {"greeting": "hi"}), "Shy.greeting takes bytes, not str"),
             (lambda: type("Shy", (Echo,), {"framing": Lines()}), "Shy.framing takes the class"),
             (lambda: type("Shy", (Echo,), {"framing": "lines"}), "Shy.framing takes the class"),
@@ -217,6 +231,22 @@ class MistakeTests(SynchronousTestCase):
         ):
             error = self.assertRaises(TypeError, mistake)
             self.assertIn(says, str(error))
+
+    def test_misspeltHooks(self) -> None:
+        """There is a warning; a method that only resembles a hook, or stands beside it, is fine."""
+        for name, hook in (
+            ("messageRecieved", "messageReceived"),
+            ("message_received", "messageReceived"),
+            ("connectionmade", "connectionMade"),
+            ("tellEveryone", ""),
+        ):
+            type("Shy", (Conversation,), {name: lambda self: None})
+            said = [each["message"] for each in self.flushWarnings()]
+            wanted = f"Shy.{name} is no hook: did you mean {hook}?"
+            self.assertEqual(said, [wanted] if hook else [])
+        methods = {each: lambda self, message: None for each in ("message_received",)}
+        type("Shy", (Conversation,), {**methods, "messageReceived": methods["message_received"]})
+        self.assertEqual(self.flushWarnings(), [])
 
     def test_descriptors(self) -> None:
         """A behaviour that connects to a server takes two for each connection."""

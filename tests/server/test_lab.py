@@ -179,6 +179,8 @@ class RefusalTests(SynchronousTestCase):
         """Each is one line that names what is wrong as it is named in Python."""
         for values, text in (
             ({"what": "eccho"}, "there is no behaviour eccho (did you mean echo?)"),
+            ({"behaviour": "eccho"}, "there is no behaviour eccho (did you mean echo?)"),
+            ({"what": Echo()}, "give the class, not Echo()"),
             ({"idleTimeout": 0}, "idleTimeout 0: give"),
             ({"faults": ["reset"]}, "there is no fault 'reset'"),
             ({"what": 5}, "5: give a SPEC as text, a Protocol class"),

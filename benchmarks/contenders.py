@@ -1,4 +1,4 @@
-"""Who is measured: how each server is started, found, and stopped."""
+"""The servers that are measured: how each is started, found and stopped."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _PATIENCE = 20.0
 
 
 def free() -> int:
-    """Find a port that nobody has."""
+    """Find a free port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -75,7 +75,7 @@ def _nginx() -> str:
 
 
 def forwarders() -> dict[str, Callable[[int, int, Path], list[str]] | None]:
-    """Return who is here; ``None`` is no forwarder at all."""
+    """Return the forwarders that are installed; ``None`` is none at all."""
     found: dict[str, Callable[[int, int, Path], list[str]] | None] = {}
     found["direct"], found["tcplab forward"] = None, tcplab
     if _nginx():
@@ -116,7 +116,7 @@ def put(
 
 
 def measured(rounds: int, seconds: float) -> dict[tuple[str, str], list[float]]:
-    """Put every load on everybody, in turns, so that they share the machine's moods."""
+    """Put every load on each in turn, so that all meet the same state of the machine."""
     here, there = machine.twoCores()
     machine.allowFiles()
     found: dict[tuple[str, str], list[float]] = {}

@@ -1,4 +1,4 @@
-"""The machine: its name, its cores, and who uses them."""
+"""The machine: its name, its cores, and the processes that use them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def twoCores() -> tuple[int, int]:
 
 
 def allowFiles() -> int:
-    """Allow ourselves, and all whom we start, as many open files as we may; return the number."""
+    """Raise the limit of open files, for child processes too, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -73,10 +73,10 @@ def residentOf(pid: int) -> int:
 
 class Use:
     """
-    Who has used two cores since this object was made.
+    The use of two cores since this object was made, by process.
 
     :param server: its process id.
-    :param generator: its process id; it may have ended, but nobody has waited for it.
+    :param generator: its process id; it may have ended, but must not have been waited for.
     """
 
     def __init__(self, cores: tuple[int, int], server: int, generator: int) -> None:

@@ -103,7 +103,7 @@ ERRORS = ("ENFILE", "ENOMEM", "ENOBUFS", "EPROTO", "ECONNABORTED")
 
 
 class AcceptFails(Case):
-    """strace has accept() fail with one error after another, while somebody waits."""
+    """strace has accept() fail with one error after another, while a client waits."""
 
     number = 14
     title = "accept() fails"

@@ -1,4 +1,4 @@
-"""Case 35: PROXY headers, good and bad, against a second reading; and from who is no proxy."""
+"""Case 35: PROXY headers, good and bad, against a second reader; and some from no proxy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from soak.scale import Amount
 from tests.support.proxyfuzz import case, header
 from tests.support.proxyreference import verdict
 
-#: Who is believed, and who is not: networks of 200 addresses each.
+#: Networks of 200 addresses each: of proxies that are believed, and of others.
 _PROXIES, _STRANGERS = "127.1.0", "127.2.0"
 
 
@@ -54,7 +54,7 @@ class Announcing(Member):
 
     @property
     def wrong(self) -> bool:
-        """Whether it was answered and should not have been, or not, or as somebody else."""
+        """Whether the answer, its absence or the address in it is not as it should be."""
         told = verdict(self.data)
         if told[0] != "ok":
             return bool(self.said)

@@ -180,7 +180,7 @@ class Crowd:
         self.until(lambda: all(each.opened < _NEVER or each.over for each in members), PATIENCE)
 
     def turn(self, seconds: float) -> None:
-        """Wait for what happens, so long, and tell those to whom it happens."""
+        """Wait at most so long for events, and call the clients that they belong to."""
         for descriptor, events in self.epoll.poll(max(0.0, seconds)):
             member = self.members.get(descriptor)
             if member is not None:

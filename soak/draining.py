@@ -52,7 +52,7 @@ class Finishing(Checking):
 
 
 class Drain(Case):
-    """Answers in flight are finished; who is stuck is aborted in time; nobody new comes in."""
+    """Answers in flight are finished, stuck clients aborted in time, new ones refused."""
 
     number = 33
     title = "SIGTERM in the middle of everything"
@@ -64,7 +64,7 @@ class Drain(Case):
     timeout = Amount(3, 15, 15)
 
     def run(self) -> None:
-        """Drain once with only those who finish, and once with those who never would."""
+        """Drain once with clients that all finish, and once with some that never would."""
         self._drain(0, 0, 0)
         self._drain(self.amount(self.stuck), self.amount(self.silent), 1)
 
@@ -108,7 +108,7 @@ class Drain(Case):
 
 
 def refusedAfter(address: talk.Address, seconds: float) -> float:
-    """Return when nobody was accepted any more, counted from now; infinite if that never came."""
+    """Return the seconds until connections are refused; infinite if that does not happen."""
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
         with socket.socket() as sock:

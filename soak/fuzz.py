@@ -22,7 +22,7 @@ from soak.workers import until
 from tcplab.wire.names import BEHAVIOURS, FRAMINGS
 from tests.support.certificates import localhostFile
 
-#: What somebody may have meant: a beginning is taken, and some of its bytes are changed.
+#: Beginnings of good input. One is taken, and some of its bytes are changed.
 SEEDS = (
     Dawdling.hello,
     b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -203,5 +203,5 @@ def commandLine(seed: int) -> list[str]:
     words = ["--port", "0"]
     for _ in range(dice.randint(1, 4)):
         words += [dice.choice(_FLAGS), dice.choice(_VALUES)]
-    # A port of the recipe's own may be in use, and nobody else is to be reached.
+    # The default port may be in use, and no other machine is to be reached.
     return words

@@ -14,8 +14,8 @@ from soak.scale import Amount
 from tcplab.wire.texts import ACK
 from tests.support.certificates import localhostFile
 
-#: The matrix's sizes. The last is far more than any buffer: who half-closes too early loses most
-#: of it; it is tried once in so many exchanges, as it costs as much as a thousand others.
+#: The matrix's sizes. The last is far more than any buffer: an end that half-closes too early loses
+#: most of it. It costs as much as a thousand others, so only few exchanges have it.
 SIZES = (1, 7, 1000, 60_000)
 BULK, SELDOM = 20_000_000, 500
 

@@ -136,7 +136,7 @@ class Lab:
 
     @property
     def good(self) -> tuple[str, int]:
-        """Where echo is served last, for those who are good."""
+        """The address of the last echo, for good clients."""
         return [place for name, place in self.ports.items() if name.startswith("echo")][-1]
 
     @property

@@ -1,4 +1,4 @@
-"""Cases 11 and 12: what is over a limit waits, or is told so; nobody else minds."""
+"""Cases 11 and 12: connections above a limit wait or are refused; the others are served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soak.integrity import Checking, flood
 from soak.lab import Lab
 from soak.scale import Amount
 
-#: Who is limited; all of 127.0.0.0/8 is this machine.
+#: A peer at its limit, and another one. All of 127.0.0.0/8 is this machine.
 GREEDY, GOOD = "127.0.0.2", "127.0.0.3"
 GOODBYE = b"busy\r\n"
 _WORDS = b"me too! " * 512

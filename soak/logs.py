@@ -1,4 +1,4 @@
-"""Cases 21 and 39: a log that takes nothing stops nobody, and nobody can forge a line of it."""
+"""Cases 21 and 39: a log that accepts nothing stops no client, and no peer can forge a line."""
 
 from __future__ import annotations
 

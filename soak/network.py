@@ -89,4 +89,4 @@ class SynFlood(Case):
         )
 
     def _nothing(self, lab: Lab) -> None:
-        """Nobody can connect from here: it is another network."""
+        """No client: this network cannot be reached from here."""

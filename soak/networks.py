@@ -88,7 +88,7 @@ def network() -> Iterator[Network]:
         made.close()
 
 
-#: Of the two ends of a cable: TEST-NET-2 (RFC 5737), which is nobody's.
+#: Of the two ends of a cable: TEST-NET-2 (RFC 5737), which no network uses.
 CLIENT, OTHER_CLIENT, SERVER = "198.51.100.1", "198.51.100.3", "198.51.100.2"
 
 

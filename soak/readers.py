@@ -17,7 +17,7 @@ from soak.scale import Amount
 
 #: Bytes for a connection that is stuck: what a process may hold, and what the kernel may.
 USER, KERNEL = 256 * KIB, 1024 * KIB
-#: Seconds until memory does not grow any more, at most: gigabytes, where nobody bounds it.
+#: Seconds until memory stops growing, at most. Without a bound it would be gigabytes.
 FILLING = 20.0
 
 

@@ -22,7 +22,7 @@ from soak.workers import WORKERS, ready, until
 #: Processes that connect, and what they do in a second at least, on a machine that does much else.
 _CLIENTS, _RATE = 2, 2000
 _SAYS = b"are you the old one, or the new one?"
-#: Seconds for an answer; of those who wait that long, something is lost.
+#: Seconds for an answer. A longer wait counts as a loss.
 _PATIENCE = 10.0
 #: As systemd does it.
 _HAND_OVER = """
@@ -34,7 +34,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Restarts(Case):
-    """Twenty restarts, and nobody who connects notices."""
+    """Twenty restarts, and no client is refused or loses a byte."""
 
     number = 34
     title = "rolling restart"
@@ -57,7 +57,7 @@ class Restarts(Case):
             def next_() -> None:
                 labs.append(stack.enter_context(serving(_adopting(port), self.scratch)))
                 if labs[-2].stop():
-                    raise Trouble("somebody had to be aborted")
+                    raise Trouble("a connection had to be aborted")
 
             figures = self._during(port.getsockname(), connects, times, next_)
             labs[-1].stop()

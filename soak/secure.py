@@ -12,7 +12,7 @@ from soak.talk import PATIENCE, Address, connected
 
 
 def trusting() -> SSL.Context:
-    """Make a context that trusts whom it connects to: the certificate was made a second ago."""
+    """Make a context that trusts any certificate: the lab's was made a second ago."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
     return context
@@ -23,7 +23,7 @@ def secured(context: SSL.Context, address: Address, name: bytes = b"") -> Iterat
     """
     Connect, and finish the handshake.
 
-    :param name: whom to ask for (SNI).
+    :param name: the name to ask for (SNI).
     """
     sock = connected(address)
     sock.settimeout(None)  # pyOpenSSL does not know of it; the kernel's own will do

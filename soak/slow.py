@@ -31,7 +31,7 @@ def _hello() -> bytes:
         tls.do_handshake()
     except SSL.WantReadError:
         return tls.bio_read(65536)
-    raise AssertionError("it has shaken hands with nobody")
+    raise AssertionError("it completed no handshake")
 
 
 class Dawdling(Member):
@@ -88,7 +88,7 @@ class HalfHeader(Dawdling):
 
 
 class Slowloris(Case):
-    """A byte now and then keeps nobody in a handshake; half a line keeps nobody for ever."""
+    """A byte now and then does not prolong a handshake, nor half a line a connection."""
 
     number = 17
     title = "slowloris"

@@ -20,7 +20,7 @@ from tests.support.certificates import localhostFile
 
 
 class LittleMemory(Case):
-    """Everybody who costs memory comes at once, to a server that has not much of it."""
+    """All clients that cost memory at once, and a server with little of it."""
 
     number = 18
     title = "little memory, and all who cost it at once"

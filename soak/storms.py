@@ -24,7 +24,7 @@ class Greeted(Member):
 
 
 class ConnectStorm(Case):
-    """All connect in one go; nobody waits for anybody."""
+    """All clients connect at the same time."""
 
     number = 9
     title = "connect storm"
@@ -60,11 +60,11 @@ class ConnectStorm(Case):
 class Coming(Member):
     """Says a word, hears it, and goes: by a FIN, or by a reset."""
 
-    __slots__ = ("_polite", "served")
+    __slots__ = ("_graceful", "served")
 
-    def __init__(self, polite: bool) -> None:
+    def __init__(self, graceful: bool) -> None:
         super().__init__()
-        self._polite = polite
+        self._graceful = graceful
         self.served = False
 
     def connected(self) -> None:
@@ -74,7 +74,7 @@ class Coming(Member):
     def heard(self, data: bytes) -> None:
         """Go."""
         self.served = data == b"hello"
-        if self._polite:
+        if self._graceful:
             self.close()
         else:
             self.reset()
@@ -136,7 +136,7 @@ class Churn(Case):
 
 
 def _source(number: int) -> str:
-    # A port that was closed politely waits a minute (TIME_WAIT): 28,232 are too few for one.
+    # A port that was closed gracefully waits a minute (TIME_WAIT): 28,232 are too few for one.
     return f"127.0.0.{2 + number % 200}"
 
 
@@ -209,7 +209,7 @@ class ResetStorm(Case):
         )
 
     def _throughForward(self, echo: Lab, count: int) -> None:
-        """Reset those who talk to an echo behind another lab: it hears of it."""
+        """Reset connections to an echo behind another lab, which must reset its own."""
         host, port = echo.ports["echo"]
         words = (*PORT, "--behaviour", f"forward,to=tcp:{host}:{port}")
 

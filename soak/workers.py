@@ -1,4 +1,4 @@
-"""Cases 28, 29 and 30: a worker is killed, or hangs; the others and those who wait don't notice."""
+"""Cases 28, 29 and 30: a worker is killed, or hangs; other and waiting connections are served."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class KilledWorker(Case):
     active = Amount(100, 1000, 1000)
 
     def run(self) -> None:
-        """Kill it, and see who is lost."""
+        """Kill it, and count the connections that are lost."""
         active = self.amount(self.active)
         with self.serving(*PORT, *WORKERS, "--behaviour", "echo", warm=ready) as lab:
             with Crowd() as crowd:
@@ -172,7 +172,7 @@ class KilledQueue(Case):
 
 
 class HangingWorker(Case):
-    """A worker is stopped: it holds up nobody, and is replaced."""
+    """A worker is stopped: it delays no client, and is replaced."""
 
     number = 30
     title = "a worker hangs"

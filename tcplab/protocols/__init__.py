@@ -5,6 +5,8 @@ Behaviours: subclass `Conversation`, or `Dialogue` to write one as a coroutine.
 ...     framing = Lines
 ...     def messageReceived(self, message):
 ...         self.send(message.upper())
+
+`tcplab.testing` tries them in memory, and ``tcplab serve --behaviour shout.Shout`` serves them.
 """
 
 from tcplab.protocols.conversation import Conversation

@@ -110,6 +110,16 @@ class Conversation(Protocol):
     """
     One connection's protocol; subclass it and answer in ``messageReceived``.
 
+    >>> class Shout(Conversation):
+    ...     greeting = b"say something"
+    ...     framing = Lines
+    ...     def messageReceived(self, message):
+    ...         self.send(message.upper())
+    >>> peer = connected(Shout)
+    >>> peer.write(b"hi\\n")
+    >>> peer.value()
+    b'say something\\nHI\\n'
+
     The settings below are class attributes; a `ConversationFactory` overrides them for what it
     builds. All hooks are optional, and none needs ``super()``. An exception in a hook is logged
     once and aborts this connection only.
@@ -223,7 +233,7 @@ class Conversation(Protocol):
         """
         Send one message in this conversation's framing.
 
-        :raises FramingError: the framing has no form for it (a newline within a line, say).
+        :raises FramingError: the framing has no form for it (for example, a newline within a line).
         :raises TypeError: the message is not bytes.
         """
         try:
@@ -249,7 +259,7 @@ class Conversation(Protocol):
             raise
 
     def _explain(self, method: str, data: object) -> None:
-        """Raise an error that says what to do, if the caller has made a well-known mistake."""
+        """Raise an error that says what to do, if the cause is a well-known mistake."""
         _checkBytes(method, data)
         if not self.connected:
             raise RuntimeError(

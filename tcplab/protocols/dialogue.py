@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from types import CoroutineType, GeneratorType
 from typing import Generic, NoReturn, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -39,19 +32,47 @@ _Result = TypeVar("_Result", default=object)
 
 
 class DialogueOver(Exception):
-    """The dialogue ends early; leaving ``converse`` by it is an ordinary graceful close."""
+    """
+    The dialogue ends early; leaving ``converse`` by it is an ordinary graceful close.
+
+    >>> issubclass(PeerFinished, DialogueOver)
+    True
+    """
 
 
 class PeerFinished(DialogueOver):
-    """The peer has sent FIN or close_notify: what was awaited will not be received."""
+    """
+    The peer has sent FIN or close_notify: what was awaited will not be received.
+
+    ::
+
+        with suppress(PeerFinished):
+            header = await self.receiveExactly(8)
+    """
 
 
 class PeerSilent(DialogueOver):
-    """The peer did not send what was awaited in time."""
+    """
+    The peer did not send what was awaited in time.
+
+    ::
+
+        try:
+            name = await self.receive(timeout=60)
+        except PeerSilent:
+            name = b"stranger"
+    """
 
 
 class Draining(DialogueOver):
-    """The server drains, and no whole message was received."""
+    """
+    The server drains, and no whole message was received.
+
+    ::
+
+        with suppress(Draining):
+            line = await self.receive()
+    """
 
 
 class Dialogue(Conversation, Generic[_Result]):
@@ -215,7 +236,7 @@ class Dialogue(Conversation, Generic[_Result]):
 
     def _converse(self) -> None:
         conversing = self.converse()
-        if not isinstance(conversing, Coroutine | Generator):
+        if not isinstance(conversing, CoroutineType | GeneratorType):
             raise TypeError(f"{type(self).__name__}.converse is no coroutine: write async def")
         self._conversing = Deferred.fromCoroutine(conversing)
         self._conversing.addCallbacks(self._returned, self._raised)

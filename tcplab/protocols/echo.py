@@ -7,7 +7,14 @@ from tcplab.wire import texts
 
 
 class Echo(Conversation):
-    """Return every byte until the peer finishes (RFC 862)."""
+    """
+    Return every byte until the peer finishes (RFC 862).
+
+    >>> peer = connected(Echo)
+    >>> peer.write(b"hi")
+    >>> peer.value()
+    b'hi'
+    """
 
     def messageReceived(self, message: bytes) -> None:
         """Return the message."""
@@ -15,7 +22,14 @@ class Echo(Conversation):
 
 
 class LabConversation(Echo):
-    """Send ``You are connected!``, report the first message, return every byte: the default."""
+    """
+    Send ``You are connected!``, report the first message, return every byte: the default.
+
+    >>> peer = connected(LabConversation)
+    >>> peer.write(b"hi")
+    >>> peer.value(), peer.messages
+    (b'You are connected!hi', [b'hi'])
+    """
 
     greeting = texts.ACK
     _reported = False

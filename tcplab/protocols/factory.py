@@ -68,7 +68,9 @@ class ConversationFactory(Factory):
     """
     Build conversations of one class, with some of its settings overridden.
 
-    >>> ConversationFactory(Shout, greeting=b"hi", framing=CRLF)
+    >>> factory = ConversationFactory(Shout, greeting=b"hi", framing=CRLF)
+    >>> connected(factory).value()
+    b'hi\\r\\n'
 
     :param protocol: the `Conversation` to build.
     :param settings: class attributes of it, by name.

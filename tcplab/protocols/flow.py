@@ -151,7 +151,7 @@ class FlowControl:
     # Calls from the conversation
 
     def pauseReading(self) -> None:
-        """Stop reading: the conversation wants no input now."""
+        """Stop reading: the conversation takes no input now."""
         if not self._readingPaused:
             self._readingPaused = True
             self._transport.pauseProducing()
@@ -240,7 +240,7 @@ class ConversationTransport:
 
     def __init__(self, conversation: TransportOwner, transport: Any) -> None:
         self._conversation: TransportOwner | None = conversation
-        self.transport = transport  # Any: it may offer more than StreamTransport, startTLS say
+        self.transport = transport  # Any: it may offer more than StreamTransport, such as startTLS
 
     def connectionLost(self) -> None:
         """Be the raw transport only: no cycle of references stays for the garbage collector."""

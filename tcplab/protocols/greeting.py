@@ -7,7 +7,12 @@ from tcplab.wire import texts
 
 
 class Greeting(Conversation):
-    """Send ``Hello from server!``, report the first message, close: the threaded hello server."""
+    """
+    Send ``Hello from server!``, report the first message, close: the threaded hello server.
+
+    >>> connected(Greeting).value()
+    b'Hello from server!'
+    """
 
     greeting = texts.GREETING
 
@@ -18,6 +23,13 @@ class Greeting(Conversation):
 
 
 class Ack(Greeting):
-    """Send ``You are connected!``, report the first message, close: the recipe on port 50544."""
+    """
+    Send ``You are connected!``, report the first message, close: the ack server on port 50544.
+
+    >>> peer = connected(Ack)
+    >>> peer.write(b"hi")
+    >>> peer.value(), peer.messages, peer.ended
+    (b'You are connected!', [b'hi'], True)
+    """
 
     greeting = texts.ACK

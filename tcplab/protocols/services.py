@@ -12,7 +12,14 @@ from tcplab.wire import texts
 
 
 class Discard(Conversation):
-    """Read everything and answer nothing, until the peer finishes (RFC 863)."""
+    """
+    Read everything and answer nothing, until the peer finishes (RFC 863).
+
+    >>> peer = connected(Discard)
+    >>> peer.write(b"hi")
+    >>> peer.value()
+    b''
+    """
 
 
 @implementer(IPullProducer)
@@ -21,6 +28,9 @@ class Chargen(Conversation):
     Send characters without end, as fast as the peer reads them (RFC 864).
 
     Input is discarded. The stream ends when the peer finishes.
+
+    >>> connected(Chargen).value()[:6]
+    b' !"#$%'
     """
 
     _chunk = 64 * 1024  # bytes; waits for a peer that does not read; a larger one is no faster
@@ -42,12 +52,17 @@ class Chargen(Conversation):
         """Do nothing: a pull producer writes only when asked."""
 
     def connectionDraining(self) -> None:
-        """Close now: no later moment is better."""
+        """Close now: there is no better moment."""
         self.hangUp()
 
 
 class QuoteOfTheDay(Conversation):
-    """Send a quote and close (RFC 865); the quote is the greeting."""
+    """
+    Send a quote and close (RFC 865); the quote is the greeting.
+
+    >>> connected(ConversationFactory(QuoteOfTheDay, greeting=b"Less is more.")).value()
+    b'Less is more.'
+    """
 
     greeting = texts.QUOTE
 
@@ -57,7 +72,12 @@ class QuoteOfTheDay(Conversation):
 
 
 class Daytime(Conversation):
-    """Send the date and the time as one line and close (RFC 867)."""
+    """
+    Send the date and the time as one line and close (RFC 867).
+
+    >>> connected(Daytime).value().endswith(b"-UTC\\r\\n")
+    True
+    """
 
     now = staticmethod(time.time)  # not the reactor's clock, which may be monotonic
 
@@ -68,7 +88,12 @@ class Daytime(Conversation):
 
 
 class Time(Conversation):
-    """Send the seconds since 1900 as a 32 bit binary number and close (RFC 868)."""
+    """
+    Send the seconds since 1900 as a 32 bit binary number and close (RFC 868).
+
+    >>> len(connected(Time).value())
+    4
+    """
 
     now = staticmethod(time.time)
 

@@ -271,7 +271,7 @@ class Downstream(PairedConversation):
     # Connecting
 
     def _connect(self, seconds: float) -> None:
-        """Connect, in so many seconds at most, with the TLS handshake."""
+        """Connect within a number of seconds, with the TLS handshake."""
         self._connecting = True
         self._schedule("connect", seconds, self._failConnect, "timed out")
         self._tryToConnect()

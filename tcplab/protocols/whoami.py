@@ -21,6 +21,9 @@ class WhoAmI(Conversation):
     proxy's, and empty without one. ``tlv=`` follows if the proxy sent TLVs, as in ``ee:0104``: type
     and value in hexadecimal. A space in a value is written ``\\x20``.
 
+    >>> connected(ConversationFactory(WhoAmI, name="one")).value()[:40]
+    b'name=one host=127.0.0.1:50544 peer=127.0'
+
     :cvar name: the server's name; empty means the machine's host name.
     """
 

@@ -29,7 +29,7 @@ class MemorySocket:
     :ivar peerFinished: the peer has sent FIN.
     :ivar finished: this end has sent FIN.
     :ivar closed: how this end was closed, ``"fin"`` or ``"reset"``; ``None``: it is open.
-    :ivar error: the error that the kernel reports; 0: there is none.
+    :ivar error: the error that the kernel reports; 0 for no error.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class MemoryReactor(Clock):
         self._settle = settle
 
     def advance(self, amount: float) -> None:
-        """Let so many seconds pass: run the timers that are due, and all that follows."""
+        """Let this many seconds pass: run the timers that are due, and all that follows."""
         super().advance(amount)
         self._settle()
 

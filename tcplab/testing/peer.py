@@ -28,6 +28,11 @@ class Peer:
 
     Each method returns after all that follows from it has happened, except what waits for a timer.
 
+    >>> peer = connected(Ack)
+    >>> peer.finish(b"hi")
+    >>> peer.value(), peer.ended, peer.wasReset, peer.messages
+    (b'You are connected!', True, False, [b'hi'])
+
     :ivar clock: a ``twisted.internet.task.Clock``: ``peer.clock.advance(2)`` lets two seconds pass.
     :ivar protocol: the protocol under test.
     :ivar transport: the transport of the protocol.
@@ -88,7 +93,7 @@ class Peer:
         self._run()
 
     def read(self, size: int) -> None:
-        """Read so many bytes, although ``reading`` is off."""
+        """Read this many bytes, although ``reading`` is off."""
         self._take(size)
         self._run()
 

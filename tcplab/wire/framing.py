@@ -1,14 +1,8 @@
-r"""
+"""
 Framings: where in a stream of bytes each message begins and ends.
 
-TCP keeps the order of bytes and nothing else. A framing is fed with the bytes received, in any
-pieces, and returns whole messages, one at a time. A conversation can thus pause, end, or switch to
-another framing in the middle of a piece::
-
-    lines = Lines()
-    lines.feed(b"one\ntwo\nthr")
-    lines.next(), lines.next(), lines.next()    # b"one", b"two", None
-    lines.unread()                              # b"thr"
+TCP keeps the order of bytes and nothing else. A framing is fed with the bytes received, and returns
+whole messages. A conversation can pause, end, or switch to another framing between any two.
 """
 
 from __future__ import annotations
@@ -24,7 +18,12 @@ DEFAULT_MAX_LENGTH = 65536
 
 
 class FramingError(ValueError):
-    """Bytes that are no message of a framing; the text is one line, without the peer's bytes."""
+    """
+    Bytes that are no message of a framing; the text is one line, without the peer's bytes.
+
+    >>> issubclass(FramingError, ValueError)
+    True
+    """
 
 
 class MessageTooLong(FramingError):
@@ -42,6 +41,11 @@ class IncompleteMessage(FramingError):
 class Framing:
     """
     The base of all framings; a subclass finds the end of a message in ``next``.
+
+    >>> class Commands(Lines):
+    ...     delimiter = b";"
+    >>> Commands.frame(b"get")
+    b'get;'
 
     The cost is linear in the bytes fed, in whatever pieces. The buffer is bounded by the longest
     message allowed and the bytes fed since ``next`` last returned ``None``.
@@ -134,7 +138,12 @@ class Framing:
 
 
 class Stream(Framing):
-    """No framing: a message is all bytes received so far."""
+    """
+    No framing: a message is all bytes received so far.
+
+    >>> Stream.frame(b"hello")
+    b'hello'
+    """
 
     __slots__ = ()
 
@@ -145,9 +154,10 @@ class Stream(Framing):
 
 class FixedLength(Framing):
     """
-    Messages of ``size`` bytes, for reading; with 0 each is empty and needs no bytes.
+    Messages of ``size`` bytes, for reading: ``frame`` adds nothing. With 0 each is empty.
 
-    ``frame`` adds nothing.
+    >>> FixedLength(2).size
+    2
     """
 
     def __init__(self, size: int) -> None:
@@ -159,7 +169,7 @@ class FixedLength(Framing):
         self.size = size
 
     def next(self) -> bytes | None:
-        """Return the next ``size`` bytes, once there are so many."""
+        """Return the next ``size`` bytes, once all of them are there."""
         if self._error is not None:
             self._fail(self._error)
         stop = self._start + self.size
@@ -168,9 +178,12 @@ class FixedLength(Framing):
 
 class Delimited(Framing):
     """
-    Messages that end with ``delimiter``, of ``limit`` bytes at most without it, for reading.
+    Messages that end with ``delimiter``, of ``limit`` bytes at most, for reading.
 
-    ``frame`` adds nothing.
+    >>> words = Delimited(b" ")
+    >>> words.feed(b"to be")
+    >>> words.next()
+    b'to'
     """
 
     delimiter: bytes
@@ -228,6 +241,11 @@ class Lines(Delimited):
     A last line without a newline is a message once the peer has finished. A message that ends with
     ``\r`` is sent unchanged.
 
+    >>> lines = Lines()
+    >>> lines.feed(b"one\ntwo\r\nthr")
+    >>> lines.next(), lines.next(), lines.next()
+    (b'one', b'two', None)
+
     **Limit:** a reader that takes ``\r\n`` for a line end drops that ``\r``.
 
     :cvar delimiter: ends a line; ``frame`` adds it.
@@ -269,7 +287,12 @@ class Lines(Delimited):
 
 
 class CRLF(Lines):
-    r"""Lines that end with ``\r\n`` and nothing else, as in SMTP; for the rest `Lines`."""
+    r"""
+    Lines that end with ``\r\n`` and nothing else, as in SMTP; for the rest `Lines`.
+
+    >>> CRLF.frame(b"250 ok")
+    b'250 ok\r\n'
+    """
 
     delimiter = b"\r\n"
     stripped = b""
@@ -286,10 +309,12 @@ class Netstrings(Framing):
     """
     Netstrings, strictly: ``5:hello,``, no leading zeros, nothing between them.
 
+    >>> Netstrings.frame(b"hello")
+    b'5:hello,'
+
     See https://cr.yp.to/proto/netstrings.txt.
 
-    :cvar maxLength: the bytes of a message at most; a greater length is refused before they are
-        read.
+    :cvar maxLength: the bytes of a message at most; checked before they are read.
     """
 
     maxLength: int = DEFAULT_MAX_LENGTH
@@ -335,9 +360,11 @@ class Int32(Framing):
     """
     Messages after their length in four bytes, big-endian, as Twisted's ``Int32StringReceiver``.
 
+    >>> Int32.frame(b"hello")
+    b'\\x00\\x00\\x00\\x05hello'
+
     :cvar prefix: the format of the length; ``Struct("!H")`` makes it two bytes.
-    :cvar maxLength: the bytes of a message at most; a greater length is refused before they are
-        read.
+    :cvar maxLength: the bytes of a message at most; checked before they are read.
     """
 
     prefix: struct.Struct = struct.Struct("!I")

@@ -1,8 +1,8 @@
 r"""
 The grammar ``NAME[,key=value…]`` of behaviours and faults, and its escapes.
 
-A backslash takes the meaning from the character behind it: ``\,`` ``\@`` and ``\=`` stand for the
-plain character. Other escapes belong to the reader of the value, and stay.
+Behind a backslash a character has no special meaning: ``\,`` ``\@`` and ``\=`` are the plain
+characters. Other escapes are left to the reader of the value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
-# One character, or a backslash and what it escapes; a lone backslash at the end stands alone.
+# One character, or a backslash and what it escapes; a backslash at the end escapes nothing.
 _CHARACTER = re.compile(r"\\?.", re.DOTALL)
 # A doubled backslash stays: what reads the value later knows what a backslash means there.
 _OWN_ESCAPES = {"\\@": "@", "\\,": ",", "\\=": "="}
@@ -22,7 +22,7 @@ MAX_LENGTH = 65536
 
 
 class NotKeyValue(ValueError):
-    """An argument is not ``key=value``; the text says how it should read."""
+    """An argument is not ``key=value``; the text shows how to write it."""
 
 
 class GivenTwice(ValueError):

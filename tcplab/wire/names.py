@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcplab.wire.framing import CRLF, Framing, Int32, Lines, Netstrings, Stream
 
-#: The behaviours, by the name that ``--behaviour`` and ``--serve`` take: where each class stands.
+#: The behaviours, by the name that ``--behaviour`` and ``--serve`` take: the class of each.
 BEHAVIOURS: dict[str, str] = {
     "lab": "tcplab.protocols.LabConversation",
     "greeting": "tcplab.protocols.Greeting",

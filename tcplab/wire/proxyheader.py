@@ -162,7 +162,7 @@ def writeHeader(
     tlvs = tuple(tlvs)
     if version == 1:
         if local or tlvs or checksum:
-            raise ValueError("version 1 says addresses, and nothing else")
+            raise ValueError("version 1 has addresses and nothing else")
         return _line(family, source, destination)
     if version != 2:
         raise ValueError(f"there is no version {version}")

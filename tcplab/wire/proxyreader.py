@@ -77,7 +77,7 @@ class HeaderReader:
 
     @property
     def begun(self) -> bool:
-        """Whether a byte has come."""
+        """Whether a byte was received."""
         return bool(self._taken)
 
     def finish(self) -> None:

@@ -136,7 +136,7 @@ def writeTLVs(tlvs: Iterable[TLV]) -> bytes:
     for tlv in tlvs:
         _check(tlv)
         if len(tlv.value) > 0xFFFF:
-            raise ProxyError(f"a TLV of {len(tlv.value)} bytes: 65535 can be said")
+            raise ProxyError(f"a TLV of {len(tlv.value)} bytes: at most 65535 can be sent")
         written.append(bytes([tlv.type]) + len(tlv.value).to_bytes(2, "big") + tlv.value)
     return b"".join(written)
 

@@ -32,7 +32,7 @@ class Reason(StrEnum):
     HEADER = "header"
     #: The server that a conversation connects to cannot be reached, or has broken off.
     UPSTREAM = "upstream"
-    #: The connection leads back to the listener that it came from.
+    #: The connection leads back to the listener that accepted it.
     LOOP = "loop"
     #: A fault ended it.
     FAULT = "fault"

@@ -29,8 +29,8 @@ def growReceiveBuffer(transport: object) -> bool:
     While an answer waits for the peer nothing more is read. What the peer sends fills the kernel's
     buffer: small segments need far more room than the window promises. The next ones lie beyond the
     window. Since 6.17 Linux drops such a segment with its acknowledgement and its window update. If
-    the peer's buffer is full as well, and the peer reads only then, this side never learns of it.
-    Both sides retransmit without end, and each drops what the other sends. ``BeyondWindow`` in
+    the peer's buffer is full as well, and the peer reads only then, its window update is lost. Both
+    sides retransmit without end, and each drops what the other sends. ``BeyondWindow`` in
     ``/proc/net/netstat`` counts them. With a larger buffer the next retransmission is answered with
     a window, and the connection goes on.
 
@@ -61,9 +61,9 @@ def _unreadBytes(sock: socket.socket) -> int:
 # 1 MiB. Less costs speed on loopback: 128 KiB, half of it with one connection.
 _RECEIVE_BUFFER = 384 * 1024
 
-# Bytes that are not acknowledged, doubled as well: for a peer that acknowledges nothing. (One that
-# only does not read acknowledges what its window has promised.) With this bound no peer costs more
-# than 1.4 MiB, and only until its write deadline. By itself Linux goes up to 4 MiB.
+# Bytes that are not acknowledged, doubled as well: for a peer that acknowledges nothing. (A peer
+# that only does not read acknowledges what its window has promised.) With this bound no peer costs
+# more than 1.4 MiB, and only until its write deadline. By itself Linux goes up to 4 MiB.
 _SEND_BUFFER = 256 * 1024
 
 # Bytes that are not sent yet: as many as a transport writes at once. More would only move from the
@@ -82,15 +82,15 @@ def setListenOptions(
     - A dead peer (its host has crashed, or the network is cut) is detected within
       ``deadPeerTimeout``. Keepalive detects it while nothing is sent. ``TCP_USER_TIMEOUT`` detects
       it while bytes are unacknowledged. Those that the kernel has to send after a close count.
-    - A peer that does not read costs 1 MiB of the kernel's memory at most: 768 KiB for what it
-      sends, 192 KiB for what is sent to it. Without bounds it was 5 MiB with an echo on loopback,
-      and can be what tcp_rmem and tcp_wmem allow. **Limit:** the buffers of the peer's own kernel
-      are not bounded; on loopback that is the same kernel, and can hold 4 MiB for it.
+    - A peer that does not read costs 1 MiB of the kernel's memory at most. That is 768 KiB for what
+      it sends, and 192 KiB for what is sent to it. Without bounds it was 5 MiB with an echo on
+      loopback, and can be what tcp_rmem and tcp_wmem allow. **Limit:** the buffers of the peer's
+      own kernel are not bounded. On loopback that is the same kernel, which can hold 4 MiB for it.
 
     **Limit:** the buffers bound the speed on long paths. At a round trip of 100 ms it was 5 MB/s
-    received and 3 MB/s sent, instead of 27; at 10 ms 42 and 36, instead of 100 and more. Linux
-    grants no more than net.core.rmem_max and wmem_max: with the 208 KiB of older kernels it was
-    2.6 MB/s each way at 100 ms.
+    received and 3 MB/s sent, instead of 27. At 10 ms it was 42 and 36, instead of 100 and more.
+    Linux grants no more than net.core.rmem_max and wmem_max: with the 208 KiB of older kernels it
+    was 2.6 MB/s each way at 100 ms.
 
     Unix sockets need none of it: the death of a peer is known at once, and net.core.wmem_default
     (208 KiB) bounds each direction.
@@ -143,13 +143,13 @@ class ProbeTimes:
     """
     When keep-alive probes a silent connection, different for each crowd of connections.
 
-    Linux sends the probes of two seconds at once. On loopback 19,000 of them overflow the queue
-    that they share (net.core.netdev_max_backlog, 1,000), time after time, and a third of a crowd
-    that connected at the same moment was lost. So the first probe follows after a twelfth to seven
-    twelfths of the timeout, and others every twenty-fourth to twelfth of it. The last one is due a
-    twelfth before its end, for late timers.
+    Linux sends the probes of two seconds at once. On loopback 19,000 of them overflow their queue
+    (net.core.netdev_max_backlog, 1,000), time after time. A third of a crowd that connected at the
+    same moment was lost. So the first probe follows after a twelfth to seven twelfths of the
+    timeout, and others every twenty-fourth to twelfth of it. The last one is due a twelfth before
+    its end, for late timers.
 
-    For 120 s: after 10 to 70 s, then every 5 to 10 s; the peer is dead at 110 s.
+    For 120 s: after 10 to 70 s, then every 5 to 10 s. The peer is dead at 110 s.
 
     :param timeout: seconds until a peer is dead.
     """

@@ -37,7 +37,7 @@ from tcplab.reactor.stack import removeEndpointWrapper
 from tcplab.reactor.tls import HalfClosingTLS
 from tcplab.wire.endpointstring import argument, explained, meant, split, withAbstractPath
 
-#: Seconds. To connect takes one round trip, or a few with TLS; a lost SYN is sent again after 1 and
+#: Seconds. To connect takes one round trip, or a few with TLS. A lost SYN is sent again after 1 and
 #: 3 seconds.
 CONNECT_TIMEOUT = 5.0
 

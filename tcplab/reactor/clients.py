@@ -3,8 +3,8 @@ How clients connect: their sockets, and the look-ups of names.
 
 Two answers of connect(2) are no connection, though Twisted takes them for one.
 
-TCP may connect a socket to itself (RFC 9293, 3.5), if its port is one that the system chooses for
-clients and no server listens there. It is a refused connection here. A Unix socket whose listen
+TCP may connect a socket to itself (RFC 9293, 3.5). The port is then one that the system chooses for
+clients, and no server listens there. It is a refused connection here. A Unix socket whose listen
 queue is full answers EAGAIN. Here the client tries again, until its timeout.
 
 A name is looked up in a thread of its own, which nothing waits for. Twisted looks up in the

@@ -44,8 +44,8 @@ class AdaptiveReadSize:
     :ivar readLimit: the bytes of one read at most.
     """
 
-    # For a peer that does not read, the answers to one read may all stay here, besides 64 KiB that
-    # were written before that is known: 256 KiB.
+    # The answers to one read may all stay here, for a peer that does not read. With the 64 KiB that
+    # were written before they are 256 KiB.
     readLimit = 196608
 
     _readSize: int

@@ -68,7 +68,7 @@ _IGNORED = ("EC PARAMETERS", "DH PARAMETERS", "CERTIFICATE REQUEST", "NEW CERTIF
 
 
 class PEMError(ValueError):
-    """A PEM file cannot be used; the text is one line that says what to do."""
+    """A PEM file cannot be used: the text is one line, with what to do."""
 
 
 class Identity(NamedTuple):

@@ -16,8 +16,8 @@ CORKED_ONE = 2  # one chunk was written, as in nearly every read
 BYPASS = 3  # an unusual state: TLS, an end, a pull producer, unsent bytes
 CORKED_MANY = 4  # several chunks were written, or there is other work for uncork()
 
-# Unsent chunks before they are joined: an object for each small answer weighs far more than the
-# answer, and the kernel takes 1,024 at once (IOV_MAX).
+# Unsent chunks before they are joined. An object for each small answer weighs far more than the
+# answer. The kernel takes 1,024 at once (IOV_MAX).
 MAX_CHUNKS = 500
 
 # The errors of a send after the peer's reset.

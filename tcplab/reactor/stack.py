@@ -170,7 +170,7 @@ def isTLS(transport: object) -> bool:
 
 class Proxied(NamedTuple):
     """
-    What a proxy at the other end of a transport has said.
+    The PROXY header that the other end of a transport has sent.
 
     :ivar proxy: its address; ``None``: there is none.
     :ivar header: its PROXY header.
@@ -183,7 +183,7 @@ class Proxied(NamedTuple):
 
 
 def proxied(transport: object) -> Proxied:
-    """Return what a proxy has said on the lowest transport of a connection."""
+    """Return the PROXY header of a connection, which its lowest transport has."""
     names = ("proxy", "announced", "local")
     proxy, header, local = (getattr(transport, each, None) for each in names)
     return Proxied(proxy, header, bool(local))

@@ -2,7 +2,7 @@
 TLS that can half-close: close_notify ends one direction, as FIN does for plain TCP.
 
 RFC 8446, 6.1: close_notify "notifies the recipient that the sender will not send any more
-messages"; the other direction goes on. Twisted's own TLS ends both at once, and drops what was
+messages". The other direction goes on. Twisted's own TLS ends both at once, and drops what was
 written in the same turn.
 """
 

@@ -2,7 +2,8 @@
 The private parts of Twisted that tcplab uses, all of them, by the package that uses them.
 
 No deprecation announces a change of these. A new release of Twisted that lacks one is found by one
-test, which names it. The eager reactor asks at run time, and gives way to Twisted's own.
+test, which names it. The eager reactor checks its own at run time. Without one of them Twisted's
+reactor is used.
 """
 
 from __future__ import annotations

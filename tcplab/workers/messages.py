@@ -22,7 +22,7 @@ VARIABLE = "TCPLAB_WORKER"
 SERVE, LEAVE, STOP, ABORT = "serve", "leave", "stop", "abort"
 #: States that a worker sends: it can serve, and it does.
 READY, SERVES = "ready", "serves"
-#: The exit status of a worker that cannot serve what it was asked to (sysexits.h).
+#: The exit status of a worker that cannot serve what was configured (sysexits.h).
 EX_CONFIG = 78
 
 

@@ -46,7 +46,7 @@ class WorkerPool:
     :param clock: keeps the time.
     :ivar processes: those that have not exited.
     :ivar allServing: fires when so many serve for the first time; with a `SettingsError` if they
-        cannot serve what they were asked to.
+        cannot serve what was configured.
     """
 
     def __init__(self, size: int, spawner: Spawner, clock: IReactorTime) -> None:

@@ -97,7 +97,7 @@ class WorkerRow:
     """
     The numbers of one worker.
 
-    :ivar inUse: the row belongs to a process; only the supervisor knows.
+    :ivar inUse: the row belongs to a process. Only the supervisor sets it.
     """
 
     pid = _number(_PID, "The process; 0 until it runs.")

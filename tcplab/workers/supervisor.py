@@ -130,12 +130,12 @@ class WorkersDrain(Drain):
     """
     The drain of all workers: each drains by itself.
 
-    The first of them accepts the clients in the listen queue and shuts the ports down for all;
-    later connections are refused. If no worker does so, because another program has ended each
-    of them, this drain closes the ports a little later.
+    The first of them accepts the clients in the listen queue and shuts the ports down for all.
+    Later connections are refused. If no worker does so, because another program has ended each of
+    them, this drain closes the ports a little later.
 
     :param pool: the workers.
-    :param spawner: knows their connections.
+    :param spawner: counts their connections.
     :param listeners: their ports are closed.
     :param clock: keeps the time.
     :param delay: seconds for which the workers go on accepting.

@@ -76,7 +76,15 @@ def _serve(arguments: list[str]) -> None:
     sys.argv = ["tcplab serve", "-n", "tcplab", *arguments]
     from twisted.scripts.twistd import run
 
-    run()
+    try:
+        try:
+            run()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # the reader of --help has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes again
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 def _behaviours(arguments: list[str]) -> None:

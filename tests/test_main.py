@@ -85,11 +85,12 @@ class CommandTests(Running):
             self.assertEqual(done.stdout.decode().splitlines()[-1:], [used], words)
 
     def test_helpWithoutAReader(self) -> None:
-        read, write = os.pipe()
-        os.close(read)
-        done = tcplabs("--help", stdout=write)
-        os.close(write)
-        self.assertEnded(done, 141, "")
+        for words in (("--help",), ("faults",), ("serve", "--help"), ("serve", "--version")):
+            read, write = os.pipe()
+            os.close(read)
+            done = tcplabs(*words, stdout=write)
+            os.close(write)
+            self.assertEnded(done, 141, "")
 
 
 class OutcomeTests(Running):

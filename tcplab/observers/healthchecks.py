@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 
 from tcplab.listener.events import Connection, Ending
 from tcplab.observers.throttle import FULL_LINES, SummaryTimer
+from tcplab.wire.names import UNIX
 from tcplab.wire.reasons import Reason
 
 #: Checks of an address that are logged: a learner's first bare connects are seen.
@@ -33,7 +34,7 @@ OTHERS = "other addresses"
 
 def addressOf(peer: IAddress) -> str:
     """Return the address by which checks are counted: the host, or ``unix``."""
-    return peer.host if isinstance(peer, (IPv4Address, IPv6Address)) else "unix"
+    return peer.host if isinstance(peer, (IPv4Address, IPv6Address)) else UNIX
 
 
 def isCheck(connection: Connection, ending: Ending) -> bool:
@@ -67,8 +68,11 @@ class HealthChecks:
 
     A connection that ends without a byte from its peer is a check. Of each address the first
     `LOGGED` have lines. After that its connections are held: their first line waits until there
-    is a second one, or for `HOLD` seconds.
+    is a second one, or for `HOLD` seconds. So do those above `LOGGED` in one second: they may be
+    checks that have not ended yet.
 
+    :ivar opened: for each address, the connections of this second that are open. The log clears it
+        when a second begins.
     :param release: called with a connection whose first line waits no longer.
     :param report: called at most once a minute with the number of checks without lines, and their
         address.
@@ -83,19 +87,23 @@ class HealthChecks:
         self._report = report
         self._addresses: dict[str, _Address] = {}  # the one whose last check is oldest first
         self._held: dict[Connection, float] = {}  # until when
+        self.opened: dict[str, int] = {}
         self._lost = 0  # checks without lines, of addresses that are forgotten
         self._minute = SummaryTimer(self._reportAll)
         self._hold = SummaryTimer(self._releaseDue)
 
     def hold(self, connection: Connection, clock: IReactorTime) -> bool:
         """Tell whether the first line of a new connection waits."""
-        if not (self._addresses or connection.local):
-            return False
-        now = clock.seconds()
-        if not (connection.local or self._isQuiet(addressOf(connection.peer), now)):
-            return False
+        peer = connection.peer
+        host = peer.host if isinstance(peer, (IPv4Address, IPv6Address)) else UNIX  # no call
+        self.opened[host] = opened = self.opened.get(host, 0) + 1
+        if not connection.local:
+            if host in self._addresses:
+                opened += self._logged(host, clock.seconds())
+            if opened <= LOGGED:
+                return False
         self._clock = clock
-        self._held[connection] = now + HOLD
+        self._held[connection] = clock.seconds() + HOLD
         if not self._hold.running:
             self._hold.start(clock, HOLD)
         return True
@@ -107,14 +115,18 @@ class HealthChecks:
 
     def count(self, connection: Connection, ending: Ending, clock: IReactorTime) -> bool:
         """Tell whether a connection that has ended is only counted; if not, it is released."""
+        host = addressOf(connection.peer)
+        if self.opened.get(host):
+            self.opened[host] -= 1
         if not isCheck(connection, ending):
             self.free(connection)
             return False
-        host, now = addressOf(connection.peer), clock.seconds()
+        now = clock.seconds()
         held = self._held.pop(connection, None) is not None
         # Of the others the first line is written, unless there was none to write.
         never = ending.why is Reason.PROBE
-        unlogged = held or (never and (connection.local or self._isQuiet(host, now)))
+        quiet = self._logged(host, now) >= LOGGED
+        unlogged = held or (never and (connection.local or quiet))
         found = self._addresses.pop(host, None) or _Address()
         self._addresses[host] = found
         found.last = now
@@ -128,13 +140,14 @@ class HealthChecks:
             self._lost += self._addresses.pop(next(iter(self._addresses))).unlogged
         return unlogged
 
-    def _isQuiet(self, host: str, now: float) -> bool:
+    def _logged(self, host: str, now: float) -> int:
+        """Return how many checks of an address have lines."""
         found = self._addresses.get(host)
         if found is None:
-            return False
+            return 0
         if not 0 <= now - found.last < FORGOTTEN:
             found.logged = 0
-        return found.logged >= LOGGED
+        return found.logged
 
     def _releaseDue(self) -> None:
         now = self._clock.seconds()

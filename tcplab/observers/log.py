@@ -37,7 +37,7 @@ class LogObserver(Observer):
     def __init__(self, clock: IReactorTime | None = None) -> None:
         self._clock = clock
         self._timer = SummaryTimer(self._logSummary)
-        self._checks = HealthChecks(self._logOpened, self._logChecks)
+        self._checks = HealthChecks(self._release, self._logChecks)
         self._startSecond(-1)
 
     def useClock(self, clock: IReactorTime) -> None:
@@ -47,11 +47,20 @@ class LogObserver(Observer):
 
     def connectionOpened(self, connection: Connection) -> None:
         """Log the address of the peer."""
-        if self._clock is None or not self._checks.hold(connection, self._clock):
+        self._nextSecond()
+        self._opens += 1
+        if (
+            self._clock is None
+            or self._opens > FULL_LINES
+            or not self._checks.hold(connection, self._clock)
+        ):
             self._logOpened(connection)
 
-    def _logOpened(self, connection: Connection) -> None:
+    def _release(self, connection: Connection) -> None:
         self._nextSecond()
+        self._logOpened(connection)
+
+    def _logOpened(self, connection: Connection) -> None:
         self._opened += 1
         if self._opened > FULL_LINES:
             self._scheduleSummary()
@@ -155,8 +164,9 @@ class LogObserver(Observer):
 
     def _startSecond(self, second: int) -> None:
         self._second, self._next = second, second + 1
-        self._opened = self._reported = self._hits = self._closed = 0
+        self._opens = self._opened = self._reported = self._hits = self._closed = 0
         self._received = self._sent = 0
+        self._checks.opened.clear()
 
     def _scheduleSummary(self) -> None:
         if self._clock is not None and not self._timer.running:

@@ -154,6 +154,19 @@ class HoldTests(ChecksCase):
         self.clock.advance(HOLD)
         self.assertEqual(self.lines(), [])
 
+    def test_burst(self) -> None:
+        """Of connections of one second that are all open, those above three wait too."""
+        self.start()
+        opened = [self.open() for _ in range(9)]
+        self.assertEqual(self.lines(), ["server:"] * 3)
+        for each in opened[:8]:
+            self.observer.connectionClosed(each, CHECK)
+        self.assertEqual(self.lines(), ["closed"] * 3)
+        self.clock.advance(HOLD)
+        self.assertEqual(self.lines(), ["server:"])
+        self.clock.advance(MINUTE)
+        self.assertEqual(self.lines(), ["checks=5"])
+
     def test_silence(self) -> None:
         """A client that is silent for longer than a check has its line, each at its time."""
         first = self.open()

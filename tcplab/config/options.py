@@ -166,7 +166,7 @@ class Settings:
     named: Named | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        named = self.names
+        named = self.named or _KEYWORDS
         for name, each in SETTINGS.items():
             value = getattr(self, name)
             if value is not each.default:

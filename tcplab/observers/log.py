@@ -17,6 +17,9 @@ from tcplab.wire.names import UNIX
 from tcplab.wire.proxytlvs import shownTLVs
 from tcplab.wire.texts import withoutLineEnd
 
+#: Bytes of a message in the log: the names of a class of thirty, which a relay's message has.
+SHOWN = 500
+
 
 class LogObserver(Observer):
     """
@@ -78,14 +81,14 @@ class LogObserver(Observer):
         self._line("opened", connection, text, **fields)
 
     def messageReported(self, connection: Connection, message: bytes) -> None:
-        """Log a message, escaped, cut at 200 characters, without one line end at its end."""
+        """Log a message, escaped, cut at `SHOWN` bytes, without one line end at its end."""
         self._checks.free(connection)
         self._nextSecond()
         self._reported += 1
         if self._reported > FULL_LINES:
             self._scheduleSummary()
             return
-        text = escape(withoutLineEnd(message))
+        text = escape(withoutLineEnd(message), SHOWN)
         self._line("message", connection, "Got the message:{text}", text=text)
 
     def faultHit(self, connection: Connection | None, text: str) -> None:

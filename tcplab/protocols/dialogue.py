@@ -166,9 +166,9 @@ class Dialogue(Conversation, Generic[_Result]):
         """
         Start TLS; await the handshake.
 
-        Input received in clear before it is discarded: an attacker could have put it there, to
-        have it taken for input under TLS (RFC 3207, 4.2; CVE-2011-0411). What is sent during the
-        handshake waits for its end.
+        Input that was received in clear is discarded: an attacker could have put it there, for
+        input under TLS (RFC 3207, 4.2; CVE-2011-0411). What is sent during the handshake waits for
+        its end.
 
         :param contextFactory: as for ``ITLSTransport.startTLS``; a server's, or for a client what
             ``twisted.internet.ssl.optionsForClientTLS`` returns.

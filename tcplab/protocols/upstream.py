@@ -120,8 +120,8 @@ def _hostAndPort(address: object) -> tuple[str, int]:
     return str(host).removeprefix("::ffff:"), int(port)
 
 
-# Seconds in which a server has to take some of the bytes left for it, once the client's connection
-# is lost: as long as the lab gives a client.
+# Seconds in which a server has to take some of the bytes that are left for it, after the client's
+# connection is lost. A client of the lab has as long.
 _STUCK = 30.0
 
 # Seconds after which a connection that lacked a file descriptor is tried again. Connections to

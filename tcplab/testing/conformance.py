@@ -27,8 +27,9 @@ def checkBehaviour(*arguments: Any, **named: Any) -> None:
 
     >>> checkBehaviour(Echo, b"hello", b"hello")
 
-    Each check has a new connection: the bytes in one piece and one by one, a half-close behind the
-    last byte, a slow reader, a silent peer, a reset, a drain, and ``transport.loseConnection()``.
+    Each check has a new connection. The peer sends the bytes in one piece, one by one, or with FIN
+    behind the last one. It reads slowly, is silent, or resets. The server drains, or the protocol
+    calls ``transport.loseConnection()``.
 
     ``factory`` is a protocol class or a factory; `connected` makes each connection from it.
     ``send`` is what the peer sends before it finishes. ``expect`` is the whole answer, or a

@@ -168,8 +168,7 @@ def connected(protocol: Connectable) -> Peer:
     A `Conversation` takes its deadlines from the peer's clock.
 
     :param protocol: a protocol, or a class or factory that makes one.
-    :raises TypeError: it is none of these, or cannot be made without arguments, or the factory
-        refuses the connection, or the protocol has had a connection before.
+    :raises TypeError: there is no protocol to connect; the text says why.
     """
     made: object = protocol
     if isinstance(protocol, type) and any(

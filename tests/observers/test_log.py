@@ -124,8 +124,8 @@ class LineTests(LogCase):
         """
         Without a space behind the colon, as in the recipe.
 
-        One line end at the end is the terminal's, a second one is the peer's. 200 bytes are shown
-        whole, and of more the first 200. A peer forges no line, and fills in no field.
+        One line end at the end is the terminal's, a second one is the peer's. 500 bytes are shown
+        whole, and of more the first 500. A peer forges no line, and fills in no field.
         """
         for message, text in (
             (b"hi", "hi"),
@@ -135,8 +135,8 @@ class LineTests(LogCase):
             (b"hi\n\n", r"hi\n"),
             (b"hi\r", r"hi\r"),
             (b"\nhi", r"\nhi"),
-            (b"x" * 200 + b"\r\n", "x" * 200),
-            (b"x" * 201, "x" * 200 + "..."),
+            (b"x" * 500 + b"\r\n", "x" * 500),
+            (b"x" * 501, "x" * 500 + "..."),
             (
                 b"hi\n[ack,2,127.0.0.1] closed by=peer\x1b[2J{number}\\",
                 r"hi\n[ack,2,127.0.0.1] closed by=peer\x1b[2J{number}" + "\\\\",
@@ -158,7 +158,7 @@ class LineTests(LogCase):
         line = out.getvalue()
         self.assertEqual(line[-1], "\n")
         self.assertLessEqual(set(line[:-1]), set(map(chr, range(0x20, 0x7F))))
-        self.assertLessEqual(len(line), len("- [ack,1,127.0.0.1] Got the message:...\n") + 4 * 200)
+        self.assertLessEqual(len(line), len("- [ack,1,127.0.0.1] Got the message:...\n") + 4 * 500)
 
 
 class EventTests(LogCase):

@@ -6,12 +6,15 @@ import errno
 import math
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IFileDescriptorReceiver
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -23,6 +26,9 @@ from tcplab.reactor.batchaccept import BATCH, BatchAcceptor, connectCorked
 
 # Connections accepted before anything else is read, with TLS: about 150 us.
 _TLS_BATCH = 8
+
+# From <asm-generic/socket.h>; Python has no name for it.
+_SO_PASSRIGHTS = 83
 
 # Connections of a crowd: a port's `onMany` is called for each.
 _MANY = 64
@@ -98,7 +104,9 @@ class ListenerAcceptor(BatchAcceptor):
         self._unix = isinstance(port, unix.Port)
         self._transport: type[UnixServer | Server] = UnixServer if self._unix else Server
         self._host = _fixedHost(port)
-        if not self._unix:
+        if self._unix:
+            _refuseDescriptors(port)
+        else:
             # Accepted sockets inherit both. An answer is sent whole: a delay gains nothing. Urgent
             # data stays in the stream (RFC 6093, 6): else the kernel would put it beside.
             port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -242,6 +250,18 @@ class ListenerAcceptor(BatchAcceptor):
             return IPv4Address("TCP", *address)
         peer: IAddress = self._port._buildAddr(address)
         return peer
+
+
+def _refuseDescriptors(port: Any) -> None:
+    # Where no protocol of the port takes them, the kernel refuses descriptors at the sender: since
+    # Linux 6.16. Accepted sockets inherit it. Without it they are received, and closed.
+    factory = port.factory
+    while isinstance(factory, WrappingFactory):
+        factory = factory.wrappedFactory
+    protocol = factory.protocol if isinstance(factory, Factory) else None
+    if isinstance(protocol, type) and not IFileDescriptorReceiver.implementedBy(protocol):
+        with suppress(OSError):
+            port.socket.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
 
 
 def acceptorOf(port: tcp.Port) -> ListenerAcceptor | None:

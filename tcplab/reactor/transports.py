@@ -3,15 +3,74 @@
 from __future__ import annotations
 
 import errno
+import math
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from twisted.internet import base, main, tcp, unix
 from twisted.internet.endpoints import _WrappingFactory
+from twisted.internet.interfaces import IFileDescriptorReceiver
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tcplab.reactor.clients import TCPClient, UnixClient
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.sendbuffer import BYPASS, UNCORKED
+
+_log = Logger("tcplab.reactor.transports")
+
+#: Seconds from one line about unwanted descriptors to the next.
+_INTERVAL = 60.0
+#: Descriptors that wait to be closed; a connection that passes more is reset.
+_MAX_WAITING = 256
+
+
+class DescriptorCloser:
+    """
+    Close descriptors that clients have passed and no protocol wants, in a thread of its own.
+
+    close() blocks, if a descriptor is the last one of a socket that lingers, or of a file on a slow
+    file system. One line a minute has their number.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[int] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._logged = -math.inf
+        self._closed = 0
+
+    def close(self, descriptors: Sequence[int], now: float) -> bool:
+        """
+        Close them soon.
+
+        :return: whether the thread follows: few descriptors wait.
+        """
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="closes descriptors", daemon=True)
+            self._thread.start()
+        for each in descriptors:
+            self._waiting.put(each)
+        self._closed += len(descriptors)
+        if now - self._logged >= _INTERVAL:
+            self._logged = now
+            _log.warn(
+                "closed={closed} descriptors from clients: no protocol takes them",
+                closed=self._closed,
+            )
+            self._closed = 0
+        return self._waiting.qsize() <= _MAX_WAITING
+
+    def _run(self) -> None:
+        while True:
+            with suppress(OSError):
+                os.close(self._waiting.get())
+
+
+_closer = DescriptorCloser()
 
 
 class CoalescingUnixTransport(CoalescingTransport):
@@ -23,6 +82,12 @@ class CoalescingUnixTransport(CoalescingTransport):
         if why is main.CONNECTION_LOST and self.errno is None:
             self.errno = errno.ECONNRESET  # the only error of a connected Unix socket's read
         return why
+
+    def _ancillaryLevelSOLSOCKETTypeSCMRIGHTS(self: Any, data: bytes) -> None:
+        if IFileDescriptorReceiver.providedBy(self.protocol):
+            unix.Server._ancillaryLevelSOLSOCKETTypeSCMRIGHTS(self, data)
+        elif not _closer.close(memoryview(data).cast("i").tolist(), self.reactor.seconds()):
+            self.abortConnection()
 
     def _dataReceived(self: Any, data: bytes | None) -> Any:
         if not data:

@@ -34,7 +34,7 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet.tcp.Connector": "_makeTransport",
         "twisted.internet.tcp.Port": "_buildAddr",
         "twisted.internet.unix.Connector": "_makeTransport",
-        "twisted.internet.unix.Server": "_sendmsgQueue",
+        "twisted.internet.unix.Server": ("_ancillaryLevelSOLSOCKETTypeSCMRIGHTS _sendmsgQueue"),
     },
     "tcplab.reactor": {
         "twisted.internet._newtls": "_BypassTLS",

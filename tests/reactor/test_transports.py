@@ -7,6 +7,8 @@ import gc
 import os
 import socket
 import weakref
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -18,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tcplab.listener import acceptor
 from tcplab.reactor import eager, transports
 from tcplab.reactor.coalescing import CoalescingTransport
 from tests.support.socket_server import Serving, Told
@@ -82,6 +85,31 @@ class TalkTests(Serving):
         sock.settimeout(10)
         sock.connect(self.host.name)
         return sock
+
+    async def test_refusedDescriptors(self) -> None:
+        """By the kernel, if no protocol of the port takes any; bytes are answered all the same."""
+        await self.listen(Answers)
+        with self.connect() as sock:
+            try:
+                socket.send_fds(sock, [b"x"], [0])  # before Linux 6.16
+            except PermissionError:
+                sock.sendall(b"x")
+            self.assertEqual(await self.talk(sock.recv, 9), b"X!")
+
+    async def test_unwantedDescriptors(self) -> None:
+        """They are closed, in a thread; one line has their number."""
+        self.patch(acceptor, "_refuseDescriptors", lambda port: None)
+        closer = transports.DescriptorCloser()
+        self.patch(transports, "_closer", closer)
+        await self.listen(Answers)
+        here, there = os.pipe()
+        self.addCleanup(os.close, here)
+        with self.connect() as sock:
+            for _ in range(3):
+                socket.send_fds(sock, [b"x"], [there] * 2)
+                self.assertEqual(await self.talk(sock.recv, 9), b"X!")
+            os.close(there)
+            self.assertEqual(await self.talk(os.read, here, 1), b"")  # none is open
 
     async def test_descriptors(self) -> None:
         """File descriptors arrive with the bytes among which they were sent, each once."""
@@ -231,3 +259,24 @@ class PartingTests(SynchronousTestCase):
         self.reactor.connectTCP("127.0.0.1", port.getHost().port, factory)
         self.run_()
         self.assertEqual(factory.lost, 3)
+
+
+class CloserTests(SynchronousTestCase):
+    def test_log(self) -> None:
+        """One line a minute, with the number of all since the last."""
+        lines: list[int] = []
+        log = SimpleNamespace(warn=lambda *_, closed, **__: lines.append(closed))
+        self.patch(transports, "_log", log)
+        closer = transports.DescriptorCloser()
+        for now in (0, 1, 59, 60, 61, 200):
+            self.assertTrue(closer.close([os.dup(0), os.dup(0)], now))
+        self.assertEqual(lines, [2, 6, 4])
+
+    def test_tooMany(self) -> None:
+        """While one blocks, the others are bounded."""
+        blocked = Event()
+        self.addCleanup(blocked.set)
+        self.patch(transports.os, "close", lambda _: blocked.wait())
+        closer = transports.DescriptorCloser()
+        self.assertTrue(closer.close([0] * 200, 0))
+        self.assertFalse(closer.close([0] * 200, 0))

@@ -13,22 +13,20 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-from twisted.internet.error import ReactorAlreadyRunning
-
-import twisted
 from tcplab.wire.suggestion import suggest
 
 # Frames in this folder only report the mistake of a user's module.
 _OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
-# Frames of those that run a user's code.
-_LIBRARIES = (
-    _OURS,
-    "<frozen importlib",
-    os.path.join(os.path.dirname(twisted.__file__), ""),
-    os.path.join(os.path.dirname(os.__file__), ""),
-)
+def _libraries() -> tuple[str, ...]:
+    # Where the frames are of what runs a user's code. Commands that run none do without Twisted.
+    folders = [
+        os.path.dirname(sys.modules[each].__file__ or "")
+        for each in ("os", "twisted")
+        if each in sys.modules
+    ]
+    return _OURS, "<frozen importlib", *(os.path.join(each, "") for each in folders)
 
 
 class ImportFailed(ValueError):
@@ -165,16 +163,19 @@ class _ReactorRun:
 
 def _isOfRun(error: BaseException) -> bool:
     # task.react() calls the program's main function before it runs the reactor.
+    from twisted.internet.error import ReactorAlreadyRunning
+
     frames = traceback.extract_tb(error.__traceback__)
     return isinstance(error, ReactorAlreadyRunning) or any(
-        each.name == "react" and each.filename.startswith(_LIBRARIES) for each in frames
+        each.name == "react" and each.filename.startswith(_libraries()) for each in frames
     )
 
 
 def _place(raised: TracebackType | None) -> str:
     """Return the innermost line of a user's module: of a traceback, or of what runs now."""
     stack = traceback.extract_tb(raised) if raised else traceback.extract_stack()
-    frames = [each for each in stack if not each.filename.startswith(_LIBRARIES)]
+    libraries = _libraries()
+    frames = [each for each in stack if not each.filename.startswith(libraries)]
     return f"{_shown(frames[-1].filename)}, line {frames[-1].lineno}" if frames else "a library"
 
 

@@ -148,9 +148,7 @@ class PageSession:
                     above = [prompt + typed for prompt, typed in lines[:number]]
                     self._awaitScreen(terminal, [*above, prompt])
                     terminal.type(b"\x04" if keys == "^D" else f"{keys}\n".encode())
-            if not any(keys for _, keys in lines):
-                terminal.type(b"\x04")
-            status = terminal.status()
+            status = terminal.status(b"" if any(keys for _, keys in lines) else b"\x04")
         finally:
             terminal.close()
         return status, "\n".join(_screen(terminal))

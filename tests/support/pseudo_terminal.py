@@ -50,11 +50,21 @@ class Terminal:
             if left <= 0 or not self._more(left):
                 raise AssertionError(f"{what!r} is not in {self.printed!r}")
 
-    def status(self) -> int:
-        """Wait for the end, and return the exit status."""
+    def status(self, typed: bytes = b"") -> int:
+        """
+        Wait for the end, and return the exit status.
+
+        :param typed: typed each second until then; the first is lost if nothing reads it yet.
+        """
+        until = time.monotonic() + 2 * PATIENCE
+        last = 0.0
         while self._process.poll() is None:
-            if self._more(0.05):
-                continue
+            if (now := time.monotonic()) > until:
+                raise AssertionError(f"it does not end: {self.printed!r}")
+            if typed and now > last + 1:
+                last = now
+                self.type(typed)
+            self._more(0.05)
         while self._more(0):
             pass
         return self._process.returncode

@@ -15,10 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 from twisted.internet import error, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress, IFileDescriptorReceiver, IProtocol
 from twisted.python.failure import Failure
 
 from tcplab.listener.events import Connection, Ending, Observer
+from tcplab.reactor import transports
 from tcplab.reactor.coalescing import CoalescingTransport
 from tcplab.reactor.stack import keepUrgentData
 from tcplab.reactor.transports import CoalescingUnixTransport
@@ -338,3 +339,12 @@ class UnixServer(ObservedTransport, CoalescingUnixTransport, unix.Server):
 
     def _peerHasEnded(self) -> bool:
         return self._readsEnd()
+
+    def _ancillaryLevelSOLSOCKETTypeSCMRIGHTS(self, data: bytes) -> None:
+        # Descriptors that the peer has passed.
+        if IFileDescriptorReceiver.providedBy(self.protocol):
+            super()._ancillaryLevelSOLSOCKETTypeSCMRIGHTS(data)
+            return
+        descriptors = memoryview(data).cast("i").tolist()
+        if not transports.CLOSER.close(descriptors, self.reactor.seconds()):
+            self.abortConnection()

@@ -13,7 +13,6 @@ from typing import Any
 
 from twisted.internet import base, main, tcp, unix
 from twisted.internet.endpoints import _WrappingFactory
-from twisted.internet.interfaces import IFileDescriptorReceiver
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -70,7 +69,8 @@ class DescriptorCloser:
                 os.close(self._waiting.get())
 
 
-_closer = DescriptorCloser()
+#: That of the process.
+CLOSER = DescriptorCloser()
 
 
 class CoalescingUnixTransport(CoalescingTransport):
@@ -82,12 +82,6 @@ class CoalescingUnixTransport(CoalescingTransport):
         if why is main.CONNECTION_LOST and self.errno is None:
             self.errno = errno.ECONNRESET  # the only error of a connected Unix socket's read
         return why
-
-    def _ancillaryLevelSOLSOCKETTypeSCMRIGHTS(self: Any, data: bytes) -> None:
-        if IFileDescriptorReceiver.providedBy(self.protocol):
-            unix.Server._ancillaryLevelSOLSOCKETTypeSCMRIGHTS(self, data)
-        elif not _closer.close(memoryview(data).cast("i").tolist(), self.reactor.seconds()):
-            self.abortConnection()
 
     def _dataReceived(self: Any, data: bytes | None) -> Any:
         if not data:

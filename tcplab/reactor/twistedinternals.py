@@ -34,7 +34,7 @@ USED: dict[str, dict[str, str]] = {
         "twisted.internet.tcp.Connector": "_makeTransport",
         "twisted.internet.tcp.Port": "_buildAddr",
         "twisted.internet.unix.Connector": "_makeTransport",
-        "twisted.internet.unix.Server": ("_ancillaryLevelSOLSOCKETTypeSCMRIGHTS _sendmsgQueue"),
+        "twisted.internet.unix.Server": "_sendmsgQueue",
     },
     "tcplab.reactor": {
         "twisted.internet._newtls": "_BypassTLS",
@@ -59,6 +59,7 @@ USED: dict[str, dict[str, str]] = {
             "_addressType _closeSocket _closeWriteConnection _realPortNumber _shouldShutdown"
             " _tempDataBuffer _tempDataLen"
         ),
+        "twisted.internet.unix.Server": "_ancillaryLevelSOLSOCKETTypeSCMRIGHTS",
     },
     "tcplab.faults": {
         "twisted.protocols.tls._ProducerMembrane": "_producerPaused",

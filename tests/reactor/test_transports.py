@@ -100,7 +100,7 @@ class TalkTests(Serving):
         """They are closed, in a thread; one line has their number."""
         self.patch(acceptor, "_refuseDescriptors", lambda port: None)
         closer = transports.DescriptorCloser()
-        self.patch(transports, "_closer", closer)
+        self.patch(transports, "CLOSER", closer)
         await self.listen(Answers)
         here, there = os.pipe()
         self.addCleanup(os.close, here)
@@ -261,6 +261,9 @@ class PartingTests(SynchronousTestCase):
         self.assertEqual(factory.lost, 3)
 
 
+NONE = 2**20  # a descriptor that no process has
+
+
 class CloserTests(SynchronousTestCase):
     def test_log(self) -> None:
         """One line a minute, with the number of all since the last."""
@@ -278,5 +281,5 @@ class CloserTests(SynchronousTestCase):
         self.addCleanup(blocked.set)
         self.patch(transports.os, "close", lambda _: blocked.wait())
         closer = transports.DescriptorCloser()
-        self.assertTrue(closer.close([0] * 200, 0))
-        self.assertFalse(closer.close([0] * 200, 0))
+        self.assertTrue(closer.close([NONE] * 200, 0))
+        self.assertFalse(closer.close([NONE] * 200, 0))

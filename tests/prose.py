@@ -47,7 +47,7 @@ _OF_HUMANS = re.compile(rf"\b{_HUMAN},? who\b", re.I)
 def prose(text: str) -> Iterator[str]:
     """Yield the paragraphs of a page: no code, no drawing, no table."""
     text = re.sub(r"^={2,}(?:  +=+)+\n.*?^={2,}(?:  +=+)+\n(?=\n|\Z)", "", text, flags=re.M | re.S)
-    text = re.sub(r"\n(?= *(?:[-*]|\d+\.) )", "\n\n", _withoutLiterals(text))
+    text = re.sub(r"\n(?= *(?:(?:[-*]|\d+\.) |:\w+[^:\n]*: ))", "\n\n", _withoutLiterals(text))
     for block in re.split(r"\n\s*\n", text):
         block = re.sub(r"^([=~^-])\1{2,}$", "", block, flags=re.M)
         if re.match(r"\s*\.\. |\s*[|+]", block):
@@ -82,13 +82,14 @@ def sentences(paragraph: str) -> Iterator[str]:
     plain = re.sub(r"`([^`<]+?) ?<[^`]*>`_", r"\1", plain).replace("**", "")
     hidden = re.sub(r"``.+?``", lambda code: code[0].translate(_HIDDEN), plain)
     begin = 0
-    for end in re.finditer(r"(?<!e\.g)(?<!i\.e)[.:?!]['\")]*(?=\s+[A-Z*`'\"(]|$)", hidden):
+    for end in re.finditer(_STOP, hidden):
         yield plain[begin : end.end()].strip()
         begin = end.end()
     if plain[begin:].strip():
         yield plain[begin:].strip()
 
 
+_STOP = r"(?<!e\.g)(?<!i\.e)[.:?!]['\")]*(?=\s+(?:[A-Z*`'\"(\d]|tcplab\b)|$)"
 _HIDDEN = str.maketrans(".:?!", "____")
 
 

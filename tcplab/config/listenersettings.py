@@ -29,6 +29,9 @@ class ListenerSettings:
     """
     What one listener serves, and where.
 
+    >>> listener = ListenerSettings("shouts", Shout, "tcp:8888:interface=127.0.0.1")
+    >>> lab = Lab(listeners=[listener])
+
     :ivar name: what it is called in the log and in the port file; no two have the same.
     :ivar spec: what it serves. It may be given as a SPEC's text, a Protocol class, a factory or a
         coroutine function.

@@ -69,6 +69,11 @@ class Observer:
     """
     All hooks of an observer. Each is optional, and so is this base class.
 
+    >>> class Counter(Observer):
+    ...     opened = 0
+    ...     def connectionOpened(self, connection):
+    ...         self.opened += 1
+
     A hook is called from the transport while bytes wait: it must not block.
     """
 

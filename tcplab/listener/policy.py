@@ -106,6 +106,12 @@ class Policy:
     """
     How the connections of some listeners are treated, whatever they carry.
 
+    >>> class OneAtATime(Policy):
+    ...     def admit(self, address):
+    ...         busy = any(each.connections for each in self.listeners)
+    ...         return b"busy\\n" if busy else None
+    >>> lab = Lab("echo", port=0, policies=[OneAtATime()])
+
     Every method down to `stopped` is a hook: override what is needed. A listener calls only the
     hooks that a class overrides, in the order in which its policies were added. No hook needs
     ``super()``, and neither does ``__init__``. An exception in a hook is logged; it harms no

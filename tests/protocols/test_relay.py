@@ -193,6 +193,15 @@ class BrokenTests(Joining):
         self.assertEqual(joint.client.value(), errors % (WHERE, WHERE))
         self.assertOver(joint)
 
+    def test_switchedOff(self) -> None:
+        """The node before it answers while all others still wait."""
+        joint = link(Servers(hangs=True))
+        joint.send(joint.client, b"hi\n")
+        joint.advance(4.4)
+        self.assertEqual(joint.client.value(), b"")
+        joint.advance(0.2)
+        self.assertEqual(joint.client.value(), b"error hi | ann: %s timed out\n" % WHERE)
+
     def test_slow(self) -> None:
         """Each answer has the whole time; one that is too late is dropped."""
         joint = link(timeout=3.0)

@@ -112,7 +112,8 @@ class Generated(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        """Return what the lines mean."""
+        """Return what the lines mean. Each build reads the page again: code changes."""
+        self.env.note_reread()
         return self.parse_text_to_nodes("\n".join(self.lines()))
 
 

@@ -18,8 +18,8 @@ _MAX_UNANSWERED = 100
 # Bytes of messages that wait for the connection to the next node at which reading stops.
 _MAX_UNSENT = 65536
 
-# The part of the timeout in which a connection is made. So the node before a machine that is switched
-# off answers before any other node of the chain gives up.
+# The part of the timeout in which a connection is made. So the node before a machine that is
+# switched off answers before any other node of the chain gives up.
 _CONNECT_SHARE = 0.9
 
 # Bytes at the beginning and at the end of a message that an error quotes.

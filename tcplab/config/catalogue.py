@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tcplab import entrypoints
 from tcplab.faults.fault import SIZE_UNITS, TIME_UNITS, ListenerFault
 from tcplab.faults.kindlookup import KINDS, SYNONYMS
-from tcplab.faults.spec import COMMON_FIELDS, LISTENER_FIELDS
+from tcplab.faults.spec import COMMON_FIELDS, LISTENER_FIELDS, commonFields
 from tcplab.wire.escaping import escape
 from tcplab.wire.names import BEHAVIOURS, FAULTS, FRAMINGS
 from tcplab.wire.suggestion import suggest
@@ -224,7 +224,16 @@ def detail(entries: list[Entry], name: str) -> str:
                 subsequent_indent=" " * width,
             )
         ),
+        *_common(name),
     )
+
+
+def _common(name: str) -> list[str]:
+    kind = KINDS.get(name)
+    if kind is None:
+        return []
+    names = ", ".join(commonFields(kind))
+    return wrap(f"Also the fields of every fault (see tcplab faults): {names}.", _WIDTH)
 
 
 def _table(entries: list[Entry]) -> Iterator[str]:

@@ -93,7 +93,9 @@ class TableTests(SynchronousTestCase):
             text,
             "limit_data: End the connection after some bytes.\n"
             "  bytes B              the bytes that pass.\n"
-            "  how fin|reset [fin]  the end: FIN or RST.\n",
+            "  how fin|reset [fin]  the end: FIN or RST.\n"
+            "Also the fields of every fault (see tcplab faults): after, match, for, conn,\n"
+            "count, probability, direction.\n",
         )
 
     def test_long(self) -> None:

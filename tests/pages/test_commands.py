@@ -50,6 +50,8 @@ class UnderstoodTests(SynchronousTestCase):
 
     def understood_pip(self, *words: str) -> None:
         install, *editable, what = words
+        if what == "pytest":
+            return
         self.assertEqual((install, *editable), ("install", "-e")[: len(words) - 1])
         extras = re.fullmatch(r"\.(?:\[(\w+)\])?", what)
         assert extras is not None

@@ -48,7 +48,7 @@ _BATCH = 16
 PATIENCE = 1.0
 
 #: Bytes of one read, and of the buffer above which nothing more is read. With 192 KiB and 64 KiB,
-#: the values without pressure, a stuck connection holds 180 KiB; with this 40 KiB.
+#: the values without pressure, a stuck connection holds up to 211 KiB; with this 40 KiB.
 _SMALL = 16 * 1024
 
 #: Bytes that a stuck connection may hold, see `tcplab.protocols.flow`, and that a handshake takes.

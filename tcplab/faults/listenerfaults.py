@@ -82,6 +82,9 @@ class ListenerFaults:
         self.update(listener)
         if first:
             self._scheduleAll()
+            return
+        for name, spec in self._acting.items():
+            _report(name, spec, listener)
 
     def useClock(self, clock: IReactorTime) -> None:
         """Keep the time by this clock, unless there is one: the first port has been added."""
@@ -129,8 +132,7 @@ class ListenerFaults:
         spec = self._acting[name] = self._specs[name]
         self._updateAll()
         for listener in self._ports:
-            if spec.listener in (None, listener.name):
-                listener.observers.faultHit(None, f"{name} listener={listener.name}")
+            _report(name, spec, listener)
         if spec.trigger.duration is not None:
             self._timers[name] = clock.callLater(spec.trigger.duration, self._end, name)
 
@@ -167,3 +169,8 @@ class ListenerFaults:
             if spec.listener in (None, listener.name) and isinstance(spec.fault, ListenerFault)
         ]
         return max(faults, key=lambda fault: fault.precedence, default=None)
+
+
+def _report(name: str, spec: FaultSpec, listener: PolicyListener) -> None:
+    if spec.listener in (None, listener.name):
+        listener.observers.faultHit(None, f"{name} listener={listener.name}")

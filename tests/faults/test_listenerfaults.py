@@ -17,7 +17,7 @@ from tcplab.listener.listener import Listener
 from tcplab.observers import Observers
 from tcplab.protocols import ConversationFactory, Greeting
 from tests.support.fault_ports import HELLO, SYN_SENT, FaultyPortTests, connect, greeted, stateOf
-from tests.support.fault_server import Breaking, exchange
+from tests.support.fault_server import Breaking, Heard, exchange
 
 
 class PortTests(FaultyPortTests):
@@ -64,6 +64,7 @@ class ListenerFaultsTests(SynchronousTestCase):
                 self.acting[faulty.port] = None if fault is None else fault.kind
 
         self.patch(listenerfaults, "FaultyPort", Remembers)
+        self.heard = Heard()
         self.clock = Clock()
         self.faults = ListenerFaults(self.clock)
         self.listeners = [self.listener("a"), self.listener("b")]
@@ -74,7 +75,7 @@ class ListenerFaultsTests(SynchronousTestCase):
         class OfOnePort(Listener):
             ports = [name]
 
-        return OfOnePort(name, Observers())
+        return OfOnePort(name, Observers(self.heard))
 
     def add(self, name: str, text: str) -> None:
         self.faults.add(name, parseFault(text))
@@ -120,6 +121,14 @@ class ListenerFaultsTests(SynchronousTestCase):
         self.listeners[0].ports.append("a6")
         self.faults.update(self.listeners[0])
         self.assertEqual(self.acting["a6"], "hang")
+
+    def test_reported(self) -> None:
+        """Once for each listener that it hits, also for one that is watched later."""
+        self.add("x", "hang")
+        self.add("y", "hang@c")
+        self.faults.watch(self.listener("c"))
+        hits = [text for _, text in self.heard.hits]
+        self.assertEqual(hits, [*(f"x listener={name}" for name in "abc"), "y listener=c"])
 
     def test_time(self) -> None:
         """It passes only while there is a listener; with a new one it begins anew."""

@@ -43,7 +43,7 @@ from tcplab.server.processsetup import (
     restrictLogMode,
 )
 from tcplab.server.service import LabService
-from tcplab.server.signals import StopSignals
+from tcplab.server.signals import StopSignals, withoutWorkers
 from tcplab.wire.names import BEHAVIOURS
 from tcplab.wire.suggestion import suggest
 
@@ -282,7 +282,8 @@ def makeService(options: Options) -> IService:
     except (SettingsError, FileNotFoundError) as e:
         exitWithRefusal(e)
     _warn()
-    signals = StopSignals(reactor, service.abort, service.restart, lambda: lines.reopen())
+    restart = service.restart or withoutWorkers
+    signals = StopSignals(reactor, service.abort, restart, lambda: lines.reopen())
     reactor.callWhenRunning(signals.install)
     reactor.callWhenRunning(relaxGC)
     _begin(service, ports, reactor)

@@ -39,6 +39,14 @@ class Signals(Commands):
             await self.stop(command, "")
             self.assertIn("drained=1 aborted=0 ", command.out)
 
+    async def test_no_worker_to_restart(self) -> None:
+        """SIGHUP ends nothing then."""
+        command = self.start(*TWISTD, "tcplab", "-p", "0")
+        await self.portOf(command, "lab")
+        command.signal("HUP")
+        await command.line("SIGHUP: there are no workers to restart: start with --workers")
+        await self.stop(command)
+
     async def test_second_aborts(self) -> None:
         for words, says in (
             (("--drain-timeout", "none"), "draining: 1 connected, no limit"),

@@ -28,6 +28,11 @@ def _onTerminal() -> bool:
     return True
 
 
+def withoutWorkers() -> None:
+    """Log that SIGHUP changes nothing: this process serves alone."""
+    log.warn("SIGHUP: there are no workers to restart: start with --workers", log_system="tcplab")
+
+
 class StopSignals:
     """
     Stop the reactor upon a signal.

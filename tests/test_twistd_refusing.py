@@ -73,7 +73,7 @@ class Refusing(Commands):
         self.write("runs.py", "from twisted.internet import reactor\nreactor.run()\n")
         for words, says in (
             (("--prot", "0"), "(did you mean --port?)"),
-            (("--behaviour", "ecko"), "there is no behaviour ecko (did you mean echo?)"),
+            (("--behaviour", "ecko"), "--behaviour ecko: there is no behaviour ecko (did you"),
             (("--behaviour", "nowhere.Shout"), f"(here it is {self.folder})"),
             (("--behaviour", "broken.Shout"), "broken.py, line 3: AttributeError: "),
             (("-b", "runs.Shout"), "runs.py, line 2 runs the reactor while runs is imported: put"),

@@ -260,7 +260,18 @@ def _logFailures(_: object, failures: list[Failure]) -> None:
 def _endpointListeners(
     settings: Settings, reactor: IReactor | AdoptingReactor, observers: Observer
 ) -> list[EndpointListener]:
-    behaviours = [_placed(each, partial(Behaviour, each.spec)) for each in settings.listeners]
+    def placed(listener: ListenerSettings, make: Callable[[], _Made]) -> _Made:
+        # A mistake in a SPEC is found where its listener was written.
+        try:
+            return make()
+        except SettingsError as e:
+            where = listener.option
+            if listener.portOption:
+                where = f"{settings.names['behaviour']} {listener.spec}"
+            problem = str(e).removeprefix(f"{listener.spec}: ")
+            raise SettingsError(f"{where}: {problem}" if where else str(e)) from None
+
+    behaviours = [placed(each, partial(Behaviour, each.spec)) for each in settings.listeners]
     if settings.greeting is not None and not any(each.speaksFirst for each in behaviours):
         names = " and ".join(str(each.spec) for each in behaviours)
         raise SettingsError(
@@ -271,20 +282,12 @@ def _endpointListeners(
     return [
         EndpointListener(
             listener,
-            _placed(listener, partial(behaviour.factory, **_defaults(settings, behaviour))),
+            placed(listener, partial(behaviour.factory, **_defaults(settings, behaviour))),
             endpointOf(reactor, listener),
             observers,
         )
         for listener, behaviour in zip(settings.listeners, behaviours, strict=True)
     ]
-
-
-def _placed(listener: ListenerSettings, make: Callable[[], _Made]) -> _Made:
-    # A mistake in a SPEC is found where its listener was written.
-    try:
-        return make()
-    except SettingsError as e:
-        raise SettingsError(f"{listener.option}: {e}" if listener.option else str(e)) from None
 
 
 def _defaults(settings: Settings, behaviour: Behaviour) -> dict[str, Any]:

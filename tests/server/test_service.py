@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tcplab.config.errors import SettingsError
 from tcplab.config.options import fromWords
+from tcplab.config.sources import Sources
 from tcplab.observers import Observers
 from tcplab.server import service as module
 from tcplab.server.connectionpolicies import ConnectionPolicies
@@ -56,6 +57,25 @@ class MakingTests(SynchronousTestCase):
         problem = self.assertRaises(SettingsError, lab, reactor, "echo@tcp:1", greeting="hi")
         self.assertIn("--greeting changes nothing", str(problem))
         self.assertEqual(reactor.tcpServers, [])
+
+    def test_placed(self) -> None:
+        """A mistake in a SPEC is found where it was given."""
+        with open("b.toml", "w") as file:
+            file.write("port = 0\nbehaviour = 'ecko'")
+        unknown, number = "ecko: there is no behaviour ecko", "echo,maxUnsent=x: 'x' is no"
+        for typed, variables, text in (
+            ({"behaviour": "ecko"}, {}, f"--behaviour {unknown}"),
+            ({"behaviour": "echo,maxUnsent=x"}, {}, f"--behaviour {number}"),
+            ({"serve": ["ecko@tcp:0"]}, {}, "--serve ecko@tcp:0: there is no behaviour"),
+            ({}, {"TCPLAB_BEHAVIOUR": "ecko"}, f"TCPLAB_BEHAVIOUR {unknown}"),
+            ({}, {"TCPLAB_SERVE": "ecko@tcp:0"}, "TCPLAB_SERVE ecko@tcp:0: there is no"),
+            ({"config": "b.toml"}, {}, f"b.toml, line 2: behaviour {unknown}"),
+        ):
+            words: dict[str, Any] = typed
+            found = Sources(words, variables).read().settings
+            making = MemoryReactorClock(), Observers()
+            problem = self.assertRaises(SettingsError, LabService, found, *making)
+            self.assertEqual(str(problem)[: len(text)], text)
 
 
 class StartTests(Logged, SynchronousTestCase):

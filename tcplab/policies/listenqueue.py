@@ -61,8 +61,9 @@ class ListenQueueLog(Policy):
         if self._checks.now - self._logged >= _MINUTE:
             self._logged, self._before = self._checks.now, now
             log.warn(
-                "a listen queue was full: overflows={overflows} drops={drops}; some clients reached"
-                " no server: raise net.core.somaxconn, and the endpoint's backlog=",
+                "a listen queue of this machine was full, this lab's or another program's:"
+                " overflows={overflows} drops={drops}; some clients reached no server: raise"
+                " net.core.somaxconn, and the endpoint's backlog=",
                 log_system="tcplab",
                 overflows=overflows,
                 drops=drops,

@@ -42,13 +42,15 @@ class _Kinds(Mapping[str, type[Fault]]):
 KINDS: Mapping[str, type[Fault]] = _Kinds()
 
 
-#: Other words for the kinds of fault: the hint names the kind.
+#: Other words for the kinds of fault: the hint names the kind, or those that a wide word may mean.
 SYNONYMS = {
-    **dict.fromkeys(("delay", "slow", "lag", "late", "wait", "sleep"), "latency"),
+    "slow": "latency, bandwidth or slicer",
+    "drop": "timeout, limit_data, reset_peer or hang",
+    **dict.fromkeys(("delay", "lag", "late", "wait", "sleep"), "latency"),
     **dict.fromkeys(("throttle", "rate", "ratelimit", "limit"), "bandwidth"),
     **dict.fromkeys(("slice", "split", "fragment", "chunk", "segment"), "slicer"),
     **dict.fromkeys(("cut", "truncate", "partial", "short"), "limit_data"),
-    **dict.fromkeys(("drop", "loss", "blackhole", "silence", "silent", "mute"), "timeout"),
+    **dict.fromkeys(("loss", "blackhole", "silence", "silent", "mute"), "timeout"),
     **dict.fromkeys(("reset", "rst", "abort", "kill"), "reset_peer"),
     **dict.fromkeys(("fin", "shutdown"), "half_close"),
     **dict.fromkeys(("pause", "freeze", "block", "zerowindow", "window"), "stall"),

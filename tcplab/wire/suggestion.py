@@ -14,7 +14,8 @@ def suggest(typed: str, known: Iterable[str], synonyms: Mapping[str, str] = _NO_
 
     Case, hyphens and underscores do not count: ``linger-timeout`` is near ``lingerTimeout``.
 
-    :param synonyms: other words for the known ones; one of them counts before any spelling.
+    :param synonyms: other words for the known ones; one of them counts before any spelling. A wide
+        word has several, as they are printed: ``latency or bandwidth``.
     :return: ``" (did you mean echo?)"``, or the empty text if no word is near.
     """
     plain = {_plain(name): name for name in known}

@@ -39,5 +39,5 @@ class PluginPageTests(Commands):
         self.assertEqual(await self.talk(peer, b"hello\n"), b"HELO\n")
         await lab.line("total: 6")
         await self.stop(lab)
-        self.assertIn("gap at=", lab.out)
+        self.assertIn("gap at=3\n", lab.out)
         self.assertEqual("mine registers echo in tcplab.behaviours" in lab.out, bool(path))

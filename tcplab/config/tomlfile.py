@@ -53,6 +53,8 @@ class TOMLFile:
             line = re.match(r"line \d+", place)
             where = line[0] if line else "at its end"
             raise SettingsError(f"{self.path}, {where}: {problem}: mend the TOML") from None
+        except RecursionError:
+            raise SettingsError(f"{self.path} is nested too deeply: mend the TOML") from None
 
     def tables(self, name: str) -> list[Table]:
         """
@@ -150,6 +152,8 @@ class Table:
 
     def _word(self, value: object, key: str) -> str:
         if isinstance(value, str):
+            if "\0" in value:  # no path has one, and none can be typed
+                raise self.error(f"{key} has a NUL character: leave it out", key)
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.error(f"{key} is {value!r}: give a text or a number", key)

@@ -91,6 +91,8 @@ class FileTests(SynchronousTestCase):
             ("[lisseners]\n", "etc/lab.toml, line 1: there is no option lisseners (did you mean l"),
             ("port = 99999", "etc/lab.toml, line 1: port 99999: a port is a number from 0 to"),
             ("\nport = true", "etc/lab.toml, line 2: port is True: give a text or a number"),
+            ('\nlog-file = "\\u0000b"', "line 2: log-file has a NUL character: leave it out"),
+            ("fault = " + "[" * 100000, "etc/lab.toml is nested too deeply: mend the TOML"),
             ("serve = 'x@tcp:1'", "line 1: serve takes a list: write serve = ['x@tcp:1']"),
             ("port = ", "etc/lab.toml, at its end: Invalid value: mend the TOML"),
             ("port = x\n", "etc/lab.toml, line 1: Invalid value: mend"),

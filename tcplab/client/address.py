@@ -91,8 +91,8 @@ def parse(text: str) -> Address:
     """
     if text.startswith("["):
         return _parseIPv6(text)
+    _checkUnbracketed(text)
     if isIPv6Address(text):
-        _checkAmbiguous(text)
         return Address(f"[{text}]:{PORT}", text, PORT)
     if "://" in text:
         return _parseURL(text)
@@ -120,12 +120,15 @@ def _advice(text: str) -> str:
     return f"write {host}" + (f":{found[3]}" if found[3] else "")
 
 
-def _checkAmbiguous(text: str) -> None:
-    """Refuse an IPv6 address that ends in what looks like a port: ``::1:80``."""
+def _checkUnbracketed(text: str) -> None:
+    """Refuse an IPv6 address with a port, or with what looks like one: ``::1:80``."""
     host, _, port = text.rpartition(":")
-    if re.fullmatch("[0-9]{2,4}", port) and isIPv6Address(host):
-        other = "" if "%" in host else f", or [{text}]"
-        raise AddressError(f"{text!r} has two meanings: write [{host}]:{port}{other}")
+    if not isIPv6Address(host) or not re.fullmatch("[0-9]{1,5}", port):
+        return
+    if "%" in host or not isIPv6Address(text):
+        raise AddressError(f"{text!r} is no address: write [{host}]:{port}")
+    if len(port) > 1:
+        raise AddressError(f"{text!r} has two meanings: write [{host}]:{port}, or [{text}]")
 
 
 def _parseURL(text: str) -> Address:

@@ -44,6 +44,7 @@ from tcplab.server.processsetup import (
 )
 from tcplab.server.service import LabService
 from tcplab.server.signals import StopSignals, withoutWorkers
+from tcplab.wire.escaping import printable
 from tcplab.wire.names import BEHAVIOURS
 from tcplab.wire.suggestion import suggest
 
@@ -94,9 +95,13 @@ def exitWithError(problem: object) -> NoReturn:
     """
     Exit with one line on stderr and status `REFUSED`, without usage or traceback.
 
+    Control characters are escaped: the text may quote a file, or an exception of a module.
+
     It is called before anything is bound or forked: no pid file and no process is left behind.
     """
-    print("tcplab:", " ".join(str(problem).split("\n")), file=sys.stderr)
+    line = " ".join(str(problem).split("\n"))
+    shown = "".join(each if each.isprintable() else printable(each) for each in line)
+    print("tcplab:", shown, file=sys.stderr)
     raise SystemExit(REFUSED)
 
 

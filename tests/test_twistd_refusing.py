@@ -70,12 +70,14 @@ class Refusing(Commands):
     async def test_words(self) -> None:
         """Of each place where they are checked, one."""
         self.write("broken.py", "import sys\n\nsys.no_such_thing\n")
+        self.write("raises.py", r"raise ValueError('\x1b[31m\x9b')")
         self.write("runs.py", "from twisted.internet import reactor\nreactor.run()\n")
         for words, says in (
             (("--prot", "0"), "(did you mean --port?)"),
             (("--behaviour", "ecko"), "--behaviour ecko: there is no behaviour ecko (did you"),
             (("--behaviour", "nowhere.Shout"), f"(here it is {self.folder})"),
             (("--behaviour", "broken.Shout"), "broken.py, line 3: AttributeError: "),
+            (("--behaviour", "raises.Shout"), r"ValueError: \x1b[31m\x9b: mend it"),
             (("-b", "runs.Shout"), "runs.py, line 2 runs the reactor while runs is imported: put"),
             (("--serve", "lab@ssl:0:privateKey=key.pem"), "key.pem: No such file"),
             (("--serve", "lab@tls:nowhere:0"), "nowhere"),

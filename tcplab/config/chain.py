@@ -25,6 +25,9 @@ from tcplab.wire.suggestion import suggest
 # Outside the range that Linux gives to clients, where another program may hold a port.
 _PORT = 20551
 
+#: Characters; a list of a thousand names has a tenth of it.
+_MOST = 2**20
+
 # Seconds that a node waits longer than the next: the node beside a silent one answers first.
 # Thirty answers pass a local network in a small part of it.
 _STEP = 0.1
@@ -231,10 +234,14 @@ def _escaped(value: str, special: str = "\\,@=") -> str:
 def _contents(path: str) -> str:
     try:
         if path == "-":
-            return sys.stdin.read()
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+            text = sys.stdin.read(_MOST + 1)
+        else:
+            with open(path, encoding="utf-8-sig") as file:
+                text = file.read(_MOST + 1)
     except OSError as problem:
         raise SettingsError(f"--csv {path}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"--csv {path}: save it as UTF-8") from None
+    if len(text) > _MOST:
+        raise SettingsError(f"--csv {path}: longer than 1 MiB: name a list of names")
+    return text

@@ -91,6 +91,10 @@ class Objects(NamedTuple):
     keys: list[tuple[str, PKey]]
 
 
+#: Bytes; the bundle of all authorities of a system has a sixtieth of it.
+_MOST = 2**24
+
+
 def readObjects(paths: Iterable[str]) -> Objects:
     """
     Read the keys and certificates of some files.
@@ -101,7 +105,9 @@ def readObjects(paths: Iterable[str]) -> Objects:
     found = Objects([], [])
     for path in paths:
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(_MOST + 1)
+        if len(data) > _MOST:  # a device, say, that has no end
+            raise PEMError(f"{path} cannot be used: it is larger than 16 MiB")
         try:
             _sort(path, list(blocks(data)), found)
         except PEMError:

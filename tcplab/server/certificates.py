@@ -75,6 +75,9 @@ _RECHECK = 1.0
 #: own list adds CBC with SHA-1, and RSA key exchange. All ciphers of TLS 1.3 are good.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
 
+#: Bytes that are read of a file of authorities.
+_MOST = 2**24
+
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -91,7 +94,7 @@ def loadClientCAs(path: str) -> object:
     :raises CertificatesError: it has no certificate.
     """
     with open(path, "rb") as file:
-        found = _PEM.findall(file.read())
+        found = _PEM.findall(file.read(_MOST))
     try:
         certificates = [Certificate.loadPEM(each) for each in found]
     except Exception:  # pyOpenSSL's or cryptography's

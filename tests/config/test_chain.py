@@ -79,6 +79,7 @@ class ChainTests(SynchronousTestCase):
             ("ada", ["--port", "x"], "--port: 'x' is no port"),
             ("ada", ["--post", "7"], "option --post not recognized (did you mean --port?)"),
             ("ada", ["names.csv"], "give the list of names: --csv FILE"),
+            ("ada", ["--csv", "/dev/zero"], "--csv /dev/zero: longer than 1 MiB"),
             ("ada", ["--csv", "/nowhere"], "--csv /nowhere: No such file"),
         ):
             with self.subTest(names=names, options=options):

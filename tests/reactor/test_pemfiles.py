@@ -107,6 +107,10 @@ class FileTests(SynchronousTestCase):
             self.assertRegex(str(raised), rf"\A[^\n]*{problem}[^\n]*\Z")
         self.assertRaises(OSError, loadIdentity, self.path, self.path + "x")
 
+    def test_withoutEnd(self) -> None:
+        raised = self.assertRaises(PEMError, readObjects, ["/dev/zero"])
+        self.assertEqual(str(raised), "/dev/zero cannot be used: it is larger than 16 MiB")
+
     def test_identities(self) -> None:
         """Keys and certificates may be in different files; a key without its own is refused."""
         self.put(self.path, self.key + self.foreign)

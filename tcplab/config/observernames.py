@@ -10,7 +10,8 @@ from tcplab.importing import ImportFailed, describeImportError, importName, requ
 from tcplab.listener.events import Observer
 from tcplab.wire.suggestion import suggest
 
-_HOOKS = {name for name in vars(Observer) if not name.startswith("_")}
+#: What an observer may define.
+HOOKS = {name for name in vars(Observer) if not name.startswith("_")}
 
 
 def observerClass(name: str) -> Callable[[], object]:
@@ -36,9 +37,9 @@ def observerClass(name: str) -> Callable[[], object]:
         raise SettingsError(str(e)) from None
     if not isinstance(found, type):
         raise SettingsError(f"observer {name} is no class: name the class of the observer")
-    if not _HOOKS.intersection(dir(found)):
+    if not HOOKS.intersection(dir(found)):
         raise SettingsError(
-            f"observer {name} has no hook: define one of {', '.join(sorted(_HOOKS))}"
+            f"observer {name} has no hook: define one of {', '.join(sorted(HOOKS))}"
         )
     if needed := requiredArguments(found):
         raise SettingsError(

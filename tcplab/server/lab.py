@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from tcplab.config.behaviours import Behaviour
 from tcplab.config.errors import SettingsError
 from tcplab.config.listenersettings import ListenerSettings
-from tcplab.config.observernames import observerClass
+from tcplab.config.observernames import HOOKS, observerClass
 from tcplab.config.options import Settings
 from tcplab.faults.faults import Faults
 from tcplab.faults.spec import FaultSpec
@@ -244,6 +244,8 @@ def _observersOf(observers: Iterable[Observer | str]) -> tuple[list[Observer], l
     for each in found:
         if isinstance(each, type):
             raise SettingsError(f"observers {each.__name__}: give an object, {each.__name__}()")
+        if not isinstance(each, str) and not HOOKS.intersection(dir(each)):
+            raise SettingsError(f"observers {each!r}: give an object with a hook of Observer")
     named = [each for each in found if isinstance(each, str)]
     return [each for each in found if not isinstance(each, str)], named
 

@@ -188,6 +188,7 @@ class RefusalTests(SynchronousTestCase):
             ({"observers": Observer()}, "give a list, as in observers=[LogObserver()]"),
             ({"observers": ["cuont"]}, "there is no observer cuont"),
             ({"observers": [Observer]}, "observers Observer: give an object, Observer()"),
+            ({"observers": [3]}, "observers 3: give an object with a hook of Observer"),
             ({"portFile": "x"}, "portFile: a Lab is one process"),
             ({"policies": Policy()}, "give a list, as in policies=[Limits()]"),
             ({"policies": [Policy]}, "give Policy()"),

@@ -105,6 +105,10 @@ def _checkBytes(what: str, value: object) -> None:
         raise notBytes(what, value) from None
 
 
+#: What a hook may raise: ``sys.exit()`` ends its connection too, and not the server.
+_RAISED = (Exception, SystemExit)
+
+
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class Conversation(Protocol):
     """
@@ -367,7 +371,7 @@ class Conversation(Protocol):
             if self.greeting:
                 self.send(self.greeting)
             self.connectionMade()
-        except Exception:
+        except _RAISED:
             self._failed()
 
     def _handshakeEnded(self) -> bool:
@@ -382,7 +386,7 @@ class Conversation(Protocol):
         if self._fastPath is self.framing:
             try:
                 self.messageReceived(data)
-            except Exception:
+            except _RAISED:
                 self._failed()
         elif not self.ending and (self._dataHook is None or self._dataHook()):
             self.framing.feed(data)
@@ -425,7 +429,7 @@ class Conversation(Protocol):
                         self.messageReceived(message)
                         if self._lastMessage:
                             self.hangUp()
-                    except Exception:
+                    except _RAISED:
                         self._failed()
                         break
                 elif self.peerFinished and not self._inputEnded:
@@ -434,7 +438,7 @@ class Conversation(Protocol):
                     break
         except FramingError as error:
             self._framingFailed(error)
-        except Exception:
+        except _RAISED:
             self._failed()
         finally:
             self._delivering = False
@@ -473,7 +477,7 @@ class Conversation(Protocol):
         """Call a hook, and return whether it raised no exception."""
         try:
             hook(*args)
-        except Exception:
+        except _RAISED:
             self._failed()
             return False
         return True

@@ -26,12 +26,24 @@ class FailureTests(SynchronousTestCase):
     """An exception in a hook is logged once and ends that connection."""
 
     def assertFailed(
-        self, peer: Peer, error: type[Exception] = ZeroDivisionError, how: str = "reset"
+        self, peer: Peer, error: type[BaseException] = ZeroDivisionError, how: str = "reset"
     ) -> None:
         self.assertEqual(len(self.flushLoggedErrors(error)), 1)
         self.assertFalse(peer.connected)
         self.assertEqual(ending(peer), (how, "error"))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
+
+    def test_sysExit(self) -> None:
+        """It ends the connection as any exception does; the server goes on."""
+
+        def leave(*_: object) -> None:
+            raise SystemExit(3)
+
+        for hook in ("connectionMade", "messageReceived", "readConnectionLost"):
+            peer = connected(type("Leaves", (Conversation,), {hook: leave}))
+            peer.write(b"one\n")
+            peer.finish()
+            self.assertFailed(peer, SystemExit)
 
     def test_hooks(self) -> None:
         """An exception of a framing counts as a hook's."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
 from typing import Any
@@ -106,7 +107,7 @@ def _checkBytes(what: str, value: object) -> None:
 
 
 #: What a hook may raise: ``sys.exit()`` ends its connection too, and not the server.
-_RAISED = (Exception, SystemExit)
+_RAISED = (Exception, SystemExit, CancelledError)
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import Any
 
 from twisted.internet.protocol import Factory
@@ -35,15 +36,16 @@ class FailureTests(SynchronousTestCase):
 
     def test_sysExit(self) -> None:
         """It ends the connection as any exception does; the server goes on."""
+        for error in (SystemExit, CancelledError):
 
-        def leave(*_: object) -> None:
-            raise SystemExit(3)
+            def leave(*_: object, error: type[BaseException] = error) -> None:
+                raise error
 
-        for hook in ("connectionMade", "messageReceived", "readConnectionLost"):
-            peer = connected(type("Leaves", (Conversation,), {hook: leave}))
-            peer.write(b"one\n")
-            peer.finish()
-            self.assertFailed(peer, SystemExit)
+            for hook in ("connectionMade", "messageReceived", "readConnectionLost"):
+                peer = connected(type("Leaves", (Conversation,), {hook: leave}))
+                peer.write(b"one\n")
+                peer.finish()
+                self.assertFailed(peer, error)
 
     def test_hooks(self) -> None:
         """An exception of a framing counts as a hook's."""

@@ -50,3 +50,12 @@ class ProgramTests(TestCase):
                 f"openssl s_client -alpn {protocols} -connect localhost:{{port}} </dev/null",
             )
             self.assertIn(printed, asked)
+
+    def test_gnutls(self) -> None:
+        needed("gnutls-cli", "gnutls-bin")
+        asked = self.asked(
+            "ssl:0:privateKey=localhost.pem:interface=127.0.0.1",
+            "printf 'GET / HTTP/1.1\\r\\n\\r\\n' | gnutls-cli --insecure --alpn h2 --port {port}"
+            " localhost",
+        )
+        self.assertIn(b"Content-Length: 2", asked)

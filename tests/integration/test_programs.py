@@ -11,6 +11,7 @@ from unittest import SkipTest
 
 from tcplab.protocols import Ack, ConversationFactory, Dialogue, Echo
 from tests.support.certificates import localhostFile
+from tests.support.pseudo_terminal import Terminal
 from tests.support.socket_server import Serving, Told, readAll
 from tests.support.subprocess_server import needed, run
 from tests.support.tiers import processes
@@ -85,6 +86,27 @@ for _name, _words in HALF_CLOSING.items():
 
 
 @processes
+class OtherTests(Programs):
+    async def test_telnet(self) -> None:
+        """It prints the greeting, and its line ends arrive; here the server closes."""
+        needed("telnet")
+        told = await self.served(Ack, "tcp")
+        await self.talk(typed, ["telnet", "127.0.0.1", str(self.host.port)], b"hi\n")
+        ending = await told.ending()
+        self.assertEqual((told.messages, ending.by), ([b"hi\r\n"], "server"))
+
+    async def test_nmap(self) -> None:
+        """Its probes, resets among them, hold up no client."""
+        needed("nmap")
+        told = await self.served(Echo, "tcp")
+        scan = f"nmap -Pn -n -sV --version-light -p {self.host.port} 127.0.0.1"
+        done = await self.talk(run, scan, b"")
+        self.assertRegex(done.stdout.decode(), rf"{self.host.port}/tcp +open +echo")
+        self.assertEqual(await self.talk(exchange, self.connect()), MEGABYTE)
+        await told.ending(len(told.opened))
+
+
+@processes
 class OpenSSLTests(Programs):
     """It never reads after its own end; with -quiet it waits for the server's."""
 
@@ -102,6 +124,17 @@ class OpenSSLTests(Programs):
         await self.called("openssl s_client -brief -no_ign_eof -connect 127.0.0.1:{}", b"hi\n")
         ending = await told.ending()
         self.assertEqual((told.messages, ending.how, ending.why), ([b"hi\n"], "fin", None))
+
+
+def typed(command: list[str], keys: bytes) -> None:
+    """Type at a program on a terminal, once it has shown the greeting; wait for its end."""
+    terminal = Terminal(command)
+    try:
+        terminal.wait(b"You are connected!")
+        terminal.type(keys)
+        terminal.status()
+    finally:
+        terminal.close()
 
 
 def exchange(sock: socket.socket) -> bytes:

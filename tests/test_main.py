@@ -40,7 +40,7 @@ class CommandTests(Running):
             ("serve --help", "Usage: tcplab serve [options]"),
             ("behaviours", "lab       Send "),
             ("faults", "latency     latency ms, "),
-            ("faults stall latency", "stall: Stop reading, until the window closes.\n\nlatency: "),
+            ("faults stall latency", "stall: Stop reading, until the window closes.\nAlso the "),
             ("behaviours relay", "relay: Pass each message to the next node with"),
         ):
             done = tcplabs(*words.split())

@@ -69,6 +69,8 @@ class TwoFamiliesTests(TestCase):
         process = Popen([nginx, "-c", str(file)])
         self.addCleanup(process.wait, PATIENCE)
         self.addCleanup(process.terminate)
-        while not (folder / "nginx.pid").exists():
+        while True:
             self.assertIsNone(process.poll())
-        return port
+            with socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", port)) == 0:
+                    return port

@@ -50,11 +50,13 @@ class Entry(NamedTuple):
     :ivar name: what is typed.
     :ivar summary: what it does: a sentence without its full stop.
     :ivar fields: its settings or fields.
+    :ivar more: a sentence about the fields that all of its sort have.
     """
 
     name: str
     summary: str
     fields: tuple[Field, ...]
+    more: str = ""
 
 
 def behaviours() -> list[Entry]:
@@ -130,7 +132,9 @@ def _fault(name: str) -> Entry:
         default = field.default
         shown = "" if default is MISSING else _shown(default)
         fields.append(Field(key, field.metadata.get("unit", ""), shown, texts.get(key, "")))
-    return Entry(name, summary, tuple(fields))
+    common = ", ".join(commonFields(kind))
+    more = f"Also the fields of every fault (see tcplab faults): {common}."
+    return Entry(name, summary, tuple(fields), more)
 
 
 # Docstrings
@@ -224,16 +228,8 @@ def detail(entries: list[Entry], name: str) -> str:
                 subsequent_indent=" " * width,
             )
         ),
-        *_common(name),
+        *wrap(entry.more, _WIDTH),
     )
-
-
-def _common(name: str) -> list[str]:
-    kind = KINDS.get(name)
-    if kind is None:
-        return []
-    names = ", ".join(commonFields(kind))
-    return wrap(f"Also the fields of every fault (see tcplab faults): {names}.", _WIDTH)
 
 
 def _table(entries: list[Entry]) -> Iterator[str]:

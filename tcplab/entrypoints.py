@@ -22,6 +22,7 @@ from tcplab.wire import names
 BEHAVIOURS = "tcplab.behaviours"
 FAULTS = "tcplab.faults"
 OBSERVERS = "tcplab.observers"
+_GROUPS = (BEHAVIOURS, FAULTS, OBSERVERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def registered(group: str) -> dict[str, Registered]:
     Of two packages that register the same name the first by alphabet has it.
     """
     found: dict[str, Registered] = {}
-    for each in _all(group):
+    for each in _all()[group]:
         found.setdefault(each.name, each)
     return dict(sorted(found.items()))
 
@@ -70,9 +71,10 @@ def registered(group: str) -> dict[str, Registered]:
 def clashes() -> list[str]:
     """Describe the registered names that are hidden by others, one line each."""
     lines = []
+    found = _all()
     for group, own in ((BEHAVIOURS, names.BEHAVIOURS), (FAULTS, names.FAULTS), (OBSERVERS, {})):
         taken = dict.fromkeys(own, "tcplab")
-        for each in _all(group):
+        for each in found[group]:
             owner = taken.setdefault(each.name, each.package)
             if owner != each.package:
                 lines.append(
@@ -82,17 +84,20 @@ def clashes() -> list[str]:
     return lines
 
 
-def _all(group: str) -> list[Registered]:
-    if not _anyRegistered():
-        return []
-    from importlib.metadata import distributions
+def _all() -> dict[str, list[Registered]]:
+    """Look through the installed packages once, and return what they register, by group."""
+    found: dict[str, set[Registered]] = {group: set() for group in _GROUPS}
+    if _anyRegistered():
+        from importlib.metadata import distributions
 
-    found = {
-        Registered(each.name, each.value, distribution.name)
-        for distribution in distributions()
-        for each in distribution.entry_points.select(group=group)
+        for distribution in distributions():
+            for each in distribution.entry_points:
+                if each.group in found:
+                    found[each.group].add(Registered(each.name, each.value, distribution.name))
+    return {
+        group: sorted(each, key=lambda one: (one.package.lower(), one.name, one.target))
+        for group, each in found.items()
     }
-    return sorted(found, key=lambda each: (each.package.lower(), each.name, each.target))
 
 
 # A lab starts in the time that importlib.metadata takes to be imported. A look into the few files
@@ -117,4 +122,4 @@ def _registers(folder: str, name: str) -> bool:
             text = file.read()
     except OSError:
         return False
-    return any(b"[%s]" % group.encode() in text for group in (BEHAVIOURS, FAULTS, OBSERVERS))
+    return any(b"[%s]" % group.encode() in text for group in _GROUPS)

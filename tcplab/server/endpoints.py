@@ -113,7 +113,7 @@ def endpointOf(
     :raises SettingsError: the string is wrong, or a file that it names cannot be read.
     """
     try:
-        text, ours = _takeOptions(_absolute(withAbstractPath(settings.endpoint)))
+        text, ours = _takeOptions(_absolute(settings.endpoint))
         clock = cast("IReactorTime", reactor)  # an AdoptingReactor passes on what it lacks
         text, certificates = _certificates(text, ours, clock)
         endpoint: IStreamServerEndpoint = serverFromString(withTLSClock(reactor), text)
@@ -197,6 +197,7 @@ def _isTLSEndpoint(endpoint: object) -> bool:
 
 def _absolute(endpoint: str) -> str:
     # twistd may change its folder afterwards; the path of a Unix socket is removed at the end.
+    endpoint = withAbstractPath(endpoint)
     wrappers, inner = splitWrappers(endpoint)
     kind, _, rest = inner.partition(":")
     if kind == "unix" and re.match(r"(address=)?\0", rest):  # no file, and no lock beside it
@@ -211,7 +212,7 @@ def _absolute(endpoint: str) -> str:
 
 def unixPath(endpoint: str) -> str:
     """Return the path of a Unix socket of an endpoint string; empty if it has none."""
-    kind, words, options = split(splitWrappers(_absolute(withAbstractPath(endpoint)))[1])
+    kind, words, options = split(splitWrappers(_absolute(endpoint))[1])
     path = argument("address", words, options) if kind == "unix" else ""
     return "" if path.startswith("\0") else path
 

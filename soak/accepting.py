@@ -139,8 +139,8 @@ class AcceptFails(Case):
             f"accept() fails with {error} for {seconds:g} s",
             atMost("CPU", window.cpu, CPU, "%"),
             atMost("log lines a second", window.lines, LINES),
-            every("answers to who was inside", answers, 10),
-            atMost("who waits is served after", recovery, RECOVERY, "s"),
+            every("answers to clients inside", answers, 10),
+            atMost("a waiting client is served after", recovery, RECOVERY, "s"),
         )
 
     def _talk(self, crowd: Crowd, member: Asking, seconds: float) -> int:

@@ -97,7 +97,7 @@ class Headers(Case):
             log = lab.log[before:]
             lies = [each for each in re.findall(r"last=(\S+):\d+: ", log) if _STRANGERS not in each]
             self.tell(
-                f"{spoofs:,} good ones of who is no proxy",
+                f"{spoofs:,} good ones of clients that are no proxy",
                 none("believed", len(believed) + log.count("got connection")),
                 none("refusals in the log without the real address", len(lies)),
                 none("told of by no line", not re.search("refused=[0-9]+ why=header", log)),
